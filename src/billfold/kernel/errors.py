@@ -1,0 +1,81 @@
+"""The root of every error that a caller is expected to meet.
+
+    BillfoldError
+    ├── Refusal            the request is understood and turned down: nothing changed
+    │   ├── Invalid        the request itself is wrong; sending it again will not help
+    │   ├── NotFound       what it names is not there, or not for this caller
+    │   ├── Conflict       what it names is in a state that forbids it
+    │   └── Denied         the caller may not do this
+    └── Unavailable        something the service needs is not there now; the same request may succeed later
+
+A broken assumption is no BillfoldError: it is an assertion, and it ends the request and is logged with its trace.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class BillfoldError(Exception):
+    """The request could not be served."""
+
+    code: ClassVar[str] = "error"
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, detail: str | None = None, *, pointer: str | None = None) -> None:
+        """`detail` says what is wrong in one sentence (the class docstring by default).
+
+        `pointer` is the JSON Pointer of the field at fault, where there is one.
+        """
+        self.detail = detail or (type(self).__doc__ or "").strip().splitlines()[0]
+        self.pointer = pointer
+        super().__init__(self.detail)
+
+
+class Refusal(BillfoldError):
+    """The request was refused and nothing changed."""
+
+    code = "refused"
+
+
+class Invalid(Refusal):
+    """The request is not valid."""
+
+    code = "invalid_request"
+
+
+class NotFound(Refusal):
+    """There is no such thing, or it is not yours."""
+
+    code = "not_found"
+
+
+class Conflict(Refusal):
+    """The present state does not allow this."""
+
+    code = "conflict"
+
+
+class Denied(Refusal):
+    """You may not do this."""
+
+    code = "forbidden"
+
+
+class Unavailable(BillfoldError):
+    """A part of the service is not available now; try again with the same idempotency key."""
+
+    code = "unavailable"
+    retryable = True
+
+
+def catalogue(root: type[BillfoldError] = BillfoldError) -> list[type[BillfoldError]]:
+    """Every error class below `root` that has been imported, sorted by code: the source of the error reference."""
+    found: dict[str, type[BillfoldError]] = {}
+    waiting = [root]
+    while waiting:
+        error = waiting.pop()
+        waiting.extend(error.__subclasses__())
+        known = found.setdefault(error.code, error)
+        assert known is error or issubclass(error, known) or issubclass(known, error), f"two errors share {error.code}"
+    return [found[code] for code in sorted(found)]

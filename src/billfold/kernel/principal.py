@@ -1,0 +1,39 @@
+"""Who is calling, as every context needs to know it. How they proved it is the identity context's business."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import msgspec
+
+from billfold.kernel import errors
+
+
+class MissingScope(errors.Denied):
+    """Your credentials lack the scope that this needs."""
+
+    code = "missing_scope"
+
+
+class Principal(msgspec.Struct, frozen=True):
+    """An authenticated caller."""
+
+    #: What was presented: the API key's id.
+    credential_id: UUID
+    #: Whose things the caller may see and move.
+    owner_id: UUID
+    scopes: frozenset[str]
+
+    def require(self, scope: str) -> None:
+        """Go on only with `scope`.
+
+        Raises:
+            MissingScope: the credentials do not carry it.
+        """
+        if scope not in self.scopes:
+            raise MissingScope(f"Your credentials lack the scope {scope}.")
+
+    @property
+    def is_operator(self) -> bool:
+        """Whether the caller may act on everybody's things."""
+        return "operator" in self.scopes
