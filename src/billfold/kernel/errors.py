@@ -22,6 +22,9 @@ class BillfoldError(Exception):
     code: ClassVar[str] = "error"
     retryable: ClassVar[bool] = False
 
+    #: Set on an error that answers a repeated request, where the first one met it.
+    replayed = False
+
     def __init__(self, detail: str | None = None, *, pointer: str | None = None) -> None:
         """`detail` says what is wrong in one sentence (the class docstring by default).
 

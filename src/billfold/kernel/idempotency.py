@@ -1,0 +1,62 @@
+"""What makes a repeated request the same request: a key of the caller's, and a fingerprint of what was asked."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from uuid import UUID
+
+import msgspec
+
+from billfold.kernel import errors
+
+KEY_MAX = 255
+#: Records are kept this long; the same key later is a new request.
+KEPT_DAYS = 30
+
+
+class IdempotencyKeyMissing(errors.Invalid):
+    """Send an Idempotency-Key header: any text of your own that is unique to this operation, kept for every retry."""
+
+    code = "idempotency_key_missing"
+
+
+class InvalidIdempotencyKey(errors.Invalid):
+    """The idempotency key must be 1 to 255 visible ASCII characters."""
+
+    code = "invalid_idempotency_key"
+
+
+class IdempotencyKeyReused(errors.Invalid):
+    """This idempotency key was used for a different request; use a new key for a new request."""
+
+    code = "idempotency_key_reused"
+
+
+class IdempotencyKeyInUse(errors.Conflict):
+    """A request with this idempotency key is being processed; try again to get its answer."""
+
+    code = "idempotency_key_in_use"
+    retryable = True
+
+
+class Key(msgspec.Struct, frozen=True):
+    """A caller's key and the content it stands for, as 128-bit digests (BLAKE2b): fixed size, nothing of the body kept."""
+
+    digest: UUID
+    fingerprint: UUID
+
+
+def key(*, owner: UUID, text: str, operation: str, content: bytes) -> Key:
+    """The key `text` of `owner`, used for `operation` with the canonical `content`.
+
+    Keys of different owners never meet. One key used for two operations or contents has two fingerprints, which is
+    how the second is found out.
+
+    Raises:
+        InvalidIdempotencyKey: empty, too long, or not visible ASCII.
+    """
+    if not (0 < len(text) <= KEY_MAX and text.isascii() and text.isprintable()):
+        raise InvalidIdempotencyKey
+    digest = blake2b(owner.bytes + text.encode(), digest_size=16)
+    fingerprint = blake2b(operation.encode() + b"\x00" + content, digest_size=16)
+    return Key(digest=UUID(bytes=digest.digest()), fingerprint=UUID(bytes=fingerprint.digest()))
