@@ -1,0 +1,1 @@
+"""Mechanisms without a business word: database, messaging, web, telemetry."""

@@ -1,0 +1,120 @@
+"""The machine we run on: private files, free ports, and the unprivileged user that servers run as under root.
+
+What a child program is and how it ends lives in `children`.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import random
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from billfold.kernel import errors
+
+#: Below the range from which Linux and macOS take the source ports of outgoing connections, so that a port found
+#: free now isn't lost to some client's connection before the server binds it.
+FREE_PORTS = range(20_000, 32_000)
+FREE_PORT_TRIES = 200
+
+#: Accounts that exist on nearly every system, have no rights and own no secrets. The first that exists is taken.
+UNPRIVILEGED_ACCOUNTS = ("postgres", "nobody")
+
+
+class NoUnprivilegedUser(errors.Unavailable):
+    """Started by root, but there is no ordinary account that the servers could run as; start Billfold as another user."""
+
+    code = "no_unprivileged_user"
+
+
+class NoFreePort(errors.Unavailable):
+    """No free TCP port was found on 127.0.0.1; set the ports in the settings."""
+
+    code = "no_free_port"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerUser:
+    """The account that a server runs as when we are root."""
+
+    uid: int
+    gid: int
+
+
+def server_user(folder: Path) -> ServerUser | None:
+    """Who a server with its files in `folder` runs as: nobody else than us, unless we are root.
+
+    A folder that exists keeps its owner, so a stack doesn't change hands when an account is added to the system.
+
+    Raises: NoUnprivilegedUser.
+    """
+    if os.geteuid() != 0:
+        return None
+    if folder.exists() and folder.stat().st_uid != 0:
+        return ServerUser(uid=folder.stat().st_uid, gid=folder.stat().st_gid)
+    for name in UNPRIVILEGED_ACCOUNTS:
+        try:
+            account = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return ServerUser(uid=account.pw_uid, gid=account.pw_gid)
+    raise NoUnprivilegedUser
+
+
+def private_folder(path: Path, *, user: ServerUser | None = None) -> Path:
+    """`path` as a folder that only its owner may enter, made where it is missing. Its parents keep their modes."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if user is not None:
+        os.chown(path, user.uid, user.gid)
+    path.chmod(0o700)
+    return path
+
+
+def write_private(path: Path, text: str, *, user: ServerUser | None = None) -> None:
+    """Write a file that only its owner may read, so that a crash leaves either the old or the new one whole."""
+    draft = path.with_name(path.name + ".new")
+    draft.unlink(missing_ok=True)
+    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(fd, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(fd)
+        if user is not None:
+            os.fchown(fd, user.uid, user.gid)
+    draft.replace(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder durable: a rename is lost in a power cut until its folder is synced."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def free_port() -> int:
+    """A TCP port that nothing on 127.0.0.1 listens on now.
+
+    Raises: NoFreePort.
+    """
+    for _ in range(FREE_PORT_TRIES):
+        port = random.choice(FREE_PORTS)  # noqa: S311 - chance spreads the ports of parallel stacks; nothing is secret.
+        if port_is_free(port):
+            return port
+    raise NoFreePort
+
+
+def port_is_free(port: int, host: str = "127.0.0.1") -> bool:
+    """Whether a server could listen on `host:port` now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        # As every server does: a port whose last connections linger in TIME_WAIT is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+        return True

@@ -1,0 +1,1 @@
+"""PostgreSQL: the pool and its transactions, migrations, and the embedded server."""

@@ -1,0 +1,180 @@
+"""One pool of PostgreSQL connections, and what a lost connection means. The only way to a database transaction.
+
+SQL itself lives in the stores of the contexts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+import msgspec
+
+from billfold.kernel import errors
+
+if TYPE_CHECKING:
+    from asyncpg.pool import PoolConnectionProxy
+
+    Connection = PoolConnectionProxy[asyncpg.Record]
+else:
+    Connection = Any
+
+UniqueViolation = asyncpg.UniqueViolationError
+
+#: Waiting longer than this for a free connection means that the database can't keep up: better a clear 503.
+ACQUIRE_TIMEOUT_S = 5.0
+CONNECT_TIMEOUT_S = 5.0
+#: No statement of ours needs longer, but for streams, which set their own.
+STATEMENT_TIMEOUT_S = 30
+#: Row locks are held for milliseconds; whoever waits longer than this waits for something that is stuck.
+LOCK_TIMEOUT_S = 10
+#: An application that died while its transaction was open must not hold row locks for longer.
+IDLE_IN_TRANSACTION_TIMEOUT_S = 15
+
+_LOST = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.LockNotAvailableError,
+    OSError,
+    TimeoutError,
+    asyncio.TimeoutError,
+)
+
+
+class DatabaseUnavailable(errors.Unavailable):
+    """The database can't be reached now; try again with the same idempotency key."""
+
+    code = "database_unavailable"
+
+
+class CommitUnknown(DatabaseUnavailable):
+    """The connection was lost during COMMIT: the transaction may or may not have taken place."""
+
+    code = "commit_unknown"
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn the driver's errors about lost connections, time-outs and full disks into DatabaseUnavailable."""
+    try:
+        yield
+    except _LOST as error:
+        raise DatabaseUnavailable from error
+
+
+class _Connection(asyncpg.Connection[asyncpg.Record] if TYPE_CHECKING else asyncpg.Connection):  # type: ignore[misc]
+    """A connection that is given back as it is: we leave no session state behind, so resetting it costs a round trip."""
+
+    def get_reset_query(self) -> str:
+        """No statement."""
+        return ""
+
+
+async def _prepare(connection: asyncpg.Connection[asyncpg.Record]) -> None:
+    """Every NUMERIC of ours is a whole number of smallest units, so it is an int here and never a Decimal."""
+    await connection.set_type_codec(
+        "numeric", schema="pg_catalog", encoder=str, decoder=int, format="text"
+    )
+    await connection.set_type_codec(
+        "jsonb",
+        schema="pg_catalog",
+        encoder=lambda value: msgspec.json.encode(value).decode(),
+        decoder=msgspec.json.decode,
+        format="text",
+    )
+
+
+class Database:
+    """A pool of connections to one database."""
+
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+        self._pool = pool
+
+    @classmethod
+    async def connect(cls, dsn: str, *, size: int = 8, name: str = "billfold") -> Database:
+        """Open a pool of at most `size` connections; `name` is what pg_stat_activity shows.
+
+        Raises:
+            DatabaseUnavailable: nothing answers there, or not with these credentials.
+        """
+        settings = {
+            "application_name": name,
+            "jit": "off",
+            "timezone": "UTC",
+            "synchronous_commit": "on",
+            "default_transaction_isolation": "read committed",
+            "statement_timeout": f"{STATEMENT_TIMEOUT_S}s",
+            "lock_timeout": f"{LOCK_TIMEOUT_S}s",
+            "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION_TIMEOUT_S}s",
+        }
+        with translated():
+            pool = await asyncpg.create_pool(
+                dsn,
+                min_size=1,
+                max_size=size,
+                timeout=CONNECT_TIMEOUT_S,
+                init=_prepare,
+                connection_class=_Connection,
+                server_settings=settings,
+            )
+        return cls(pool)
+
+    async def close(self) -> None:
+        """Close the pool; connections in use are waited for briefly."""
+        try:
+            await asyncio.wait_for(self._pool.close(), CONNECT_TIMEOUT_S)
+        except TimeoutError:
+            self._pool.terminate()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection outside any transaction: each statement is its own.
+
+        Raises:
+            DatabaseUnavailable: none could be had, or it was lost.
+        """
+        with translated():
+            async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """A database transaction: committed when the block ends, rolled back when it raises.
+
+        Raises:
+            DatabaseUnavailable: no connection, or it was lost before COMMIT: nothing has happened.
+            CommitUnknown: it was lost during COMMIT.
+        """
+        async with self.connection() as connection:
+            await connection.execute("BEGIN")
+            try:
+                yield connection
+            except BaseException:
+                await _rollback(connection)
+                raise
+            await commit(connection)
+
+
+async def commit(connection: Connection) -> None:
+    """COMMIT the open transaction.
+
+    Raises:
+        CommitUnknown: the connection was lost before the answer came.
+    """
+    try:
+        await connection.execute("COMMIT")
+    except _LOST as error:
+        raise CommitUnknown from error
+
+
+async def _rollback(connection: Connection) -> None:
+    """Leave the transaction; a connection that can't even do that is closed, which rolls back as well."""
+    try:
+        await connection.execute("ROLLBACK")
+    except (*_LOST, asyncpg.PostgresError):
+        connection.terminate()

@@ -1,0 +1,1 @@
+"""The database roles that the other migrations grant to."""
