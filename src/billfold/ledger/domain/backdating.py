@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from datetime import datetime
 from uuid import UUID
 
 import msgspec
@@ -43,28 +44,35 @@ def ranges(at_us: int) -> list[Range]:
 
 
 class Backdated(msgspec.Struct):
-    """What a batch adds: per account and bucket, and per account in all with the last recording of it."""
+    """What a batch adds.
+
+    `periods` is per (account, shift, bucket). `totals` has one (account, recorded_at, sum of the batch so far) for each
+    entry, because an instant may fall between two entries of one batch.
+    """
 
     periods: dict[tuple[UUID, int, int], int]
-    totals: dict[UUID, int]
-    recorded: dict[UUID, Transfer]
+    totals: list[tuple[UUID, datetime, int]]
 
 
 def collect(transfers: Iterable[Transfer]) -> Backdated | None:
     """The back-dated part of `transfers`, or None when there is none."""
-    late = [transfer for transfer in transfers if transfer.effective_at is not transfer.recorded_at]
-    late = [transfer for transfer in late if transfer.effective_at < transfer.recorded_at]
+    late = [
+        transfer
+        for transfer in transfers
+        if transfer.effective_at is not transfer.recorded_at and transfer.effective_at < transfer.recorded_at
+    ]
     if not late:
         return None
-    found = Backdated(defaultdict(int), defaultdict(int), {})
+    found = Backdated(defaultdict(int), [])
+    running: dict[UUID, int] = defaultdict(int)
     for transfer in late:
         effective_us = clock.microseconds(transfer.effective_at)
         for account, amount in (
             (transfer.debit_account, -transfer.amount),
             (transfer.credit_account, transfer.amount),
         ):
-            found.totals[account] += amount
-            found.recorded[account] = transfer
+            running[account] += amount
+            found.totals.append((account, transfer.recorded_at, running[account]))
             for shift in SHIFTS:
                 found.periods[account, shift, effective_us >> shift] += amount
     return found
