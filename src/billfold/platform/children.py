@@ -175,6 +175,14 @@ async def take_over(lock: Path, *, stop_signal: signal.Signals, timeout_s: float
     raise LeftoverProcess(f"{lock.name} is still held by process {holder(lock)}; end that process and try again")
 
 
+async def end_leftover(lock: Path, *, stop_signal: signal.Signals, timeout_s: float) -> None:
+    """Stop what an earlier stack, killed before it could, has left running.
+
+    Raises: LeftoverProcess.
+    """
+    os.close(await take_over(lock, stop_signal=stop_signal, timeout_s=timeout_s))
+
+
 def try_lock(path: Path) -> int | None:
     """The descriptor of the locked and emptied file, or None when another process holds it."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

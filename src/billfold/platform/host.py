@@ -5,10 +5,12 @@ What a child program is and how it ends lives in `children`.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import random
 import socket
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +26,7 @@ UNPRIVILEGED_ACCOUNTS = ("postgres", "nobody")
 
 
 class NoUnprivilegedUser(errors.Unavailable):
-    """Started by root, but there is no ordinary account that the servers could run as; start Billfold as another user."""
+    """There is no ordinary account that the servers could run as under root; start Billfold as another user."""
 
     code = "no_unprivileged_user"
 
@@ -85,6 +87,27 @@ def write_private(path: Path, text: str, *, user: ServerUser | None = None) -> N
             os.fchown(fd, user.uid, user.gid)
     draft.replace(path)
     sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def known_as(path: Path, user: ServerUser | None) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """The name under which a program run by `user` can open `path`, and the descriptors it needs for that.
+
+    An unprivileged user may not enter the folders above `path`, and they are not ours to open up. A descriptor opened
+    by root leads there all the same, and to nothing else.
+
+    Raises: NoUnprivilegedUser.
+    """
+    if user is None:
+        yield str(path), ()
+        return
+    if not Path("/proc/self/fd").is_dir():
+        raise NoUnprivilegedUser("As root the embedded servers need Linux; start Billfold as an ordinary user.")
+    fd = os.open(path, os.O_PATH)
+    try:
+        yield f"/proc/self/fd/{fd}", (fd,)
+    finally:
+        os.close(fd)
 
 
 def sync_folder(path: Path) -> None:

