@@ -4,7 +4,7 @@
     ├── AssetUnknown, AssetExists
     ├── AccountUnknown, AccountFrozen, AccountClosed, AccountNotEmpty
     ├── AssetMismatch, SameAccount, AmountNotPositive, InsufficientFunds, BalanceTooLarge
-    ├── EffectiveInFuture, EffectiveTooEarly, InstantInFuture
+    ├── EffectiveInFuture, EffectiveTooEarly, InstantInFuture, TooManyPoints
     ├── GroupRefused                       a neighbour in an all-or-nothing group was refused
     ├── TransferUnknown, TransferNotReversible, ReversalExceedsTransfer
     ├── HoldUnknown, HoldEnded, SettlementExceedsHold, ExpiryInPast
@@ -104,6 +104,12 @@ class InstantInFuture(LedgerError, errors.Invalid):
     """The instant asked about is in the future."""
 
     code = "instant_in_future"
+
+
+class TooManyPoints(LedgerError, errors.Invalid):
+    """The series would have more than 1000 points; take a longer step or a shorter time."""
+
+    code = "too_many_points"
 
 
 class GroupRefused(LedgerError, errors.Refusal):

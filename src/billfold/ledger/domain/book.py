@@ -14,10 +14,11 @@ from billfold.ledger import contracts, errors
 from billfold.ledger.contracts import AccountStatus
 
 Relation = Literal["group", "reversal", "settlement"]
+HoldStep = Literal["placed", "settled", "released", "expired"]
 
 
 class AccountState(msgspec.Struct, gc=False):
-    """A locked account. `version_before` is what the row has; the rest moves with the batch."""
+    """A locked account. `version_before` and `held_before` are what the row has; the rest moves with the batch."""
 
     id: UUID
     asset: str
@@ -28,6 +29,7 @@ class AccountState(msgspec.Struct, gc=False):
     version: int
     recorded_us: int
     version_before: int
+    held_before: int
 
 
 class Link(msgspec.Struct, frozen=True, gc=False):
@@ -56,8 +58,8 @@ class Book:
         self.reversals: set[UUID] = set()
         self.transfers: list[contracts.Transfer] = []
         self.links: list[Link] = []
-        self.holds_placed: dict[UUID, contracts.Hold] = {}
-        self.holds_changed: dict[UUID, contracts.Hold] = {}
+        #: Every step of every hold, in order; the last state of each is what is written.
+        self.hold_steps: list[tuple[HoldStep, contracts.Hold]] = []
         self._next_us = max([now_us, *(account.recorded_us + 1 for account in accounts.values())])
 
     @property
@@ -107,9 +109,18 @@ class Book:
         self.transfers.append(transfer)
         return transfer
 
+    def keep_hold(self, step: HoldStep, hold: contracts.Hold) -> None:
+        """Take down a hold as it is after `step`."""
+        self.holds[hold.id] = hold
+        self.hold_steps.append((step, hold))
+
     def touched(self) -> list[AccountState]:
-        """The accounts with new entries."""
-        return [account for account in self.accounts.values() if account.version != account.version_before]
+        """The accounts that the batch changed."""
+        return [
+            account
+            for account in self.accounts.values()
+            if account.version != account.version_before or account.held != account.held_before
+        ]
 
 
 class Savepoint:

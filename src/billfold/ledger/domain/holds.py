@@ -5,6 +5,7 @@ A hold's row changes only while its account is locked, so the lock of the accoun
 
 from __future__ import annotations
 
+from typing import Literal
 from uuid import UUID
 
 from msgspec.structs import replace
@@ -44,7 +45,7 @@ def place(book: Book, new: NewHold, hold_id: UUID) -> Hold:
         created_at=book.now,
         ended_at=None,
     )
-    book.holds[hold_id] = book.holds_placed[hold_id] = hold
+    book.keep_hold("placed", hold)
     return hold
 
 
@@ -83,7 +84,7 @@ def settle(
     if after.settled == after.amount or release_rest:
         account.held -= after.amount - after.settled
         after = replace(after, status="settled", ended_at=book.now)
-    _keep(book, after)
+    book.keep_hold("settled", after)
     return after, transfer
 
 
@@ -115,16 +116,8 @@ def _check_active(book: Book, hold: Hold) -> None:
         raise errors.HoldEnded
 
 
-def _end(book: Book, hold: Hold, status: contracts.HoldStatus) -> Hold:
+def _end(book: Book, hold: Hold, step: Literal["released", "expired"]) -> Hold:
     book.account(hold.account).held -= hold.remaining
-    after = replace(hold, status=status, ended_at=book.now)
-    _keep(book, after)
+    after = replace(hold, status=step, ended_at=book.now)
+    book.keep_hold(step, after)
     return after
-
-
-def _keep(book: Book, hold: Hold) -> None:
-    book.holds[hold.id] = hold
-    if hold.id in book.holds_placed:
-        book.holds_placed[hold.id] = hold
-    else:
-        book.holds_changed[hold.id] = hold

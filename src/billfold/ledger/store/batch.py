@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from uuid import UUID
 
 import msgspec
@@ -44,7 +43,7 @@ WITH changed AS (
     INSERT INTO ledger.idempotency (digest, fingerprint, subject, answer)
     SELECT * FROM unnest($7::uuid[], $8::uuid[], $9::uuid[], $10::bytea[])
 )
-SELECT count(*) FROM changed
+SELECT count(*), (SELECT messaging.append('ledger.batch', $11) WHERE $11::bytea IS NOT NULL) FROM changed
 """
 
 
@@ -52,6 +51,14 @@ class Answered(msgspec.Struct, frozen=True):
     """The record of a request that was answered before."""
 
     fingerprint: UUID
+    subject: UUID
+    answer: bytes | None
+
+
+class Record(msgspec.Struct, frozen=True):
+    """The answer of a request, to be kept under its key. `answer` is None when the transfer `subject` says it all."""
+
+    key: Key
     subject: UUID
     answer: bytes | None
 
@@ -83,7 +90,7 @@ async def lock(connection: Connection, account_ids: Iterable[UUID]) -> Locked:
     accounts = {}
     for account_id, asset, floor, status, posted, held, version, recorded_us in found:
         accounts[account_id] = AccountState(
-            account_id, asset, floor, status, posted, held, version, recorded_us, version
+            account_id, asset, floor, status, posted, held, version, recorded_us, version, held
         )
     return Locked(accounts, last[6], last[7])
 
@@ -94,18 +101,18 @@ async def write_transfers(connection: Connection, transfers: Sequence[Transfer],
         "transfers",
         schema_name="ledger",
         columns=_COLUMNS,
-        source=_lines(transfers, batch),
+        source=_CopyText(transfers, batch),
         format="text",
     )
 
 
-class _lines:
+class _CopyText:
     """The COPY text of `transfers`: one block of bytes, as an asynchronous iterable because that is what COPY takes."""
 
     def __init__(self, transfers: Sequence[Transfer], batch: int) -> None:
         self._text: str | None = "".join([_line(transfer, batch) for transfer in transfers])
 
-    def __aiter__(self) -> _lines:
+    def __aiter__(self) -> _CopyText:
         return self
 
     async def __anext__(self) -> bytes:
@@ -136,9 +143,10 @@ def _line(transfer: Transfer, batch: int) -> str:
 async def write_state(
     connection: Connection,
     accounts: Sequence[AccountState],
-    records: Sequence[tuple[Key, UUID, bytes | None]],
+    records: Sequence[Record],
+    pointer: bytes | None,
 ) -> None:
-    """Write the accounts' new balances and the answered keys.
+    """Write the accounts' new balances, the answered keys, and the outbox's pointer to the batch's transfers.
 
     An account is only changed if its version is still the one that was locked; anything else is a lost lock, which must
     never be written over.
@@ -154,10 +162,11 @@ async def write_state(
         [account.held for account in accounts],
         [account.version for account in accounts],
         [account.recorded_us for account in accounts],
-        [key.digest for key, _, _ in records],
-        [key.fingerprint for key, _, _ in records],
-        [subject for _, subject, _ in records],
-        [answer for _, _, answer in records],
+        [record.key.digest for record in records],
+        [record.key.fingerprint for record in records],
+        [record.subject for record in records],
+        [record.answer for record in records],
+        pointer,
     )
     assert changed == len(accounts), "an account changed although it was locked"
 
@@ -172,31 +181,22 @@ async def write_links(connection: Connection, links: Sequence[Link]) -> None:
     )
 
 
-async def write_holds(connection: Connection, placed: Iterable[Hold], changed: Sequence[Hold]) -> None:
-    """Write new holds and what became of older ones."""
-    for hold in placed:
-        await connection.execute(
-            """
-            INSERT INTO ledger.holds (id, account_id, created_at, expires_at, ended_at, status, asset, amount, settled,
-                                      reference, description)
-            VALUES ($1, $2, $3, $4, $5, $6::text::ledger.hold_status, $7, $8, $9, $10, $11)
-            """,
-            hold.id, hold.account, hold.created_at, hold.expires_at, hold.ended_at, hold.status, hold.asset,
-            hold.amount, hold.settled, hold.reference, hold.description,
-        )  # fmt: skip
-    if changed:
-        await connection.execute(
-            """
-            UPDATE ledger.holds AS hold SET settled = new.settled, status = new.status::ledger.hold_status,
-                                            ended_at = new.ended_at
-            FROM unnest($1::uuid[], $2::numeric[], $3::text[], $4::timestamptz[]) AS new (id, settled, status, ended_at)
-            WHERE hold.id = new.id
-            """,
-            [hold.id for hold in changed],
-            [hold.settled for hold in changed],
-            [hold.status for hold in changed],
-            [hold.ended_at for hold in changed],
-        )
+async def write_holds(connection: Connection, holds: Iterable[Hold]) -> None:
+    """Write holds as they are now, new ones and older ones."""
+    await connection.executemany(
+        """
+        INSERT INTO ledger.holds (id, account_id, created_at, expires_at, ended_at, status, asset, amount, settled,
+                                  reference, description)
+        VALUES ($1, $2, $3, $4, $5, $6::text::ledger.hold_status, $7, $8, $9, $10, $11)
+        ON CONFLICT (id) DO UPDATE
+        SET settled = excluded.settled, status = excluded.status, ended_at = excluded.ended_at
+        """,
+        [
+            (hold.id, hold.account, hold.created_at, hold.expires_at, hold.ended_at, hold.status, hold.asset,
+             hold.amount, hold.settled, hold.reference, hold.description)
+            for hold in holds
+        ],
+    )  # fmt: skip
 
 
 async def write_backdated(connection: Connection, found: Backdated) -> None:
@@ -260,11 +260,25 @@ async def reversed_so_far(connection: Connection, originals: Sequence[UUID]) -> 
     return {target: int(total) for target, total in sums}, {row["transfer_id"] for row in reversals}
 
 
-async def due_holds(connection: Connection, now: datetime, limit: int) -> list[UUID]:
-    """Active holds whose time is over, the longest overdue first."""
+async def due_holds(connection: Connection, limit: int) -> list[UUID]:
+    """Active holds whose time is over by the database's clock, the longest overdue first."""
     found = await connection.fetch(
-        "SELECT id FROM ledger.holds WHERE status = 'active' AND expires_at <= $1 ORDER BY expires_at LIMIT $2",
-        now,
+        """
+        SELECT id FROM ledger.holds WHERE status = 'active' AND expires_at <= clock_timestamp()
+        ORDER BY expires_at LIMIT $1
+        """,
         limit,
     )
     return [row["id"] for row in found]
+
+
+async def transfers(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, Transfer]:
+    """These transfers, where they exist."""
+    found = await connection.fetch(f"SELECT {rows.TRANSFER} FROM ledger.transfers WHERE id = ANY($1)", ids)
+    return {row["id"]: rows.transfer(row) for row in found}
+
+
+async def holds(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, Hold]:
+    """These holds, where they exist."""
+    found = await connection.fetch(f"SELECT {rows.HOLD} FROM ledger.holds WHERE id = ANY($1)", ids)
+    return {row["id"]: rows.hold(row) for row in found}

@@ -1,0 +1,79 @@
+"""The facts that the ledger publishes. Fields are only ever added within a version.
+
+| type | when | subject |
+|---|---|---|
+| `transfer.posted.v1` | a transfer has been posted | the transfer's id |
+| `hold.placed.v1`, `hold.settled.v1`, `hold.released.v1`, `hold.expired.v1` | a hold was placed, settled (also in part), given back, or its time was over | the hold's id |
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from billfold.kernel import events
+from billfold.kernel.money import Money
+
+SOURCE = "/billfold/ledger"
+
+HoldStep = Literal["placed", "settled", "released", "expired"]
+
+
+class TransferPosted(msgspec.Struct, frozen=True, kw_only=True):
+    """Money moved from the debit to the credit account. Versions and balances are those right after it."""
+
+    id: str
+    kind: str
+    money: Money
+    debit_account: str
+    credit_account: str
+    debit_version: int
+    credit_version: int
+    debit_balance: str
+    credit_balance: str
+    reference: str
+    description: str
+    metadata: dict[str, str]
+    effective_at: datetime
+    recorded_at: datetime
+
+
+class HoldChanged(msgspec.Struct, frozen=True, kw_only=True):
+    """A hold as it is after what the event's type names."""
+
+    id: str
+    account: str
+    status: str
+    money: Money
+    settled: str
+    remaining: str
+    reference: str
+    expires_at: datetime | None
+
+
+def transfer_posted(posted: TransferPosted) -> events.Event:
+    """The event of a posted transfer. Its id is the transfer's, so telling it twice is seen as once."""
+    return events.Event(
+        id=posted.id,
+        type="transfer.posted.v1",
+        source=SOURCE,
+        subject=posted.id,
+        time=posted.recorded_at,
+        key=posted.debit_account,
+        data=msgspec.Raw(msgspec.json.encode(posted)),
+    )
+
+
+def hold_changed(step: HoldStep, changed: HoldChanged, *, event_id: str, time: datetime) -> events.Event:
+    """The event of a placed or changed hold."""
+    return events.Event(
+        id=event_id,
+        type=f"hold.{step}.v1",
+        source=SOURCE,
+        subject=changed.id,
+        time=time,
+        key=changed.account,
+        data=msgspec.Raw(msgspec.json.encode(changed)),
+    )

@@ -1,0 +1,76 @@
+"""The journal as its own outbox: a batch leaves one row that points at its transfers, and the relay reads them back."""
+
+from __future__ import annotations
+
+import struct
+from uuid import UUID
+
+from billfold.kernel import ids, money
+from billfold.kernel.events import Event
+from billfold.kernel.money import Money
+from billfold.ledger import events
+from billfold.ledger.contracts import Hold, Transfer
+from billfold.ledger.domain.book import Book, HoldStep
+from billfold.ledger.service.assets import Assets
+from billfold.ledger.store import batch as store
+from billfold.platform.postgres.database import Connection
+
+#: The kind of an outbox row whose payload is a pointer.
+OUTBOX_KIND = "ledger.batch"
+
+_POINTER = struct.Struct(">16s16sq")
+
+
+def pointer(first: UUID, last: UUID, batch: int) -> bytes:
+    """Where a batch's transfers are: an id range, and the database transaction that tells them from neighbours."""
+    return _POINTER.pack(first.bytes, last.bytes, batch)
+
+
+class Journal:
+    """Turns transfers and holds into events."""
+
+    def __init__(self, assets: Assets) -> None:
+        self._assets = assets
+
+    async def expand(self, connection: Connection, payload: bytes) -> list[Event]:
+        """The events of the batch that `payload` points at, in the order of posting."""
+        first, last, batch = _POINTER.unpack(payload)
+        transfers = await store.transfers_of_batch(connection, UUID(bytes=first), UUID(bytes=last), batch)
+        return [events.transfer_posted(await self._posted(transfer)) for transfer in transfers]
+
+    async def hold_events(self, book: Book) -> list[Event]:
+        """The events of all that the batch did to holds, in order."""
+        return [await self._hold_event(step, hold, book) for step, hold in book.hold_steps]
+
+    async def _posted(self, transfer: Transfer) -> events.TransferPosted:
+        scale = (await self._assets.get(transfer.asset)).scale
+        return events.TransferPosted(
+            id=str(transfer.id),
+            kind=transfer.kind,
+            money=Money(money.format(transfer.amount, scale), transfer.asset),
+            debit_account=str(transfer.debit_account),
+            credit_account=str(transfer.credit_account),
+            debit_version=transfer.debit_version,
+            credit_version=transfer.credit_version,
+            debit_balance=money.format(transfer.debit_balance, scale),
+            credit_balance=money.format(transfer.credit_balance, scale),
+            reference=transfer.reference,
+            description=transfer.description,
+            metadata=dict(transfer.metadata),
+            effective_at=transfer.effective_at,
+            recorded_at=transfer.recorded_at,
+        )
+
+    async def _hold_event(self, step: HoldStep, hold: Hold, book: Book) -> Event:
+        scale = (await self._assets.get(hold.asset)).scale
+        changed = events.HoldChanged(
+            id=str(hold.id),
+            account=str(hold.account),
+            status=hold.status,
+            money=Money(money.format(hold.amount, scale), hold.asset),
+            settled=money.format(hold.settled, scale),
+            remaining=money.format(hold.remaining, scale),
+            reference=hold.reference,
+            expires_at=hold.expires_at,
+        )
+        return events.hold_changed(step, changed, event_id=str(ids.new()), time=book.now)

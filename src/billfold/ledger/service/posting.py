@@ -1,0 +1,267 @@
+"""Group commit: requests that arrive while a batch is in flight join the next one.
+
+A batch is one database transaction: look up the keys, lock the accounts in one order, fold in memory in the order of
+arrival, write, COMMIT, and only then answer everybody. Any number of processes may do so at once; the row locks order
+them. How often the batch had to be run is nobody's business but ours: it can be repeated, because what was committed is
+found by its keys.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Any
+from uuid import UUID
+
+import structlog
+
+from billfold.kernel import errors as kernel_errors
+from billfold.kernel import ids
+from billfold.kernel.idempotency import IdempotencyKeyInUse, IdempotencyKeyReused
+from billfold.ledger import errors
+from billfold.ledger.domain import backdating
+from billfold.ledger.domain.book import Book
+from billfold.ledger.service import commands, journal
+from billfold.ledger.service.commands import Command
+from billfold.ledger.store import batch as store
+from billfold.platform.messaging import outbox
+from billfold.platform.postgres import database
+from billfold.platform.postgres.database import Connection, Database
+
+#: A batch's row locks are held while it is folded and written; at 25 µs a transfer this is 50 ms.
+BATCH_MAX = 2_000
+#: What waits longer than a few seconds had better be told to come back: this is about two seconds of work.
+WAITING_MAX = 50_000
+#: While one batch is being committed, the next is folded.
+WRITERS = 2
+#: A restarting database answers again within a second or two; after this the caller is told.
+RETRY_FOR_S = 6.0
+RETRY_PAUSE_S = 0.05
+RETRY_PAUSE_MAX_S = 0.5
+
+log = structlog.get_logger(__name__)
+
+
+class Job:
+    """A command and where its answer goes."""
+
+    __slots__ = ("command", "future")
+
+    def __init__(self, command: Command, future: asyncio.Future[Any]) -> None:
+        self.command = command
+        self.future = future
+
+    def answer(self, outcome: Any) -> None:
+        """Hand over the outcome. The caller may have gone; what was done stays done."""
+        if self.future.done():
+            return
+        if isinstance(outcome, BaseException):
+            self.future.set_exception(outcome)
+        else:
+            self.future.set_result(outcome)
+
+
+class Poster:
+    """Takes commands, and runs batches of them on its writers."""
+
+    def __init__(self, database: Database, *, journal: journal.Journal) -> None:
+        self._database = database
+        self._journal = journal
+        self._queue: deque[Job] = deque()
+        self._waiting = 0
+        self._in_flight: set[UUID] = set()
+        self._wake = asyncio.Event()
+        self._closing = False
+        self._writers = [asyncio.create_task(self._write(), name=f"ledger writer {n}") for n in range(WRITERS)]
+
+    async def close(self) -> None:
+        """Finish what waits, take nothing more."""
+        self._closing = True
+        self._wake.set()
+        await asyncio.gather(*self._writers)
+
+    async def submit(self, command: Command) -> Any:
+        """Run `command` in the next batch; what it returns or raises is durable when this ends.
+
+        Raises:
+            LedgerError: it was refused, and the refusal is kept under its key.
+            IdempotencyKeyReused, IdempotencyKeyInUse: the key stands for something else, or is being worked on.
+            Overloaded: too much waits; nothing was done.
+            DatabaseUnavailable: nothing was done.
+            OutcomeUnknown: the database was lost during COMMIT and has not come back: ask again with the key.
+        """
+        return await self.enqueue(command)
+
+    def enqueue(self, command: Command) -> asyncio.Future[Any]:
+        """As `submit`, but only queue it: the future is its answer."""
+        if self._closing or self._waiting + command.size > WAITING_MAX:
+            raise errors.Overloaded
+        if command.key is not None:
+            if command.key.digest in self._in_flight:
+                raise IdempotencyKeyInUse
+            self._in_flight.add(command.key.digest)
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._queue.append(Job(command, future))
+        self._waiting += command.size
+        self._wake.set()
+        return future
+
+    async def _write(self) -> None:
+        while True:
+            if not self._queue:
+                if self._closing:
+                    return
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            jobs = self._take()
+            try:
+                await self._run(jobs)
+            finally:
+                for job in jobs:
+                    if job.command.key is not None:
+                        self._in_flight.discard(job.command.key.digest)
+
+    def _take(self) -> list[Job]:
+        jobs = [self._queue.popleft()]
+        size = jobs[0].command.size
+        while self._queue and size + self._queue[0].command.size <= BATCH_MAX:
+            job = self._queue.popleft()
+            size += job.command.size
+            jobs.append(job)
+        self._waiting -= size
+        return jobs
+
+    async def _run(self, jobs: Sequence[Job]) -> None:
+        """Commit the batch and answer everybody. What makes a batch fail as a whole is found by running each alone."""
+        try:
+            outcomes = await self._commit([job.command for job in jobs])
+        except kernel_errors.BillfoldError as error:
+            for job in jobs:
+                job.answer(error)
+        except Exception as error:
+            if len(jobs) == 1:
+                log.exception("a batch of one failed", command=type(jobs[0].command).__name__)
+                jobs[0].answer(error)
+                return
+            log.warning("a batch failed; each of its requests is run alone", requests=len(jobs), error=repr(error))
+            for job in jobs:
+                await self._run([job])
+        else:
+            for job, outcome in zip(jobs, outcomes, strict=True):
+                job.answer(outcome)
+
+    async def _commit(self, batch: Sequence[Command]) -> list[Any]:
+        """Run the batch until it is known to be committed, or the database stays away for too long.
+
+        Repeating it is safe whatever became of the last try: a key that was committed is found and replayed, and a key
+        that a dying connection is still committing makes the repetition wait and then fail on its unique index.
+        """
+        deadline = asyncio.get_running_loop().time() + RETRY_FOR_S
+        pause = RETRY_PAUSE_S
+        unknown = False
+        while True:
+            try:
+                return await self._attempt(batch)
+            except database.UniqueViolation:
+                reason: Exception = IdempotencyKeyInUse()
+            except database.CommitUnknown:
+                unknown = True
+                reason = errors.OutcomeUnknown()
+            except database.DatabaseUnavailable as error:
+                reason = errors.OutcomeUnknown() if unknown else error
+            if asyncio.get_running_loop().time() + pause > deadline:
+                raise reason
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, RETRY_PAUSE_MAX_S)
+
+    async def _attempt(self, batch: Sequence[Command]) -> list[Any]:
+        async with self._database.transaction() as connection:
+            replays = await _replays(connection, batch)
+            fresh = [command for place, command in enumerate(batch) if place not in replays]
+            outcomes = iter(await self._post(connection, fresh) if fresh else ())
+            return [replays[place] if place in replays else next(outcomes) for place in range(len(batch))]
+
+    async def _post(self, connection: Connection, batch: Sequence[Command]) -> list[Any]:
+        book, xid = await _open_book(connection, batch)
+        outcomes = [_apply(command, book) for command in batch]
+        records = [
+            store.Record(command.key, *commands.keep(outcome))
+            for command, outcome in zip(batch, outcomes, strict=True)
+            if command.key is not None
+        ]
+        await self._write_book(connection, book, xid, records)
+        return outcomes
+
+    async def _write_book(
+        self, connection: Connection, book: Book, xid: int, records: Sequence[store.Record]
+    ) -> None:
+        pointer = None
+        if book.transfers:
+            await store.write_transfers(connection, book.transfers, xid)
+            pointer = journal.pointer(book.transfers[0].id, book.transfers[-1].id, xid)
+        await store.write_state(connection, book.touched(), records, pointer)
+        if book.links:
+            await store.write_links(connection, book.links)
+        late = backdating.collect(book.transfers)
+        if late is not None:
+            await store.write_backdated(connection, late)
+        if book.hold_steps:
+            await store.write_holds(connection, {hold.id: hold for _, hold in book.hold_steps}.values())
+            for event in await self._journal.hold_events(book):
+                await outbox.append(connection, event)
+
+
+def _apply(command: Command, book: Book) -> Any:
+    try:
+        return command.apply(book)
+    except errors.LedgerError as refusal:
+        return refusal
+
+
+async def _replays(connection: Connection, batch: Sequence[Command]) -> dict[int, Any]:
+    """The answers of those that were answered before, by their place in the batch."""
+    places = {command.key.digest: place for place, command in enumerate(batch) if command.key is not None}
+    known = await store.answered(connection, list(places)) if places else {}
+    if not known:
+        return {}
+    found: dict[int, Any] = {}
+    kept: dict[int, commands.Stored] = {}
+    for digest, answered in known.items():
+        place = places[digest]
+        key = batch[place].key
+        assert key is not None
+        if answered.fingerprint == key.fingerprint:
+            kept[place] = commands.stored(answered.subject, answered.answer)
+        else:
+            found[place] = IdempotencyKeyReused()
+    transfers = await store.transfers(connection, [id_ for answer in kept.values() for id_ in answer.transfers])
+    for place, answer in kept.items():
+        found[place] = commands.replay(answer, transfers)
+    return found
+
+
+async def _open_book(connection: Connection, batch: Sequence[Command]) -> tuple[Book, int]:
+    """Lock what the batch works on and read it. Holds and originals are read first only to learn their accounts."""
+    account_ids = {account for command in batch for account in command.accounts()}
+    hold_ids = [hold for command in batch for hold in command.hold_ids()]
+    original_ids = [transfer for command in batch for transfer in command.original_ids()]
+    originals = await store.transfers(connection, original_ids) if original_ids else {}
+    if hold_ids:
+        account_ids.update(hold.account for hold in (await store.holds(connection, hold_ids)).values())
+    for original in originals.values():
+        account_ids.update((original.debit_account, original.credit_account))
+    locked = await store.lock(connection, account_ids)
+    book = Book(accounts=locked.accounts, now_us=locked.now_us, ids=_fresh_ids())
+    book.originals = originals
+    if hold_ids:
+        book.holds = await store.holds(connection, hold_ids)
+    if originals:
+        book.reversed, book.reversals = await store.reversed_so_far(connection, list(originals))
+    return book, locked.batch
+
+
+def _fresh_ids() -> Iterator[UUID]:
+    while True:
+        yield ids.new()
