@@ -1,0 +1,137 @@
+# Everything that is to be done in this repository starts here: `make help`.
+# A machine needs Python 3.11 to 3.13 and make; the rest is put into .venv, pinned and checked by hash.
+
+PYTHON ?= python3
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+# How many kills the crash tests inflict; `make torture` sets more.
+BILLFOLD_KILLS ?= 20
+
+VENV := .venv
+BIN := $(VENV)/bin
+CODE := $(wildcard src tests bench)
+UV := $(BIN)/uv --quiet
+PYTEST := $(BIN)/pytest
+# Named after the Python, so that another PYTHON makes the environment anew.
+TOOLS := $(VENV)/.tools-$(VERSION)
+RUN := $(VENV)/.run-$(VERSION)
+DEV := $(VENV)/.dev-$(VERSION)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+export BILLFOLD_KILLS
+# The environment is complete by its lock; nothing may reach in from outside of it.
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z.-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: $(if $(wildcard $(DEV)),$(DEV),$(RUN)) ## Start the whole stack: PostgreSQL, NATS and every role
+	@exec $(BIN)/billfold up
+
+# --- the environment ---------------------------------------------------------------------------------------------
+
+.PHONY: .venv
+.venv: $(DEV)
+
+$(TOOLS): requirements/tools.txt
+	@case '$(VERSION)' in 3.11|3.12|3.13) ;; \
+	  *) echo "Billfold needs Python 3.11, 3.12 or 3.13; '$(PYTHON)' is '$(VERSION)'. Try: make PYTHON=python3.12"; exit 1 ;; esac
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || $(call debian,python3-venv,the virtual environment)
+	@echo 'Making the virtual environment …'
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/tools.txt
+	@touch $@
+
+$(RUN): requirements/run.txt $(TOOLS) pyproject.toml
+	@$(call install,run)
+
+$(DEV): requirements/dev.txt $(TOOLS) pyproject.toml
+	@$(call install,dev)
+
+# The locked packages, then this project from its sources. Its build backend is among the locked ones, so nothing
+# else is fetched.
+define install
+echo 'Installing $(1) …' \
+&& $(UV) pip sync --python $(BIN)/python --require-hashes requirements/$(1).txt \
+&& $(UV) pip install --python $(BIN)/python --no-deps --no-build-isolation --editable . \
+&& rm -f $(RUN) && touch $@
+endef
+
+# A Debian package when root may install it, else one line that says what is missing and what for.
+debian = { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+  { apt-get install --yes --quiet --no-install-recommends $(1) >/dev/null 2>&1 || \
+    { apt-get update --quiet >/dev/null 2>&1; apt-get install --yes --quiet --no-install-recommends $(1) >/dev/null 2>&1; }; }; } \
+  || echo 'The Debian package $(1) is not to be had here ($(2)).'
+
+# --- the checks --------------------------------------------------------------------------------------------------
+
+.PHONY: test
+test: format lint types fences ## Run everything: style, types, fences, unit, integration, crash and docs tests
+	@$(PYTEST) tests
+
+.PHONY: check
+check: format lint types fences ## Run what is fast: style, types, fences and unit tests
+	@$(PYTEST) tests/unit
+
+.PHONY: format
+format: $(DEV)
+	@$(call step,Format,$(BIN)/ruff format --check --quiet $(CODE))
+
+.PHONY: lint
+lint: $(DEV)
+	@$(call step,Lint,$(BIN)/ruff check --quiet $(CODE))
+
+.PHONY: types
+types: $(DEV)
+	@$(call step,Types,$(BIN)/mypy $(CODE))
+
+.PHONY: fences
+fences: $(DEV)
+	@$(call step,Imports,$(BIN)/lint-imports --no-cache)
+
+# A step says one line when it is well, and everything when it is not.
+define step
+begin=$$(date +%s%3N); \
+if said=$$($(2) 2>&1); then printf '  %-8s ok  %5d ms\n' '$(1)' $$(( $$(date +%s%3N) - begin )); \
+else status=$$?; printf '%s\n' "$$said"; printf '  %-8s FAILED: %s\n' '$(1)' '$(2)'; exit $$status; fi
+endef
+
+.PHONY: torture
+torture: $(DEV) ## Run the crash tests with 1,000 kills (BILLFOLD_KILLS sets another number)
+	@BILLFOLD_KILLS=$(if $(filter 20,$(BILLFOLD_KILLS)),1000,$(BILLFOLD_KILLS)) $(PYTEST) tests/crash
+
+# --- the rest ----------------------------------------------------------------------------------------------------
+
+.PHONY: bench
+bench: $(DEV) wrk ## Measure everything against pgbench on this machine; results go to bench/results
+	@$(BIN)/python -m bench
+
+.PHONY: bench-large
+bench-large: $(DEV) wrk ## The same, with balances over 10^7 entries
+	@$(BIN)/python -m bench --large
+
+.PHONY: wrk
+wrk:
+	@command -v wrk >/dev/null || $(call debian,wrk,the load generator of the bench)
+
+.PHONY: docs
+docs: $(DEV) ## Build the documentation into site/; a broken link is an error
+	@$(BIN)/mkdocs build --strict --quiet && echo 'The documentation is in site/index.html.'
+
+# Pins stay as they are unless UPGRADE=1. No file names a package index: yours is used.
+COMPILE = $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-header \
+  --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade)
+
+.PHONY: lock
+lock: $(TOOLS) ## Pin all dependencies again, with hashes (UPGRADE=1 takes newer versions)
+	@$(COMPILE) requirements/tools.in --output-file requirements/tools.txt
+	@$(COMPILE) pyproject.toml requirements/tools.in --extra embedded --output-file requirements/run.txt
+	@$(COMPILE) pyproject.toml requirements/tools.in --extra embedded --extra dev \
+	  --constraint requirements/run.txt --output-file requirements/dev.txt
+
+.PHONY: clean
+clean: ## Remove the environment, caches and everything that was built; data folders stay
+	@rm -rf $(VENV) build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find src tests bench -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
