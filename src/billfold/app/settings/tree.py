@@ -1,0 +1,173 @@
+"""Every setting there is, as one typed tree of sections. Reading them is `sources`' job.
+
+A new setting is a field of a section; its name in files and in the environment follows from that.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_type_hints
+
+import msgspec
+
+_SECRET = msgspec.Meta(extra={"secret": True})
+#: A text that is shown masked.
+Secret = Annotated[str, _SECRET]
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+
+
+def default_data_dir() -> Path:
+    """Where the XDG base directory rules put the data of a program."""
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "billfold"
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of the tree. Its text form shows no secret, so that none gets into a log by accident."""
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={value!r}" for name, value in _shown(self))
+        return f"{type(self).__name__}({shown})"
+
+
+class Postgres(Section, frozen=True, kw_only=True):
+    """The database: given by DSNs, or embedded when there are none."""
+
+    #: The application's role: reads and writes rows.
+    dsn: Secret | None = None
+    #: The role that owns the schemas and applies migrations.
+    owner_dsn: Secret | None = None
+    #: Where the embedded server listens; free when not set.
+    port: Port | None = None
+    #: Connections of each process.
+    pool_size: Annotated[int, msgspec.Meta(ge=2, le=100)] = 8
+
+
+class Nats(Section, frozen=True, kw_only=True):
+    """The message broker: given by its URL, or embedded when there is none."""
+
+    url: Secret | None = None
+    user: str | None = None
+    password: Secret | None = None
+    #: Where the embedded server listens; free when not set.
+    port: Port | None = None
+
+
+class Api(Section, frozen=True, kw_only=True):
+    """The HTTP role."""
+
+    host: str = "127.0.0.1"
+    #: `billfold up` takes a free port instead of the default when that is taken.
+    port: Port = 8080
+    metrics_port: Port = 9080
+    #: How the outside world reaches the API; `http://host:port` when not set.
+    public_url: str | None = None
+
+    @property
+    def url(self) -> str:
+        """The address under which clients find the API."""
+        return self.public_url or f"http://{self.host}:{self.port}"
+
+
+class Worker(Section, frozen=True, kw_only=True):
+    """The role that relays, consumes and verifies."""
+
+    metrics_port: Port = 9081
+
+
+class Client(Section, frozen=True, kw_only=True):
+    """What the resource commands of the CLI talk to; the running stack of the data folder when not set."""
+
+    url: str | None = None
+    api_key: Secret | None = None
+
+
+class Log(Section, frozen=True, kw_only=True):
+    """What is logged, and how."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["console", "json"] = "console"
+
+
+class Settings(Section, frozen=True, kw_only=True):
+    """The whole tree."""
+
+    #: Everything the embedded stack keeps.
+    data_dir: Path = msgspec.field(default_factory=default_data_dir)
+    postgres: Postgres = Postgres()
+    nats: Nats = Nats()
+    api: Api = Api()
+    worker: Worker = Worker()
+    client: Client = Client()
+    log: Log = Log()
+
+
+def mask(value: str) -> str:
+    """What may be shown of a secret: of a URL all but the password, of anything else nothing."""
+    if "://" not in value:
+        return "********"
+    without_login = re.sub(r"(?<=://)([^:/@]*):[^@]*@", r"\1:********@", value)
+    return re.sub(r"(?<=[?&]password=)[^&]*", "********", without_login)
+
+
+def leaves(section: Section, prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Every dotted name with its value, secrets masked."""
+    for name, value in _shown(section):
+        if isinstance(value, Section):
+            yield from leaves(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def fields() -> dict[str, Any]:
+    """The type of every setting by its dotted name."""
+    return dict(_fields(Settings))
+
+
+def build(values: Mapping[str, object]) -> Settings:
+    """The tree with these values, by dotted name and of the right types already; the rest are defaults."""
+    built = _build(Settings, values, "")
+    assert isinstance(built, Settings)
+    return built
+
+
+def _shown(section: Section) -> Iterator[tuple[str, object]]:
+    hints = _hints(type(section))
+    for name in section.__struct_fields__:
+        value = getattr(section, name)
+        yield name, mask(value) if isinstance(value, str) and _is_secret(hints[name]) else value
+
+
+def _fields(section: type[Section], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, hint in _hints(section).items():
+        if _is_section(hint):
+            yield from _fields(hint, f"{prefix}{name}.")
+        else:
+            yield prefix + name, hint
+
+
+def _build(section: type[Section], values: Mapping[str, object], prefix: str) -> Section:
+    given: dict[str, Any] = {}
+    for name, hint in _hints(section).items():
+        if _is_section(hint):
+            given[name] = _build(hint, values, f"{prefix}{name}.")
+        elif prefix + name in values:
+            given[name] = values[prefix + name]
+    return section(**given)
+
+
+@cache
+def _hints(section: type[Section]) -> dict[str, Any]:
+    return get_type_hints(section, include_extras=True)
+
+
+def _is_section(hint: Any) -> bool:
+    return isinstance(hint, type) and issubclass(hint, Section)
+
+
+def _is_secret(hint: Any) -> bool:
+    """Whether `Secret` occurs in the type, as in `Secret | None`."""
+    return any(part is _SECRET or _is_secret(part) for part in get_args(hint))

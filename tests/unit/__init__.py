@@ -1,0 +1,1 @@
+"""Tests that need no server, no network and no clock."""
