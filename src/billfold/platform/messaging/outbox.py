@@ -1,0 +1,127 @@
+"""The outbox: events are written in the database transaction of the state they tell of. Reading it is the relay's.
+
+The contract is in the README beside this file; the SQL of the relay is here too, because only this file and its
+migration name the tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from billfold.kernel.events import Event
+from billfold.platform.messaging import cloudevents
+from billfold.platform.postgres.database import Connection
+
+#: The payload is a CloudEvent in JSON.
+EVENT = "event"
+#: So it is here, and it tells of a message that a consumer has given up on.
+DEAD_LETTER = "dead-letter"
+
+#: Rows are counted up to here: beyond, it only matters that they are many.
+LAG_COUNT_MAX = 100_000
+#: A reason is for people to read.
+REASON_MAX = 2_000
+
+#: An arbitrary number of ours: whose session holds it relays this database's outbox.
+_LEADER = 0x42_46_4F_55_54_42_4F_58
+
+
+class Row(msgspec.Struct, frozen=True):
+    """A row that is still to be published. `age_s` is by the database's clock."""
+
+    seq: int
+    kind: str
+    payload: bytes
+    age_s: float
+
+
+class Lag(msgspec.Struct, frozen=True):
+    """What is still to be published, and what is parked."""
+
+    rows: int
+    age_s: float
+    parked: int
+
+
+async def append(connection: Connection, event: Event) -> None:
+    """Publish `event` if and only if the database transaction of `connection` commits.
+
+    For events with the same key to keep the order of their commits, the caller must hold a row lock that belongs to the
+    key by now.
+
+    Raises:
+        EventTooLarge: more than cloudevents.EVENT_MAX_BYTES.
+    """
+    await connection.execute("SELECT messaging.append($1, $2)", EVENT, cloudevents.encode(event))
+
+
+async def append_dead_letter(connection: Connection, event: Event) -> None:
+    """As `append`, but to the dead-letter stream.
+
+    Raises:
+        EventTooLarge: more than cloudevents.EVENT_MAX_BYTES.
+    """
+    await connection.execute("SELECT messaging.append($1, $2)", DEAD_LETTER, cloudevents.encode(event))
+
+
+async def waiting(connection: Connection, limit: int) -> list[Row]:
+    """The first rows in the order of `seq` among those that are visible."""
+    found = await connection.fetch(
+        "SELECT seq, kind, payload, extract(epoch FROM clock_timestamp() - created_at)::float8 "
+        "FROM messaging.outbox ORDER BY seq LIMIT $1",
+        limit,
+    )
+    return [Row(*row) for row in found]
+
+
+async def remove(connection: Connection, seqs: Sequence[int]) -> None:
+    """Delete exactly these rows. A range would take rows with it that have become visible since they were read."""
+    await connection.execute("DELETE FROM messaging.outbox WHERE seq = ANY($1)", seqs)
+
+
+async def park(connection: Connection, row: Row, reason: str) -> None:
+    """Put a row that can't be published aside, in one statement, so that it is always in one place."""
+    await connection.execute(
+        "WITH gone AS (DELETE FROM messaging.outbox WHERE seq = $1 RETURNING seq, created_at, kind, payload) "
+        "INSERT INTO messaging.parked (seq, created_at, kind, payload, reason) SELECT *, $2 FROM gone",
+        row.seq,
+        reason.replace("\x00", "")[:REASON_MAX],
+    )
+
+
+async def parked(connection: Connection, *, after: int, limit: int) -> list[Row]:
+    """Parked rows in the order of `seq`."""
+    found = await connection.fetch(
+        "SELECT seq, kind, payload, extract(epoch FROM clock_timestamp() - created_at)::float8 "
+        "FROM messaging.parked WHERE seq > $1 ORDER BY seq LIMIT $2",
+        after,
+        limit,
+    )
+    return [Row(*row) for row in found]
+
+
+async def unpark(connection: Connection, seq: int) -> None:
+    """Forget a parked row that has been published after all."""
+    await connection.execute("DELETE FROM messaging.parked WHERE seq = $1", seq)
+
+
+async def lag(connection: Connection) -> Lag:
+    """How much waits, for how long, and how much is parked."""
+    row = await connection.fetchrow(
+        "SELECT (SELECT count(*) FROM (SELECT FROM messaging.outbox LIMIT $1) AS counted), "
+        "coalesce((SELECT extract(epoch FROM clock_timestamp() - created_at)::float8 FROM messaging.outbox "
+        "          ORDER BY seq LIMIT 1), 0), "
+        "(SELECT count(*) FROM (SELECT FROM messaging.parked LIMIT $1) AS counted)",
+        LAG_COUNT_MAX,
+    )
+    assert row is not None
+    return Lag(*row)
+
+
+async def try_lead(connection: Connection) -> bool:
+    """Whether this session is the one that relays; it is so until it ends."""
+    leads: bool = await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LEADER)
+    return leads
+
