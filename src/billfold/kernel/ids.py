@@ -7,6 +7,8 @@ import threading
 import time
 from uuid import UUID
 
+import msgspec
+
 from billfold.kernel import errors
 
 _VERSION = 0x7 << 76
@@ -35,27 +37,36 @@ class IdSource:
 
     def new(self) -> UUID:
         """The next id."""
-        return UUID(int=self.new_int())
+        return self.many(1)[0]
 
-    def new_int(self) -> int:
-        """The next id as its 128-bit integer."""
+    def many(self, count: int) -> list[UUID]:
+        """The next `count` ids, increasing."""
+        steps = memoryview(os.urandom(4 * count)).cast("I")
         now_ms = time.time_ns() // 1_000_000
+        made = []
         with self._lock:
             if now_ms > self._ms:
-                self._ms = now_ms
-                # The top bit starts clear, so the steps of one millisecond can't run over.
-                self._tail = int.from_bytes(os.urandom(10)) >> (80 - _RANDOM_BITS + 1)
-            else:
-                self._tail += 1 + (int.from_bytes(os.urandom(4)))
+                self._start(now_ms)
+            for step in steps:
+                self._tail += step + 1
                 if self._tail > _RANDOM_MAX:
-                    self._ms += 1
-                    self._tail = int.from_bytes(os.urandom(10)) >> (80 - _RANDOM_BITS + 1)
-            ms, tail = self._ms, self._tail
-        return ms << 80 | _VERSION | (tail >> 62) << 64 | _VARIANT | tail & ((1 << 62) - 1)
+                    self._start(self._ms + 1)
+                tail = self._tail
+                made.append(
+                    f"{self._ms << 80 | _VERSION | (tail >> 62) << 64 | _VARIANT | tail & ((1 << 62) - 1):032x}"
+                )
+        # Reading them back as text is five times faster than UUID's own constructor.
+        return msgspec.convert(made, list[UUID])
+
+    def _start(self, ms: int) -> None:
+        """Begin the millisecond. The top bit of the random part starts clear, which leaves room for the steps."""
+        self._ms = ms
+        self._tail = int.from_bytes(os.urandom(10)) >> (80 - _RANDOM_BITS + 1)
 
 
 _source = IdSource()
 new = _source.new
+many = _source.many
 
 
 def parse(text: str, *, pointer: str | None = None) -> UUID:

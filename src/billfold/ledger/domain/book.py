@@ -57,6 +57,8 @@ class Book:
         self.reversed: dict[UUID, int] = {}
         self.reversals: set[UUID] = set()
         self.transfers: list[contracts.Transfer] = []
+        #: recorded_at of each transfer, in microseconds since 1970.
+        self.recorded_us: list[int] = []
         self.links: list[Link] = []
         #: Every step of every hold, in order; the last state of each is what is written.
         self.hold_steps: list[tuple[HoldStep, contracts.Hold]] = []
@@ -107,6 +109,7 @@ class Book:
             credit_balance=credit.posted,
         )
         self.transfers.append(transfer)
+        self.recorded_us.append(recorded_us)
         return transfer
 
     def keep_hold(self, step: HoldStep, hold: contracts.Hold) -> None:
@@ -138,6 +141,7 @@ class Savepoint:
     def restore(self) -> None:
         """Undo every transfer since; their ids and microseconds stay unused, which nothing minds."""
         del self._book.transfers[self._transfers :]
+        del self._book.recorded_us[self._transfers :]
         for account_id, (posted, held, version, recorded_us) in self._accounts.items():
             state = self._book.accounts[account_id]
             state.posted, state.held, state.version, state.recorded_us = posted, held, version, recorded_us
