@@ -40,7 +40,7 @@ class IdempotencyKeyInUse(errors.Conflict):
 
 
 class Key(msgspec.Struct, frozen=True):
-    """A caller's key and the content it stands for, as 128-bit digests (BLAKE2b): fixed size, nothing of the body kept."""
+    """A key and the content it stands for, as 128-bit BLAKE2b digests: small, and nothing of a body is kept."""
 
     digest: UUID
     fingerprint: UUID

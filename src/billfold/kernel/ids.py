@@ -14,6 +14,7 @@ from billfold.kernel import errors
 _VERSION = 0x7 << 76
 _VARIANT = 0b10 << 62
 _RANDOM_BITS = 74
+_TEXT_LENGTH = 36
 _RANDOM_MAX = (1 << _RANDOM_BITS) - 1
 
 
@@ -76,7 +77,7 @@ def parse(text: str, *, pointer: str | None = None) -> UUID:
         InvalidId: not 32 hexadecimal digits in five groups.
     """
     try:
-        if len(text) != 36:
+        if len(text) != _TEXT_LENGTH:
             raise ValueError
         return UUID(text)
     except ValueError:

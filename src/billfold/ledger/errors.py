@@ -1,14 +1,14 @@
 """Why the ledger turns a request down.
 
-    LedgerError
-    ├── AssetUnknown, AssetExists
-    ├── AccountUnknown, AccountFrozen, AccountClosed, AccountNotEmpty
-    ├── AssetMismatch, SameAccount, AmountNotPositive, InsufficientFunds, BalanceTooLarge
-    ├── EffectiveInFuture, EffectiveTooEarly, InstantInFuture, TooManyPoints
-    ├── GroupRefused                       a neighbour in an all-or-nothing group was refused
-    ├── TransferUnknown, TransferNotReversible, ReversalExceedsTransfer
-    ├── HoldUnknown, HoldEnded, SettlementExceedsHold, ExpiryInPast
-    └── OutcomeUnknown, Overloaded         not refused: ask again with the same key
+LedgerError
+├── AssetUnknown, AssetExists
+├── AccountUnknown, AccountFrozen, AccountClosed, AccountNotEmpty
+├── AssetMismatch, SameAccount, AmountNotPositive, InsufficientFunds, BalanceTooLarge
+├── EffectiveInFuture, EffectiveTooEarly, InstantInFuture, TooManyPoints
+├── GroupRefused                       a neighbour in an all-or-nothing group was refused
+├── TransferUnknown, TransferNotReversible, ReversalExceedsTransfer
+├── HoldUnknown, HoldEnded, SettlementExceedsHold, ExpiryInPast
+└── OutcomeUnknown, Overloaded         not refused: ask again with the same key
 """
 
 from __future__ import annotations

@@ -3,7 +3,9 @@
 | type | when | subject |
 |---|---|---|
 | `transfer.posted.v1` | a transfer has been posted | the transfer's id |
-| `hold.placed.v1`, `hold.settled.v1`, `hold.released.v1`, `hold.expired.v1` | a hold was placed, settled (also in part), given back, or its time was over | the hold's id |
+| `hold.placed.v1` | money has been set aside | the hold's id |
+| `hold.settled.v1` | held money has left, all or a part | the hold's id |
+| `hold.released.v1`, `hold.expired.v1` | what was held has gone back, by request or by time | the hold's id |
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Back-dated money, by period: how a balance as effective at an instant stays a handful of range sums.
 
 An instant is a whole number of microseconds. Shifted right by 46, 40, 34 and 28 bits it falls into nested buckets of
-2.2 years, 12.7 days, 4.8 hours and 4.5 minutes, 64 of each in the next larger; shift 0 is the instant itself. The sum up
-to t is then all whole buckets of the widest period before t's own, all of the next width within that one, and so on: at
-most 64 rows for each width, however many entries there are. Only distinct instants within one 4.5-minute bucket are read
-singly, and the value dates of a day, which share their instant, are one row.
+2.2 years, 12.7 days, 4.8 hours and 4.5 minutes, 64 of each in the next larger; shift 0 is the instant itself. The sum
+up to t is then all whole buckets of the widest period before t's own, all of the next width within that one, and so on:
+at most 64 rows for each width, however many entries there are. Only distinct instants within one 4.5-minute bucket are
+read singly, and the value dates of a day, which share their instant, are one row.
 """
 
 from __future__ import annotations

@@ -16,7 +16,9 @@ from billfold.ledger.domain import holds, transfers
 from billfold.ledger.domain.book import Book
 
 _BY_CODE: dict[str, type[errors.LedgerError]] = {
-    error.code: error for error in vars(errors).values() if isinstance(error, type) and issubclass(error, errors.LedgerError)
+    error.code: error
+    for error in vars(errors).values()
+    if isinstance(error, type) and issubclass(error, errors.LedgerError)
 }
 
 

@@ -194,9 +194,7 @@ class Poster:
         await self._write_book(connection, book, xid, records)
         return outcomes
 
-    async def _write_book(
-        self, connection: Connection, book: Book, xid: int, records: Sequence[store.Record]
-    ) -> None:
+    async def _write_book(self, connection: Connection, book: Book, xid: int, records: Sequence[store.Record]) -> None:
         pointer = None
         if book.transfers:
             await store.write_transfers(connection, book.transfers, book.recorded_us, xid)
@@ -253,11 +251,12 @@ async def _open_book(connection: Connection, batch: Sequence[Command]) -> tuple[
     for original in originals.values():
         account_ids.update((original.debit_account, original.credit_account))
     locked = await store.lock(connection, account_ids)
-    book = Book(accounts=locked.accounts, now_us=locked.now_us, ids=iter(ids.many(sum(command.size for command in batch))))
+    book = Book(
+        accounts=locked.accounts, now_us=locked.now_us, ids=iter(ids.many(sum(command.size for command in batch)))
+    )
     book.originals = originals
     if hold_ids:
         book.holds = await store.holds(connection, hold_ids)
     if originals:
         book.reversed, book.reversals = await store.reversed_so_far(connection, list(originals))
     return book, locked.batch
-

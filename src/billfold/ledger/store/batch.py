@@ -15,10 +15,10 @@ from billfold.ledger.domain.book import AccountState, Link
 from billfold.ledger.store import rows
 from billfold.platform.postgres.database import Connection
 
-_COLUMNS = (
-    "recorded_at effective_at debit_version credit_version batch kind id debit_account credit_account amount "
-    "debit_balance credit_balance asset reference description metadata"
-).split()
+_COLUMNS = [
+    *("recorded_at", "effective_at", "debit_version", "credit_version", "batch", "kind", "id", "debit_account"),
+    *("credit_account", "amount", "debit_balance", "credit_balance", "asset", "reference", "description", "metadata"),
+]
 
 _LOCK = """
 WITH locked AS MATERIALIZED (
@@ -83,8 +83,8 @@ async def answered(connection: Connection, digests: Sequence[UUID]) -> dict[UUID
 async def lock(connection: Connection, account_ids: Iterable[UUID]) -> Locked:
     """Lock the accounts in the order of their ids, which makes deadlock impossible; unknown ones are left out.
 
-    The clock is read in the second branch, which runs only when the first has locked every row: whoever locks an account
-    later reads a later time, so a read of the past that waited for the lock can't be overtaken (I15).
+    The clock is read in the second branch, which runs only when the first has locked every row: whoever locks an
+    account later reads a later time, so a read of the past that waited for the lock can't be overtaken (I15).
     """
     found = await connection.fetch(_LOCK, list(account_ids))
     last = found.pop()

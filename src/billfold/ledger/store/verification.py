@@ -50,8 +50,8 @@ class Reread(msgspec.Struct, frozen=True):
     total_last: int
 
 
-# Ordered by recorded_at, an entry's rank must be its version and the running sum its balance: that no version is missing
-# or repeated, that time never goes back along versions, and that nothing was changed, all follow from these two.
+# Ordered by recorded_at, an entry's rank must be its version and the running sum its balance: that no version is
+# missing or repeated, that time never goes back along versions, and that nothing was changed, follow from these two.
 _REREAD = """
 SELECT stretch.account, read.count, read.versions_follow, read.balances_follow, read.last_recorded,
        stretch.version + read.count, stretch.balance + read.amount, stretch.late + read.late,

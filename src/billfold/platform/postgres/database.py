@@ -68,7 +68,7 @@ def translated() -> Iterator[None]:
 
 
 class _Connection(asyncpg.Connection[asyncpg.Record] if TYPE_CHECKING else asyncpg.Connection):  # type: ignore[misc]
-    """A connection that is given back as it is: we leave no session state behind, so resetting it costs a round trip."""
+    """A connection that is given back as it is: we leave no session state, so a reset would be a wasted round trip."""
 
     def get_reset_query(self) -> str:
         """No statement."""
@@ -77,9 +77,7 @@ class _Connection(asyncpg.Connection[asyncpg.Record] if TYPE_CHECKING else async
 
 async def _prepare(connection: asyncpg.Connection[asyncpg.Record]) -> None:
     """Every NUMERIC of ours is a whole number of smallest units, so it is an int here and never a Decimal."""
-    await connection.set_type_codec(
-        "numeric", schema="pg_catalog", encoder=str, decoder=int, format="text"
-    )
+    await connection.set_type_codec("numeric", schema="pg_catalog", encoder=str, decoder=int, format="text")
     await connection.set_type_codec(
         "jsonb",
         schema="pg_catalog",
