@@ -21,7 +21,7 @@ import os
 import signal
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from billfold.kernel import errors
@@ -33,6 +33,8 @@ LogLine = Callable[[str], None]
 LOG_LINE_MAX_BYTES = 64 * 1024
 #: What is kept to explain why a child ended.
 LAST_LINES = 20
+#: What a program wrote before its end is in the pipe by then.
+LOG_END_TIMEOUT_S = 1.0
 #: From SIGKILL to the end of the last process of a group: freeing the memory of a big process takes a moment.
 KILL_TIMEOUT_S = 10.0
 POLL_S = 0.02
@@ -87,9 +89,9 @@ class Child:
 
     program: Program
     process: asyncio.subprocess.Process
-    last_lines: deque[str] = field(default_factory=lambda: deque(maxlen=LAST_LINES))
+    last_lines: deque[str]
     _leash: asyncio.subprocess.Process
-    _log: asyncio.Task[None] | None = None
+    _log: asyncio.Task[None]
 
     @property
     def pid(self) -> int:
@@ -105,10 +107,9 @@ class Child:
         """The exit code, negative for a signal, once the program has ended and its log is read to the end."""
         code = await self.process.wait()
         await _end(self._leash)
-        if self._log is not None:
-            # A grandchild may hold the log open; it is not waited for.
-            await asyncio.wait([self._log], timeout=1.0)
-            self._log.cancel()
+        # A grandchild may hold the log open; it is not waited for.
+        await asyncio.wait([self._log], timeout=LOG_END_TIMEOUT_S)
+        self._log.cancel()
         return code
 
     async def stop(self) -> int:
@@ -140,17 +141,19 @@ async def start(program: Program, *, on_line: LogLine) -> Child:
         leash = await _leash(program)
         try:
             process = await _spawn(program, lock)
-        except OSError as error:
+        except BaseException as error:
             await _end(leash)
-            raise ChildFailed(f"{program.name} can't be started: {error}") from error
+            if isinstance(error, OSError):
+                raise ChildFailed(f"{program.name} can't be started: {error}") from error
+            raise
         _tell(leash, program.stop_signal, process.pid)
         os.pwrite(lock, f"{process.pid}\n".encode(), 0)
     finally:
         os.close(lock)
-    child = Child(program=program, process=process, _leash=leash)
     assert process.stdout is not None
-    child._log = asyncio.create_task(_read_log(process.stdout, child.last_lines, on_line))
-    return child
+    last_lines: deque[str] = deque(maxlen=LAST_LINES)
+    log = asyncio.create_task(_read_log(process.stdout, last_lines, on_line))
+    return Child(program=program, process=process, last_lines=last_lines, _leash=leash, _log=log)
 
 
 async def take_over(lock: Path, *, stop_signal: signal.Signals, timeout_s: float) -> int:

@@ -21,6 +21,9 @@ from billfold.kernel import errors
 FREE_PORTS = range(20_000, 32_000)
 FREE_PORT_TRIES = 200
 
+#: Says whose a data folder is, so that nobody's home is ever taken, closed or reset for one.
+FOLDER_MARK = ".billfold"
+
 #: Accounts that exist on nearly every system, have no rights and own no secrets. The first that exists is taken.
 UNPRIVILEGED_ACCOUNTS = ("postgres", "nobody")
 
@@ -29,6 +32,18 @@ class NoUnprivilegedUser(errors.Unavailable):
     """There is no ordinary account that the servers could run as under root; start Billfold as another user."""
 
     code = "no_unprivileged_user"
+
+
+class FolderForeign(errors.BillfoldError):
+    """The folder holds files that are not Billfold's."""
+
+    code = "folder_foreign"
+
+
+class FolderExposed(errors.BillfoldError):
+    """Others than you may enter the data folder."""
+
+    code = "folder_exposed"
 
 
 class NoFreePort(errors.Unavailable):
@@ -43,6 +58,12 @@ class ServerUser:
 
     uid: int
     gid: int
+
+
+class PortTaken(errors.Unavailable):
+    """A port is taken by another program; stop that program or set another port."""
+
+    code = "port_taken"
 
 
 def server_user(folder: Path) -> ServerUser | None:
@@ -63,6 +84,29 @@ def server_user(folder: Path) -> ServerUser | None:
             continue
         return ServerUser(uid=account.pw_uid, gid=account.pw_gid)
     raise NoUnprivilegedUser
+
+
+def claim_folder(path: Path) -> None:
+    """Make `path`, or an empty folder there, a data folder: marked as ours, and only we may enter it.
+
+    Raises: FolderForeign, FolderExposed.
+    """
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not any(path.iterdir()):
+        path.chmod(0o700)
+        write_private(path / FOLDER_MARK, "This folder belongs to Billfold; `billfold reset` removes all of it.\n")
+    check_folder(path)
+
+
+def check_folder(path: Path) -> None:
+    """Whether an existing folder can be the data folder.
+
+    Raises: FolderForeign, FolderExposed.
+    """
+    if any(path.iterdir()) and not (path / FOLDER_MARK).exists():
+        raise FolderForeign(f"{path} holds files that are not Billfold's; choose an empty folder for its data.")
+    if path.stat().st_mode & 0o077:
+        raise FolderExposed(f"Others than you may enter the data folder {path}; run `chmod 700 {path}`.")
 
 
 def private_folder(path: Path, *, user: ServerUser | None = None) -> Path:
@@ -131,13 +175,24 @@ def free_port() -> int:
     raise NoFreePort
 
 
-def port_is_free(port: int, host: str = "127.0.0.1") -> bool:
-    """Whether a server could listen on `host:port` now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        # As every server does: a port whose last connections linger in TIME_WAIT is free.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-        return True
+def checked_port(wanted: int) -> int:
+    """The port, when it is free.
+
+    Raises: PortTaken.
+    """
+    if not port_is_free(wanted):
+        raise PortTaken(f"Port {wanted} is taken by another program; stop that program or set another port.")
+    return wanted
+
+
+def port_is_free(port: int) -> bool:
+    """Whether a server could listen on the port now, on 127.0.0.1 and on all addresses alike."""
+    for address in ("127.0.0.1", "0.0.0.0"):  # noqa: S104 - nothing is let in: the socket never listens.
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            # As every server does: a port whose last connections linger in TIME_WAIT is free.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((address, port))
+            except OSError:
+                return False
+    return True

@@ -1,15 +1,18 @@
 """Settings: one typed tree, read from defaults, a TOML file, the environment, secret files and the command line."""
 
 from billfold.app.settings.sources import (
+    PREFIX,
     Loaded,
     SettingInvalid,
     SettingUnknown,
+    as_environment,
     load,
     variable,
 )
 from billfold.app.settings.tree import Api, Client, Log, Nats, Postgres, Settings, Worker, leaves, mask
 
 __all__ = [
+    "PREFIX",
     "Api",
     "Client",
     "Loaded",
@@ -20,6 +23,7 @@ __all__ = [
     "SettingUnknown",
     "Settings",
     "Worker",
+    "as_environment",
     "leaves",
     "load",
     "mask",

@@ -76,6 +76,11 @@ def variable(key: str) -> str:
     return PREFIX + key.replace(".", "__").upper()
 
 
+def as_environment(settings: tree.Settings) -> dict[str, str]:
+    """The variables that give another process these settings, secrets included."""
+    return {variable(key): str(value) for key, value in tree.leaves(settings, masked=False) if value is not None}
+
+
 def _found(
     file: Path | None, environ: Mapping[str, str], overrides: Mapping[str, object]
 ) -> Iterator[tuple[str, object, str]]:

@@ -15,6 +15,8 @@ from typing import Annotated, Any, Literal, get_args, get_type_hints
 import msgspec
 
 _SECRET = msgspec.Meta(extra={"secret": True})
+#: A server that listens on all addresses is reached on the loopback one.
+_ALL_ADDRESSES = ("0.0.0.0", "::")  # noqa: S104 - compared with, never listened on.
 #: A text that is shown masked.
 Secret = Annotated[str, _SECRET]
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
@@ -29,7 +31,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
     """A part of the tree. Its text form shows no secret, so that none gets into a log by accident."""
 
     def __repr__(self) -> str:
-        shown = ", ".join(f"{name}={value!r}" for name, value in _shown(self))
+        shown = ", ".join(f"{name}={_masked(self, name)!r}" for name in self.__struct_fields__)
         return f"{type(self).__name__}({shown})"
 
 
@@ -63,13 +65,14 @@ class Api(Section, frozen=True, kw_only=True):
     #: `billfold up` takes a free port instead of the default when that is taken.
     port: Port = 8080
     metrics_port: Port = 9080
-    #: How the outside world reaches the API; `http://host:port` when not set.
+    #: How the outside world reaches the API, when that is not the local address.
     public_url: str | None = None
 
     @property
-    def url(self) -> str:
-        """The address under which clients find the API."""
-        return self.public_url or f"http://{self.host}:{self.port}"
+    def local_url(self) -> str:
+        """The address of the API for programs on this machine."""
+        address = "127.0.0.1" if self.host in _ALL_ADDRESSES else self.host
+        return f"http://[{address}]:{self.port}" if ":" in address else f"http://{address}:{self.port}"
 
 
 class Worker(Section, frozen=True, kw_only=True):
@@ -113,13 +116,14 @@ def mask(value: str) -> str:
     return re.sub(r"(?<=[?&]password=)[^&]*", "********", without_login)
 
 
-def leaves(section: Section, prefix: str = "") -> Iterator[tuple[str, object]]:
-    """Every dotted name with its value, secrets masked."""
-    for name, value in _shown(section):
+def leaves(section: Section, prefix: str = "", *, masked: bool = True) -> Iterator[tuple[str, object]]:
+    """Every dotted name with its value."""
+    for name in section.__struct_fields__:
+        value = getattr(section, name)
         if isinstance(value, Section):
-            yield from leaves(value, f"{prefix}{name}.")
+            yield from leaves(value, f"{prefix}{name}.", masked=masked)
         else:
-            yield prefix + name, value
+            yield prefix + name, _masked(section, name) if masked else value
 
 
 def fields() -> dict[str, Any]:
@@ -134,11 +138,9 @@ def build(values: Mapping[str, object]) -> Settings:
     return built
 
 
-def _shown(section: Section) -> Iterator[tuple[str, object]]:
-    hints = _hints(type(section))
-    for name in section.__struct_fields__:
-        value = getattr(section, name)
-        yield name, mask(value) if isinstance(value, str) and _is_secret(hints[name]) else value
+def _masked(section: Section, name: str) -> object:
+    value = getattr(section, name)
+    return mask(value) if isinstance(value, str) and _is_secret(_hints(type(section))[name]) else value
 
 
 def _fields(section: type[Section], prefix: str = "") -> Iterator[tuple[str, Any]]:

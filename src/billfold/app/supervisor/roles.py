@@ -1,0 +1,106 @@
+"""Our own processes: the command that runs a role, its environment, and how it is found ready."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from billfold.app import settings
+from billfold.platform import children
+
+#: Python and all imports on a slow machine, or many processes at once.
+READY_TIMEOUT_S = 60.0
+#: Requests in flight are answered and batches committed before a role ends.
+STOP_TIMEOUT_S = 15.0
+PROBE_TIMEOUT_S = 5.0
+POLL_S = 0.02
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Role:
+    """What to run, and the address that answers 200 when it is ready."""
+
+    name: str
+    command: Sequence[str]
+    ready_url: Callable[[settings.Settings], str]
+
+
+API = Role(
+    name="api",
+    command=(sys.executable, "-m", "billfold.app.cli", "serve", "api"),
+    ready_url=lambda tree: f"{tree.api.local_url}/readyz",
+)
+WORKER = Role(
+    name="worker",
+    command=(sys.executable, "-m", "billfold.app.cli", "serve", "worker"),
+    ready_url=lambda tree: f"http://127.0.0.1:{tree.worker.metrics_port}/metrics",
+)
+
+
+class RoleProcess:
+    """A role under the stack's settings."""
+
+    def __init__(self, role: Role, tree: settings.Settings, *, on_line: children.LogLine) -> None:
+        self.name = role.name
+        self._command = role.command
+        self._settings = tree
+        self._ready_url = role.ready_url(tree)
+        self._on_line = on_line
+
+    async def start(self) -> children.Child:
+        """Start the role and return when its address answers.
+
+        Raises: ChildFailed, LeftoverProcess.
+        """
+        program = children.Program(
+            name=self.name,
+            command=self._command,
+            lock=self._settings.data_dir / f"{self.name}.lock",
+            stop_timeout_s=STOP_TIMEOUT_S,
+            env=environment(self._settings, os.environ),
+        )
+        child = await children.start(program, on_line=self._on_line)
+        try:
+            await self._wait_ready(child)
+        except BaseException:
+            await child.stop()
+            raise
+        return child
+
+    async def _wait_ready(self, child: children.Child) -> None:
+        deadline = asyncio.get_running_loop().time() + READY_TIMEOUT_S
+        while not await answers(self._ready_url):
+            if not child.running:
+                raise child.failure(f"ended with exit code {await child.wait()}")
+            if asyncio.get_running_loop().time() > deadline:
+                raise child.failure(f"was not ready within {READY_TIMEOUT_S:.0f} seconds")
+            await asyncio.sleep(POLL_S)
+
+
+def environment(tree: settings.Settings, outer: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a role: ours, with the stack's settings in place of those we were started with."""
+    kept = {name: value for name, value in outer.items() if not name.startswith(settings.PREFIX)}
+    return kept | settings.as_environment(tree) | {"PYTHONUNBUFFERED": "1"}
+
+
+async def answers(url: str) -> bool:
+    """Whether the address, plain HTTP, answers 200 now."""
+    parts = urlsplit(url)
+    assert parts.hostname is not None, url
+    assert parts.port is not None, url
+    try:
+        async with asyncio.timeout(PROBE_TIMEOUT_S):
+            reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+            try:
+                request = f"GET {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n\r\n"
+                writer.write(request.encode("ascii"))
+                status = await reader.readline()
+            finally:
+                writer.close()
+    except (OSError, TimeoutError):
+        return False
+    return status.split()[1:2] == [b"200"]
