@@ -1,0 +1,300 @@
+"""The rules of wallets: what an order must say, and in whose words it is answered. No I/O, clock or randomness."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from hashlib import blake2b
+from uuid import UUID
+
+import msgspec
+
+from billfold.kernel import clock, ids, money
+from billfold.kernel import errors as kernel_errors
+from billfold.kernel.assets import Asset
+from billfold.kernel.money import Money
+from billfold.ledger import contracts as ledger
+from billfold.ledger import errors as ledger_errors
+from billfold.wallets import contracts, errors
+from billfold.wallets.contracts import ConfirmedTransaction, NewWallet, Order
+
+_ENCODER = msgspec.json.Encoder(order="deterministic")
+_ID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
+_STEP = re.compile(r"([1-9][0-9]{0,5})([smhdw])", re.ASCII)
+_UNITS = {
+    "s": timedelta(seconds=1),
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+    "w": timedelta(weeks=1),
+}
+
+
+class Side(msgspec.Struct, frozen=True, gc=False):
+    """Where a wallet keeps an asset, as one caller sees it; or the world outside."""
+
+    account: UUID
+    #: The wallet's id in its usual text form, or "outside".
+    wallet: str
+    asset: str
+    #: Whether the caller owns the wallet.
+    mine: bool
+
+
+class Draft(msgspec.Struct, frozen=True, gc=False):
+    """An order whose own words are in order: what is left to find are the accounts."""
+
+    order: Order
+    units: int
+    scale: int
+    effective_at: datetime | None
+
+
+def draft(order: Order, assets: Mapping[str, Asset], *, at: str = "") -> Draft:
+    """Check all that an order can be checked for by itself; `at` is its place in the request, as a JSON Pointer.
+
+    Raises:
+        SidesWrong, SameWallet, InvalidId, AssetUnknown, InvalidAmount, AmountTooPrecise, AmountTooLarge,
+        AmountNotPositive, InvalidInstant
+    """
+    _check_sides(order, at)
+    units, scale = positive_units(order.money, assets, at=at)
+    effective_at = None
+    if order.effective_at is not None:
+        effective_at = clock.parse(order.effective_at, pointer=f"{at}/effective_at")
+    return Draft(order, units, scale, effective_at)
+
+
+def _check_sides(order: Order, at: str) -> None:
+    source, target = order.source, order.target
+    if (source is None) != (order.kind == "deposit") or (target is None) != (order.kind == "withdrawal"):
+        raise errors.SidesWrong(pointer=at or None)
+    if source is not None and not _ID.fullmatch(source):
+        raise ids.InvalidId(pointer=f"{at}/from")
+    if target is not None and not _ID.fullmatch(target):
+        raise ids.InvalidId(pointer=f"{at}/to")
+    if source == target:
+        raise errors.SameWallet(pointer=f"{at}/to")
+
+
+def positive_units(amount: Money, assets: Mapping[str, Asset], *, at: str = "") -> tuple[int, int]:
+    """Smallest units of money that is to be moved or held, and the asset's scale.
+
+    Raises:
+        AssetUnknown, InvalidAmount, AmountTooPrecise, AmountTooLarge, AmountNotPositive
+    """
+    asset = assets.get(amount.asset)
+    if asset is None:
+        raise ledger_errors.AssetUnknown(pointer=f"{at}/money/asset")
+    try:
+        units = money.parse(amount.amount, asset.scale)
+    except kernel_errors.Invalid as error:
+        # The pointer is made here because it is wanted only now: this is the path of every transfer.
+        error.pointer = f"{at}/money/amount"
+        raise
+    if units <= 0:
+        raise ledger_errors.AmountNotPositive(pointer=f"{at}/money/amount")
+    return units, asset.scale
+
+
+def content(order: Order) -> bytes:
+    """What an idempotency key stands for: the same order gives the same bytes, however its JSON was written."""
+    return _ENCODER.encode(
+        (
+            order.kind,
+            order.source,
+            order.target,
+            order.money.amount,
+            order.money.asset,
+            order.reference,
+            order.description,
+            order.metadata,
+            order.effective_at,
+        )
+    )
+
+
+def content_of(*parts: object) -> bytes:
+    """The canonical bytes of any other request."""
+    return _ENCODER.encode(parts)
+
+
+def new_transfer(draft: Draft, debit: UUID, credit: UUID) -> ledger.NewTransfer:
+    """What the ledger is to post for an order."""
+    order = draft.order
+    return ledger.NewTransfer(
+        debit_account=debit,
+        credit_account=credit,
+        amount=draft.units,
+        asset=order.money.asset,
+        kind=order.kind,
+        reference=order.reference,
+        description=order.description,
+        metadata=order.metadata,
+        effective_at=draft.effective_at,
+    )
+
+
+def transfer(posted: ledger.Transfer, debit: Side, credit: Side, *, scale: int, all_seen: bool) -> contracts.Transfer:
+    """A posted transfer as its caller may see it: a balance only of a wallet of theirs (`all_seen` for operators)."""
+    return contracts.Transfer(
+        id=str(posted.id),
+        kind=posted.kind,
+        source=debit.wallet,
+        target=credit.wallet,
+        money=Money(money.format(posted.amount, scale), posted.asset),
+        reference=posted.reference,
+        description=posted.description,
+        metadata=posted.metadata,
+        effective_at=posted.effective_at,
+        recorded_at=posted.recorded_at,
+        from_balance=money.format(posted.debit_balance, scale) if _seen(debit, all_seen) else None,
+        to_balance=money.format(posted.credit_balance, scale) if _seen(credit, all_seen) else None,
+    )
+
+
+def _seen(side: Side, all_seen: bool) -> bool:  # noqa: FBT001 - called once for each side of every transfer.
+    return side.mine or (all_seen and side.wallet != contracts.OUTSIDE)
+
+
+def hold(found: ledger.Hold, *, wallet: str, scale: int) -> contracts.Hold:
+    """A hold in the words of wallets."""
+    return contracts.Hold(
+        id=str(found.id),
+        wallet=wallet,
+        money=Money(money.format(found.amount, scale), found.asset),
+        settled=money.format(found.settled, scale),
+        remaining=money.format(found.remaining, scale),
+        status=found.status,
+        reference=found.reference,
+        description=found.description,
+        expires_at=found.expires_at,
+        created_at=found.created_at,
+        ended_at=found.ended_at,
+    )
+
+
+def balance(account: ledger.Account, *, scale: int) -> contracts.Balance:
+    """What is in one account of a wallet."""
+    return contracts.Balance(
+        asset=account.asset,
+        posted=money.format(account.posted, scale),
+        held=money.format(account.held, scale),
+        available=money.format(account.available, scale),
+        credit_limit=money.format(-(account.floor or 0), scale),
+    )
+
+
+def entries(posted: ledger.Transfer) -> tuple[ledger.Entry, ledger.Entry]:
+    """Both sides of a transfer, the one that the money left first."""
+    debit = ledger.Entry(
+        transfer_id=posted.id,
+        account=posted.debit_account,
+        version=posted.debit_version,
+        amount=-posted.amount,
+        balance=posted.debit_balance,
+        counterparty=posted.credit_account,
+        kind=posted.kind,
+        reference=posted.reference,
+        description=posted.description,
+        metadata=posted.metadata,
+        effective_at=posted.effective_at,
+        recorded_at=posted.recorded_at,
+    )
+    credit = msgspec.structs.replace(
+        debit,
+        account=posted.credit_account,
+        version=posted.credit_version,
+        amount=posted.amount,
+        balance=posted.credit_balance,
+        counterparty=posted.debit_account,
+    )
+    return debit, credit
+
+
+def transaction(entry: ledger.Entry, *, wallet: str, counterparty: str, asset: Asset) -> contracts.Transaction:
+    """An entry of a wallet's account, as its holder sees it."""
+    return contracts.Transaction(
+        id=str(entry.transfer_id),
+        wallet=wallet,
+        kind=entry.kind,
+        direction="in" if entry.amount > 0 else "out",
+        money=Money(money.format(abs(entry.amount), asset.scale), asset.code),
+        balance=money.format(entry.balance, asset.scale),
+        counterparty=counterparty,
+        status="completed",
+        reference=entry.reference,
+        description=entry.description,
+        metadata=entry.metadata,
+        effective_at=entry.effective_at,
+        recorded_at=entry.recorded_at,
+    )
+
+
+def summary(sums: ledger.EntrySummary, *, asset: Asset) -> contracts.Summary:
+    """The sums of a wallet holder's transactions in one asset."""
+    return contracts.Summary(
+        asset=asset.code,
+        count=sums.count,
+        received=money.format(sums.credited, asset.scale),
+        sent=money.format(sums.debited, asset.scale),
+        net=money.format(sums.credited - sums.debited, asset.scale),
+    )
+
+
+def created_with(new: NewWallet) -> UUID:
+    """A digest of what a wallet is created with (its external_id aside, by which it is found)."""
+    return UUID(bytes=blake2b(content_of(new.name, new.metadata), digest_size=16).digest())
+
+
+def what_is_left(accounts: Iterable[ledger.Account], assets: Mapping[str, Asset]) -> str:
+    """A sentence for whoever wants to close a wallet: which money has to leave first."""
+    parts = []
+    for account in accounts:
+        if account.posted or account.held:
+            scale = assets[account.asset].scale
+            held = f" ({money.format(account.held, scale)} of it held)" if account.held else ""
+            parts.append(f"{money.format(account.posted, scale)} {account.asset}{held}")
+    return f"The wallet still has {', '.join(parts)}; move it out and settle or release its holds first."
+
+
+def step(text: str) -> timedelta:
+    """The length of time that `text` such as 1d or 6h names.
+
+    Raises:
+        StepWrong: another form.
+    """
+    match = _STEP.fullmatch(text)
+    if match is None:
+        raise errors.StepWrong(pointer="step")
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def order_of(confirmed: ConfirmedTransaction) -> Order:
+    """A confirmed transaction as the order that brings it into the wallet.
+
+    Raises:
+        Invalid: a text is longer than it may be, or has a character that can't be stored.
+    """
+    side = "to" if confirmed.direction == "credit" else "from"
+    try:
+        return msgspec.convert(
+            {
+                "kind": "deposit" if side == "to" else "withdrawal",
+                side: confirmed.wallet,
+                "money": {"amount": confirmed.amount, "asset": confirmed.asset},
+                "reference": confirmed.reference,
+                "description": confirmed.description,
+                "effective_at": confirmed.effective_at,
+            },
+            Order,
+        )
+    except msgspec.ValidationError as error:
+        raise kernel_errors.Invalid(str(error)) from error
+
+
+def sender_key(confirmed: ConfirmedTransaction) -> str:
+    """The idempotency key of a confirmed transaction: senders' ids may be any text, so they are digested."""
+    named = content_of(confirmed.source, confirmed.id, confirmed.attempt)
+    return blake2b(named, digest_size=32).hexdigest()

@@ -1,0 +1,136 @@
+"""Why the wallets context turns a request down. What the ledger refuses keeps the ledger's error, but for the words.
+
+BillfoldError
+├── NotFound   WalletUnknown, TransactionUnknown
+├── Conflict   WalletFrozen, WalletClosed, WalletNotEmpty, ExternalIdReused
+├── Denied     ReversalNotAllowed
+└── Invalid    SameWallet, SidesWrong, ItemKeysMixed, ItemKeysAtomic, AssetNeeded, WalletNeeded, CreditLimitNegative,
+               InstantAmbiguous, PeriodWrong, StepWrong
+"""
+
+from __future__ import annotations
+
+from billfold.kernel import errors
+from billfold.kernel.errors import BillfoldError
+from billfold.ledger import errors as ledger_errors
+
+
+class WalletUnknown(errors.NotFound):
+    """There is no such wallet, or it is not yours."""
+
+    code = "wallet_unknown"
+
+
+class TransactionUnknown(errors.NotFound):
+    """There is no such transaction in your wallets."""
+
+    code = "transaction_unknown"
+
+
+class WalletFrozen(errors.Conflict):
+    """The wallet is frozen: nothing enters or leaves it until it is unfrozen."""
+
+    code = "wallet_frozen"
+
+
+class WalletClosed(errors.Conflict):
+    """The wallet is closed."""
+
+    code = "wallet_closed"
+
+
+class WalletNotEmpty(errors.Conflict):
+    """A wallet can be closed only when nothing is left in it."""
+
+    code = "wallet_not_empty"
+
+
+class ExternalIdReused(errors.Conflict):
+    """A wallet with this external_id was created with another name or other metadata."""
+
+    code = "external_id_reused"
+
+
+class ReversalNotAllowed(errors.Denied):
+    """Only whoever received the money, or an operator, can send it back."""
+
+    code = "reversal_not_allowed"
+
+
+class SameWallet(errors.Invalid):
+    """Money can't be moved from a wallet to itself."""
+
+    code = "same_wallet"
+
+
+class SidesWrong(errors.Invalid):
+    """A transfer needs from and to, a deposit only to, a withdrawal only from."""
+
+    code = "sides_wrong"
+
+
+class ItemKeysMixed(errors.Invalid):
+    """Give every item an idempotency_key of its own, or none of them."""
+
+    code = "item_keys_mixed"
+
+
+class ItemKeysAtomic(errors.Invalid):
+    """Items with keys of their own are separate requests, so they can't be atomic together."""
+
+    code = "item_keys_atomic"
+
+
+class AssetNeeded(errors.Invalid):
+    """Say which asset: add ?asset=."""
+
+    code = "asset_needed"
+
+
+class WalletNeeded(errors.Invalid):
+    """You have too many wallets to list all their transactions at once; name one with ?wallet=."""
+
+    code = "wallet_needed"
+
+
+class CreditLimitNegative(errors.Invalid):
+    """A credit limit is zero or more."""
+
+    code = "credit_limit_negative"
+
+
+class InstantAmbiguous(errors.Invalid):
+    """Ask for the balance as recorded (at) or as effective (effective_at), not both."""
+
+    code = "instant_ambiguous"
+
+
+class PeriodWrong(errors.Invalid):
+    """The period ends before it begins."""
+
+    code = "period_wrong"
+
+
+class StepWrong(errors.Invalid):
+    """The step is a whole number and a unit: s, m, h, d or w, such as 1d."""
+
+    code = "step_wrong"
+
+
+_WORDS: dict[type[BillfoldError], type[BillfoldError]] = {
+    ledger_errors.AccountUnknown: WalletUnknown,
+    ledger_errors.AccountFrozen: WalletFrozen,
+    ledger_errors.AccountClosed: WalletClosed,
+    ledger_errors.AccountNotEmpty: WalletNotEmpty,
+    ledger_errors.SameAccount: SameWallet,
+}
+
+
+def in_wallet_words(error: BillfoldError) -> BillfoldError:
+    """The ledger speaks of accounts, which no holder of a wallet has heard of: the same refusal in the words here."""
+    known = _WORDS.get(type(error))
+    if known is None:
+        return error
+    ours = known(pointer=error.pointer)
+    ours.replayed = error.replayed
+    return ours

@@ -1,0 +1,46 @@
+"""What happened to wallets. Fields of a payload are only ever added within a version.
+
+Each event is ordered by its wallet, and written in the database transaction of the change it tells of.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Final, Literal
+
+import msgspec
+
+from billfold.kernel import clock
+from billfold.kernel.events import Event
+from billfold.kernel.money import Money
+from billfold.wallets.contracts import Wallet
+
+SOURCE: Final = "/billfold/wallets"
+CREATED: Final = "wallet.created.v1"
+UPDATED: Final = "wallet.updated.v1"
+FROZEN: Final = "wallet.frozen.v1"
+UNFROZEN: Final = "wallet.unfrozen.v1"
+CLOSED: Final = "wallet.closed.v1"
+TYPES = (CREATED, UPDATED, FROZEN, UNFROZEN, CLOSED)
+
+WalletEventType = Literal[
+    "wallet.created.v1", "wallet.updated.v1", "wallet.frozen.v1", "wallet.unfrozen.v1", "wallet.closed.v1"
+]
+
+
+def wallet_event(
+    *, event_id: str, kind: WalletEventType, wallet: Wallet, time: datetime, credit_limits: list[Money] | None = None
+) -> Event:
+    """The wallet as it is after the change; `credit_limits` are those that an update has set."""
+    data: dict[str, Any] = {
+        "wallet_id": wallet.id,
+        "owner_id": wallet.owner_id,
+        "name": wallet.name,
+        "external_id": wallet.external_id,
+        "status": wallet.status,
+        "metadata": dict(wallet.metadata),
+        "created_at": clock.format(wallet.created_at),
+    }
+    if credit_limits:
+        data["credit_limits"] = msgspec.to_builtins(credit_limits)
+    return Event(id=event_id, type=kind, source=SOURCE, subject=wallet.id, time=time, key=wallet.id, data=data)

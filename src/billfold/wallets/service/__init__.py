@@ -1,0 +1,55 @@
+"""The facade of wallets: what a user holds. Its parts each serve one kind of request.
+
+await wallets.registry.create(…)        the wallets themselves
+await wallets.movements.move(…)         transfers, deposits, withdrawals, reversals
+await wallets.bulk.move(…)              many at once
+await wallets.holds.place(…)            money set aside
+await wallets.balances.now(…)           what is and was in a wallet
+await wallets.transactions.page(…)      what has happened, and statements
+await wallets.apply_confirmed(…)        what another system has confirmed
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from billfold.kernel.clock import Clock, SystemClock
+from billfold.kernel.errors import BillfoldError
+from billfold.ledger import Ledger
+from billfold.platform.postgres.database import Database
+from billfold.wallets.contracts import ConfirmedTransaction, Transfer
+from billfold.wallets.service.balances import Balances
+from billfold.wallets.service.bulk import Bulk
+from billfold.wallets.service.holdings import Holdings
+from billfold.wallets.service.holds import Holds
+from billfold.wallets.service.movements import Movements
+from billfold.wallets.service.orders import Orders
+from billfold.wallets.service.registry import Registry
+from billfold.wallets.service.resolution import Resolution
+from billfold.wallets.service.transactions import Transactions
+
+
+class Wallets:
+    """Wallets over the ledger. Every use case takes the principal who asks, and sees no further than they may."""
+
+    def __init__(self, *, database: Database, ledger: Ledger, clock: Clock | None = None) -> None:
+        clock = clock or SystemClock()
+        resolution = Resolution(database=database, ledger=ledger)
+        holdings = Holdings(database=database, ledger=ledger)
+        orders = Orders(ledger=ledger, resolution=resolution)
+        self.registry = Registry(database=database, ledger=ledger, resolution=resolution, clock=clock)
+        self.movements = Movements(ledger=ledger, resolution=resolution, orders=orders)
+        self.bulk = Bulk(ledger=ledger, orders=orders)
+        self.holds = Holds(
+            ledger=ledger, resolution=resolution, orders=orders, movements=self.movements, holdings=holdings
+        )
+        self.balances = Balances(ledger=ledger, holdings=holdings, clock=clock)
+        self.transactions = Transactions(ledger=ledger, resolution=resolution, holdings=holdings, clock=clock)
+
+    async def apply_confirmed(self, *, transactions: Sequence[ConfirmedTransaction]) -> list[Transfer | BillfoldError]:
+        """Credit and debit wallets for what has happened elsewhere, each exactly once by its sender's id.
+
+        What can't be applied stands as its error at its place and touches no other. An error that is `retryable` says
+        nothing about the transaction: apply it again.
+        """
+        return await self.bulk.apply_confirmed(transactions=transactions)

@@ -1,0 +1,134 @@
+"""Many orders at once: bulk requests, and confirmed transactions from a queue."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
+
+from billfold.kernel import idempotency
+from billfold.kernel.errors import BillfoldError
+from billfold.kernel.principal import Principal
+from billfold.ledger import Ledger
+from billfold.wallets import contracts, domain, errors
+from billfold.wallets.contracts import ConfirmedTransaction, Moved, Order, Transfer
+from billfold.wallets.domain import Draft
+from billfold.wallets.service import orders
+from billfold.wallets.service.orders import Orders
+
+_QUEUE_ID = UUID("a6f1f7c2-3b0e-5d53-9a51-2f7f0f6f1d11")
+#: Owns the idempotency keys of confirmed transactions. May move anybody's money: who writes to the queue is trusted.
+_QUEUE: Final = Principal(
+    credential_id=_QUEUE_ID,
+    owner_id=_QUEUE_ID,
+    scopes=frozenset([contracts.OPERATOR, *contracts.ORDER_SCOPES.values()]),
+)
+
+
+class Bulk:
+    """Use cases that move money in one go. Each order's answer stands at its place."""
+
+    def __init__(self, *, ledger: Ledger, orders: Orders) -> None:
+        self._ledger = ledger
+        self._orders = orders
+
+    async def move(
+        self, *, principal: Principal, orders: Sequence[Order], atomic: bool, key: str | None
+    ) -> list[Moved | BillfoldError]:
+        """Post up to BULK_MAX orders.
+
+        With one `key` they are one request: an order that is wrong by itself refuses all of it, and if `atomic` so does
+        any refusal. Orders with keys of their own are separate requests, which fail each alone.
+
+        Raises:
+            MissingScope, ItemKeysMixed, ItemKeysAtomic, IdempotencyKeyMissing, IdempotencyKeyReused, and whatever
+            `domain.draft` finds wrong with an order of one request.
+        """
+        for kind in {order.kind for order in orders}:
+            principal.require(contracts.ORDER_SCOPES[kind])
+        keys = [order.idempotency_key for order in orders if order.idempotency_key is not None]
+        if not keys:
+            if key is None:
+                raise idempotency.IdempotencyKeyMissing
+            return await self._post_as_one(principal, orders, atomic=atomic, key=key)
+        if len(keys) < len(orders):
+            raise errors.ItemKeysMixed(pointer="/items")
+        if atomic:
+            raise errors.ItemKeysAtomic(pointer="/atomic")
+        return await self._post_each(principal, list(zip(orders, keys, strict=True)), at="/items")
+
+    async def apply_confirmed(self, *, transactions: Sequence[ConfirmedTransaction]) -> list[Transfer | BillfoldError]:
+        """Credit and debit wallets for what has happened elsewhere, each exactly once by its sender's id.
+
+        What can't be applied stands as its error and touches no other. An error that is `retryable` says nothing about
+        the transaction: apply it again.
+        """
+        requests: list[tuple[Order | BillfoldError, str]] = []
+        for confirmed in transactions:
+            try:
+                requests.append((domain.order_of(confirmed), domain.sender_key(confirmed)))
+            except BillfoldError as error:
+                requests.append((error, ""))
+        outcomes = await self._post_each(_QUEUE, requests, at=None)
+        return [found.transfer if isinstance(found, Moved) else found for found in outcomes]
+
+    async def _post_as_one(
+        self, principal: Principal, wanted: Sequence[Order], *, atomic: bool, key: str
+    ) -> list[Moved | BillfoldError]:
+        assets = await self._orders.assets({order.money.asset for order in wanted})
+        drafts = [domain.draft(order, assets, at=f"/items/{place}") for place, order in enumerate(wanted)]
+        all_sides = await self._orders.sides(principal, drafts)
+        posting = await self._ledger.post(
+            key=idempotency.key(
+                owner=principal.owner_id,
+                text=key,
+                operation="bulk atomic" if atomic else "bulk",
+                content=b"".join(map(domain.content, wanted)),
+            ),
+            transfers=list(map(orders.new_transfer, drafts, all_sides)),
+            atomic=atomic,
+        )
+        replayed = posting.replayed
+        return [
+            orders.outcome(result, draft, sides, principal=principal, replayed=replayed)
+            for result, draft, sides in zip(posting.results, drafts, all_sides, strict=True)
+        ]
+
+    async def _post_each(
+        self, principal: Principal, wanted: Sequence[tuple[Order | BillfoldError, str]], *, at: str | None
+    ) -> list[Moved | BillfoldError]:
+        """Post separate requests; those that are wrong by themselves are answered without the ledger."""
+        assets = await self._orders.assets({order.money.asset for order, _ in wanted if isinstance(order, Order)})
+        answers: list[Moved | BillfoldError | None] = []
+        drafts: list[Draft] = []
+        keys: list[idempotency.Key] = []
+        for place, (order, text) in enumerate(wanted):
+            try:
+                if isinstance(order, BillfoldError):
+                    raise order
+                draft = domain.draft(order, assets, at="" if at is None else f"{at}/{place}")
+                keys.append(orders.key(principal, text, order))
+            except BillfoldError as error:
+                answers.append(error)
+            else:
+                drafts.append(draft)
+                answers.append(None)
+        posted = iter(await self._post_drafts(principal, drafts, keys))
+        return [next(posted) if answer is None else answer for answer in answers]
+
+    async def _post_drafts(
+        self, principal: Principal, drafts: Sequence[Draft], keys: Sequence[idempotency.Key]
+    ) -> list[Moved | BillfoldError]:
+        all_sides = await self._orders.sides(principal, drafts)
+        transfers = map(orders.new_transfer, drafts, all_sides)
+        postings = await self._ledger.post_many(requests=list(zip(keys, transfers, strict=True)))
+        return [
+            orders.outcome(
+                posting if isinstance(posting, BillfoldError) else posting.results[0],
+                draft,
+                sides,
+                principal=principal,
+                replayed=not isinstance(posting, BillfoldError) and posting.replayed,
+            )
+            for posting, draft, sides in zip(postings, drafts, all_sides, strict=True)
+        ]

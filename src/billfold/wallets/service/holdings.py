@@ -1,0 +1,80 @@
+"""Which accounts a caller may read: those of one of their wallets, or of all. An operator reads everybody's."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from billfold.kernel import ids
+from billfold.kernel.principal import Principal
+from billfold.ledger import Ledger
+from billfold.platform.postgres.database import Database
+from billfold.wallets import contracts, errors
+from billfold.wallets.domain import Side
+from billfold.wallets.store import accounts as store
+from billfold.wallets.store import wallets as wallet_store
+
+
+class Holdings:
+    """Finds what may be read. Ownership is part of each statement."""
+
+    def __init__(self, *, database: Database, ledger: Ledger) -> None:
+        self._database = database
+        self._ledger = ledger
+
+    async def of_wallet(self, principal: Principal, wallet_id: UUID, *, asset: str | None) -> dict[str, UUID]:
+        """The accounts of one of the caller's wallets by their asset, or only that of `asset` if it has one.
+
+        Raises:
+            MissingScope, WalletUnknown, AssetUnknown
+        """
+        principal.require(contracts.READ)
+        owner = None if principal.is_operator else principal.owner_id
+        async with self._database.connection() as connection:
+            if await wallet_store.get(connection, wallet_id, owner=owner) is None:
+                raise errors.WalletUnknown
+            accounts = await store.of_wallet(connection, wallet_id)
+        if asset is None:
+            return accounts
+        await self._ledger.asset(code=asset)
+        return {asset: accounts[asset]} if asset in accounts else {}
+
+    async def one_of_wallet(
+        self, principal: Principal, wallet_id: UUID, *, asset: str | None
+    ) -> tuple[str, UUID | None]:
+        """The asset that is meant, `asset` or the only one in the wallet, and its account if there is one yet.
+
+        Raises:
+            MissingScope, WalletUnknown, AssetUnknown
+            AssetNeeded: no asset is named, and there is not exactly one.
+        """
+        accounts = await self.of_wallet(principal, wallet_id, asset=asset)
+        if asset is not None:
+            return asset, accounts.get(asset)
+        if len(accounts) != 1:
+            held = f": one of {', '.join(accounts)}" if accounts else ""
+            raise errors.AssetNeeded(f"Add ?asset= to say which asset{held}.", pointer="asset")
+        return next(iter(accounts.items()))
+
+    async def readable(self, principal: Principal, *, wallet: str | None, asset: str | None) -> dict[UUID, Side]:
+        """The accounts of `wallet`, or of every wallet that the caller sees.
+
+        Raises:
+            MissingScope, InvalidId, WalletUnknown, AssetUnknown
+            WalletNeeded: these are too many.
+        """
+        if wallet is not None:
+            wallet_id = ids.parse(wallet, pointer="wallet")
+            found = await self.of_wallet(principal, wallet_id, asset=asset)
+            return {account: Side(account, str(wallet_id), code, mine=True) for code, account in found.items()}
+        principal.require(contracts.READ)
+        async with self._database.connection() as connection:
+            kept = await store.of_owner(
+                connection,
+                owner=principal.owner_id,
+                see_all=principal.is_operator,
+                asset=asset,
+                limit=contracts.ACCOUNTS_LISTED_MAX + 1,
+            )
+        if len(kept) > contracts.ACCOUNTS_LISTED_MAX:
+            raise errors.WalletNeeded(pointer="wallet")
+        return {one.account_id: Side(one.account_id, str(one.wallet_id), one.asset, one.mine) for one in kept}

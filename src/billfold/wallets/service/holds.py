@@ -1,0 +1,168 @@
+"""Holds: money of a wallet that is set aside, and then leaves, in parts or wholly, or goes back."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from billfold.kernel import clock, idempotency, ids, paging
+from billfold.kernel.principal import Principal
+from billfold.ledger import Ledger
+from billfold.ledger import contracts as ledger
+from billfold.ledger import errors as ledger_errors
+from billfold.wallets import contracts, domain, errors
+from billfold.wallets.contracts import Hold, HoldChange, HoldStatus, NewHold, Settlement
+from billfold.wallets.domain import Side
+from billfold.wallets.service.holdings import Holdings
+from billfold.wallets.service.movements import Movements
+from billfold.wallets.service.orders import Orders
+from billfold.wallets.service.resolution import Resolution
+
+
+class Holds:
+    """Use cases about money that is set aside."""
+
+    def __init__(
+        self, *, ledger: Ledger, resolution: Resolution, orders: Orders, movements: Movements, holdings: Holdings
+    ) -> None:
+        self._ledger = ledger
+        self._resolution = resolution
+        self._orders = orders
+        self._movements = movements
+        self._holdings = holdings
+
+    async def place(self, *, principal: Principal, new: NewHold, key: str) -> HoldChange:
+        """Set money of a wallet aside.
+
+        Raises:
+            MissingScope, WalletUnknown, WalletFrozen, WalletClosed, InsufficientFunds, ExpiryInPast, InvalidInstant,
+            AssetUnknown, InvalidAmount, AmountTooPrecise, AmountTooLarge, AmountNotPositive, IdempotencyKeyReused
+        """
+        principal.require(contracts.HOLD)
+        units, _ = domain.positive_units(new.money, await self._orders.assets([new.money.asset]))
+        expires_at = None if new.expires_at is None else clock.parse(new.expires_at, pointer="/expires_at")
+        ids.parse(new.wallet, pointer="/wallet")
+        side = await self._resolution.side(principal, new.wallet, new.money.asset)
+        if side is None or not (side.mine or principal.is_operator):
+            raise errors.WalletUnknown(pointer="/wallet")
+        hold = ledger.NewHold(
+            account=side.account,
+            amount=units,
+            asset=new.money.asset,
+            expires_at=expires_at,
+            reference=new.reference,
+            description=new.description,
+        )
+        try:
+            change = await self._ledger.place_hold(key=_key(principal, key, "hold", new), hold=hold)
+        except ledger_errors.LedgerError as error:
+            raise errors.in_wallet_words(error) from error
+        return await self._seen(principal, change)
+
+    async def hold(self, *, principal: Principal, hold_id: UUID) -> Hold:
+        """A hold in one of the caller's wallets.
+
+        Raises:
+            MissingScope, HoldUnknown
+        """
+        principal.require(contracts.READ)
+        found = await self._ledger.hold(hold_id=hold_id)
+        return await self._view(found, await self._side(principal, found))
+
+    async def holds(
+        self,
+        *,
+        principal: Principal,
+        wallet: str | None = None,
+        status: HoldStatus | None = None,
+        cursor: str | None = None,
+        limit: int | None = None,
+    ) -> paging.Page[Hold]:
+        """Holds in the caller's wallets, the newest first.
+
+        Raises:
+            MissingScope, WalletUnknown, WalletNeeded, InvalidId, InvalidCursor, InvalidLimit
+        """
+        principal.require(contracts.READ)
+        size = paging.check_limit(limit)
+        after = None if cursor is None else paging.decode(cursor, UUID)
+        accounts = await self._holdings.readable(principal, wallet=wallet, asset=None)
+        found = await self._ledger.holds(account_ids=list(accounts), status=status, after=after, limit=size + 1)
+        items = [await self._view(hold, accounts[hold.account]) for hold in found[:size]]
+        return paging.Page(items, paging.encode(items[-1].id) if len(found) > size else None)
+
+    async def settle(self, *, principal: Principal, hold_id: UUID, settlement: Settlement, key: str) -> HoldChange:
+        """Move held money, `settlement.money` or all that is left, to a wallet or outside.
+
+        Raises:
+            MissingScope, HoldUnknown, HoldEnded, SettlementExceedsHold, WalletUnknown, WalletFrozen, WalletClosed,
+            SameWallet, AssetMismatch, IdempotencyKeyReused, and whatever is wrong with the amount.
+        """
+        principal.require(contracts.HOLD)
+        found = await self._ledger.hold(hold_id=hold_id)
+        await self._side(principal, found)
+        amount = None
+        if settlement.money is not None:
+            amount, _ = domain.positive_units(settlement.money, await self._orders.assets([settlement.money.asset]))
+            if settlement.money.asset != found.asset:
+                raise ledger_errors.AssetMismatch(pointer="/money/asset")
+        target = await self._target(principal, settlement.target, found.asset)
+        try:
+            change = await self._ledger.settle_hold(
+                key=_key(principal, key, "settle", str(hold_id), settlement),
+                hold_id=hold_id,
+                credit_account=target,
+                amount=amount,
+                release_rest=settlement.release_rest,
+            )
+        except ledger_errors.LedgerError as error:
+            raise errors.in_wallet_words(error) from error
+        return await self._seen(principal, change)
+
+    async def release(self, *, principal: Principal, hold_id: UUID, key: str) -> HoldChange:
+        """Give what is left of a hold back.
+
+        Raises:
+            MissingScope, HoldUnknown, HoldEnded, IdempotencyKeyReused
+        """
+        principal.require(contracts.HOLD)
+        await self._side(principal, await self._ledger.hold(hold_id=hold_id))
+        try:
+            change = await self._ledger.release_hold(key=_key(principal, key, "release", str(hold_id)), hold_id=hold_id)
+        except ledger_errors.LedgerError as error:
+            raise errors.in_wallet_words(error) from error
+        return await self._seen(principal, change)
+
+    async def _target(self, principal: Principal, target: str, asset: str) -> UUID:
+        if target == contracts.OUTSIDE:
+            return (await self._resolution.outside(asset)).account
+        ids.parse(target, pointer="/to")
+        side = await self._resolution.side(principal, target, asset)
+        if side is None:
+            raise errors.WalletUnknown(pointer="/to")
+        return side.account
+
+    async def _side(self, principal: Principal, hold: ledger.Hold) -> Side:
+        """The wallet that a hold is in.
+
+        Raises:
+            HoldUnknown: it is not the caller's.
+        """
+        side = (await self._resolution.holders(principal, [hold.account])).get(hold.account)
+        if side is None or not (side.mine or principal.is_operator):
+            raise ledger_errors.HoldUnknown
+        return side
+
+    async def _view(self, hold: ledger.Hold, side: Side) -> Hold:
+        asset = await self._ledger.asset(code=hold.asset)
+        return domain.hold(hold, wallet=side.wallet, scale=asset.scale)
+
+    async def _seen(self, principal: Principal, change: ledger.HoldChange) -> HoldChange:
+        hold = await self._view(change.hold, await self._side(principal, change.hold))
+        transfer = None if change.transfer is None else await self._movements.seen(principal, change.transfer)
+        return HoldChange(hold=hold, transfer=transfer, replayed=change.replayed)
+
+
+def _key(principal: Principal, text: str, operation: str, *content: object) -> idempotency.Key:
+    return idempotency.key(
+        owner=principal.owner_id, text=text, operation=operation, content=domain.content_of(*content)
+    )

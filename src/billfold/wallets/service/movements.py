@@ -1,0 +1,122 @@
+"""Money that moves, one request at a time: transfers, deposits, withdrawals and reversals. Many at once are in `bulk`.
+
+The order of steps is always the same: what the order says by itself, then whose wallets it names, then the ledger,
+which alone decides about money, and answers a repeated request as it answered the first.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from billfold.kernel import idempotency
+from billfold.kernel.money import Money
+from billfold.kernel.principal import Principal
+from billfold.ledger import Ledger
+from billfold.ledger import contracts as ledger
+from billfold.ledger import errors as ledger_errors
+from billfold.wallets import contracts, domain, errors
+from billfold.wallets.contracts import Moved, Order, Transfer
+from billfold.wallets.service import orders
+from billfold.wallets.service.orders import Orders
+from billfold.wallets.service.resolution import Resolution
+
+
+class Movements:
+    """Use cases that move money between wallets, and in and out of them."""
+
+    def __init__(self, *, ledger: Ledger, resolution: Resolution, orders: Orders) -> None:
+        self._ledger = ledger
+        self._resolution = resolution
+        self._orders = orders
+
+    async def move(self, *, principal: Principal, order: Order, key: str) -> Moved:
+        """Post one transfer, deposit or withdrawal.
+
+        Raises:
+            MissingScope, WalletUnknown, WalletFrozen, WalletClosed, InsufficientFunds, IdempotencyKeyReused, and
+            whatever `domain.draft` finds wrong with the order.
+        """
+        principal.require(contracts.ORDER_SCOPES[order.kind])
+        draft = domain.draft(order, await self._orders.assets([order.money.asset]))
+        (sides,) = await self._orders.sides(principal, [draft])
+        if sides[0] is orders.UNKNOWN_SOURCE:
+            raise errors.WalletUnknown(pointer="/from")
+        if sides[1] is orders.UNKNOWN_TARGET:
+            raise errors.WalletUnknown(pointer="/to")
+        posting = await self._ledger.post(
+            key=orders.key(principal, key, order), transfers=[orders.new_transfer(draft, sides)]
+        )
+        moved = orders.outcome(posting.results[0], draft, sides, principal=principal, replayed=posting.replayed)
+        if isinstance(moved, Moved):
+            return moved
+        raise moved
+
+    async def transfer(self, *, principal: Principal, transfer_id: UUID) -> Transfer:
+        """A transfer from or to a wallet of the caller's.
+
+        Raises:
+            MissingScope, TransferUnknown
+        """
+        principal.require(contracts.READ)
+        return await self.seen(principal, await self._ledger.transfer(transfer_id=transfer_id))
+
+    async def reverse(self, *, principal: Principal, transfer_id: UUID, money: Money | None, key: str) -> Moved:
+        """Send a transfer back, or a part of it. Only whoever got the money can, or an operator.
+
+        Raises:
+            MissingScope, TransferUnknown, ReversalNotAllowed, AssetMismatch, TransferNotReversible,
+            ReversalExceedsTransfer, and whatever refuses a transfer.
+        """
+        principal.require(contracts.ORDER_SCOPES["transfer"])
+        original = await self._ledger.transfer(transfer_id=transfer_id)
+        await self._check_may_reverse(principal, original, await self.seen(principal, original))
+        amount = None
+        if money is not None:
+            amount, _ = domain.positive_units(money, await self._orders.assets([money.asset]))
+            if money.asset != original.asset:
+                raise ledger_errors.AssetMismatch(pointer="/money/asset")
+        try:
+            posting = await self._ledger.reverse(
+                key=idempotency.key(
+                    owner=principal.owner_id,
+                    text=key,
+                    operation="reverse",
+                    content=domain.content_of(str(transfer_id), money),
+                ),
+                transfer_id=transfer_id,
+                amount=amount,
+            )
+            reversal = posting.single()
+        except ledger_errors.LedgerError as error:
+            raise errors.in_wallet_words(error) from error
+        return Moved(await self.seen(principal, reversal), posting.replayed)
+
+    async def _check_may_reverse(self, principal: Principal, original: ledger.Transfer, seen: Transfer) -> None:
+        """Money is given back by whoever got it. What went outside comes back as a deposit does."""
+        if principal.is_operator:
+            return
+        if seen.target == contracts.OUTSIDE:
+            principal.require(contracts.ORDER_SCOPES["deposit"])
+            return
+        holders = await self._resolution.holders(principal, [original.credit_account])
+        if not holders[original.credit_account].mine:
+            raise errors.ReversalNotAllowed
+
+    async def seen(self, principal: Principal, posted: ledger.Transfer) -> Transfer:
+        """The transfer in the words of wallets, for those who hold a side of it.
+
+        Raises:
+            TransferUnknown: the caller does not.
+        """
+        holders = await self._resolution.holders(principal, (posted.debit_account, posted.credit_account))
+        if not principal.is_operator and not any(side.mine for side in holders.values()):
+            raise ledger_errors.TransferUnknown
+        outside = await self._resolution.outside(posted.asset)
+        asset = await self._ledger.asset(code=posted.asset)
+        return domain.transfer(
+            posted,
+            holders.get(posted.debit_account, outside),
+            holders.get(posted.credit_account, outside),
+            scale=asset.scale,
+            all_seen=principal.is_operator,
+        )

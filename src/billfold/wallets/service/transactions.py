@@ -1,0 +1,180 @@
+"""The history of wallets: transactions, their sums, and statements. Nothing here writes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from billfold.kernel import clock, ids, money, paging
+from billfold.kernel.clock import Clock
+from billfold.kernel.principal import Principal
+from billfold.ledger import Ledger
+from billfold.ledger import contracts as ledger
+from billfold.ledger import errors as ledger_errors
+from billfold.wallets import contracts, domain, errors
+from billfold.wallets.contracts import StatementHead, Summary, Transaction, TransactionFilter
+from billfold.wallets.domain import Side
+from billfold.wallets.service.balances import CLOCK_SKEW
+from billfold.wallets.service.holdings import Holdings
+from billfold.wallets.service.resolution import Resolution
+
+
+class Transactions:
+    """Use cases that read what has happened."""
+
+    def __init__(self, *, ledger: Ledger, resolution: Resolution, holdings: Holdings, clock: Clock) -> None:
+        self._ledger = ledger
+        self._resolution = resolution
+        self._holdings = holdings
+        self._clock = clock
+
+    async def page(
+        self,
+        *,
+        principal: Principal,
+        wanted: TransactionFilter,
+        cursor: str | None = None,
+        limit: int | None = None,
+    ) -> paging.Page[Transaction]:
+        """Transactions in the caller's wallets, the newest first. Those that come meanwhile don't shift the pages.
+
+        Raises:
+            MissingScope, WalletUnknown, WalletNeeded, AssetUnknown, AssetNeeded, InvalidId, InvalidAmount, PeriodWrong,
+            InvalidCursor, InvalidLimit
+        """
+        size = paging.check_limit(limit)
+        after = None if cursor is None else paging.decode(cursor, tuple[datetime, UUID])
+        accounts = await self._holdings.readable(principal, wallet=wanted.wallet, asset=wanted.asset)
+        found = await self._ledger.entries(
+            account_ids=list(accounts), filter=await self._filter(wanted), after=after, limit=size + 1
+        )
+        items = await self._seen(principal, found[:size], accounts)
+        if len(found) <= size:
+            return paging.Page(items)
+        last = found[size - 1]
+        return paging.Page(items, paging.encode((last.recorded_at, last.account)))
+
+    async def summary(self, *, principal: Principal, wanted: TransactionFilter) -> list[Summary]:
+        """Count and sums of the transactions that `wanted` selects, for each asset.
+
+        Raises:
+            MissingScope, WalletUnknown, WalletNeeded, AssetUnknown, AssetNeeded, InvalidId, InvalidAmount, PeriodWrong
+        """
+        narrowed = await self._filter(wanted)
+        accounts = await self._holdings.readable(principal, wallet=wanted.wallet, asset=wanted.asset)
+        by_asset: dict[str, list[UUID]] = {}
+        for account, side in accounts.items():
+            by_asset.setdefault(side.asset, []).append(account)
+        summaries = []
+        for code in sorted(by_asset):
+            sums = await self._ledger.summary(account_ids=by_asset[code], filter=narrowed)
+            summaries.append(domain.summary(sums, asset=await self._ledger.asset(code=code)))
+        return summaries
+
+    async def transaction(
+        self, *, principal: Principal, transaction_id: UUID, wallet: str | None = None
+    ) -> Transaction:
+        """A transaction as `wallet` saw it; or if that is not said, as the caller's wallet that it left, else entered.
+
+        Raises:
+            MissingScope, InvalidId, TransactionUnknown
+        """
+        principal.require(contracts.READ)
+        wanted = None if wallet is None else str(ids.parse(wallet, pointer="wallet"))
+        try:
+            posted = await self._ledger.transfer(transfer_id=transaction_id)
+        except ledger_errors.TransferUnknown:
+            raise errors.TransactionUnknown from None
+        sides = await self._resolution.holders(principal, [posted.debit_account, posted.credit_account])
+        for entry in domain.entries(posted):
+            side = sides.get(entry.account)
+            if side is not None and (side.mine or principal.is_operator) and wanted in (None, side.wallet):
+                return (await self._seen(principal, [entry], sides))[0]
+        raise errors.TransactionUnknown
+
+    async def statement(
+        self,
+        *,
+        principal: Principal,
+        wallet_id: UUID,
+        asset: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> tuple[StatementHead, AsyncIterator[list[Transaction]]]:
+        """The opening balance, and all transactions of a period, the oldest first, in blocks: any number of them.
+
+        Each transaction has the balance after it, so the last one's is the closing balance.
+
+        Raises:
+            MissingScope, WalletUnknown, AssetUnknown, AssetNeeded, PeriodWrong, InstantInFuture
+        """
+        code, account = await self._holdings.one_of_wallet(principal, wallet_id, asset=asset)
+        now = self._clock.now()
+        if since is not None and since > (until or now):
+            raise errors.PeriodWrong(pointer="until")
+        if until is not None and until > now:
+            raise ledger_errors.InstantInFuture(pointer="until")
+        opening = 0 if account is None else await self._balance_before(account, since, until)
+        head = StatementHead(
+            wallet=str(wallet_id),
+            asset=code,
+            since=since,
+            until=until or now,
+            opening_balance=money.format(opening, (await self._ledger.asset(code=code)).scale),
+        )
+        period = ledger.EntryFilter(recorded_from=since, recorded_to=until or now + CLOCK_SKEW)
+        sides = {} if account is None else {account: Side(account, str(wallet_id), code, mine=True)}
+        return head, self._blocks(principal, sides, period)
+
+    async def _balance_before(self, account: UUID, since: datetime | None, until: datetime | None) -> int:
+        """The balance before `since`. What is still being posted before `until` is waited for: a statement is final."""
+        ends = [at - clock.MICROSECOND for at in (since, until) if at is not None]
+        found = await self._ledger.balances_recorded(points=[(account, at) for at in ends])
+        return 0 if since is None else found[0].posted
+
+    async def _blocks(
+        self, principal: Principal, sides: Mapping[UUID, Side], period: ledger.EntryFilter
+    ) -> AsyncIterator[list[Transaction]]:
+        if sides:
+            async for entries in self._ledger.stream_entries(account_ids=list(sides), filter=period):
+                yield await self._seen(principal, entries, sides)
+
+    async def _seen(
+        self, principal: Principal, entries: Sequence[ledger.Entry], sides: Mapping[UUID, Side]
+    ) -> list[Transaction]:
+        """Entries in the words of wallets."""
+        others = await self._resolution.holders(principal, {entry.counterparty for entry in entries})
+        seen = []
+        for entry in entries:
+            side = sides[entry.account]
+            other = others.get(entry.counterparty)
+            seen.append(
+                domain.transaction(
+                    entry,
+                    wallet=side.wallet,
+                    counterparty=contracts.OUTSIDE if other is None else other.wallet,
+                    asset=await self._ledger.asset(code=side.asset),
+                )
+            )
+        return seen
+
+    async def _filter(self, wanted: TransactionFilter) -> ledger.EntryFilter:
+        if wanted.since is not None and wanted.until is not None and wanted.until < wanted.since:
+            raise errors.PeriodWrong(pointer="until")
+        return ledger.EntryFilter(
+            recorded_from=wanted.since,
+            recorded_to=wanted.until,
+            kinds=None if wanted.kind is None else frozenset([wanted.kind]),
+            direction=wanted.direction,
+            reference=wanted.reference,
+            amount_min=await self._units(wanted, "amount_min", wanted.amount_min),
+            amount_max=await self._units(wanted, "amount_max", wanted.amount_max),
+        )
+
+    async def _units(self, wanted: TransactionFilter, name: str, text: str | None) -> int | None:
+        if text is None:
+            return None
+        if wanted.asset is None:
+            raise errors.AssetNeeded("An amount means something only in an asset: add ?asset=.", pointer="asset")
+        return money.parse(text, (await self._ledger.asset(code=wanted.asset)).scale, pointer=name)

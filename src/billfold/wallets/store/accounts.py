@@ -1,0 +1,108 @@
+"""Which ledger account holds which asset of which wallet. Rows are only ever added."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import msgspec
+
+from billfold.platform.postgres.database import Connection
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A wallet that is there, and its account for the asset asked about if it has one."""
+
+    wallet_id: UUID
+    asset: str
+    #: Whether the caller owns it.
+    mine: bool
+    account_id: UUID | None
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """A wallet's account."""
+
+    account_id: UUID
+    wallet_id: UUID
+    asset: str
+    mine: bool
+
+
+async def find(
+    connection: Connection, *, owner: UUID, wallet_ids: Sequence[UUID], assets: Sequence[str]
+) -> list[Found]:
+    """The wallets among `wallet_ids`, each with its account for the asset at the same place in `assets`."""
+    rows = await connection.fetch(
+        """
+        SELECT wallet.id, wanted.asset, wallet.owner_id = $1, account.account_id
+        FROM unnest($2::uuid[], $3::text[]) AS wanted (wallet_id, asset)
+        JOIN wallets.wallets AS wallet ON wallet.id = wanted.wallet_id
+        LEFT JOIN wallets.accounts AS account ON account.wallet_id = wanted.wallet_id AND account.asset = wanted.asset
+        """,
+        owner,
+        wallet_ids,
+        assets,
+    )
+    return [Found(*row) for row in rows]
+
+
+async def insert(
+    connection: Connection, *, wallet_ids: Sequence[UUID], assets: Sequence[str], account_ids: Sequence[UUID]
+) -> set[UUID]:
+    """Note new accounts, and answer which ones are: for the others somebody was first.
+
+    Waits for whoever is adding the same; rows go in sorted, so that two who add several never wait for each other.
+    """
+    rows = await connection.fetch(
+        """
+        INSERT INTO wallets.accounts (wallet_id, asset, account_id)
+        SELECT * FROM unnest($1::uuid[], $2::text[], $3::uuid[]) AS new (wallet_id, asset, account_id)
+        ORDER BY wallet_id, asset
+        ON CONFLICT (wallet_id, asset) DO NOTHING
+        RETURNING account_id
+        """,
+        wallet_ids,
+        assets,
+        account_ids,
+    )
+    return {row["account_id"] for row in rows}
+
+
+async def of_wallet(connection: Connection, wallet_id: UUID) -> dict[str, UUID]:
+    """The wallet's accounts by their asset."""
+    rows = await connection.fetch(
+        "SELECT asset, account_id FROM wallets.accounts WHERE wallet_id = $1 ORDER BY asset", wallet_id
+    )
+    return {row["asset"]: row["account_id"] for row in rows}
+
+
+async def of_owner(connection: Connection, *, owner: UUID, see_all: bool, asset: str | None, limit: int) -> list[Kept]:
+    """Accounts in the owner's wallets, or with `see_all` in anybody's."""
+    rows = await connection.fetch(
+        """
+        SELECT account.account_id, account.wallet_id, account.asset, wallet.owner_id = $1
+        FROM wallets.accounts AS account JOIN wallets.wallets AS wallet ON wallet.id = account.wallet_id
+        WHERE (wallet.owner_id = $1 OR $2) AND ($3::text IS NULL OR account.asset = $3)
+        LIMIT $4
+        """,
+        owner,
+        see_all,
+        asset,
+        limit,
+    )
+    return [Kept(*row) for row in rows]
+
+
+async def by_id(connection: Connection, *, owner: UUID, account_ids: Sequence[UUID]) -> list[Kept]:
+    """The accounts among `account_ids` that are a wallet's; the others belong to the world outside or to the house."""
+    rows = await connection.fetch(
+        """
+        SELECT account.account_id, account.wallet_id, account.asset, wallet.owner_id = $1
+        FROM wallets.accounts AS account JOIN wallets.wallets AS wallet ON wallet.id = account.wallet_id
+        WHERE account.account_id = ANY($2)
+        """,
+        owner,
+        account_ids,
+    )
+    return [Kept(*row) for row in rows]
