@@ -61,13 +61,13 @@ def reachable_by(path: Path, user: ServerUser) -> bool:
     return all(allows(folder, 0o1) for folder in path.parents) and allows(path, 0o5)
 
 
-def shared_copy(root: Path, parts: tuple[str, ...], *, name: str, cache: Path = SHARED_CACHE) -> Path:
+def shared_copy(root: Path, parts: tuple[str, ...], *, name: str) -> Path:
     """A copy of `parts` of the folder `root` that all may read and only root may change, made once per `name`."""
-    copy = cache / name
+    copy = SHARED_CACHE / name
     if copy.is_dir():
         return copy
-    cache.mkdir(mode=0o755, parents=True, exist_ok=True)
-    draft = cache / f"{name}.new-{os.getpid()}"
+    SHARED_CACHE.mkdir(mode=0o755, parents=True, exist_ok=True)
+    draft = SHARED_CACHE / f"{name}.new-{os.getpid()}"
     shutil.rmtree(draft, ignore_errors=True)
     for part in parts:
         _copy(root / part, draft / part)
@@ -80,7 +80,7 @@ def shared_copy(root: Path, parts: tuple[str, ...], *, name: str, cache: Path = 
         if not copy.is_dir():
             raise
         shutil.rmtree(draft)
-    sync_folder(cache)
+    sync_folder(SHARED_CACHE)
     return copy
 
 

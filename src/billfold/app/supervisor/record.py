@@ -103,6 +103,11 @@ def _lock(path: Path) -> int | None:
     return lock
 
 
+def was_killed(data_dir: Path) -> bool:
+    """Whether the last stack of this folder, which doesn't run now, could not stop cleanly."""
+    return (data_dir / _FILE).exists()
+
+
 def program_locks(data_dir: Path) -> list[Path]:
     """The locks that programs of the stack hold while they run, or held."""
     return sorted(lock for lock in data_dir.glob("*.lock") if lock.name != LOCK)

@@ -1,0 +1,5 @@
+"""`python -m billfold.app.cli` is `billfold`."""
+
+from billfold.app.cli import main
+
+main()

@@ -1,0 +1,65 @@
+"""The commands of `billfold`, and a Typer group that imports the module of a command only when it is called.
+
+A new command is a line of COMMANDS. Its attribute is a function (one command) or a `typer.Typer` (a group of them).
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from typing import Any, NamedTuple
+
+import typer
+from typer.core import TyperGroup
+
+
+class Command(NamedTuple):
+    """Where a command is defined, below `billfold.app.cli`, and what the help says of it."""
+
+    module: str
+    attribute: str
+    help: str
+
+
+COMMANDS = {
+    "up": Command("up", "up", "Start PostgreSQL, NATS and all roles, and keep them running."),
+    "down": Command("up", "down", "Stop the running stack."),
+    "status": Command("up", "status", "Show the running stack."),
+    "doctor": Command("doctor", "doctor", "Look for what usually goes wrong, and say what to do."),
+    "reset": Command("up", "reset", "Delete the data folder of a stopped stack."),
+    "serve": Command("serve", "serve", "Run one role against servers of your own."),
+    "config": Command("config", "config", "Show every setting and where it comes from."),
+}
+
+
+class LazyGroup(TyperGroup):
+    """The top of the command line."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - given by Typer.
+        """The names, in the order of the help."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - given by Typer.
+        """The command, imported now; None when there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        command = COMMANDS[cmd_name]
+        found = getattr(importlib.import_module(f"billfold.app.cli.{command.module}"), command.attribute)
+        if not isinstance(found, typer.Typer):
+            function, found = found, typer.Typer(add_completion=False, rich_markup_mode=None)
+            found.command(cmd_name)(function)
+        loaded = typer.main.get_command(found)
+        loaded.name = cmd_name
+        return loaded
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command of these arguments. A misspelt one is answered with the nearest."""
+        nearest = difflib.get_close_matches(args[0], COMMANDS, n=1)
+        if args[0] not in COMMANDS and not args[0].startswith("-") and nearest:
+            ctx.fail(f"No such command '{args[0]}'. Did you mean '{nearest[0]}'?")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - given by Typer.
+        """The list in the help, from the table alone, so that the help imports no command."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, command.help) for name, command in COMMANDS.items()])

@@ -1,0 +1,30 @@
+"""What the exit code of a command says."""
+
+from __future__ import annotations
+
+from billfold.kernel import errors
+
+OK = 0
+#: Refused or failed.
+FAILED = 1
+#: The command line or the settings are wrong.
+USAGE = 2
+#: Not running, or no connection.
+UNREACHABLE = 3
+#: A verification found a fault.
+FAULT_FOUND = 4
+
+#: By the stable codes of errors, so that no command has to be imported to know them.
+_BY_CODE = {
+    "setting_invalid": USAGE,
+    "setting_unknown": USAGE,
+    "not_embedded": USAGE,
+    "not_running": UNREACHABLE,
+    "nats_unavailable": UNREACHABLE,
+    "database_unavailable": UNREACHABLE,
+}
+
+
+def exit_code(error: errors.BillfoldError) -> int:
+    """The exit code of a command that ended with this error."""
+    return _BY_CODE.get(error.code, FAILED)

@@ -1,0 +1,34 @@
+"""`billfold serve`: one role in this process, against servers that are given by the settings."""
+
+from __future__ import annotations
+
+import importlib
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from billfold.app import settings
+from billfold.app.cli import options
+
+
+class RoleName(StrEnum):
+    """The roles there are; each is the module of that name in `billfold.app.roles`."""
+
+    API = "api"
+    WORKER = "worker"
+
+
+def serve(
+    role: Annotated[RoleName, typer.Argument(help="Which role.")],
+    config: options.Config = None,
+    data: options.Data = None,
+) -> None:
+    """Run one role until SIGTERM or Ctrl-C. It needs postgres.dsn and nats.url; `billfold up` needs neither."""
+    loaded = options.load(config, data)
+    for key, value in (("postgres.dsn", loaded.settings.postgres.dsn), ("nats.url", loaded.settings.nats.url)):
+        if value is None:
+            raise settings.SettingInvalid(
+                f"{key} is not set: set {settings.variable(key)}, or run `billfold up`, which has servers of its own."
+            )
+    importlib.import_module(f"billfold.app.roles.{role.value}").run(loaded.settings)

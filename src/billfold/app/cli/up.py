@@ -1,0 +1,120 @@
+"""`billfold up`, `down`, `status` and `reset`: the stack of one data folder."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import sys
+import time
+from typing import Annotated
+
+import typer
+
+from billfold.app import cli
+from billfold.app.cli import exits, options, output
+from billfold.app.supervisor import record, roles, stack
+from billfold.kernel import errors
+from billfold.platform import host
+
+#: Longer than all programs of the stack may take to stop one after the other.
+DOWN_TIMEOUT_S = 90.0
+POLL_S = 0.05
+
+
+class StillStopping(errors.Unavailable):
+    """The stack has not stopped in time; look at its log."""
+
+    code = "still_stopping"
+
+
+def up(config: options.Config = None, data: options.Data = None, json: options.Json = False) -> None:
+    """Start PostgreSQL, NATS and all roles, and keep them running until Ctrl-C, SIGTERM or `billfold down`.
+
+    With --json the ready stack is one JSON document on standard output, and the log goes to standard error.
+    """
+    loaded = options.load(config, data)
+    log = sys.stderr if json else sys.stdout
+    colour = log.isatty() and "NO_COLOR" not in os.environ
+    running = stack.Stack(loaded, _parts(), log=log, colour=colour)
+    asyncio.run(running.run(ready=output.print_json if json else _show_ready))
+
+
+def down(config: options.Config = None, data: options.Data = None, json: options.Json = False) -> None:
+    """Stop the running stack and wait until it has stopped."""
+    data_dir = options.load(config, data).settings.data_dir
+    pid = record.running_pid(data_dir)
+    if pid is None:
+        raise record.NotRunning(f"No stack runs in {data_dir}; there is nothing to stop.")
+    os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + DOWN_TIMEOUT_S
+    while record.running_pid(data_dir) == pid:
+        if time.monotonic() > deadline:
+            raise StillStopping(f"The stack has not stopped within {DOWN_TIMEOUT_S:.0f} seconds; look at its log.")
+        time.sleep(POLL_S)
+    if json:
+        output.print_json({"stopped": pid})
+    else:
+        typer.echo(f"The stack in {data_dir} has stopped.")
+
+
+def status(config: options.Config = None, data: options.Data = None, json: options.Json = False) -> None:
+    """Show the running stack: its processes, addresses, and whether the API is ready."""
+    tree = options.load(config, data).settings
+    found = record.read(tree.data_dir)
+    ready = asyncio.run(roles.answers(f"{found.api_url}/readyz"))
+    if json:
+        shown = {name: getattr(found, name) for name in found.__struct_fields__ if name not in record.SECRETS}
+        output.print_json({"ready": ready, **shown})
+    else:
+        rows = [("billfold", str(found.pid)), *((name, str(pid)) for name, pid in found.processes.items())]
+        output.print_table(("process", "pid"), rows)
+        output.print_table(("", ""), [("Ready", "yes" if ready else "no"), *_addresses(found)])
+    if not ready:
+        raise typer.Exit(exits.FAILED)
+
+
+def reset(
+    config: options.Config = None,
+    data: options.Data = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+) -> None:
+    """Delete all money and history of the data folder. Asks first. The stack must be stopped."""
+    data_dir = options.load(config, data).settings.data_dir
+    if not data_dir.is_dir() or not any(data_dir.iterdir()):
+        typer.echo(f"There is no data in {data_dir}.")
+        return
+    host.check_folder(data_dir)
+    if not yes:
+        typer.confirm(f"Delete {data_dir} with every account, transfer and event in it?", abort=True)
+    with record.locked(data_dir):
+        asyncio.run(stack.end_leftovers(data_dir))
+        # The folder itself may be a mount point, and stays.
+        for place in data_dir.iterdir():
+            shutil.rmtree(place) if place.is_dir() else place.unlink()
+    typer.echo(f"{data_dir} is empty now.")
+
+
+def _parts() -> stack.Parts:
+    from billfold.app.migrate import migrate  # noqa: PLC0415 - the contexts are imported by `up` alone.
+    from billfold.app.sandbox import prepare  # noqa: PLC0415
+
+    return stack.Parts(roles=(roles.API, roles.WORKER), migrate=migrate, sandbox=prepare)
+
+
+def _show_ready(found: record.StackRecord) -> None:
+    took_s = time.monotonic() - cli.BEGUN_S
+    output.print_table(("", ""), _addresses(found), title=f"Billfold is up ({took_s:.1f} s)")
+    output.console().print(f"Move some money:\n\n{found.example}\n", markup=False)
+
+
+def _addresses(found: record.StackRecord) -> list[tuple[str, str]]:
+    metrics = [(f"Metrics of {role}", url) for role, url in found.metrics_urls.items()]
+    return [
+        ("API", found.api_url),
+        ("Docs", found.docs_url),
+        *metrics,
+        ("Data folder", found.data_dir),
+        ("Sandbox API key", found.api_key),
+    ]
