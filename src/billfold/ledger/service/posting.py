@@ -191,6 +191,8 @@ class Poster:
             for command, outcome in zip(batch, outcomes, strict=True)
             if command.key is not None
         ]
+        # Two batches with the same keys wait for each other's in this order, or they would wait in a circle.
+        records.sort(key=lambda record: record.key.digest.int)
         await self._write_book(connection, book, xid, records)
         return outcomes
 
