@@ -244,12 +244,15 @@ class ExpireHold(_OnHold):
 
 
 def keep(outcome: Posting | HoldChange | errors.LedgerError) -> tuple[UUID, bytes | None]:
-    """What is kept of an outcome under its key: a subject id that dates it, and the answer if the journal lacks it."""
+    """What is kept of an outcome under its key: a subject id that dates it, and the answer if the journal lacks it.
+
+    The subject is never a hold: one that was placed long ago would have its release forgotten at once.
+    """
     if isinstance(outcome, errors.LedgerError):
         return ids.new(), msgspec.json.encode(Refused.of(outcome))
     if isinstance(outcome, HoldChange):
         answer = _HoldAnswer(outcome.hold, outcome.transfer.id if outcome.transfer else None)
-        return outcome.hold.id if outcome.transfer is None else outcome.transfer.id, msgspec.json.encode(answer)
+        return ids.new(), msgspec.json.encode(answer)
     first = outcome.results[0]
     if len(outcome.results) == 1 and isinstance(first, Transfer):
         return first.id, None
