@@ -92,7 +92,8 @@ CREATE TABLE ledger.backdated_periods (
     account_id uuid NOT NULL,
     shift smallint NOT NULL,
     bucket bigint NOT NULL,
-    amount numeric(78, 0) NOT NULL,
+    -- Without a limit: back-dated money alone may exceed any balance, when other money has gone the other way.
+    amount numeric NOT NULL,
     PRIMARY KEY (account_id, shift, bucket)
 ) WITH (fillfactor = 80);
 
@@ -100,7 +101,7 @@ CREATE TABLE ledger.backdated_periods (
 CREATE TABLE ledger.backdated_totals (
     account_id uuid NOT NULL,
     recorded_at timestamptz NOT NULL,
-    total numeric(78, 0) NOT NULL,
+    total numeric NOT NULL,
     PRIMARY KEY (account_id, recorded_at)
 );
 
@@ -121,8 +122,8 @@ CREATE TABLE ledger.holds (
 CREATE INDEX holds_account ON ledger.holds (account_id, id);
 CREATE INDEX holds_due ON ledger.holds (expires_at) WHERE status = 'active' AND expires_at IS NOT NULL;
 
--- One row per request that was answered. `subject` is the first transfer or the hold, or a fresh id for a refusal:
--- being UUIDv7 it also says when. `answer` is only what can't be read back from the journal.
+-- One row per request that was answered. `subject` is its transfer, or a fresh id where it has none or several: being
+-- UUIDv7 it also says when. `answer` is only what can't be read back from the journal.
 CREATE TABLE ledger.idempotency (
     digest uuid PRIMARY KEY,
     fingerprint uuid NOT NULL,
