@@ -35,8 +35,8 @@ http: "127.0.0.1:{monitor_port}"
 logtime: false
 
 authorization {{
-  user: {user}
-  password: {password}
+  user: "{user}"
+  password: "{password}"
 }}
 
 # An event is a kilobyte; the largest message that others may put on a queue of ours is a megabyte.
