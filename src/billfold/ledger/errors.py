@@ -76,6 +76,12 @@ class AmountNotPositive(LedgerError, errors.Invalid):
     code = "amount_not_positive"
 
 
+class InvalidText(LedgerError, errors.Invalid):
+    """A reference, description or metadata is too long, or holds a character that can't be stored."""
+
+    code = "invalid_text"
+
+
 class InsufficientFunds(LedgerError, errors.Refusal):
     """The available balance is not enough."""
 

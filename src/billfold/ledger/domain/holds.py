@@ -10,9 +10,10 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
+from billfold.kernel import money
 from billfold.ledger import contracts, errors
 from billfold.ledger.contracts import Hold, NewHold, Transfer
-from billfold.ledger.domain import transfers
+from billfold.ledger.domain import texts, transfers
 from billfold.ledger.domain.book import Book, Link
 
 
@@ -24,6 +25,7 @@ def place(book: Book, new: NewHold, hold_id: UUID) -> Hold:
     """
     if new.amount <= 0:
         raise errors.AmountNotPositive
+    texts.check(new.reference, new.description, {})
     account = book.account(new.account)
     if account.asset != new.asset:
         raise errors.AssetMismatch
@@ -31,6 +33,8 @@ def place(book: Book, new: NewHold, hold_id: UUID) -> Hold:
     if new.expires_at is not None and new.expires_at <= book.now:
         raise errors.ExpiryInPast
     transfers.check_covered(account, new.amount)
+    if account.held + new.amount > money.UNITS_MAX:
+        raise errors.BalanceTooLarge
     account.held += new.amount
     hold = Hold(
         id=hold_id,

@@ -1,7 +1,8 @@
 """Posting, groups and reversals.
 
 Refusals are found in a fixed order, so that the same request always gets the same one: the request itself (amount, same
-account), what it names (unknown, asset), the state of the accounts (closed, frozen), its time, and last the money.
+account, texts), what it names (unknown, asset), the state of the accounts (closed, frozen), its time, and last the
+money.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from datetime import UTC, datetime
 from billfold.kernel import money
 from billfold.ledger import contracts, errors
 from billfold.ledger.contracts import NewTransfer, Transfer
+from billfold.ledger.domain import texts
 from billfold.ledger.domain.book import AccountState, Book, Link, Savepoint
 
 Result = Transfer | errors.LedgerError
@@ -49,6 +51,8 @@ def post(book: Book, new: NewTransfer) -> Transfer:
         raise errors.AmountNotPositive
     if new.debit_account == new.credit_account:
         raise errors.SameAccount
+    if new.reference or new.description or new.metadata:
+        texts.check(new.reference, new.description, new.metadata)
     debit = book.account(new.debit_account)
     credit = book.account(new.credit_account)
     if debit.asset != new.asset or credit.asset != new.asset:
@@ -60,7 +64,11 @@ def post(book: Book, new: NewTransfer) -> Transfer:
         _check_effective(book, new.effective_at)
     if debit.floor is not None and debit.posted - debit.held - new.amount < debit.floor:
         raise errors.InsufficientFunds
-    if credit.posted + new.amount > money.UNITS_MAX or debit.posted - new.amount < -money.UNITS_MAX:
+    if (
+        credit.posted + new.amount > money.UNITS_MAX
+        or debit.posted - new.amount < -money.UNITS_MAX
+        or new.amount > money.UNITS_MAX
+    ):
         raise errors.BalanceTooLarge
     return book.write(new, debit, credit)
 
