@@ -134,10 +134,10 @@ class Poster:
         return jobs
 
     async def _run(self, jobs: Sequence[Job]) -> None:
-        """Commit the batch and answer everybody. What makes a batch fail as a whole is found by running each alone."""
+        """Commit the batch and answer everybody. A request that makes its batch fail is found by halving the batch."""
         try:
             outcomes = await self._commit([job.command for job in jobs])
-        except kernel_errors.BillfoldError as error:
+        except (kernel_errors.Unavailable, IdempotencyKeyInUse) as error:
             for job in jobs:
                 job.answer(error)
         except Exception as error:
@@ -145,9 +145,10 @@ class Poster:
                 log.exception("a batch of one failed", command=type(jobs[0].command).__name__)
                 jobs[0].answer(error)
                 return
-            log.warning("a batch failed; each of its requests is run alone", requests=len(jobs), error=repr(error))
-            for job in jobs:
-                await self._run([job])
+            log.warning("a batch failed; its halves are run apart", requests=len(jobs), error=repr(error))
+            middle = len(jobs) // 2
+            await self._run(jobs[:middle])
+            await self._run(jobs[middle:])
         else:
             for job, outcome in zip(jobs, outcomes, strict=True):
                 job.answer(outcome)
@@ -164,7 +165,9 @@ class Poster:
         while True:
             try:
                 return await self._attempt(batch)
-            except database.UniqueViolation:
+            except database.UniqueViolation as violation:
+                if violation.constraint_name != store.KEYS_UNIQUE:
+                    raise
                 reason: Exception = IdempotencyKeyInUse()
             except database.CommitUnknown:
                 unknown = True

@@ -48,6 +48,10 @@ SELECT count(*), (SELECT messaging.append('ledger.batch', $11) WHERE $11::bytea 
 """
 
 
+#: The constraint that refuses a second answer under one key.
+KEYS_UNIQUE = "idempotency_pkey"
+
+
 class Answered(msgspec.Struct, frozen=True):
     """The record of a request that was answered before."""
 
