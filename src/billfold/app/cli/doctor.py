@@ -15,7 +15,7 @@ _COLOURS = {"ok": typer.colors.GREEN, "warn": typer.colors.YELLOW, "fail": typer
 
 
 def doctor(config: options.Config = None, data: options.Data = None, json: options.Json = False) -> None:
-    """Look for what usually goes wrong: settings, versions, data folder, disk, ports, servers, clock; change nothing."""
+    """Look for what usually goes wrong: settings, versions, folders, disk, ports, servers, clock; change nothing."""
     try:
         loaded = options.load(config, data)
     except errors.BillfoldError as error:
