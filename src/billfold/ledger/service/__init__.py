@@ -160,13 +160,15 @@ class Ledger:
         """Give back the money of up to `limit` holds whose time is over, and say how many. Safe to run anywhere."""
         async with self._database.connection() as connection:
             due = await batch_store.due_holds(connection, limit)
+        waiting = [self._poster.enqueue(commands.ExpireHold(None, hold_id)) for hold_id in due]
         expired = 0
-        for hold_id in due:
-            try:
-                await self._poster.submit(commands.ExpireHold(None, hold_id))
-                expired += 1
-            except errors.HoldEnded:
+        for hold_id, outcome in zip(due, await asyncio.gather(*waiting, return_exceptions=True), strict=True):
+            if isinstance(outcome, errors.HoldEnded):
                 log.debug("another process ended the hold first", hold=str(hold_id))
+            elif isinstance(outcome, BaseException):
+                raise outcome
+            else:
+                expired += 1
         return expired
 
     async def forget_keys(self, *, now: datetime) -> int:
@@ -291,6 +293,7 @@ class Ledger:
             TooManyPoints: more than 1,000.
             InstantInFuture: `until` has not come yet.
         """
+        assert since <= until and step > timedelta(0), "callers check the period"
         if (until - since) / step > POINTS_MAX - 2:
             raise errors.TooManyPoints
         points = [(account_id, at) for at in reading.instants(since, until, step)]
@@ -299,7 +302,7 @@ class Ledger:
     async def _balances(self, points: Sequence[tuple[UUID, datetime]], read: _Read) -> list[BalancePoint]:
         if not points:
             return []
-        async with self._database.transaction() as connection:
+        async with self._database.connection() as connection:
             last = max(at for _, at in points)
             now = await reading.clock(connection)
             if last >= now:
