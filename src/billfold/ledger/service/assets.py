@@ -8,7 +8,7 @@ from billfold.kernel import ids
 from billfold.kernel.assets import Asset
 from billfold.ledger import errors
 from billfold.ledger.store import accounts as store
-from billfold.platform.postgres.database import Database
+from billfold.platform.postgres.database import Connection, Database
 
 
 class Assets:
@@ -24,13 +24,13 @@ class Assets:
             self._known = await store.assets(connection)
         return {code: asset for code, (asset, _) in self._known.items()}
 
-    async def get(self, code: str) -> Asset:
-        """The asset.
+    async def get(self, code: str, *, connection: Connection | None = None) -> Asset:
+        """The asset. Whoever has a connection gives it: to wait for a second one could be to wait for oneself.
 
         Raises:
             AssetUnknown: there is none of this code.
         """
-        return (await self._find(code))[0]
+        return (await self._find(code, connection))[0]
 
     def known(self, code: str) -> Asset | None:
         """The asset if it has been read already: for paths that can't wait."""
@@ -56,10 +56,13 @@ class Assets:
         if await self.get(asset.code) != asset:
             raise errors.AssetExists
 
-    async def _find(self, code: str) -> tuple[Asset, UUID]:
+    async def _find(self, code: str, connection: Connection | None = None) -> tuple[Asset, UUID]:
         found = self._known.get(code)
         if found is None:
-            await self.all()
+            if connection is None:
+                await self.all()
+            else:
+                self._known = await store.assets(connection)
             found = self._known.get(code)
         if found is None:
             raise errors.AssetUnknown

@@ -36,14 +36,14 @@ class Journal:
         """The events of the batch that `payload` points at, in the order of posting."""
         first, last, batch = _POINTER.unpack(payload)
         transfers = await store.transfers_of_batch(connection, UUID(bytes=first), UUID(bytes=last), batch)
-        return [events.transfer_posted(await self._posted(transfer)) for transfer in transfers]
+        return [events.transfer_posted(await self._posted(connection, transfer)) for transfer in transfers]
 
-    async def hold_events(self, book: Book) -> list[Event]:
+    async def hold_events(self, connection: Connection, book: Book) -> list[Event]:
         """The events of all that the batch did to holds, in order."""
-        return [await self._hold_event(step, hold, book) for step, hold in book.hold_steps]
+        return [await self._hold_event(connection, step, hold, book) for step, hold in book.hold_steps]
 
-    async def _posted(self, transfer: Transfer) -> events.TransferPosted:
-        scale = (await self._assets.get(transfer.asset)).scale
+    async def _posted(self, connection: Connection, transfer: Transfer) -> events.TransferPosted:
+        scale = (await self._assets.get(transfer.asset, connection=connection)).scale
         return events.TransferPosted(
             id=str(transfer.id),
             kind=transfer.kind,
@@ -61,8 +61,8 @@ class Journal:
             recorded_at=transfer.recorded_at,
         )
 
-    async def _hold_event(self, step: HoldStep, hold: Hold, book: Book) -> Event:
-        scale = (await self._assets.get(hold.asset)).scale
+    async def _hold_event(self, connection: Connection, step: HoldStep, hold: Hold, book: Book) -> Event:
+        scale = (await self._assets.get(hold.asset, connection=connection)).scale
         changed = events.HoldChanged(
             id=str(hold.id),
             account=str(hold.account),

@@ -212,7 +212,7 @@ class Poster:
             await store.write_backdated(connection, late)
         if book.hold_steps:
             await store.write_holds(connection, {hold.id: hold for _, hold in book.hold_steps}.values())
-            for event in await self._journal.hold_events(book):
+            for event in await self._journal.hold_events(connection, book):
                 await outbox.append(connection, event)
 
 
