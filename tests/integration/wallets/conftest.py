@@ -1,0 +1,70 @@
+"""Wallets on a real PostgreSQL, in a database of each test's own."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from billfold.kernel import ids
+from billfold.kernel.principal import Principal
+from billfold.ledger import Ledger
+from billfold.platform.postgres.database import Database
+from billfold.platform.postgres.migrations import Migrations, migrate
+from billfold.wallets import Wallets, contracts
+from tests import servers
+from tests.integration.wallets.support import SCOPES
+
+MIGRATIONS = (
+    Migrations("platform", "billfold.platform.postgres.roles"),
+    Migrations("messaging", "billfold.platform.messaging.migrations"),
+    Migrations("ledger", "billfold.ledger.migrations"),
+    Migrations("wallets", "billfold.wallets.migrations"),
+)
+
+
+@pytest.fixture(scope="session")
+async def wallets_template(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
+    template = postgres_server.create_database()
+    await migrate(template.owner_dsn, MIGRATIONS)
+    return template
+
+
+@pytest.fixture
+def own_database(
+    postgres_server: servers.PostgresServer, wallets_template: servers.TestDatabase
+) -> servers.TestDatabase:
+    return postgres_server.create_database(template=wallets_template)
+
+
+@pytest.fixture
+async def database(own_database: servers.TestDatabase) -> AsyncIterator[Database]:
+    """As the application sees it: with its role's rights."""
+    database = await Database.connect(own_database.app_dsn, name="test")
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def ledger(database: Database) -> AsyncIterator[Ledger]:
+    ledger = await Ledger.start(database=database)
+    yield ledger
+    await ledger.close()
+
+
+@pytest.fixture
+def wallets(database: Database, ledger: Ledger) -> Wallets:
+    return Wallets(database=database, ledger=ledger)
+
+
+@pytest.fixture
+def ada() -> Principal:
+    return Principal(credential_id=ids.new(), owner_id=ids.new(), scopes=SCOPES)
+
+
+@pytest.fixture
+def bob() -> Principal:
+    return Principal(credential_id=ids.new(), owner_id=ids.new(), scopes=SCOPES)
+
+
+@pytest.fixture
+def operator() -> Principal:
+    return Principal(credential_id=ids.new(), owner_id=ids.new(), scopes=SCOPES | {contracts.OPERATOR})
