@@ -78,12 +78,12 @@ CREATE INDEX links_target ON ledger.links (target, relation);
 
 CREATE VIEW ledger.entries AS
     SELECT debit_account AS account, debit_version AS version, -amount AS amount, debit_balance AS balance,
-           credit_account AS counterparty, id AS transfer_id, kind, reference, description, metadata,
+           credit_account AS counterparty, id AS transfer_id, asset, kind, reference, description, metadata,
            effective_at, recorded_at
     FROM ledger.transfers
     UNION ALL
-    SELECT credit_account, credit_version, amount, credit_balance, debit_account, id, kind, reference, description,
-           metadata, effective_at, recorded_at
+    SELECT credit_account, credit_version, amount, credit_balance, debit_account, id, asset, kind, reference,
+           description, metadata, effective_at, recorded_at
     FROM ledger.transfers;
 
 -- Back-dated money by period, so that a balance as effective at an instant is a handful of range sums. A bucket is

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
 from uuid import UUID
 
+from billfold.kernel import clock
 from billfold.ledger.contracts import Fault, Verification
 from billfold.ledger.store import verification as store
 from billfold.ledger.store.verification import Reread, Stretch
@@ -23,7 +24,10 @@ _BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 
 
 async def verify(database: Database, progress: Progress | None) -> Verification:
-    """Check I1, I2, I7 and I10 over the whole ledger while it goes on working; `progress` gets (entries done, of)."""
+    """Check I1, I2, I7, I10, I11 and I15 over the whole ledger while it works; `progress` gets (entries done, of).
+
+    What I15 rests on are the sums of back-dated money; of I11, what links say.
+    """
     async with database.connection() as connection:
         accounts, entries, holds = await store.totals(connection)
     faults: list[Fault] = []
@@ -35,8 +39,9 @@ async def verify(database: Database, progress: Progress | None) -> Verification:
             progress(min(done, entries), entries)
         if len(faults) >= FAULTS_MAX:
             break
-    faults.extend(await _whole(database))
-    return Verification(accounts=accounts, transfers=entries // 2, holds=holds, faults=faults[:FAULTS_MAX])
+    transfers, whole = await _whole(database)
+    faults.extend(whole)
+    return Verification(accounts=accounts, transfers=transfers, holds=holds, faults=faults[:FAULTS_MAX])
 
 
 async def _accounts(database: Database) -> AsyncIterator[tuple[int, list[Fault]]]:
@@ -67,17 +72,13 @@ def _blocks(sizes: list[tuple[UUID, int]]) -> Iterator[list[UUID]]:
 
 async def _block(database: Database, accounts: list[UUID]) -> AsyncIterator[tuple[int, list[Fault]]]:
     """One block, in as many rounds as its longest account has pages."""
-    stretches = [Stretch(account, _BEGINNING, 0, 0, 0) for account in accounts]
+    stretches = [Stretch(account, _BEGINNING, 0, 0, 0, 0, 0) for account in accounts]
     while stretches:
         async with database.connection() as connection:
             reread = await store.reread(connection, stretches)
         faults = [fault for found in reread for fault in _faults(found)]
         yield sum(found.count for found in reread), faults
-        stretches = [
-            Stretch(found.account, found.last_recorded, found.version, found.balance, found.late)
-            for found in reread
-            if found.count == store.PAGE and found.last_recorded is not None
-        ]
+        stretches = [found.following for found in reread if found.count == store.PAGE]
 
 
 def _faults(found: Reread) -> Iterator[Fault]:
@@ -85,10 +86,24 @@ def _faults(found: Reread) -> Iterator[Fault]:
         yield Fault(invariant="I7", subject=found.account, detail="The versions of its entries have a gap or a repeat.")
     if not found.balances_follow:
         yield Fault(invariant="I2", subject=found.account, detail="An entry's balance is not the sum up to it.")
-    if found.count == store.PAGE:
-        return  # There is more to read before the row can be compared.
+    if not found.totals_follow:
+        detail = "The running total of its back-dated entries is not their sum."
+        yield Fault(invariant="I15", subject=found.account, detail=detail)
+    if not found.assets_agree:
+        yield Fault(invariant="I1", subject=found.account, detail="An entry is in another asset than the account.")
+    if not found.links_there:
+        detail = "A reversal or settlement among its entries does not say of what."
+        yield Fault(invariant="I11", subject=found.account, detail=detail)
+    if found.count < store.PAGE:  # Otherwise there is more to read before the row can be compared.
+        yield from _row_faults(found)
+
+
+def _row_faults(found: Reread) -> Iterator[Fault]:
     if found.row_version != found.version:
         detail = f"It counts {found.row_version} entries and has {found.version}."
+        yield Fault(invariant="I7", subject=found.account, detail=detail)
+    elif found.version and found.row_recorded_us != clock.microseconds(found.last_recorded):
+        detail = "The time of its last entry is not what the account remembers."
         yield Fault(invariant="I7", subject=found.account, detail=detail)
     if found.row_posted != found.balance:
         detail = f"Its balance is {found.row_posted} and its entries sum to {found.balance}."
@@ -96,22 +111,32 @@ def _faults(found: Reread) -> Iterator[Fault]:
     if found.row_held != found.holds_remaining:
         detail = f"It holds {found.row_held} and its active holds sum to {found.holds_remaining}."
         yield Fault(invariant="I10", subject=found.account, detail=detail)
-    if not found.periods_least == found.periods_most == found.total_last == found.late:
-        detail = f"Its back-dated entries sum to {found.late}, its periods and total do not."
-        yield Fault(invariant="I2", subject=found.account, detail=detail)
+    if found.periods_mark != found.late_mark:
+        detail = "Its back-dated entries and their sums by period differ."
+        yield Fault(invariant="I15", subject=found.account, detail=detail)
+    if found.totals_count != found.late_count:
+        detail = f"It has {found.late_count} back-dated entries and {found.totals_count} running totals."
+        yield Fault(invariant="I15", subject=found.account, detail=detail)
 
 
-async def _whole(database: Database) -> list[Fault]:
-    """What can only be said of all accounts together; each statement is one snapshot."""
-    async with database.connection() as connection:
+async def _whole(database: Database) -> tuple[int, list[Fault]]:
+    """The number of transfers, and what can only be said of everything together; each statement is one snapshot."""
+    async with database.transaction() as connection:
+        await store.take_time(connection)
+        transfers, counted = await store.entries_counted(connection)
         sums = await store.sums_by_asset(connection)
         below = await store.below_floor(connection, FAULTS_MAX)
         holds = await store.false_holds(connection, FAULTS_MAX)
+        links = await store.false_links(connection, FAULTS_MAX)
+        reversed_ = await store.over_reversed(connection, FAULTS_MAX)
     faults = [
         Fault(invariant="I1", subject=asset, detail=f"All balances together are {total}, not zero.")
         for asset, total in sums.items()
         if total
     ]
+    if counted != 2 * transfers:
+        detail = f"The {transfers} transfers have two entries each, and the accounts count {counted}."
+        faults.append(Fault(invariant="I1", subject="transfers", detail=detail))
     faults += [
         Fault(invariant="I2", subject=account, detail=f"Its available balance {available} is below its floor {floor}.")
         for account, available, floor in below
@@ -120,4 +145,12 @@ async def _whole(database: Database) -> list[Fault]:
         Fault(invariant="I10", subject=hold, detail=f"It says {settled} are settled; its settlements sum to {total}.")
         for hold, settled, total in holds
     ]
-    return faults
+    faults += [
+        Fault(invariant="I11", subject=transfer, detail=f"It is no {relation} of what it says it is.")
+        for transfer, relation in links
+    ]
+    faults += [
+        Fault(invariant="I11", subject=transfer, detail=f"Its amount is {amount}, and {total} of it was reversed.")
+        for transfer, amount, total in reversed_
+    ]
+    return transfers, faults

@@ -56,8 +56,8 @@ async def clock(connection: Connection) -> datetime:
 async def wait_for_postings(connection: Connection, ids: Sequence[UUID]) -> None:
     """Wait until no posting to these accounts that is in flight now is in flight any more.
 
-    Whoever locks them afterwards reads a later clock, so what is then read about an instant before stays true (I15), and
-    the locks need not be kept: in a transaction of its own, they hold up nobody.
+    Whoever locks them afterwards reads a later clock, so what is then read about an instant before stays true (I15).
+    So the locks need not be kept: in a transaction of its own, this holds up nobody.
     """
     await connection.execute(
         "SELECT count(*) FROM (SELECT 1 FROM ledger.accounts WHERE id = ANY($1) ORDER BY id FOR SHARE) AS waited",

@@ -9,20 +9,28 @@ from uuid import UUID
 
 import msgspec
 
+from billfold.ledger.domain import backdating
 from billfold.platform.postgres.database import Connection
 
 #: Entries of one account that one statement reads: a second's work at most.
 PAGE = 100_000
+#: Counting a hundred million transfers takes a minute; a statement that takes longer than this is stuck.
+WHOLE_TIMEOUT_S = 900
 
 
 class Stretch(msgspec.Struct, frozen=True):
-    """Where to go on in an account's entries: behind `after`, at `version`, with `balance` and `late` so far."""
+    """Where to go on in an account's entries: behind `after`, and what they came to so far.
+
+    `late` is the sum of the back-dated ones, `late_count` their number and `late_mark` their mark (see _MARK).
+    """
 
     account: UUID
     after: datetime
     version: int
     balance: int
     late: int
+    late_count: int
+    late_mark: int
 
 
 class Reread(msgspec.Struct, frozen=True):
@@ -34,58 +42,89 @@ class Reread(msgspec.Struct, frozen=True):
     #: Whether every version and balance follows from the one before.
     versions_follow: bool
     balances_follow: bool
+    #: Whether every back-dated entry has its running total.
+    totals_follow: bool
+    #: Whether every entry is in the account's asset.
+    assets_agree: bool
+    #: Whether every reversal and settlement says of what.
+    links_there: bool
     #: State after the stretch, by the entries.
-    last_recorded: datetime | None
+    last_recorded: datetime
     version: int
     balance: int
     late: int
+    late_count: int
+    late_mark: int
     #: The account's row.
     row_version: int
     row_posted: int
     row_held: int
+    row_recorded_us: int
     holds_remaining: int
-    #: The least and the greatest sum of back-dated money over all period widths, and the running total's last.
-    periods_least: int
-    periods_most: int
-    total_last: int
+    #: Running totals of back-dated money, and the mark of its sums by period.
+    totals_count: int
+    periods_mark: int
 
+    @property
+    def following(self) -> Stretch:
+        """Where to go on."""
+        return Stretch(
+            self.account, self.last_recorded, self.version, self.balance, self.late, self.late_count, self.late_mark
+        )
+
+
+# Sums by period agree with the entries if each bucket does. To compare them without grouping millions of entries again,
+# each amount is multiplied by a hash of its bucket, and all are added: the entries' mark is the periods' mark, whatever
+# the order and however many entries share a bucket.
+_MARK = """
+coalesce(sum(amount * (
+    SELECT sum(hashint8extended((extract(epoch FROM effective_at) * 1000000)::bigint >> shift, shift))
+    FROM unnest($9::int[]) AS width (shift)
+)) FILTER (WHERE effective_at < recorded_at), 0)
+"""
 
 # Ordered by recorded_at, an entry's rank must be its version and the running sum its balance: that no version is
-# missing or repeated, that time never goes back along versions, and that nothing was changed, follow from these two.
-_REREAD = """
-SELECT stretch.account, read.count, read.versions_follow, read.balances_follow, read.last_recorded,
-       stretch.version + read.count, stretch.balance + read.amount, stretch.late + read.late,
-       account.version, account.posted, account.held,
+# missing or repeated, that time never goes back along versions, and that no amount was changed, follow from these two.
+_REREAD = f"""
+SELECT stretch.account, read.count, read.versions_follow, read.balances_follow, read.totals_follow, read.assets_agree,
+       read.links_there, coalesce(read.last_recorded, stretch.after), stretch.version + read.count,
+       stretch.balance + read.amount, stretch.late + read.late, stretch.late_count + read.late_count,
+       stretch.late_mark + read.late_mark, account.version, account.posted, account.held, account.last_recorded_us,
        (SELECT coalesce(sum(amount - settled), 0) FROM ledger.holds
         WHERE account_id = stretch.account AND status = 'active'),
-       periods.least, periods.most,
-       coalesce((SELECT total FROM ledger.backdated_totals AS late WHERE late.account_id = stretch.account
-                 ORDER BY recorded_at DESC LIMIT 1), 0)
-FROM unnest($1::uuid[], $2::timestamptz[], $3::bigint[], $4::numeric[], $5::numeric[])
-    AS stretch (account, after, version, balance, late)
+       (SELECT count(*) FROM ledger.backdated_totals WHERE account_id = stretch.account),
+       (SELECT coalesce(sum(amount * hashint8extended(bucket, shift)), 0) FROM ledger.backdated_periods
+        WHERE account_id = stretch.account)
+FROM unnest($1::uuid[], $2::timestamptz[], $3::bigint[], $4::numeric[], $5::numeric[], $6::bigint[], $7::numeric[])
+    AS stretch (account, after, version, balance, late, late_count, late_mark)
 JOIN ledger.accounts AS account ON account.id = stretch.account,
 LATERAL (
     SELECT count(*) AS count, coalesce(bool_and(version = stretch.version + rank), true) AS versions_follow,
            coalesce(bool_and(balance = stretch.balance + running), true) AS balances_follow,
+           coalesce(bool_and(asset = account.asset), true) AS assets_agree,
+           coalesce(bool_and(EXISTS (
+               SELECT FROM ledger.links AS link
+               WHERE link.transfer_id = numbered.transfer_id AND link.relation::text = numbered.kind::text
+           )) FILTER (WHERE kind IN ('reversal', 'settlement')), true) AS links_there,
            max(recorded_at) AS last_recorded, coalesce(sum(amount), 0) AS amount,
-           coalesce(sum(amount) FILTER (WHERE effective_at < recorded_at), 0) AS late
+           coalesce(sum(amount) FILTER (WHERE effective_at < recorded_at), 0) AS late,
+           count(*) FILTER (WHERE effective_at < recorded_at) AS late_count, {_MARK} AS late_mark,
+           coalesce(bool_and(stretch.late + running_late IS NOT DISTINCT FROM (
+               SELECT total FROM ledger.backdated_totals AS total
+               WHERE total.account_id = stretch.account AND total.recorded_at = numbered.recorded_at
+           )) FILTER (WHERE effective_at < recorded_at), true) AS totals_follow
     FROM (
-        SELECT version, balance, amount, recorded_at, effective_at,
-               row_number() OVER in_time AS rank, sum(amount) OVER in_time AS running
+        SELECT version, balance, amount, asset, kind, transfer_id, recorded_at, effective_at,
+               row_number() OVER in_time AS rank, sum(amount) OVER in_time AS running,
+               sum(amount) FILTER (WHERE effective_at < recorded_at) OVER in_time AS running_late
         FROM (
             SELECT * FROM ledger.entries AS entry
             WHERE entry.account = stretch.account AND entry.recorded_at > stretch.after
-            ORDER BY entry.recorded_at LIMIT $6
+            ORDER BY entry.recorded_at LIMIT $8
         ) AS page
         WINDOW in_time AS (ORDER BY recorded_at ROWS UNBOUNDED PRECEDING)
     ) AS numbered
-) AS read,
-LATERAL (
-    SELECT coalesce(min(amount), 0) AS least, coalesce(max(amount), 0) AS most FROM (
-        SELECT sum(amount) AS amount FROM ledger.backdated_periods
-        WHERE account_id = stretch.account GROUP BY shift
-    ) AS widths
-) AS periods
+) AS read
 """
 
 
@@ -94,8 +133,56 @@ async def reread(connection: Connection, stretches: Sequence[Stretch]) -> list[R
     columns: list[list[Any]] = [
         list(column) for column in zip(*(msgspec.structs.astuple(stretch) for stretch in stretches), strict=True)
     ]
-    found = await connection.fetch(_REREAD, *columns, PAGE)
+    found = await connection.fetch(_REREAD, *columns, PAGE, backdating.SHIFTS)
     return [Reread(*row) for row in found]
+
+
+async def take_time(connection: Connection) -> None:
+    """Let the statements of this database transaction take as long as a look at everything takes."""
+    await connection.execute(f"SET LOCAL statement_timeout = '{WHOLE_TIMEOUT_S}s'")
+
+
+async def entries_counted(connection: Connection) -> tuple[int, int]:
+    """How many transfers there are, and how many entries all accounts count, in one snapshot."""
+    row = await connection.fetchrow(
+        "SELECT count(*), (SELECT coalesce(sum(version), 0)::bigint FROM ledger.accounts) FROM ledger.transfers"
+    )
+    assert row is not None, "an aggregate always has a row"
+    return row[0], row[1]
+
+
+async def false_links(connection: Connection, limit: int) -> list[tuple[UUID, str]]:
+    """Reversals that are not the opposite of their target, and settlements that don't debit their hold's account."""
+    found = await connection.fetch(
+        """
+        SELECT link.transfer_id, link.relation::text FROM ledger.links AS link
+        LEFT JOIN ledger.transfers AS transfer ON transfer.id = link.transfer_id
+        LEFT JOIN ledger.transfers AS original ON original.id = link.target AND link.relation = 'reversal'
+        LEFT JOIN ledger.holds AS hold ON hold.id = link.target AND link.relation = 'settlement'
+        WHERE link.relation <> 'group' AND (
+            transfer.kind::text IS DISTINCT FROM link.relation::text
+            OR transfer.debit_account IS DISTINCT FROM coalesce(original.credit_account, hold.account_id)
+            OR (original.id IS NOT NULL AND transfer.credit_account <> original.debit_account)
+        )
+        LIMIT $1
+        """,
+        limit,
+    )
+    return [(row[0], row[1]) for row in found]
+
+
+async def over_reversed(connection: Connection, limit: int) -> list[tuple[UUID, int, int]]:
+    """Transfers of which more than their amount was reversed, with both."""
+    found = await connection.fetch(
+        """
+        SELECT original.id, original.amount, sum(transfer.amount) FROM ledger.links AS link
+        JOIN ledger.transfers AS transfer ON transfer.id = link.transfer_id
+        JOIN ledger.transfers AS original ON original.id = link.target
+        WHERE link.relation = 'reversal' GROUP BY original.id HAVING sum(transfer.amount) > original.amount LIMIT $1
+        """,
+        limit,
+    )
+    return [(row[0], row[1], row[2]) for row in found]
 
 
 async def sizes(connection: Connection, after: UUID | None, limit: int) -> list[tuple[UUID, int]]:
