@@ -1,0 +1,111 @@
+"""Finds the examples to run in a page.
+
+An example is run when the line before its fence is a comment that says so:
+
+    <!-- run -->                            it must succeed
+    <!-- run: exit 22 -->                   its last command must end with this code
+    <!-- run: shows insufficient_funds -->  its output must contain this text
+    <!-- run: exit 22; shows refused -->    both
+
+Fences of `bash`, `sh`, `console` and `python` can be run. In a `console` fence lines that begin with `$ ` are commands;
+what stands below one must be its output, in which `…` stands for anything.
+"""
+
+import re
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+LANGUAGES = {"bash", "sh", "console", "python"}
+
+_FENCE = re.compile(
+    r"^(?P<indent>[ ]*)```(?P<language>\w*)[^\n]*\n(?P<code>.*?)^(?P=indent)```[ ]*$", re.MULTILINE | re.DOTALL
+)
+_MARKER = re.compile(r"<!--\s*run\b(?::(?P<options>.*?))?\s*-->[ ]*\n\Z")
+_COMMAND = re.compile(r"^\$ (?P<command>(?:.*\\\n)*.*)\n?(?P<output>(?:(?!\$ ).*\n?)*)", re.MULTILINE)
+
+
+class MarkerUnknown(Exception):
+    """The comment before an example can't be understood."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something to run, and what it must show."""
+
+    code: str
+    shows: re.Pattern[str]
+
+
+@dataclass(frozen=True)
+class Example:
+    """A fence to be run."""
+
+    page: str
+    line: int
+    language: str
+    steps: tuple[Step, ...]
+    #: What the last step must end with.
+    exit_code: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.page}:{self.line}"
+
+
+@dataclass(frozen=True)
+class Fence:
+    """Any fenced block of a page, whether it is run or not."""
+
+    line: int
+    language: str
+    code: str
+    #: The options of its marker, or None when it has no marker.
+    options: str | None
+
+
+def fences(text: str) -> Iterator[Fence]:
+    """All fenced blocks of a page."""
+    for fence in _FENCE.finditer(text):
+        marker = _MARKER.search(text[: fence.start()])
+        yield Fence(
+            line=text.count("\n", 0, fence.start()) + 1,
+            language=fence["language"],
+            code=textwrap.dedent(fence["code"]),
+            options=None if marker is None else (marker["options"] or "").strip(),
+        )
+
+
+def examples(page: Path, name: str) -> list[Example]:
+    """The examples of a page that are to be run.
+
+    Raises: MarkerUnknown.
+    """
+    return [_example(fence, name) for fence in fences(page.read_text(encoding="utf-8")) if fence.options is not None]
+
+
+def _example(fence: Fence, page: str) -> Example:
+    where = f"{page}:{fence.line}"
+    if fence.language not in LANGUAGES:
+        raise MarkerUnknown(f"{where}: only {', '.join(sorted(LANGUAGES))} can be run, not {fence.language!r}")
+    exit_code, shown = 0, ""
+    for option in filter(None, re.split(r";\s*", fence.options or "")):
+        if found := re.fullmatch(r"exit (\d+)", option):
+            exit_code = int(found[1])
+        elif found := re.fullmatch(r"shows (.+)", option):
+            shown = found[1]
+        else:
+            raise MarkerUnknown(f"{where}: {option!r} is neither `exit <code>` nor `shows <text>`")
+    return Example(page, fence.line, fence.language, _steps(fence, shown), exit_code)
+
+
+def _steps(fence: Fence, shown: str) -> tuple[Step, ...]:
+    if fence.language != "console":
+        return (Step(fence.code, re.compile(re.escape(shown))),)
+    steps = tuple(Step(found["command"], _shape(found["output"])) for found in _COMMAND.finditer(fence.code))
+    return (*steps[:-1], Step(steps[-1].code, _shape(shown))) if shown else steps
+
+
+def _shape(output: str) -> re.Pattern[str]:
+    parts = (re.escape(part) for part in output.strip().split("…"))
+    return re.compile(".*?".join(parts), re.DOTALL)

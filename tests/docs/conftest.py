@@ -1,0 +1,12 @@
+from collections.abc import Iterator
+
+import pytest
+
+from tests.docs import stack
+
+
+@pytest.fixture(scope="session")
+def running_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """A fresh `billfold up`; the environment in which BILLFOLD_URL and BILLFOLD_API_KEY are what it printed."""
+    with stack.running(tmp_path_factory.mktemp("stack")) as environment:
+        yield environment

@@ -1,0 +1,30 @@
+"""README.md and every page under docs/: what is marked to be run does what the page says."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.docs import blocks, shell
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def _name(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks.examples(page, _name(page))], ids=_name)
+def test_the_examples_of_a_page_do_what_it_says(page: Path, running_stack: dict[str, str], tmp_path: Path) -> None:
+    with shell.running(tmp_path, running_stack) as bash:
+        for example in blocks.examples(page, _name(page)):
+            bash.check(example)
+
+
+def test_every_curl_of_the_readme_is_run() -> None:
+    forgotten = [
+        fence.line
+        for fence in blocks.fences((ROOT / "README.md").read_text(encoding="utf-8"))
+        if "curl " in fence.code and fence.options is None
+    ]
+    assert not forgotten, f"README.md has curls that no test runs, in lines {forgotten}"
