@@ -3,14 +3,16 @@
 
 PYTHON ?= python3
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
-# How many kills the crash tests inflict; `make torture` sets more.
-BILLFOLD_KILLS ?= 20
+# How many kills the crash tests inflict.
+TEST_KILLS := $(or $(BILLFOLD_KILLS),20)
+TORTURE_KILLS := $(or $(BILLFOLD_KILLS),1000)
 
 VENV := .venv
 BIN := $(VENV)/bin
 CODE := $(wildcard src tests bench)
 UV := $(BIN)/uv --quiet
-PYTEST := $(BIN)/pytest
+PYTEST = BILLFOLD_KILLS=$(TEST_KILLS) $(BIN)/pytest
+MKDOCS := $(BIN)/mkdocs build --strict --quiet
 # Named after the Python, so that another PYTHON makes the environment anew.
 TOOLS := $(VENV)/.tools-$(VERSION)
 RUN := $(VENV)/.run-$(VERSION)
@@ -18,9 +20,10 @@ DEV := $(VENV)/.dev-$(VERSION)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-export BILLFOLD_KILLS
 # The environment is complete by its lock; nothing may reach in from outside of it.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+# mkdocs-material tells of its successor at every build.
+export NO_MKDOCS_2_WARNING := 1
 
 .PHONY: help
 help: ## Show this list
@@ -68,7 +71,7 @@ debian = { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
 # --- the checks --------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: format lint types fences ## Run everything: style, types, fences, unit, integration, crash and docs tests
+test: format lint types fences site curl ## Run everything: style, types, fences, unit, integration, crash and docs tests
 	@$(PYTEST) tests
 
 .PHONY: check
@@ -81,7 +84,7 @@ format: $(DEV)
 
 .PHONY: lint
 lint: $(DEV)
-	@$(call step,Lint,$(BIN)/ruff check --quiet $(CODE))
+	@$(call step,Lint,$(BIN)/ruff check --quiet --output-format concise $(CODE))
 
 .PHONY: types
 types: $(DEV)
@@ -90,6 +93,14 @@ types: $(DEV)
 .PHONY: fences
 fences: $(DEV)
 	@$(call step,Imports,$(BIN)/lint-imports --no-cache)
+
+.PHONY: site
+site: $(DEV)
+	@$(call step,Docs,$(MKDOCS))
+
+.PHONY: curl
+curl:
+	@command -v curl >/dev/null || $(call debian,curl,the examples of the documentation)
 
 # A step says one line when it is well, and everything when it is not.
 define step
@@ -100,7 +111,7 @@ endef
 
 .PHONY: torture
 torture: $(DEV) ## Run the crash tests with 1,000 kills (BILLFOLD_KILLS sets another number)
-	@BILLFOLD_KILLS=$(if $(filter 20,$(BILLFOLD_KILLS)),1000,$(BILLFOLD_KILLS)) $(PYTEST) tests/crash
+	@BILLFOLD_KILLS=$(TORTURE_KILLS) $(BIN)/pytest tests/crash
 
 # --- the rest ----------------------------------------------------------------------------------------------------
 
@@ -118,7 +129,7 @@ wrk:
 
 .PHONY: docs
 docs: $(DEV) ## Build the documentation into site/; a broken link is an error
-	@$(BIN)/mkdocs build --strict --quiet && echo 'The documentation is in site/index.html.'
+	@$(MKDOCS) && echo 'The documentation is in site/index.html.'
 
 # Pins stay as they are unless UPGRADE=1. No file names a package index: yours is used.
 COMPILE = $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-header \
