@@ -1,0 +1,13 @@
+"""The HTTP edge: what every operation of the API has in common. The operations are in the contexts' `rest.py`.
+
+    from billfold.platform.web import Answer, Call, Part, Route, operation
+
+See README.md beside this file.
+"""
+
+from billfold.platform.web.application import PREFIX, Part, build
+from billfold.platform.web.authentication import Authenticator
+from billfold.platform.web.lean import Answer, Call, Route
+from billfold.platform.web.operations import Operation, operation
+
+__all__ = ["PREFIX", "Answer", "Authenticator", "Call", "Operation", "Part", "Route", "build", "operation"]

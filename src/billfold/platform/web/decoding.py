@@ -1,0 +1,225 @@
+"""Bodies and query strings into typed structs, and each way in which they can be wrong into its own error.
+
+JSON is decoded by msgspec against the type, strictly. Of a key that stands twice in an object the last one counts.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from functools import cache
+from typing import Any
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from billfold.kernel.errors import BillfoldError
+from billfold.platform.web import errors
+
+Receive = Callable[[], Awaitable[Any]]
+
+#: Any single order with its texts and metadata at their longest and escaped takes less.
+BODY_MAX = 128 * 1024
+#: No body of ours is nested deeper than 6; whatever is deeper than this was made to hurt a parser.
+NESTING_MAX = 32
+#: The longest list of parameters we have is a dozen.
+QUERY_PARAMETERS_MAX = 50
+QUERY_BYTES_MAX = 8 * 1024
+#: A body that is wrong anyway is looked at this far for its nesting, so that finding out takes no time of note.
+_LOOKED_AT_BYTES = 64 * 1024
+
+_LISTS = (
+    msgspec.inspect.ListType,
+    msgspec.inspect.SetType,
+    msgspec.inspect.FrozenSetType,
+    msgspec.inspect.VarTupleType,
+)
+_UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>.*)`", re.DOTALL)
+_MISSING = re.compile(r"Object missing required field `(?P<name>.*)`", re.DOTALL)
+_WRONG_TYPE = re.compile(r"Expected `[^`]+`, got `[^`]+`")
+_PLACE = re.compile(r" - at (?:`key` in )?`(?P<path>\$[^`]*)`$")
+_STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+
+
+class ClientGone(Exception):
+    """The client hung up before its whole request was read. There is nobody to answer."""
+
+
+async def read(receive: Receive, headers: Mapping[bytes, bytes], *, body_max: int = BODY_MAX) -> bytes:
+    """The whole JSON body.
+
+    Raises:
+        UnsupportedMediaType: it is declared as something else than JSON in UTF-8.
+        BodyTooLarge: more than `body_max` bytes are declared or come.
+        ClientGone: the client hung up.
+    """
+    if not _is_json(headers.get(b"content-type", b"")):
+        raise errors.UnsupportedMediaType
+    length = headers.get(b"content-length")
+    if length is not None and length.isdigit() and int(length) > body_max:
+        raise _too_large(body_max)
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body") and message["type"] == "http.request" and len(body) <= body_max:
+        return body
+    parts, size = [body], len(body)
+    while True:
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        if size > body_max:
+            raise _too_large(body_max)
+        if not message.get("more_body"):
+            return b"".join(parts)
+        message = await receive()
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+
+
+def body(raw: bytes, form: Any) -> Any:
+    """The `form` that the JSON in `raw` stands for.
+
+    Raises:
+        MalformedJson, NestingTooDeep: it is no JSON that can be looked into.
+        UnknownField, MissingField, WrongType, InvalidValue: the field that the error's pointer names.
+    """
+    try:
+        return _decoder(form).decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _explained(error, raw) from None
+
+
+def query(query_string: bytes, form: type[msgspec.Struct] | None) -> Any:
+    """The `form` that a query string stands for; without a form there may be no parameter at all.
+
+    Raises:
+        UnknownQueryParameter, InvalidQueryParameter: the parameter that the error's pointer names.
+    """
+    if not query_string and form is None:
+        return None
+    names, lists = _parameters(form) if form is not None else ((), frozenset())
+    values: dict[str, Any] = {}
+    for name, value in _pairs(query_string):
+        if name not in names:
+            raise errors.UnknownQueryParameter(_unknown_parameter(name, names), pointer=name)
+        if name in lists:
+            values.setdefault(name, []).append(value)
+        elif name in values:
+            raise errors.InvalidQueryParameter(f"{name} is given more than once.", pointer=name)
+        else:
+            values[name] = value
+    try:
+        return msgspec.convert(values, form, strict=False) if form is not None else None
+    except msgspec.ValidationError as error:
+        text, path = _placed(str(error))
+        parameter = "".join(_pointer(path).split("/")[1:2]) or _named(text)
+        raise errors.InvalidQueryParameter(f"{parameter}: {_sentence(text)}", pointer=parameter) from None
+
+
+@cache
+def _decoder(form: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(form)
+
+
+@cache
+def _parameters(form: type[msgspec.Struct]) -> tuple[tuple[str, ...], frozenset[str]]:
+    """The names of a form's parameters, and those of them that may stand more than once."""
+    fields = msgspec.structs.fields(form)
+    lists = (field.encode_name for field in fields if isinstance(msgspec.inspect.type_info(field.type), _LISTS))
+    return tuple(field.encode_name for field in fields), frozenset(lists)
+
+
+def _is_json(content_type: bytes) -> bool:
+    if content_type == b"application/json":
+        return True
+    kind, _, parameters = content_type.lower().partition(b";")
+    charset = parameters.replace(b" ", b"").replace(b'"', b"")
+    return kind.strip() == b"application/json" and charset in {b"", b"charset=utf-8", b"charset=utf8"}
+
+
+def _too_large(body_max: int) -> errors.BodyTooLarge:
+    return errors.BodyTooLarge(f"The body is larger than the {body_max} bytes that this operation takes.")
+
+
+def _pairs(query_string: bytes) -> list[tuple[str, str]]:
+    if len(query_string) > QUERY_BYTES_MAX:
+        raise errors.InvalidQueryParameter(f"The query is longer than {QUERY_BYTES_MAX} bytes.")
+    try:
+        pairs = parse_qsl(
+            query_string.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=QUERY_PARAMETERS_MAX
+        )
+    except ValueError:
+        raise errors.InvalidQueryParameter(
+            "The query is not percent-encoded UTF-8, or has too many parameters."
+        ) from None
+    for name, value in pairs:
+        # PostgreSQL can't store the character NUL, so nothing that we could find has it.
+        if "\0" in value:
+            raise errors.InvalidQueryParameter(f"{name} contains the character NUL.", pointer=name)
+    return pairs
+
+
+def _unknown_parameter(name: str, names: tuple[str, ...]) -> str:
+    near = difflib.get_close_matches(name, names, n=1)
+    known = (
+        f"did you mean {near[0]}?" if near else f"known are {', '.join(names)}." if names else "there are none here."
+    )
+    return f"There is no query parameter {name[:100]!r}; {known}"
+
+
+def _explained(error: Exception, raw: bytes) -> BillfoldError:
+    """The error that says what is wrong with `raw`; the happy path does not pay for finding out."""
+    if isinstance(error, RecursionError) or _depth(raw) > NESTING_MAX:
+        return errors.NestingTooDeep(f"The body nests objects and arrays deeper than {NESTING_MAX}.")
+    if isinstance(error, UnicodeDecodeError):
+        return errors.MalformedJson("The body is not UTF-8.")
+    text, path = _placed(str(error))
+    if not isinstance(error, msgspec.ValidationError):
+        return errors.MalformedJson("The body is empty." if not raw.strip() else f"The body is not JSON: {text}.")
+    pointer = _pointer(path)
+    if found := _UNKNOWN.fullmatch(text):
+        return errors.UnknownField(
+            f"There is no field {found['name'][:100]!r} here; leave it out, or check how it is spelt.",
+            pointer=f"{pointer}/{_escaped(found['name'])}",
+        )
+    if found := _MISSING.fullmatch(text):
+        return errors.MissingField(f"The field {found['name']!r} is missing.", pointer=f"{pointer}/{found['name']}")
+    kind = errors.WrongType if _WRONG_TYPE.fullmatch(text) else errors.InvalidValue
+    return kind(_sentence(text), pointer=pointer)
+
+
+def _placed(message: str) -> tuple[str, str]:
+    """What msgspec says, and the path of where, such as `$.items[3].amount`."""
+    found = _PLACE.search(message)
+    return (message[: found.start()], found["path"]) if found else (message, "$")
+
+
+def _pointer(path: str) -> str:
+    """The JSON Pointer of msgspec's path. An entry of a map is not named by it, so the pointer ends at the map."""
+    return "".join(f"/{_escaped(name) if name else index}" for name, index in _STEP.findall(path.replace("[...]", "")))
+
+
+def _named(text: str) -> str | None:
+    found = _MISSING.fullmatch(text)
+    return found["name"] if found else None
+
+
+def _escaped(name: str) -> str:
+    return name.replace("~", "~0").replace("/", "~1")
+
+
+def _sentence(text: str) -> str:
+    return text.replace("`", "").replace("matching regex '^[^\\\\u0000]*$'", "without the character NUL") + "."
+
+
+def _depth(raw: bytes) -> int:
+    """How deeply arrays and objects are open at most."""
+    deepest = depth = 0
+    for byte in _STRINGS.sub(b"", raw[:_LOOKED_AT_BYTES]):
+        if byte in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif byte in b"]}":
+            depth -= 1
+    return deepest

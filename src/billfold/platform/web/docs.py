@@ -1,0 +1,72 @@
+"""/docs: the API's reference and a page of all error codes, served by this process alone, without any third party."""
+
+import html
+from collections.abc import Sequence
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from litestar import Request, Response, get
+from litestar.handlers import HTTPRouteHandler
+
+from billfold.kernel import errors
+from billfold.platform.web import openapi
+from billfold.platform.web.operations import operation
+from billfold.platform.web.problems import status_of, title_of
+
+ERRORS_PATH = "/docs/errors"
+#: Under the prefix of the API that it describes.
+OPENAPI_PATH = "/openapi.json"
+_STATIC = {"docs.css": "text/css", "docs.js": "text/javascript", "icon.svg": "image/svg+xml"}
+#: The files are part of the program: they change when it does.
+_CACHED = {"cache-control": "public, max-age=300"}
+
+
+def document_handler(document: openapi.Document) -> HTTPRouteHandler:
+    """The handler that gives the OpenAPI document."""
+
+    @get(
+        OPENAPI_PATH,
+        opt=operation(summary="Describe the API", tag="About", scope=None, description="This OpenAPI document."),
+        sync_to_thread=True,
+    )
+    def openapi_json(request: Request[Any, Any, Any]) -> Response[bytes]:
+        return Response(document.encoded(request.app), media_type="application/json", headers=_CACHED)
+
+    return openapi_json
+
+
+def handlers(*, prefix: str) -> Sequence[HTTPRouteHandler]:
+    """The handlers of the pages about the API under `prefix`."""
+
+    @get("/docs", sync_to_thread=False)
+    def page() -> Response[bytes]:
+        content = _file("docs.html").replace(b"{openapi}", (prefix + OPENAPI_PATH).encode())
+        return Response(content, media_type="text/html; charset=utf-8", headers=_CACHED)
+
+    @get(ERRORS_PATH, sync_to_thread=False)
+    def errors_page() -> Response[bytes]:
+        return Response(_errors_html(), media_type="text/html; charset=utf-8", headers=_CACHED)
+
+    @get([f"/docs/{name}" for name in _STATIC], sync_to_thread=False)
+    def static(request: Request[Any, Any, Any]) -> Response[bytes]:
+        name = request.url.path.rpartition("/")[2]
+        return Response(_file(name), media_type=_STATIC[name], headers=_CACHED)
+
+    return [page, errors_page, static]
+
+
+@cache
+def _file(name: str) -> bytes:
+    return (resources.files("billfold.platform.web") / "static" / name).read_bytes()
+
+
+def _errors_html() -> bytes:
+    rows = "".join(
+        f'<tr id="{error.code}"><td><a href="#{error.code}"><code>{error.code}</code></a></td>'
+        f"<td>{status_of(error):d}</td>"
+        f"<td>{'yes' if error.retryable else 'no'}</td><td><b>{html.escape(title_of(error))}.</b> "
+        f"{html.escape(error().detail)}</td></tr>"
+        for error in errors.catalogue()
+    )
+    return _file("errors.html").replace(b"{rows}", rows.encode())

@@ -1,0 +1,201 @@
+"""The outermost layer: request ids, security headers, measuring, the fast way to lean routes, and the last resort.
+
+Every request passes here and every answer leaves here, so whatever happens inside has a request id, is counted, and
+never shows a stack trace.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping
+from time import perf_counter
+from typing import Any, cast
+
+import structlog
+from litestar.enums import ScopeType
+from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
+
+from billfold.kernel import ids
+from billfold.kernel.errors import BillfoldError
+from billfold.platform.telemetry import logs
+from billfold.platform.web import decoding, errors, lean
+from billfold.platform.web.authentication import Authenticator
+from billfold.platform.web.measuring import Requests
+from billfold.platform.web.problems import Headers, Problems
+
+#: Slower answers are logged: a person waits by then.
+SLOW_S = 1.0
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
+_UNMATCHED = "unmatched"
+_SERVER_ERROR = 500
+_DOCS = "/docs"
+
+_COMMON: Headers = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+]
+#: An answer of the API is data: a browser that shows it must run nothing of it, and keep nothing of it.
+API_HEADERS: Headers = [
+    *_COMMON,
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+]
+#: The documentation's pages run their own script and style and talk to this API, and to nobody else.
+_DOCS_POLICY = (
+    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+DOCS_HEADERS: Headers = [*_COMMON, (b"content-security-policy", _DOCS_POLICY)]
+HSTS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
+
+log = structlog.get_logger(__name__)
+
+
+class Edge:
+    """An ASGI application around the Litestar application `app`, whose own errors come out of it as they are."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        routes: lean.Table,
+        authenticator: Authenticator,
+        problems: Problems,
+        requests: Requests,
+        https: bool = False,
+    ) -> None:
+        self._app = app
+        self._routes = routes
+        self._authenticator = authenticator
+        self._problems = problems
+        self._requests = requests
+        hsts = [HSTS] if https else []
+        self._api_headers = [*API_HEADERS, *hsts]
+        self._docs_headers = [*DOCS_HEADERS, *hsts]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection of uvicorn's."""
+        if scope["type"] == ScopeType.HTTP:
+            await self._http(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _http(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
+        started = perf_counter()
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        method, path = cast("str", scope["method"]), scope["path"]
+        request_id = _request_id(headers)
+        logs.request_id.set(request_id)
+        exchange = _Exchange(send, self._docs_headers if path.startswith(_DOCS) else self._api_headers, request_id)
+        found = self._routes.find(method, path)
+        try:
+            if found is not None:
+                exchange.template = found[0].template
+                await self._lean(found, headers, scope["query_string"], receive, exchange)
+            else:
+                await self._plain(scope, receive, exchange)
+        except asyncio.CancelledError:
+            await self._refuse(errors.ShuttingDown(), exchange, path)
+            raise
+        except decoding.ClientGone:
+            pass  # There is nobody to answer, and nothing has been done.
+        except Exception as error:  # noqa: BLE001 - this is the last resort, and `_refuse` logs what nobody expects.
+            await self._refuse(error, exchange, path)
+        seconds = perf_counter() - started
+        self._requests.observe(method, exchange.template, exchange.status, seconds)
+        if seconds > SLOW_S or exchange.status >= _SERVER_ERROR:
+            log.warning(
+                "request", method=method, route=exchange.template, status=exchange.status, seconds=round(seconds, 3)
+            )
+
+    async def _lean(
+        self,
+        found: tuple[lean.Found, Mapping[str, str]],
+        headers: Mapping[bytes, bytes],
+        query_string: bytes,
+        receive: Receive,
+        exchange: _Exchange,
+    ) -> None:
+        status, sent, body = await lean.answer(
+            found[0].route,
+            headers=headers,
+            query_string=query_string,
+            receive=receive,
+            path=found[1],
+            authenticator=self._authenticator,
+        )
+        await exchange.answer(status, sent, body)
+
+    async def _plain(self, scope: HTTPScope, receive: Receive, exchange: _Exchange) -> None:
+        """Let Litestar serve it."""
+        inner: dict[str, Any] = {**scope}
+        if scope["method"] == "HEAD":
+            # Litestar has no HEAD for a GET handler. The server, which has the scope as it came, leaves out the body.
+            inner["method"] = "GET"
+        try:
+            await self._app(cast("Scope", inner), receive, exchange.send)
+        finally:
+            exchange.template = inner.get("path_template") or _UNMATCHED
+
+    async def _refuse(self, error: BaseException, exchange: _Exchange, path: str) -> None:
+        known, allow = _known(error)
+        if isinstance(known, errors.InternalError):
+            log.error("request failed", exc_info=error)
+        if exchange.status:
+            # The answer has begun. It stays unfinished, and the server cuts the connection, so the client sees that.
+            return
+        status, headers, body = self._problems.answer(
+            known, instance=path, request_id=exchange.request_id.decode(), allow=allow
+        )
+        await exchange.answer(status, headers, body)
+
+
+class _Exchange:
+    """The way out: adds our headers to the answer of whoever sends one, and remembers its status."""
+
+    __slots__ = ("_headers", "_send", "request_id", "status", "template")
+
+    def __init__(self, send: Send, headers: Headers, request_id: bytes) -> None:
+        self._send = send
+        self._headers = headers
+        self.request_id = request_id
+        #: 0 until the answer has begun.
+        self.status = 0
+        self.template = _UNMATCHED
+
+    async def send(self, message: Message) -> None:
+        """Pass on what Litestar sends."""
+        if message["type"] == "http.response.start":
+            self.status = int(message["status"])
+            message["headers"] = [*message["headers"], *self._headers, (b"x-request-id", self.request_id)]
+        await self._send(message)
+
+    async def answer(self, status: int, headers: Headers, body: bytes) -> None:
+        """Send a whole answer."""
+        self.status = status
+        sent = [*headers, *self._headers, (b"x-request-id", self.request_id)]
+        await self._send({"type": "http.response.start", "status": status, "headers": sent})
+        await self._send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def _request_id(headers: Mapping[bytes, bytes]) -> bytes:
+    """The caller's own id when it is a sane one, otherwise a new one."""
+    given = headers.get(b"x-request-id")
+    if given is not None and _REQUEST_ID.fullmatch(given):
+        return given
+    return str(ids.new()).encode()
+
+
+def _known(error: BaseException) -> tuple[BillfoldError, str | None]:
+    """The error as our callers know it, and the methods that are allowed if that is what was wrong."""
+    if isinstance(error, BillfoldError):
+        return error, None
+    if isinstance(error, MethodNotAllowedException):
+        return errors.MethodNotAllowed(), (error.headers or {}).get("allow")
+    if isinstance(error, NotFoundException):
+        return errors.RouteNotFound(), None
+    if isinstance(error, HTTPException) and error.status_code < _SERVER_ERROR:
+        return errors.BadRequest(error.detail), None
+    return errors.InternalError(), None

@@ -1,0 +1,113 @@
+"""What HTTP itself can get wrong, before any context is asked.
+
+BillfoldError
+├── Invalid
+│   ├── BadRequest, RouteNotFound, MethodNotAllowed, UnsupportedMediaType
+│   ├── BodyTooLarge, MalformedJson, NestingTooDeep
+│   ├── UnknownField, MissingField, WrongType, InvalidValue
+│   └── UnknownQueryParameter, InvalidQueryParameter
+├── Denied         Unauthorized
+├── Unavailable    ShuttingDown
+└── InternalError
+"""
+
+from __future__ import annotations
+
+from billfold.kernel import errors
+
+
+class BadRequest(errors.Invalid):
+    """The request is not one that HTTP allows."""
+
+    code = "bad_request"
+
+
+class RouteNotFound(errors.Invalid):
+    """There is nothing at this path; /docs lists what there is."""
+
+    code = "route_not_found"
+
+
+class MethodNotAllowed(errors.Invalid):
+    """This path does not take this method; the Allow header names those it takes."""
+
+    code = "method_not_allowed"
+
+
+class UnsupportedMediaType(errors.Invalid):
+    """Send the body as JSON in UTF-8, with Content-Type: application/json."""
+
+    code = "unsupported_media_type"
+
+
+class BodyTooLarge(errors.Invalid):
+    """The body is larger than this operation takes."""
+
+    code = "body_too_large"
+
+
+class MalformedJson(errors.Invalid):
+    """The body is not JSON."""
+
+    code = "malformed_json"
+
+
+class NestingTooDeep(errors.Invalid):
+    """The body nests objects and arrays too deeply."""
+
+    code = "nesting_too_deep"
+
+
+class UnknownField(errors.Invalid):
+    """A field is not known here; leave it out, or check how it is spelt."""
+
+    code = "unknown_field"
+
+
+class MissingField(errors.Invalid):
+    """A required field is missing."""
+
+    code = "missing_field"
+
+
+class WrongType(errors.Invalid):
+    """A field has the wrong JSON type."""
+
+    code = "wrong_type"
+
+
+class InvalidValue(errors.Invalid):
+    """A field has a value outside of what is allowed for it."""
+
+    code = "invalid_value"
+
+
+class UnknownQueryParameter(errors.Invalid):
+    """A query parameter is not known here; leave it out, or check how it is spelt."""
+
+    code = "unknown_query_parameter"
+
+
+class InvalidQueryParameter(errors.Invalid):
+    """A query parameter has a value that is not allowed, or is given more than once."""
+
+    code = "invalid_query_parameter"
+
+
+class Unauthorized(errors.Denied):
+    """Send a valid API key in the header Authorization, after the word Bearer."""
+
+    code = "unauthorized"
+
+
+class ShuttingDown(errors.Unavailable):
+    """This server is stopping before it could answer; try again with the same idempotency key."""
+
+    code = "shutting_down"
+
+
+class InternalError(errors.BillfoldError):
+    """Something is broken on our side; tell us the request_id. The same idempotency key makes it safe to try again."""
+
+    code = "internal_error"
+    retryable = True

@@ -1,0 +1,368 @@
+"""The OpenAPI 3.1 document, made of the routes as they are: their types, operations and errors.
+
+Both kinds of routes are described by the same code, and all schemas come from msgspec, which also decides what is
+valid.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, get_args, get_origin
+
+import msgspec
+from litestar import Litestar, Response
+from litestar.handlers import HTTPRouteHandler
+from litestar.routes import HTTPRoute
+
+from billfold.kernel import errors, idempotency
+from billfold.kernel.principal import MissingScope
+from billfold.platform.postgres.database import DatabaseUnavailable
+from billfold.platform.web import errors as web_errors
+from billfold.platform.web import lean, operations
+from billfold.platform.web.problems import MEDIA_TYPE, Problem, Problems, status_of
+
+_REFERENCE = "#/components/schemas/{name}"
+_SCHEME = "api_key"
+_REQUEST_ID_EXAMPLE = "019aa2c6-7a00-7000-8000-0000000000ff"
+_PATH_PARAMETER = re.compile(r"{(\w+)}")
+#: How msgspec names a generic struct: Page[Wallet] is Page_Wallet_.
+_GENERIC = re.compile(r"^([A-Za-z]+)_([A-Za-z]+)_$")
+
+# What may happen to any operation, to those that need credentials, a body, or an idempotency key.
+_ALWAYS = (
+    web_errors.BadRequest,
+    web_errors.UnknownQueryParameter,
+    web_errors.InternalError,
+    web_errors.ShuttingDown,
+    DatabaseUnavailable,
+)
+_WITH_CREDENTIALS = (web_errors.Unauthorized, MissingScope)
+_WITH_PARAMETERS = (web_errors.InvalidQueryParameter,)
+_WITH_BODY = (
+    web_errors.UnsupportedMediaType,
+    web_errors.BodyTooLarge,
+    web_errors.MalformedJson,
+    web_errors.NestingTooDeep,
+    web_errors.UnknownField,
+    web_errors.MissingField,
+    web_errors.WrongType,
+    web_errors.InvalidValue,
+)
+_WITH_KEY = (
+    idempotency.IdempotencyKeyMissing,
+    idempotency.InvalidIdempotencyKey,
+    idempotency.IdempotencyKeyReused,
+    idempotency.IdempotencyKeyInUse,
+)
+
+
+_INTRODUCTION = """
+Amounts are exact decimal texts with their asset: `{"amount": "12.34", "asset": "USD"}`. Instants are RFC 3339 in UTC.
+
+**Authentication.** `Authorization: Bearer bf_…`, an API key. It carries scopes; each operation names the one it needs.
+
+**Idempotency.** What moves money takes an `Idempotency-Key`. After any failure or silence, send the same request with
+the same key: it happens once, and the answer is the same.
+
+**Errors** are problem details (RFC 9457). Decide by `code`; `retryable` says whether the same request may succeed
+later.
+
+**Lists** give a page and the cursor of the next one, newest first.
+
+Unknown fields and unknown query parameters are refused. Of a JSON key that stands twice in an object, the last counts.
+A slash at the end of a path changes nothing.
+""".strip()
+
+
+class _Described(msgspec.Struct, frozen=True, kw_only=True):
+    """One method of one path, from whichever kind of route."""
+
+    path: str
+    method: str
+    operation: operations.Operation
+    name: str
+    status: int
+    command: Any = None
+    parameters: type[msgspec.Struct] | None = None
+    answer: Any = None
+    idempotent: bool = False
+
+
+class Document:
+    """The document of an application; made when first asked for, because starting has no time for it."""
+
+    def __init__(self, problems: Problems, *, prefix: str, public_url: str, version: str) -> None:
+        self._problems = problems
+        self._prefix = prefix
+        self._public_url = public_url
+        self._version = version
+        self._encoded: bytes | None = None
+
+    def encoded(self, app: Litestar) -> bytes:
+        """The document as JSON."""
+        if self._encoded is None:
+            self._encoded = msgspec.json.encode(self.of(app))
+        return self._encoded
+
+    def of(self, app: Litestar) -> dict[str, Any]:
+        """The document."""
+        described = sorted(_described(app, self._prefix), key=lambda one: (one.operation.tag, one.path, one.method))
+        schemas = _Schemas(described)
+        paths: dict[str, dict[str, Any]] = defaultdict(dict)
+        for one in described:
+            paths[one.path][one.method.lower()] = self._operation(one, schemas)
+        return {
+            "openapi": "3.1.0",
+            "info": {
+                "title": "Billfold",
+                "version": self._version,
+                "summary": "Wallets and money on a double-entry ledger.",
+                "description": _INTRODUCTION,
+                "license": {"name": "MIT", "identifier": "MIT"},
+            },
+            "servers": [{"url": self._public_url}],
+            "tags": [{"name": tag} for tag in sorted({one.operation.tag for one in described})],
+            "paths": dict(paths),
+            "components": {
+                "schemas": schemas.components,
+                "securitySchemes": {
+                    _SCHEME: {"type": "http", "scheme": "bearer", "description": "An API key: bf_live_… or bf_test_…"}
+                },
+            },
+        }
+
+    def _operation(self, one: _Described, schemas: _Schemas) -> dict[str, Any]:
+        operation = one.operation
+        described: dict[str, Any] = {
+            "operationId": one.name,
+            "summary": operation.summary,
+            "tags": [operation.tag],
+            "parameters": [*_path_parameters(one.path), *schemas.query(one.parameters), *_header_parameters(one)],
+            "responses": {str(one.status): _success(one, schemas), **self._failures(one)},
+            # OpenAPI 3.1 lets any scheme name the roles that are needed; ours are the scopes.
+            "security": [{_SCHEME: [operation.scope]}] if operation.scope is not None else [],
+        }
+        if operation.description:
+            described["description"] = operation.description
+        if one.command is not None:
+            content: dict[str, Any] = {"schema": schemas.of(one.command)}
+            if operation.sends is not None:
+                content["example"] = operation.sends
+            described["requestBody"] = {"required": True, "content": {"application/json": content}}
+        return described
+
+    def _failures(self, one: _Described) -> dict[str, Any]:
+        """Each status with the codes that it may carry, and an example of each."""
+        by_status: dict[int, list[type[errors.BillfoldError]]] = defaultdict(list)
+        for error in sorted(set(_errors(one)), key=lambda error: error.code):
+            by_status[status_of(error)].append(error)
+        return {str(status): self._failure(one, by_status[status]) for status in sorted(by_status)}
+
+    def _failure(self, one: _Described, kinds: Sequence[type[errors.BillfoldError]]) -> dict[str, Any]:
+        examples = {}
+        for kind in kinds:
+            problem = self._problems.describe(kind(), instance=one.path, request_id=_REQUEST_ID_EXAMPLE)
+            examples[kind.code] = {"summary": problem.title, "value": msgspec.to_builtins(problem)}
+        schema = {
+            "allOf": [
+                {"$ref": _REFERENCE.format(name="Problem")},
+                {"properties": {"code": {"enum": [kind.code for kind in kinds]}}},
+            ]
+        }
+        return {
+            "description": "  \n".join(f"`{kind.code}`: {kind().detail}" for kind in kinds),
+            "headers": _headers(one, kinds),
+            "content": {MEDIA_TYPE: {"schema": schema, "examples": examples}},
+        }
+
+
+class _Schemas:
+    """The schemas of every type in the document, as msgspec writes them."""
+
+    def __init__(self, described: Iterable[_Described]) -> None:
+        types: list[Any] = [Problem]
+        for one in described:
+            types += (found for found in (one.command, one.parameters, one.answer) if found is not None)
+        # The same type may stand in several operations; msgspec wants it once.
+        self._types = list({repr(found): found for found in types}.values())
+        found, components = msgspec.json.schema_components(self._types, ref_template=_REFERENCE)
+        renamed = {name: _GENERIC.sub(r"\2\1", name) for name in components}
+        self._found = {repr(form): _renamed(schema, renamed) for form, schema in zip(self._types, found, strict=True)}
+        components = {renamed[name]: _renamed(schema, renamed) for name, schema in components.items()}
+        self._parameters: dict[str, Any] = {}
+        for one in described:
+            if one.parameters is not None:
+                name = _name_of(self.of(one.parameters))
+                self._parameters.setdefault(repr(one.parameters), components.get(name))
+        for form in {repr(one.parameters) for one in described if one.parameters is not None}:
+            # What only the query strings use is written out where it is used.
+            components.pop(_name_of(self._found[form]), None)
+        self.components = dict(sorted(components.items()))
+
+    def of(self, form: Any) -> dict[str, Any]:
+        """The schema of a type; mostly a reference."""
+        found: dict[str, Any] = self._found[repr(form)]
+        return found
+
+    def query(self, form: type[msgspec.Struct] | None) -> Iterator[dict[str, Any]]:
+        """Each field of a struct as a query parameter."""
+        if form is None:
+            return
+        described = self._parameters[repr(form)]
+        for name, schema in described["properties"].items():
+            inner = {key: value for key, value in schema.items() if key not in {"description", "examples"}}
+            parameter = {
+                "name": name,
+                "in": "query",
+                "required": name in described.get("required", ()),
+                "schema": inner,
+            }
+            if "description" in schema:
+                parameter["description"] = schema["description"]
+            if "examples" in schema:
+                parameter["example"] = schema["examples"][0]
+            yield parameter
+
+
+def _described(app: Litestar, prefix: str) -> Iterator[_Described]:
+    for route in app.routes:
+        if isinstance(route, HTTPRoute) and route.path_format.startswith(prefix):
+            for handler in route.route_handlers:
+                operation = operations.of(handler)
+                if operation is not None:
+                    yield _one(route.path_format, handler, operation)
+
+
+def _one(path: str, handler: HTTPRouteHandler, operation: operations.Operation) -> _Described:
+    method = next(iter(handler.http_methods))
+    lean_route = handler.opt.get(lean.OPT)
+    if isinstance(lean_route, lean.Route):
+        return _Described(
+            path=path,
+            method=method,
+            operation=operation,
+            name=_operation_id(operation),
+            status=lean_route.status,
+            command=lean_route.command,
+            parameters=lean_route.parameters,
+            answer=lean_route.answer,
+            idempotent=lean_route.idempotent,
+        )
+    takes = handler.parsed_fn_signature.parameters
+    return _Described(
+        path=path,
+        method=method,
+        operation=operation,
+        name=_operation_id(operation),
+        status=handler.status_code,
+        command=takes["command"].annotation if "command" in takes else None,
+        parameters=takes["parameters"].annotation if "parameters" in takes else None,
+        answer=_answer(handler.parsed_fn_signature.return_type.annotation),
+        idempotent="key" in takes,
+    )
+
+
+def _answer(annotation: Any) -> Any:
+    """The type of a handler's body: that of a Response is its argument, and a stream has none."""
+    if get_origin(annotation) is Response:
+        annotation = get_args(annotation)[0]
+    is_response = isinstance(annotation, type) and issubclass(annotation, Response)
+    return None if annotation in {None, type(None), Any, bytes} or is_response else annotation
+
+
+def _operation_id(operation: operations.Operation) -> str:
+    """The summary in camel case: Create a wallet is createAWallet."""
+    words: list[str] = re.findall(r"[A-Za-z0-9]+", operation.summary)
+    return words[0].lower() + "".join(word.capitalize() for word in words[1:])
+
+
+def _path_parameters(path: str) -> Iterator[dict[str, Any]]:
+    for name in _PATH_PARAMETER.findall(path):
+        is_id = name == "id" or name.endswith("_id")
+        schema: dict[str, Any] = {"type": "string", "format": "uuid"} if is_id else {"type": "string"}
+        yield {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+def _header_parameters(one: _Described) -> Iterator[dict[str, Any]]:
+    if one.idempotent:
+        yield {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "required": True,
+            "description": "Any text of your own that is unique to this operation. Sent again, it gets the same answer "
+            "and nothing happens twice; it is remembered for 30 days.",
+            "schema": {
+                "type": "string",
+                "minLength": 1,
+                "maxLength": idempotency.KEY_MAX,
+                "pattern": "^[!-~]+$",
+            },
+            "example": "order-4711",
+        }
+
+
+def _headers(one: _Described, kinds: Sequence[type[errors.BillfoldError]] = ()) -> dict[str, Any]:
+    text = {"type": "string"}
+    headers: dict[str, Any] = {
+        "X-Request-Id": {"description": "The caller's own, or one that was made for the request.", "schema": text}
+    }
+    if one.idempotent:
+        headers["Idempotency-Replayed"] = {
+            "description": "`true` when this repeats the answer of an earlier request with the same key.",
+            "schema": {"type": "string", "enum": ["true"]},
+        }
+    if any(issubclass(kind, errors.Unavailable) for kind in kinds):
+        headers["Retry-After"] = {"description": "Seconds to wait before trying again.", "schema": {"type": "integer"}}
+    if web_errors.Unauthorized in kinds:
+        headers["WWW-Authenticate"] = {"description": "The scheme that is wanted: Bearer.", "schema": text}
+    return headers
+
+
+def _success(one: _Described, schemas: _Schemas) -> dict[str, Any]:
+    operation = one.operation
+    further = {name: {"description": text, "schema": {"type": "string"}} for name, text in operation.headers.items()}
+    described: dict[str, Any] = {
+        "description": "Done." if one.method != "GET" else "Found.",
+        "headers": _headers(one) | further,
+    }
+    content: dict[str, Any] = {}
+    for media_type in operation.media_types:
+        if media_type != "application/json":
+            content[media_type] = {"schema": {"type": "string"}}
+        elif one.answer is not None:
+            content[media_type] = {"schema": schemas.of(one.answer)}
+            if operation.answers is not None:
+                content[media_type]["example"] = operation.answers
+    if content:
+        described["content"] = content
+    return described
+
+
+def _errors(one: _Described) -> Iterator[type[errors.BillfoldError]]:
+    yield from _ALWAYS
+    yield from one.operation.errors
+    if one.operation.scope is not None:
+        yield from _WITH_CREDENTIALS
+    if one.parameters is not None:
+        yield from _WITH_PARAMETERS
+    if one.command is not None:
+        yield from _WITH_BODY
+    if one.idempotent:
+        yield from _WITH_KEY
+
+
+def _name_of(schema: Mapping[str, Any]) -> str:
+    return str(schema["$ref"]).rpartition("/")[2]
+
+
+def _renamed(schema: Any, names: Mapping[str, str]) -> Any:
+    """`schema` with its references pointing to the new names."""
+    if isinstance(schema, dict):
+        return {key: _renamed(value, names) for key, value in schema.items()} | (
+            {"$ref": _REFERENCE.format(name=names[_name_of(schema)])} if "$ref" in schema else {}
+        )
+    if isinstance(schema, list):
+        return [_renamed(item, names) for item in schema]
+    return schema

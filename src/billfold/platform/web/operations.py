@@ -1,0 +1,82 @@
+"""What an operation of the API says about itself. The OpenAPI document is made of it, and access is decided by it.
+
+A plain Litestar handler carries it as `opt=operation(...)` and takes what it needs by these parameter names:
+
+| parameter | is |
+|---|---|
+| `command` | the JSON body, as the struct it is annotated with |
+| `parameters` | the query string, likewise; without this parameter there may be none |
+| `key` | the Idempotency-Key header (`str`) |
+| `principal` | who is calling |
+| a path parameter | its text |
+
+The routes on which money moves fast are `lean.Route`s instead, with the same `Operation`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from billfold.kernel.errors import BillfoldError
+
+#: Where a handler's `opt` keeps its operation.
+OPT = "operation"
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """One method of one path, as its callers see it."""
+
+    #: A few words in the imperative: Create a wallet.
+    summary: str
+    #: The group it is listed in: Wallets.
+    tag: str
+    #: What the caller's credentials must carry; None is for everybody, also without credentials.
+    scope: str | None
+    description: str = ""
+    #: What it may be refused for, beyond what can happen to every operation.
+    errors: tuple[type[BillfoldError], ...] = ()
+    #: Examples as they stand in JSON: the body that is sent, and the body of the answer.
+    sends: Any = None
+    answers: Any = None
+    #: Media types of an answer that is no JSON, such as text/csv, or that has several forms.
+    media_types: tuple[str, ...] = ("application/json",)
+    #: Further headers of the answer: name → what it says.
+    headers: Mapping[str, str] = {}
+
+
+def operation(
+    *,
+    summary: str,
+    tag: str,
+    scope: str | None,
+    description: str = "",
+    errors: tuple[type[BillfoldError], ...] = (),
+    sends: Any = None,
+    answers: Any = None,
+    media_types: tuple[str, ...] = ("application/json",),
+    headers: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """The `opt` of a Litestar handler that is this operation; see `Operation` for the fields."""
+    return {
+        OPT: Operation(
+            summary=summary,
+            tag=tag,
+            scope=scope,
+            description=description,
+            errors=errors,
+            sends=sends,
+            answers=answers,
+            media_types=media_types,
+            headers=headers or {},
+        )
+    }
+
+
+def of(handler: Any) -> Operation | None:
+    """The operation of a Litestar handler, if it is one of the API's."""
+    found = handler.opt.get(OPT)
+    assert found is None or isinstance(found, Operation), "opt=operation(...)"
+    return found
