@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -37,6 +37,8 @@ IDLE_IN_TRANSACTION_TIMEOUT_S = 15
 _LOST = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    # What the driver says of a session whose end it has been told and has not yet taken in.
+    asyncpg.InternalClientError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.LockNotAvailableError,
@@ -175,4 +177,12 @@ async def _rollback(connection: Connection) -> None:
     try:
         await connection.execute("ROLLBACK")
     except (*_LOST, asyncpg.PostgresError):
+        end(connection)
+
+
+def end(connection: Connection) -> None:
+    """End the session of `connection` at once; the pool makes a new one when it needs it."""
+    # A session that the server has ended is out of the pool already, and refuses any call; raising that here would
+    # cover up why we end, a cancellation perhaps.
+    with suppress(asyncpg.InterfaceError):
         connection.terminate()
