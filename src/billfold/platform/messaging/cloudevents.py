@@ -32,7 +32,7 @@ class EventTooLarge(errors.Invalid):
     code = "event_too_large"
 
 
-class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     """A CloudEvent as it stands in JSON. `partitionkey` is the partitioning extension; other extensions are ignored."""
 
     specversion: str
@@ -43,7 +43,8 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     time: str | None = None
     datacontenttype: str | None = None
     partitionkey: str | None = None
-    data: dict[str, Any] | msgspec.Raw | None = None
+    #: JSON as it stood there; empty when there was none.
+    data: msgspec.Raw = msgspec.Raw()
 
     @property
     def instant(self) -> datetime | None:
@@ -60,12 +61,20 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             raise InvalidCloudEvent("time is not an RFC 3339 instant.", pointer="/time") from error
 
 
-class _Incoming(Envelope, frozen=True, kw_only=True):
-    data: msgspec.Raw | None = None
+class _Written(msgspec.Struct, frozen=True, kw_only=True):
+    specversion: str = "1.0"
+    id: str
+    source: str
+    type: str
+    subject: str
+    time: str
+    datacontenttype: str = "application/json"
+    partitionkey: str
+    data: dict[str, Any] | msgspec.Raw
 
 
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(_Incoming)
+_decoder = msgspec.json.Decoder(Envelope)
 
 
 def encode(event: events.Event) -> bytes:
@@ -75,14 +84,12 @@ def encode(event: events.Event) -> bytes:
         EventTooLarge: more than EVENT_MAX_BYTES.
     """
     body = _encoder.encode(
-        Envelope(
-            specversion="1.0",
+        _Written(
             id=event.id,
             source=event.source,
             type=event.type,
             subject=event.subject,
             time=clock.format(event.time),
-            datacontenttype="application/json",
             partitionkey=event.key,
             data=event.data,
         )
@@ -120,7 +127,7 @@ def event(envelope: Envelope) -> events.Event:
         InvalidCloudEvent: it lacks what `encode` writes.
     """
     time = envelope.instant
-    if time is None or envelope.subject is None or envelope.partitionkey is None or envelope.data is None:
+    if time is None or envelope.subject is None or envelope.partitionkey is None or not bytes(envelope.data):
         raise InvalidCloudEvent("subject, time, partitionkey and data are missing or incomplete.")
     return events.Event(
         id=envelope.id,

@@ -1,0 +1,1 @@
+"""Message brokers: what carries events away, and brings messages in."""

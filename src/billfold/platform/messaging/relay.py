@@ -1,0 +1,213 @@
+"""The relay: from the outbox to the broker, in order, over and over. Why it is right is in the README beside this file.
+
+Each round reads the first rows, turns them into events, publishes them, and deletes the rows. Looking for rows costs
+less than being told of them: NOTIFY takes a lock of the whole server at COMMIT, which would put all postings in one
+queue.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+import structlog
+
+from billfold.kernel.errors import Unavailable
+from billfold.kernel.events import Event
+from billfold.platform.messaging import cloudevents, metrics, outbox
+from billfold.platform.messaging.brokers import nats, streams
+from billfold.platform.messaging.brokers.nats import Broker, Message
+from billfold.platform.postgres import database
+from billfold.platform.postgres.database import Connection, Database
+
+#: Turns the payload of an outbox row of one kind into its events; the same payload always into the same ones.
+Expander = Callable[[Connection, bytes], Awaitable[list[Event]]]
+
+#: Rows read at a time. A row may be half a megabyte, and a row of the ledger may stand for thousands of events.
+ROWS_MAX = 64
+#: Events are published when so many have come together, which is what one atomic batch holds.
+EVENTS_MAX = nats.BATCH_MAX
+#: How long to wait before the next look: after a round with rows (counted from its beginning), and after an idle while.
+BUSY_PAUSE_S = 0.005
+IDLE_PAUSE_S = 0.025
+#: The shorter pause is kept for so long after the last row.
+LINGER_S = 1.0
+#: How often a relay that stands by tries to take the lead.
+STANDBY_PAUSE_S = 0.5
+#: PostgreSQL ends the session of a relay that has been silent for so long, longer than publishing may take.
+SILENCE_MAX_S = 30
+PUBLISH_TIMEOUT_S = 20.0
+#: How often parked rows are tried again.
+PARKED_PAUSE_S = 60.0
+
+log = structlog.get_logger(__name__)
+
+
+class Poison(Exception):
+    """This row can't be turned into messages."""
+
+
+async def _events(connection: Connection, payload: bytes) -> list[Event]:
+    del connection
+    return [cloudevents.event(cloudevents.decode(payload))]
+
+
+class Relay:
+    """Publishes an outbox. `expanders` says how the rows of each kind of the contexts become events."""
+
+    def __init__(self, *, database: Database, server: nats.Server, expanders: Mapping[str, Expander]) -> None:
+        self._database = database
+        self._server = server
+        self._expanders = {**expanders, outbox.EVENT: _events, outbox.DEAD_LETTER: _events}
+
+    async def run(self) -> None:
+        """Publish until cancelled.
+
+        Raises:
+            Unavailable: PostgreSQL or the broker is lost; nothing is, so call it again.
+        """
+        try:
+            async with nats.connected(self._server, name="billfold relay") as broker:
+                await streams.ensure(broker, streams.EVENTS)
+                await streams.ensure(broker, streams.DEAD_LETTERS)
+                async with self._leading() as connection:
+                    await self._publish_for_ever(connection, broker)
+        except Unavailable as error:
+            metrics.FAILURES.labels("database" if isinstance(error, database.DatabaseUnavailable) else "broker").inc()
+            raise
+
+    async def measure(self) -> outbox.Lag:
+        """How far behind publishing is; also sets the metrics. Any process may ask, leading or not.
+
+        Raises:
+            DatabaseUnavailable: it can't be known now.
+        """
+        async with self._database.connection() as connection:
+            lag = await outbox.lag(connection)
+        metrics.OUTBOX_ROWS.set(lag.rows)
+        metrics.OUTBOX_AGE.set(lag.age_s)
+        metrics.OUTBOX_PARKED.set(lag.parked)
+        return lag
+
+    @asynccontextmanager
+    async def _leading(self) -> AsyncIterator[Connection]:
+        """The session that holds the lead, once no other does."""
+        async with self._database.connection() as connection:
+            try:
+                # A deletion that a crash of PostgreSQL undoes is an event published twice, and no reason to wait for
+                # the disk. The table has no statistics worth a plan; its index is always the way.
+                await connection.execute(
+                    f"SET idle_session_timeout = '{SILENCE_MAX_S}s'; SET synchronous_commit = off; "
+                    "SET enable_seqscan = off; SET enable_bitmapscan = off"
+                )
+                while not await outbox.try_lead(connection):  # noqa: ASYNC110 - the lead is another process's.
+                    await asyncio.sleep(STANDBY_PAUSE_S)
+                metrics.LEADING.set(1)
+                log.info("this process publishes the outbox")
+                yield connection
+            finally:
+                metrics.LEADING.set(0)
+                # The session must not go back to the pool: its settings would, and the lead.
+                database.end(connection)
+
+    async def _publish_for_ever(self, connection: Connection, broker: Broker) -> None:
+        loop = asyncio.get_running_loop()
+        busy_until = parked_due = 0.0
+        while True:
+            began = loop.time()
+            if began >= parked_due:
+                await self._retry_parked(connection, broker)
+                parked_due = loop.time() + PARKED_PAUSE_S
+            rows = await outbox.waiting(connection, ROWS_MAX)
+            # Under an old snapshot, such as a dump's, dead rows make each look slow; then there are fewer looks.
+            read_s = loop.time() - began
+            if rows:
+                await self._publish(connection, broker, rows)
+                busy_until = loop.time() + LINGER_S
+            if len(rows) < ROWS_MAX:
+                pause_s = BUSY_PAUSE_S if loop.time() < busy_until else IDLE_PAUSE_S
+                await asyncio.sleep(max(began + pause_s - loop.time(), read_s))
+
+    async def _publish(self, connection: Connection, broker: Broker, rows: Sequence[outbox.Row]) -> None:
+        """Publish `rows` in order, those that can be."""
+        done: list[outbox.Row] = []
+        messages: list[Message] = []
+        for row in rows:
+            try:
+                expanded = await self._messages(connection, broker, row)
+            except Poison as poison:
+                log.exception("an outbox row can't be published and is parked", seq=row.seq, kind=row.kind)
+                await outbox.park(connection, row, str(poison))
+                continue
+            if messages and (len(messages) + len(expanded) > EVENTS_MAX or _stream(expanded) != _stream(messages)):
+                await self._store(connection, broker, messages, done)
+                messages, done = [], []
+            messages += expanded
+            done.append(row)
+        if done:
+            await self._store(connection, broker, messages, done)
+
+    async def _store(
+        self, connection: Connection, broker: Broker, messages: Sequence[Message], done: Sequence[outbox.Row]
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            async with asyncio.timeout(PUBLISH_TIMEOUT_S):
+                await broker.publish(messages)
+        except TimeoutError as error:
+            raise nats.BrokerUnavailable("The message broker is too slow to take the events.") from error
+        metrics.PUBLISHED.inc(len(messages))
+        for row in done:
+            metrics.DELAY.observe(row.age_s + loop.time() - began)
+        await outbox.remove(connection, [row.seq for row in done])
+
+    async def _messages(self, connection: Connection, broker: Broker, row: outbox.Row) -> list[Message]:
+        """The messages of one row.
+
+        Raises:
+            Poison: it has none that could be published.
+            Unavailable: the database is lost, so it isn't known.
+        """
+        expander = self._expanders.get(row.kind)
+        if expander is None:
+            raise Poison(f"No part of this version knows rows of the kind {row.kind}.")
+        prefix = streams.DEAD_LETTER_SUBJECTS if row.kind == outbox.DEAD_LETTER else streams.EVENT_SUBJECTS
+        try:
+            with database.translated():
+                events = await expander(connection, row.payload)
+            messages = [_message(prefix, event) for event in events]
+        except Unavailable:
+            raise
+        except Exception as error:
+            # Whatever it is, a bug included, it is this row's alone: the others must not wait for its repair.
+            raise Poison(f"{type(error).__name__}: {error}") from error
+        if not messages:
+            raise Poison("It stands for no event.")
+        largest = max(len(message.body) for message in messages)
+        if largest > broker.body_max_bytes:
+            raise Poison(f"An event has {largest} bytes and the broker takes {broker.body_max_bytes}.")
+        return messages
+
+    async def _retry_parked(self, connection: Connection, broker: Broker) -> None:
+        after = 0
+        while rows := await outbox.parked(connection, after=after, limit=ROWS_MAX):
+            for row in rows:
+                try:
+                    messages = await self._messages(connection, broker, row)
+                except Poison:
+                    log.warning("a parked outbox row can still not be published", seq=row.seq, kind=row.kind)
+                    continue
+                await self._store(connection, broker, messages, [])
+                await outbox.unpark(connection, row.seq)
+                log.info("a parked outbox row is published", seq=row.seq, kind=row.kind)
+            after = rows[-1].seq
+
+
+def _message(prefix: str, event: Event) -> Message:
+    return Message(prefix + event.type, f"{event.source}/{event.id}", cloudevents.encode(event))
+
+
+def _stream(messages: Sequence[Message]) -> bool:
+    return bool(messages) and messages[0].subject.startswith(streams.DEAD_LETTER_SUBJECTS)

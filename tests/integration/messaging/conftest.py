@@ -1,0 +1,46 @@
+"""A database with an outbox, and a NATS without streams, for each test."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from billfold.platform.messaging.brokers import nats, streams
+from billfold.platform.postgres.database import Database
+from billfold.platform.postgres.migrations import migrate
+from tests import servers
+from tests.integration.messaging.support import MIGRATIONS
+
+
+@pytest.fixture(scope="session")
+async def outbox_template(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
+    template = postgres_server.create_database()
+    await migrate(template.owner_dsn, MIGRATIONS)
+    return template
+
+
+@pytest.fixture
+async def database(
+    postgres_server: servers.PostgresServer, outbox_template: servers.TestDatabase
+) -> AsyncIterator[Database]:
+    """As the application sees it: with its role's rights."""
+    own = postgres_server.create_database(template=outbox_template)
+    database = await Database.connect(own.app_dsn, name="test")
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def server(nats_server: servers.NatsServer) -> nats.Server:
+    """The NATS of the run, without the streams of earlier tests."""
+    server = nats.Server(url=nats_server.url, user=nats_server.user, password=nats_server.password)
+    await without_streams(server)
+    return server
+
+
+async def without_streams(server: nats.Server) -> None:
+    async with nats.connected(server, name="test") as broker:
+        for stream in (streams.EVENTS, streams.CONFIRMED, streams.DEAD_LETTERS):
+            try:
+                await broker.api(f"STREAM.DELETE.{stream.name}", {}, dict)
+            except nats.JetStreamRefused as refused:
+                assert "stream not found" in str(refused)

@@ -1,0 +1,111 @@
+"""What the tests of messaging share: facts to publish, a look into a stream, and a relay that runs as in the worker."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from billfold.kernel import ids
+from billfold.kernel.errors import Unavailable
+from billfold.kernel.events import Event
+from billfold.platform.messaging.brokers import nats, streams
+from billfold.platform.messaging.relay import Relay
+from billfold.platform.postgres.database import Database
+from billfold.platform.postgres.migrations import Migrations
+
+MIGRATIONS = [
+    Migrations("roles", "billfold.platform.postgres.roles"),
+    Migrations("messaging", "billfold.platform.messaging.migrations"),
+]
+#: Everything here takes milliseconds; a slow machine is forgiven.
+DEADLINE_S = 60.0
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """A message as it lies in a stream."""
+
+    subject: str
+    msg_id: str
+    body: dict[str, Any]
+
+
+def fact(key: str = "some-key", number: int = 0, *, padding: str = "") -> Event:
+    return Event(
+        id=str(ids.new()),
+        type="test.happened.v1",
+        source="/billfold/test",
+        subject=f"{key}/{number}",
+        time=datetime.now(UTC),
+        key=key,
+        data={"number": number, "padding": padding},
+    )
+
+
+async def in_stream(server: nats.Server, stream: streams.Stream = streams.EVENTS) -> list[Seen]:
+    """All messages of a stream, oldest first."""
+    found: list[Seen] = []
+    async with nats.connected(server, name="test") as broker:
+        consumer = {"deliver_policy": "all", "ack_policy": "none", "mem_storage": True}
+        try:
+            name = await streams.ensure_consumer(broker, stream.name, consumer)
+        except nats.JetStreamRefused as refused:
+            assert "stream not found" in str(refused)
+            return []
+        info = await streams.consumer_info(broker, stream.name, name)
+        assert info is not None
+        async with broker.pulling(stream.name, name) as pull:
+            while len(found) < info.num_pending:
+                for message in await pull.fetch(500, max_bytes=1 << 24, wait_s=5):
+                    headers = message.headers or {}
+                    found.append(
+                        Seen(message.subject, headers.get("Nats-Msg-Id", ""), msgspec.json.decode(message.data))
+                    )
+    return found
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Wait for `condition`, but not for ever."""
+    async with asyncio.timeout(DEADLINE_S):
+        while not await condition():  # noqa: ASYNC110 - it looks at another process.
+            await asyncio.sleep(0.02)
+
+
+async def waiting(database: Database) -> int:
+    """Rows in the outbox."""
+    async with database.connection() as connection:
+        rows: int = await connection.fetchval("SELECT count(*) FROM messaging.outbox")
+    return rows
+
+
+async def published(database: Database) -> None:
+    """Wait until nothing waits in the outbox."""
+
+    async def empty() -> bool:
+        return await waiting(database) == 0
+
+    await until(empty)
+
+
+async def keep_running(relay: Relay) -> None:
+    """As the worker does: again after everything that passes."""
+    while True:
+        with contextlib.suppress(Unavailable):
+            await relay.run()
+        await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def running(*relays: Relay) -> AsyncIterator[list[asyncio.Task[None]]]:
+    """These relays, until the block ends; one that fails fails the test."""
+    tasks = [asyncio.create_task(keep_running(relay)) for relay in relays]
+    try:
+        yield tasks
+    finally:
+        for task in tasks:
+            task.cancel()
+        ends = await asyncio.gather(*tasks, return_exceptions=True)
+        assert all(isinstance(end, asyncio.CancelledError) for end in ends), ends
