@@ -55,7 +55,8 @@ def parse(text: str, *, pointer: str | None = None) -> datetime:
 
 def format(instant: datetime) -> str:  # noqa: A001 - the module is spoken in full: clock.format(...)
     """RFC 3339 text of `instant` in UTC with all six digits of the microsecond, so that texts sort like instants."""
-    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    # strftime would write the year 999 with three digits.
+    return instant.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def microseconds(instant: datetime) -> int:

@@ -55,7 +55,7 @@ def key(*, owner: UUID, text: str, operation: str, content: bytes) -> Key:
     Raises:
         InvalidIdempotencyKey: empty, too long, or not visible ASCII.
     """
-    if not (0 < len(text) <= KEY_MAX and text.isascii() and text.isprintable()):
+    if not (0 < len(text) <= KEY_MAX and text.isascii() and text.isprintable() and " " not in text):
         raise InvalidIdempotencyKey
     digest = blake2b(owner.bytes + text.encode(), digest_size=16)
     fingerprint = blake2b(operation.encode() + b"\x00" + content, digest_size=16)

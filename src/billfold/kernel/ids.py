@@ -76,11 +76,12 @@ def parse(text: str, *, pointer: str | None = None) -> UUID:
     Raises:
         InvalidId: not 32 hexadecimal digits in five groups.
     """
+    if len(text) != _TEXT_LENGTH:
+        raise InvalidId(pointer=pointer)
     try:
-        if len(text) != _TEXT_LENGTH:
-            raise ValueError
-        return UUID(text)
-    except ValueError:
+        # Python's own UUID takes hyphens, underscores and blanks anywhere, so that one id would have many texts.
+        return msgspec.convert(text, UUID)
+    except msgspec.ValidationError:
         raise InvalidId(pointer=pointer) from None
 
 
