@@ -33,7 +33,7 @@ LogLine = Callable[[str], None]
 LOG_LINE_MAX_BYTES = 64 * 1024
 #: What is kept to explain why a child ended.
 LAST_LINES = 20
-#: What a program wrote before its end is in the pipe by then.
+#: What a program wrote before its end is in the pipe by then; a grandchild that holds it open is not waited for.
 LOG_END_TIMEOUT_S = 1.0
 #: From SIGKILL to the end of the last process of a group: freeing the memory of a big process takes a moment.
 KILL_TIMEOUT_S = 10.0
@@ -47,7 +47,7 @@ kill -s "$stop" "$pid" || exit 0
 n=0
 while kill -s 0 "$pid"; do
   n=$((n + 1))
-  if [ "$n" -gt "$1" ]; then kill -s KILL "$pid"; exit 0; fi
+  if [ "$n" -gt "$1" ]; then kill -s KILL -- "-$pid"; exit 0; fi
   sleep 0.1
 done
 """
@@ -107,7 +107,6 @@ class Child:
         """The exit code, negative for a signal, once the program has ended and its log is read to the end."""
         code = await self.process.wait()
         await _end(self._leash)
-        # A grandchild may hold the log open; it is not waited for.
         await asyncio.wait([self._log], timeout=LOG_END_TIMEOUT_S)
         self._log.cancel()
         return code
@@ -121,8 +120,7 @@ class Child:
             async with asyncio.timeout(self.program.stop_timeout_s):
                 await self.process.wait()
         except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                self.process.kill()
+            _signal_all(self.pid, signal.SIGKILL)
         return await self.wait()
 
     def failure(self, what: str) -> ChildFailed:
@@ -139,21 +137,24 @@ async def start(program: Program, *, on_line: LogLine) -> Child:
     lock = await take_over(program.lock, stop_signal=program.stop_signal, timeout_s=program.stop_timeout_s)
     try:
         leash = await _leash(program)
+        log, log_end = os.pipe()
         try:
-            process = await _spawn(program, lock)
+            process = await _spawn(program, lock, log_end)
         except BaseException as error:
+            os.close(log)
             await _end(leash)
             if isinstance(error, OSError):
                 raise ChildFailed(f"{program.name} can't be started: {error}") from error
             raise
+        finally:
+            os.close(log_end)
         _tell(leash, program.stop_signal, process.pid)
         os.pwrite(lock, f"{process.pid}\n".encode(), 0)
     finally:
         os.close(lock)
-    assert process.stdout is not None
     last_lines: deque[str] = deque(maxlen=LAST_LINES)
-    log = asyncio.create_task(_read_log(process.stdout, last_lines, on_line))
-    return Child(program=program, process=process, last_lines=last_lines, _leash=leash, _log=log)
+    reading = asyncio.create_task(_read_log(log, last_lines, on_line))
+    return Child(program=program, process=process, last_lines=last_lines, _leash=leash, _log=reading)
 
 
 async def take_over(lock: Path, *, stop_signal: signal.Signals, timeout_s: float) -> int:
@@ -168,8 +169,7 @@ async def take_over(lock: Path, *, stop_signal: signal.Signals, timeout_s: float
             pid = holder(lock)
             if not asked and pid is not None:
                 asked = True
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, number)
+                _signal_all(pid, number)
             if asyncio.get_running_loop().time() > deadline:
                 break
             await asyncio.sleep(POLL_S)
@@ -204,13 +204,18 @@ def holder(path: Path) -> int | None:
     return int(text) if text.isdecimal() else None
 
 
-async def _spawn(program: Program, lock: int) -> asyncio.subprocess.Process:
+async def _spawn(program: Program, lock: int, log_end: int) -> asyncio.subprocess.Process:
+    """Start the process.
+
+    Its log is a pipe of our own: asyncio tells of the end of a process only when all pipes that asyncio made for it
+    are closed, and a grandchild may hold them open for ever.
+    """
     user = program.user
     return await asyncio.create_subprocess_exec(
         *program.command,
         stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
+        stdout=log_end,
+        stderr=log_end,
         env=program.env,
         cwd=program.folder,
         pass_fds=(lock, *program.fds),
@@ -246,7 +251,24 @@ async def _end(leash: asyncio.subprocess.Process) -> None:
     await leash.wait()
 
 
-async def _read_log(stream: asyncio.StreamReader, last_lines: deque[str], on_line: LogLine) -> None:
+def _signal_all(pid: int, number: signal.Signals) -> None:
+    """Signal the program and the processes it has started in its session, which may have outlived it."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, number)
+
+
+async def _read_log(log: int, last_lines: deque[str], on_line: LogLine) -> None:
+    stream = asyncio.StreamReader()
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(log, "rb", buffering=0)
+    )
+    try:
+        await _read_lines(stream, last_lines, on_line)
+    finally:
+        transport.close()
+
+
+async def _read_lines(stream: asyncio.StreamReader, last_lines: deque[str], on_line: LogLine) -> None:
     rest = b""
     while chunk := await stream.read(LOG_LINE_MAX_BYTES):
         *lines, rest = (rest + chunk).split(b"\n")
