@@ -63,6 +63,8 @@ def settle(
         SettlementExceedsHold: less than `amount` is left.
         LedgerError: whatever refuses the transfer.
     """
+    if amount is not None and amount <= 0:
+        raise errors.AmountNotPositive
     _check_active(book, hold)
     wanted = hold.remaining if amount is None else amount
     if wanted > hold.remaining:

@@ -113,6 +113,8 @@ def reverse(book: Book, original: Transfer, amount: int | None) -> Transfer:
         ReversalExceedsTransfer: less than `amount` is left of it.
         LedgerError: whatever refuses the new transfer.
     """
+    if amount is not None and amount <= 0:
+        raise errors.AmountNotPositive
     if original.id in book.reversals:
         raise errors.TransferNotReversible
     done = book.reversed.get(original.id, 0)
