@@ -26,7 +26,11 @@ Basis = Literal["recorded", "effective"]
 #: What a caller's credentials must carry. Whoever has OPERATOR besides acts on everybody's wallets.
 READ = "wallets:read"
 WRITE = "wallets:write"
-HOLD = "holds:write"
+TRANSFERS_READ = "transfers:read"
+HOLDS_READ = "holds:read"
+HOLDS_WRITE = "holds:write"
+ASSETS_READ = "assets:read"
+ASSETS_WRITE = "assets:write"
 ORDER_SCOPES: Mapping[OrderKind, str] = {
     "transfer": "transfers:write",
     "deposit": "deposits:write",
@@ -261,21 +265,17 @@ class HoldChange(msgspec.Struct, frozen=True, kw_only=True):
     replayed: bool = False
 
 
-class Balance(msgspec.Struct, frozen=True, kw_only=True):
-    """One asset of a wallet now. available = posted − held; it may go down to −credit_limit."""
+class Balance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One asset of a wallet. What is held, and how far the rest may go below zero, is known of the present only.
+
+    available = posted − held; it may go down to −credit_limit.
+    """
 
     asset: str
     posted: str
-    held: str
-    available: str
-    credit_limit: str
-
-
-class BalanceAt(msgspec.Struct, frozen=True, kw_only=True):
-    """One asset of a wallet at an instant of the past."""
-
-    asset: str
-    posted: str
+    held: str | None = None
+    available: str | None = None
+    credit_limit: str | None = None
 
 
 class BalancePoint(msgspec.Struct, frozen=True, kw_only=True):

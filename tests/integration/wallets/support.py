@@ -6,7 +6,17 @@ from billfold.kernel.principal import Principal
 from billfold.wallets import Wallets, contracts
 from billfold.wallets.contracts import Moved, NewWallet, Order, OrderKind
 
-SCOPES = frozenset([contracts.READ, contracts.WRITE, contracts.HOLD, *contracts.ORDER_SCOPES.values()])
+SCOPES = frozenset(
+    [
+        contracts.READ,
+        contracts.WRITE,
+        contracts.TRANSFERS_READ,
+        contracts.HOLDS_READ,
+        contracts.HOLDS_WRITE,
+        contracts.ASSETS_READ,
+        *contracts.ORDER_SCOPES.values(),
+    ]
+)
 
 
 async def wallet_of(wallets: Wallets, principal: Principal, *, holding: str | None = None, name: str = "A") -> str:

@@ -137,4 +137,15 @@ async def test_what_is_wrong_with_a_hold_is_said(wallets: Wallets, ada: Principa
         with pytest.raises(refusal):
             await wallets.holds.settle(principal=ada, hold_id=hold_id, settlement=settlement, key=str(ids.new()))
     with pytest.raises(MissingScope):
-        await place(wallets, msgspec.structs.replace(ada, scopes=SCOPES - {contracts.HOLD}), mine)
+        await place(wallets, msgspec.structs.replace(ada, scopes=SCOPES - {contracts.HOLDS_WRITE}), mine)
+
+
+async def test_a_hold_is_no_way_around_the_scopes_for_moving_money(wallets: Wallets, ada: Principal) -> None:
+    mine, other = await wallet_of(wallets, ada, holding="10.00"), await wallet_of(wallets, ada)
+    hold_id = ids.parse((await place(wallets, ada, mine)).hold.id)
+    for kind, target in (("transfer", other), ("withdrawal", "outside")):
+        lacking = msgspec.structs.replace(ada, scopes=SCOPES - {f"{kind}s:write"})
+        with pytest.raises(MissingScope):
+            await wallets.holds.settle(
+                principal=lacking, hold_id=hold_id, settlement=Settlement(target=target), key="s"
+            )

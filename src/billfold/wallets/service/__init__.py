@@ -18,6 +18,7 @@ from billfold.kernel.errors import BillfoldError
 from billfold.ledger import Ledger
 from billfold.platform.postgres.database import Database
 from billfold.wallets.contracts import ConfirmedTransaction, Transfer
+from billfold.wallets.service.assets import Assets
 from billfold.wallets.service.balances import Balances
 from billfold.wallets.service.bulk import Bulk
 from billfold.wallets.service.holdings import Holdings
@@ -44,6 +45,7 @@ class Wallets:
             ledger=ledger, resolution=resolution, orders=orders, movements=self.movements, holdings=holdings
         )
         self.balances = Balances(ledger=ledger, holdings=holdings, clock=clock)
+        self.assets = Assets(ledger=ledger)
         self.transactions = Transactions(ledger=ledger, resolution=resolution, holdings=holdings, clock=clock)
 
     async def apply_confirmed(self, *, transactions: Sequence[ConfirmedTransaction]) -> list[Transfer | BillfoldError]:

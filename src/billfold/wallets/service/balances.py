@@ -11,8 +11,8 @@ from billfold.kernel.principal import Principal
 from billfold.ledger import Ledger
 from billfold.ledger import contracts as ledger
 from billfold.ledger import errors as ledger_errors
-from billfold.wallets import domain, errors
-from billfold.wallets.contracts import Balance, BalanceAt, BalancePoint, Basis, Chart
+from billfold.wallets import contracts, domain, errors
+from billfold.wallets.contracts import Balance, BalancePoint, Basis, Chart
 from billfold.wallets.service.holdings import Holdings
 
 #: A chart without a beginning shows the last month.
@@ -30,12 +30,37 @@ class Balances:
         self._holdings = holdings
         self._clock = clock
 
+    async def of(
+        self,
+        *,
+        principal: Principal,
+        wallet_id: UUID,
+        at: datetime | None = None,
+        effective_at: datetime | None = None,
+        asset: str | None = None,
+    ) -> list[Balance]:
+        """As `now`, or as `at` if an instant is given.
+
+        Raises:
+            InstantAmbiguous: both are given. Else as `now` and `at`.
+        """
+        if at is not None and effective_at is not None:
+            raise errors.InstantAmbiguous(pointer="effective_at")
+        if at is not None:
+            return await self.at(principal=principal, wallet_id=wallet_id, at=at, basis="recorded", asset=asset)
+        if effective_at is not None:
+            return await self.at(
+                principal=principal, wallet_id=wallet_id, at=effective_at, basis="effective", asset=asset
+            )
+        return await self.now(principal=principal, wallet_id=wallet_id, asset=asset)
+
     async def now(self, *, principal: Principal, wallet_id: UUID, asset: str | None = None) -> list[Balance]:
         """What is in the wallet now, by asset; of `asset` also when there has never been any.
 
         Raises:
             MissingScope, WalletUnknown, AssetUnknown
         """
+        principal.require(contracts.READ)
         accounts = await self._holdings.of_wallet(principal, wallet_id, asset=asset)
         if asset is not None and not accounts:
             zero = money.format(0, await self._scale(asset))
@@ -45,21 +70,22 @@ class Balances:
 
     async def at(
         self, *, principal: Principal, wallet_id: UUID, at: datetime, basis: Basis, asset: str | None = None
-    ) -> list[BalanceAt]:
+    ) -> list[Balance]:
         """What was in the wallet at an instant: as it was recorded by then, or as effective by then.
 
         Raises:
             MissingScope, WalletUnknown, AssetUnknown, InstantInFuture
         """
+        principal.require(contracts.READ)
         accounts = await self._holdings.of_wallet(principal, wallet_id, asset=asset)
         if at > self._clock.now() + CLOCK_SKEW:
             raise ledger_errors.InstantInFuture
         if asset is not None and not accounts:
-            return [BalanceAt(asset=asset, posted=money.format(0, await self._scale(asset)))]
+            return [Balance(asset=asset, posted=money.format(0, await self._scale(asset)))]
         read = self._ledger.balances_effective if basis == "effective" else self._ledger.balances_recorded
         found = await read(points=[(account, at) for account in accounts.values()])
         return [
-            BalanceAt(asset=code, posted=money.format(point.posted, await self._scale(code)))
+            Balance(asset=code, posted=money.format(point.posted, await self._scale(code)))
             for code, point in zip(accounts, found, strict=True)
         ]
 
@@ -80,6 +106,7 @@ class Balances:
             MissingScope, WalletUnknown, AssetUnknown, AssetNeeded, StepWrong, PeriodWrong, TooManyPoints,
             InstantInFuture
         """
+        principal.require(contracts.READ)
         every = domain.step(step)
         code, account = await self._holdings.one_of_wallet(principal, wallet_id, asset=asset)
         now = self._clock.now()

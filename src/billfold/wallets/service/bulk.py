@@ -10,6 +10,7 @@ from billfold.kernel import idempotency
 from billfold.kernel.errors import BillfoldError
 from billfold.kernel.principal import Principal
 from billfold.ledger import Ledger
+from billfold.ledger import errors as ledger_errors
 from billfold.wallets import contracts, domain, errors
 from billfold.wallets.contracts import ConfirmedTransaction, Moved, Order, Transfer
 from billfold.wallets.domain import Draft
@@ -33,23 +34,21 @@ class Bulk:
         self._orders = orders
 
     async def move(
-        self, *, principal: Principal, orders: Sequence[Order], atomic: bool, key: str | None
+        self, *, principal: Principal, orders: Sequence[Order], atomic: bool, key: str
     ) -> list[Moved | BillfoldError]:
         """Post up to BULK_MAX orders.
 
-        With one `key` they are one request: an order that is wrong by itself refuses all of it, and if `atomic` so does
-        any refusal. Orders with keys of their own are separate requests, which fail each alone.
+        They are one request with one `key`: an order that is wrong by itself refuses all of it, and if `atomic` so does
+        any refusal. But orders with keys of their own are separate requests, which fail each alone, and need no other.
 
         Raises:
-            MissingScope, ItemKeysMixed, ItemKeysAtomic, IdempotencyKeyMissing, IdempotencyKeyReused, and whatever
-            `domain.draft` finds wrong with an order of one request.
+            MissingScope, ItemKeysMixed, ItemKeysAtomic, IdempotencyKeyReused, whatever `domain.draft` finds wrong with
+            an order of one request, and whatever refuses an order of an atomic one.
         """
         for kind in {order.kind for order in orders}:
             principal.require(contracts.ORDER_SCOPES[kind])
         keys = [order.idempotency_key for order in orders if order.idempotency_key is not None]
         if not keys:
-            if key is None:
-                raise idempotency.IdempotencyKeyMissing
             return await self._post_as_one(principal, orders, atomic=atomic, key=key)
         if len(keys) < len(orders):
             raise errors.ItemKeysMixed(pointer="/items")
@@ -89,10 +88,13 @@ class Bulk:
             atomic=atomic,
         )
         replayed = posting.replayed
-        return [
+        outcomes = [
             orders.outcome(result, draft, sides, principal=principal, replayed=replayed)
             for result, draft, sides in zip(posting.results, drafts, all_sides, strict=True)
         ]
+        if atomic:
+            _raise_refusal(outcomes)
+        return outcomes
 
     async def _post_each(
         self, principal: Principal, wanted: Sequence[tuple[Order | BillfoldError, str]], *, at: str | None
@@ -132,3 +134,11 @@ class Bulk:
             )
             for posting, draft, sides in zip(postings, drafts, all_sides, strict=True)
         ]
+
+
+def _raise_refusal(outcomes: Sequence[Moved | BillfoldError]) -> None:
+    """Raise what refused an atomic request, if anything did, with its place. The others only went along with it."""
+    for place, outcome in enumerate(outcomes):
+        if isinstance(outcome, BillfoldError) and not isinstance(outcome, ledger_errors.GroupRefused):
+            outcome.pointer = f"/items/{place}"
+            raise outcome

@@ -25,9 +25,8 @@ class Holdings:
         """The accounts of one of the caller's wallets by their asset, or only that of `asset` if it has one.
 
         Raises:
-            MissingScope, WalletUnknown, AssetUnknown
+            WalletUnknown, AssetUnknown
         """
-        principal.require(contracts.READ)
         owner = None if principal.is_operator else principal.owner_id
         async with self._database.connection() as connection:
             if await wallet_store.get(connection, wallet_id, owner=owner) is None:
@@ -44,7 +43,7 @@ class Holdings:
         """The asset that is meant, `asset` or the only one in the wallet, and its account if there is one yet.
 
         Raises:
-            MissingScope, WalletUnknown, AssetUnknown
+            WalletUnknown, AssetUnknown
             AssetNeeded: no asset is named, and there is not exactly one.
         """
         accounts = await self.of_wallet(principal, wallet_id, asset=asset)
@@ -59,14 +58,13 @@ class Holdings:
         """The accounts of `wallet`, or of every wallet that the caller sees.
 
         Raises:
-            MissingScope, InvalidId, WalletUnknown, AssetUnknown
+            InvalidId, WalletUnknown, AssetUnknown
             WalletNeeded: these are too many.
         """
         if wallet is not None:
             wallet_id = ids.parse(wallet, pointer="wallet")
             found = await self.of_wallet(principal, wallet_id, asset=asset)
             return {account: Side(account, str(wallet_id), code, mine=True) for code, account in found.items()}
-        principal.require(contracts.READ)
         async with self._database.connection() as connection:
             kept = await store.of_owner(
                 connection,

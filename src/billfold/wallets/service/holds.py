@@ -37,7 +37,7 @@ class Holds:
             MissingScope, WalletUnknown, WalletFrozen, WalletClosed, InsufficientFunds, ExpiryInPast, InvalidInstant,
             AssetUnknown, InvalidAmount, AmountTooPrecise, AmountTooLarge, AmountNotPositive, IdempotencyKeyReused
         """
-        principal.require(contracts.HOLD)
+        principal.require(contracts.HOLDS_WRITE)
         units, _ = domain.positive_units(new.money, await self._orders.assets([new.money.asset]))
         expires_at = None if new.expires_at is None else clock.parse(new.expires_at, pointer="/expires_at")
         ids.parse(new.wallet, pointer="/wallet")
@@ -64,7 +64,7 @@ class Holds:
         Raises:
             MissingScope, HoldUnknown
         """
-        principal.require(contracts.READ)
+        principal.require(contracts.HOLDS_READ)
         found = await self._ledger.hold(hold_id=hold_id)
         return await self._view(found, await self._side(principal, found))
 
@@ -82,7 +82,7 @@ class Holds:
         Raises:
             MissingScope, WalletUnknown, WalletNeeded, InvalidId, InvalidCursor, InvalidLimit
         """
-        principal.require(contracts.READ)
+        principal.require(contracts.HOLDS_READ)
         size = paging.check_limit(limit)
         after = None if cursor is None else paging.decode(cursor, UUID)
         accounts = await self._holdings.readable(principal, wallet=wallet, asset=None)
@@ -97,7 +97,11 @@ class Holds:
             MissingScope, HoldUnknown, HoldEnded, SettlementExceedsHold, WalletUnknown, WalletFrozen, WalletClosed,
             SameWallet, AssetMismatch, IdempotencyKeyReused, and whatever is wrong with the amount.
         """
-        principal.require(contracts.HOLD)
+        principal.require(contracts.HOLDS_WRITE)
+        # A hold is no way around the scope for what its money does in the end.
+        principal.require(
+            contracts.ORDER_SCOPES["withdrawal" if settlement.target == contracts.OUTSIDE else "transfer"]
+        )
         found = await self._ledger.hold(hold_id=hold_id)
         await self._side(principal, found)
         amount = None
@@ -124,7 +128,7 @@ class Holds:
         Raises:
             MissingScope, HoldUnknown, HoldEnded, IdempotencyKeyReused
         """
-        principal.require(contracts.HOLD)
+        principal.require(contracts.HOLDS_WRITE)
         await self._side(principal, await self._ledger.hold(hold_id=hold_id))
         try:
             change = await self._ledger.release_hold(key=_key(principal, key, "release", str(hold_id)), hold_id=hold_id)

@@ -40,9 +40,9 @@ class Movements:
         draft = domain.draft(order, await self._orders.assets([order.money.asset]))
         (sides,) = await self._orders.sides(principal, [draft])
         if sides[0] is orders.UNKNOWN_SOURCE:
-            raise errors.WalletUnknown(pointer="/from")
+            raise errors.WalletUnknown(pointer="/from" if order.kind == "transfer" else None)
         if sides[1] is orders.UNKNOWN_TARGET:
-            raise errors.WalletUnknown(pointer="/to")
+            raise errors.WalletUnknown(pointer="/to" if order.kind == "transfer" else None)
         posting = await self._ledger.post(
             key=orders.key(principal, key, order), transfers=[orders.new_transfer(draft, sides)]
         )
@@ -57,7 +57,7 @@ class Movements:
         Raises:
             MissingScope, TransferUnknown
         """
-        principal.require(contracts.READ)
+        principal.require(contracts.TRANSFERS_READ)
         return await self.seen(principal, await self._ledger.transfer(transfer_id=transfer_id))
 
     async def reverse(self, *, principal: Principal, transfer_id: UUID, money: Money | None, key: str) -> Moved:

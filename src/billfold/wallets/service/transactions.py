@@ -43,6 +43,7 @@ class Transactions:
             MissingScope, WalletUnknown, WalletNeeded, AssetUnknown, AssetNeeded, InvalidId, InvalidAmount, PeriodWrong,
             InvalidCursor, InvalidLimit
         """
+        principal.require(contracts.READ)
         size = paging.check_limit(limit)
         after = None if cursor is None else paging.decode(cursor, tuple[datetime, UUID])
         accounts = await self._holdings.readable(principal, wallet=wanted.wallet, asset=wanted.asset)
@@ -61,6 +62,7 @@ class Transactions:
         Raises:
             MissingScope, WalletUnknown, WalletNeeded, AssetUnknown, AssetNeeded, InvalidId, InvalidAmount, PeriodWrong
         """
+        principal.require(contracts.READ)
         narrowed = await self._filter(wanted)
         accounts = await self._holdings.readable(principal, wallet=wanted.wallet, asset=wanted.asset)
         by_asset: dict[str, list[UUID]] = {}
@@ -109,6 +111,7 @@ class Transactions:
         Raises:
             MissingScope, WalletUnknown, AssetUnknown, AssetNeeded, PeriodWrong, InstantInFuture
         """
+        principal.require(contracts.READ)
         code, account = await self._holdings.one_of_wallet(principal, wallet_id, asset=asset)
         now = self._clock.now()
         if since is not None and since > (until or now):

@@ -1,0 +1,41 @@
+"""What operations of wallets may be refused for, in the groups in which it happens."""
+
+from billfold.kernel import clock, errors, ids, money, paging
+from billfold.ledger import errors as ledger
+from billfold.wallets import errors as wallets
+
+_Kinds = tuple[type[errors.BillfoldError], ...]
+
+WALLET: _Kinds = (ids.InvalidId, wallets.WalletUnknown)
+#: An amount that is to be moved or held.
+AMOUNT: _Kinds = (
+    ledger.AssetUnknown,
+    money.InvalidAmount,
+    money.AmountTooPrecise,
+    money.AmountTooLarge,
+    ledger.AmountNotPositive,
+)
+#: What only the ledger knows.
+POSTING: _Kinds = (
+    wallets.WalletFrozen,
+    wallets.WalletClosed,
+    ledger.InsufficientFunds,
+    ledger.BalanceTooLarge,
+    ledger.OutcomeUnknown,
+    ledger.Overloaded,
+)
+VALUE_DATE: _Kinds = (clock.InvalidInstant, ledger.EffectiveInFuture, ledger.EffectiveTooEarly)
+ORDER: _Kinds = (*WALLET, *AMOUNT, *VALUE_DATE, *POSTING)
+PAGE: _Kinds = (paging.InvalidCursor, paging.InvalidLimit)
+#: Which transactions are meant.
+FILTER: _Kinds = (
+    *WALLET,
+    wallets.WalletNeeded,
+    wallets.AssetNeeded,
+    wallets.PeriodWrong,
+    ledger.AssetUnknown,
+    clock.InvalidInstant,
+    money.InvalidAmount,
+    money.AmountTooPrecise,
+    money.AmountTooLarge,
+)
