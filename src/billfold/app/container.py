@@ -1,0 +1,69 @@
+"""The composition root: the only place that knows every context and puts them together.
+
+Every role of every process is made of the same parts; a role takes those that it needs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from billfold.app import settings
+from billfold.identity import Identity
+from billfold.ledger import Ledger
+from billfold.platform.postgres.database import Database
+from billfold.wallets import Wallets
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Container:
+    """The facades over one database."""
+
+    database: Database
+    ledger: Ledger
+    identity: Identity
+    wallets: Wallets
+
+    async def check_database(self) -> None:
+        """Pass if the database answers.
+
+        Raises:
+            DatabaseUnavailable.
+        """
+        async with self.database.connection() as connection:
+            await connection.execute("SELECT 1")
+
+
+@contextlib.asynccontextmanager
+async def opened(tree: settings.Settings, *, name: str) -> AsyncIterator[Container]:
+    """The parts over the database of the settings, until the block ends. `name` is what the database sees of us.
+
+    Raises:
+        SettingInvalid: there is no DSN.
+        DatabaseUnavailable: nothing answers there, or not with these credentials.
+    """
+    if tree.postgres.dsn is None:
+        raise settings.SettingInvalid(f"postgres.dsn is not set: set {settings.variable('postgres.dsn')}.")
+    async with contextlib.AsyncExitStack() as stack:
+        database = await Database.connect(tree.postgres.dsn, size=tree.postgres.pool_size, name=name)
+        stack.push_async_callback(database.close)
+        ledger = await Ledger.start(database=database)
+        stack.push_async_callback(ledger.close)
+        identity = Identity(database=database)
+        wallets = Wallets(database=database, ledger=ledger)
+        await stack.enter_async_context(_recording(identity))
+        yield Container(database=database, ledger=ledger, identity=identity, wallets=wallets)
+
+
+@contextlib.asynccontextmanager
+async def _recording(identity: Identity) -> AsyncIterator[None]:
+    """The uses of keys are written down meanwhile."""
+    task = asyncio.create_task(identity.record_uses(), name="record uses of keys")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task

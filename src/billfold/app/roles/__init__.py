@@ -1,0 +1,1 @@
+"""The roles: each module runs one, given the settings."""

@@ -1,0 +1,58 @@
+"""The role `api`: HTTP, in front of the facades."""
+
+from __future__ import annotations
+
+import gc
+
+import structlog
+import uvloop
+from prometheus_client import REGISTRY
+
+import billfold
+from billfold.app import container, settings
+from billfold.identity import rest as identity_rest
+from billfold.platform import web
+from billfold.platform.telemetry import listener, logs
+from billfold.platform.web import server
+from billfold.platform.web.measuring import Requests
+from billfold.wallets import rest as wallets_rest
+
+ROLE = "api"
+#: A collection of the youngest objects after so many new ones. A request leaves no cycles behind, so looking for them
+#: after every 700 objects, as Python does by itself, finds nothing and costs a twentieth of the time.
+_GC_THRESHOLD = 20_000
+
+log = structlog.get_logger(__name__)
+
+
+def run(tree: settings.Settings) -> None:
+    """Serve the API until SIGTERM or Ctrl-C.
+
+    Raises:
+        SettingInvalid, DatabaseUnavailable: it can't start.
+    """
+    logs.configure(role=ROLE, level=tree.log.level, form=tree.log.format)
+    uvloop.run(_serve(tree))
+
+
+async def _serve(tree: settings.Settings) -> None:
+    requests = Requests()
+    REGISTRY.register(requests)
+    async with (
+        container.opened(tree, name=f"billfold {ROLE}") as parts,
+        listener.listening(REGISTRY, host=tree.api.host, port=tree.api.metrics_port),
+    ):
+        app = web.build(
+            [identity_rest.part(parts.identity), wallets_rest.part(parts.wallets)],
+            authenticator=identity_rest.Bearer(parts.identity),
+            checks={"postgresql": parts.check_database},
+            requests=requests,
+            public_url=tree.api.public_url or tree.api.local_url,
+            version=billfold.__version__,
+        )
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(_GC_THRESHOLD)
+        log.info("listening", url=tree.api.local_url)
+        await server.serve(app, host=tree.api.host, port=tree.api.port)
+        log.info("stopped")

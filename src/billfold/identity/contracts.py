@@ -1,0 +1,121 @@
+"""What callers give the identity context and get from it."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta
+
+Mode = Literal["test", "live"]
+Scope = Literal[
+    "wallets:read",
+    "wallets:write",
+    "transfers:read",
+    "transfers:write",
+    "deposits:write",
+    "withdrawals:write",
+    "holds:read",
+    "holds:write",
+    "keys:read",
+    "keys:write",
+    "assets:read",
+    "assets:write",
+    "operator",
+]
+
+#: What each scope lets its bearer do, within what belongs to the key's owner.
+SCOPES: Mapping[Scope, str] = {
+    "wallets:read": "See wallets, balances, transactions and statements.",
+    "wallets:write": "Create, change, freeze and close wallets.",
+    "transfers:read": "See transfers.",
+    "transfers:write": "Move money between wallets, and send it back.",
+    "deposits:write": "Put money into wallets from the outside world.",
+    "withdrawals:write": "Take money out of wallets to the outside world.",
+    "holds:read": "See holds.",
+    "holds:write": "Place, settle and release holds.",
+    "keys:read": "See API keys, without their text.",
+    "keys:write": "Create and revoke API keys.",
+    "assets:read": "See the assets there are.",
+    "assets:write": "Add assets.",
+    "operator": "Act on what belongs to anybody, set limits, and handle dead letters.",
+}
+ALL_SCOPES = frozenset(SCOPES)
+
+NAME_MAX = 100
+#: Keys that can be used, for each owner. Whoever needs more wants an owner for each of their customers.
+KEYS_MAX = 1_000
+
+_NO_NUL = r"^[^\u0000]*$"
+Name = Annotated[str, Meta(min_length=1, max_length=NAME_MAX, pattern=_NO_NUL)]
+
+
+class Owner(msgspec.Struct, frozen=True, kw_only=True):
+    """Whoever wallets and keys belong to."""
+
+    id: str
+    name: str
+    created_at: datetime
+
+
+class NewApiKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An API key to create."""
+
+    name: Annotated[Name, Meta(description="What the key is for.", examples=["Checkout server"])]
+    scopes: Annotated[
+        list[Scope],
+        Meta(
+            description="What it may do: no more than the key that creates it.",
+            examples=[["wallets:read", "transfers:write"]],
+            min_length=1,
+            max_length=len(SCOPES),
+        ),
+    ]
+    expires_at: Annotated[
+        str | None,
+        Meta(
+            description="From when on it is refused: an RFC 3339 instant in the future. Without it: never.",
+            examples=["2027-12-31T00:00:00Z"],
+        ),
+    ] = None
+    owner_id: Annotated[
+        str | None,
+        Meta(
+            description="For operators: whose key it is. Without it: that of the key that creates it.",
+            examples=["019aa2c6-7a00-7000-8000-00000000b001"],
+        ),
+    ] = None
+
+
+class Grant(msgspec.Struct, frozen=True, kw_only=True):
+    """What a new key is to be."""
+
+    owner_id: UUID
+    name: str
+    scopes: frozenset[str]
+    expires_at: datetime | None = None
+    #: Of a key that is created by another one, the mode is that one's.
+    mode: Mode = "live"
+
+
+class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
+    """An API key as it is now, without its text."""
+
+    id: str
+    owner_id: str
+    name: str
+    mode: Mode
+    scopes: list[str]
+    created_at: datetime
+    expires_at: datetime | None
+    #: Some seconds after its latest use, at most a minute late.
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+
+
+class CreatedApiKey(ApiKey, frozen=True, kw_only=True):
+    """A key that was just created, with its text."""
+
+    #: The text to send. It is shown once: null when this repeats the answer of an earlier request.
+    key: str | None

@@ -1,0 +1,32 @@
+"""What happened to keys. Fields of a payload are only ever added within a version.
+
+Each event is ordered by its owner, and written in the database transaction of the change it tells of. No event has the
+text of a key, nor its hash.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from billfold.identity.contracts import ApiKey
+from billfold.kernel import clock
+from billfold.kernel.events import Event
+
+SOURCE = "/billfold/identity"
+
+ApiKeyEventType = Literal["api_key.created.v1", "api_key.revoked.v1"]
+
+
+def api_key_event(*, event_id: str, kind: ApiKeyEventType, key: ApiKey, by: str | None, time: datetime) -> Event:
+    """The key as it is after the change, and the id of the key that did it: none for somebody at the machine itself."""
+    data = {
+        "api_key_id": key.id,
+        "owner_id": key.owner_id,
+        "name": key.name,
+        "mode": key.mode,
+        "scopes": key.scopes,
+        "expires_at": clock.format(key.expires_at) if key.expires_at else None,
+        "by": by,
+    }
+    return Event(id=event_id, type=kind, source=SOURCE, subject=key.id, time=time, key=key.owner_id, data=data)
