@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 #: Packages that are no context: the words, the mechanisms, and who puts everything together.
@@ -39,13 +40,12 @@ def tables_named_elsewhere(package: Path) -> list[str]:
 
 
 def statements_outside_of_stores(package: Path) -> list[str]:
-    """Places in contexts and in the app where SQL stands that is not in a store."""
-    folders = [package / name for name in (*names(package), "app")]
+    """Places in contexts where SQL stands that is not in a store."""
     return [
         f"{path.relative_to(package)}:{line} speaks SQL"
-        for folder in folders
-        for path in sorted(folder.rglob("*.py"))
-        if not _is_in_store(path.relative_to(folder))
+        for context in names(package)
+        for path in sorted((package / context).rglob("*.py"))
+        if not _is_in_store(path.relative_to(package / context))
         for line, text in _texts(path)
         if _STATEMENT.match(text)
     ]
@@ -104,13 +104,20 @@ def _everything_said(package: Path) -> Iterator[tuple[Path, int, str]]:
         yield from ((path, number, line) for number, line in enumerate(text.splitlines(), start=1))
 
 
-def _texts(path: Path) -> Iterator[tuple[int, str]]:
+def _texts(path: Path) -> list[tuple[int, str]]:
     """The string literals of a Python file with their lines, docstrings and other bare strings left out."""
-    tree = ast.parse(path.read_text(), str(path))
-    bare = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in bare:
-            yield node.lineno, node.value
+    return _literals(path.read_text())
+
+
+@cache
+def _literals(code: str) -> list[tuple[int, str]]:
+    nodes = list(ast.walk(ast.parse(code)))
+    bare = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    return [
+        (node.lineno, node.value)
+        for node in nodes
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in bare
+    ]
 
 
 def _folders(package: Path) -> Iterable[Path]:

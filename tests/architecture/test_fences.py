@@ -28,7 +28,8 @@ ROUTES = "Routes and workers call the facade"
 ASYNCPG = "asyncpg is spoken in platform.postgres and in stores"
 NATS = "NATS is spoken in platform.messaging"
 LITESTAR = "Litestar is spoken at the edge"
-APP = "The terminal, the HTTP client and the HTTP server are the app's"
+SERVER = "The HTTP server is run by platform.web and the app"
+APP = "The terminal and the HTTP client are the app's"
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,7 @@ IMPORTS = [
     Breach("NATS in a service", "ledger.service", "from nats.aio.client import Client", NATS),
     Breach("NATS in the app", "app", "import nats", NATS),
     Breach("Litestar in messaging", "platform.messaging", "from litestar import get", LITESTAR),
+    Breach("a server in a context", "wallets.rest", "import uvicorn", SERVER),
     Breach("a terminal in a context", "ledger.workers", "import rich.table", APP),
 ]
 
@@ -92,7 +94,7 @@ TEXTS = [
     Breach("a table of a mechanism", "ledger.store", 'x = "DELETE FROM messaging.outbox"', "messaging.outbox"),
     Breach("SQL in a service", "wallets.service", 'x = "SELECT 1"', "speaks SQL"),
     Breach("SQL in a route", "wallets.rest", 'x = "UPDATE things SET x = 1"', "speaks SQL"),
-    Breach("SQL in the app", "app", 'x = "INSERT INTO things VALUES (1)"', "speaks SQL"),
+    Breach("a table in the app", "app", 'x = "SELECT * FROM identity.api_keys"', "identity.api_keys"),
     Breach("a file with a name of its own", "identity.helpers", "", "none of a context's files"),
 ]
 
