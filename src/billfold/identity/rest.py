@@ -7,9 +7,8 @@ import msgspec
 from litestar import Response, delete, get, post
 from msgspec import Meta
 
-from billfold.identity import errors
+from billfold.identity import Identity, errors
 from billfold.identity.contracts import ApiKey, CreatedApiKey, Grant, NewApiKey
-from billfold.identity.service import Identity
 from billfold.kernel import clock, idempotency, ids, paging
 from billfold.kernel.principal import Principal
 from billfold.platform import web
