@@ -1,0 +1,18 @@
+"""Measurements of a whole running stack against pgbench on the same server: `python -m bench`, or `make bench`.
+
+__main__     the command line
+run          what is measured, in which order
+stack        `billfold up` on a data folder of its own: started, asked, stopped
+processes    processor time and memory of the stack's processes
+machine      what it all ran on
+pgbench      the yardstick: PostgreSQL's own TPC-B-like test
+wrk          the load generator, a process of its own; its scripts are in lua/
+population   wallets, and the money in them
+loads        transfers over HTTP: one at a time, on one hot wallet, in bulk
+journal      accounts with long pasts, written by SQL
+balances     what it costs to read a balance, now and at an instant
+latency      from a transfer to its event at a consumer; the consumer is a process of its own
+figures      medians and percentiles
+rows         a figure, its target, and whether it was reached
+report       the table, and the files in results/
+"""

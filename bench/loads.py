@@ -1,0 +1,113 @@
+"""Transfers over HTTP. One counts only if it was answered 2xx and is found in the database afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+import asyncpg
+import msgspec
+
+from bench import processes, wrk
+from bench.rows import Cost, cost
+from bench.stack import Running
+from bench.wrk import Answers, Load
+from billfold.kernel import ids
+
+#: Events are published after the answers; the next measurement begins when all are, or after this.
+DRAIN_TIMEOUT_S = 120.0
+_LOOK_S = 0.1
+#: The outbox of a stack at rest is empty at each of so many looks.
+_QUIET_LOOKS = 3
+#: One round of storage is the growth of these: the journal, its links, and the idempotency records, with their indexes.
+_STORED = ("ledger.transfers", "ledger.links", "ledger.idempotency")
+
+
+class Lost(Exception):
+    """The API acknowledged more transfers than there are in the database."""
+
+
+class Result(msgspec.Struct, frozen=True):
+    """What one load did."""
+
+    answers: Answers
+    #: Transfers that were acknowledged, and those that were found: the answers to the last few came too late to count.
+    acknowledged: int
+    found: int
+    per_s: float
+    #: Processor time of a transfer until its answer, and until its event is published.
+    answering: Cost
+    publishing: Cost
+    #: From the last answer until the last event was published.
+    drain_s: float
+    stored_bytes: int
+
+
+class Site:
+    """A running stack under load, and the database behind it."""
+
+    def __init__(self, running: Running, connection: asyncpg.Connection[asyncpg.Record]) -> None:
+        self._running = running
+        self._connection = connection
+
+    async def post(
+        self, lines: Path, *, label: str, connections: int, seconds: int, items: int = 1, per_s: float | None = None
+    ) -> Result:
+        """Send the requests of a file, each with `items` transfers, under idempotency keys that begin with `label`.
+
+        Raises: Lost, ProgramFailed.
+        """
+        first = ids.floor_of(time.time_ns() // 1_000_000)
+        stored = await self._stored()
+        before = processes.cpu_seconds(self._running.roots)
+        answers = await wrk.run(self._load(lines, label, connections, seconds, per_s))
+        answered = processes.cpu_seconds(self._running.roots)
+        drain_s = await self.drained()
+        published = processes.cpu_seconds(self._running.roots)
+        found = await self._connection.fetchval("SELECT count(*) FROM ledger.transfers WHERE id >= $1", first)
+        acknowledged = answers.accepted * items
+        if acknowledged > found:
+            raise Lost(f"{acknowledged} transfers were acknowledged and {found} are in the database")
+        return Result(
+            answers,
+            acknowledged,
+            found,
+            acknowledged / answers.seconds,
+            cost(processes.spent(before, answered), found),
+            cost(processes.spent(before, published), found),
+            drain_s,
+            await self._stored() - stored,
+        )
+
+    async def get(self, lines: Path, *, connections: int, seconds: int) -> Answers:
+        """Send the requests of a file, which read."""
+        return await wrk.run(self._load(lines, None, connections, seconds, None))
+
+    async def drained(self) -> float:
+        """Wait until every event is published, and say how long that took."""
+        began = time.perf_counter()
+        quiet = 0
+        while quiet < _QUIET_LOOKS and time.perf_counter() - began < DRAIN_TIMEOUT_S:
+            waiting = await self._connection.fetchval("SELECT EXISTS (SELECT FROM messaging.outbox)")
+            quiet = 0 if waiting else quiet + 1
+            await asyncio.sleep(_LOOK_S)
+        return time.perf_counter() - began - _QUIET_LOOKS * _LOOK_S
+
+    async def _stored(self) -> int:
+        found: int = await self._connection.fetchval(
+            "SELECT sum(pg_total_relation_size(name::regclass))::bigint FROM unnest($1::text[]) AS name", _STORED
+        )
+        return found
+
+    def _load(self, lines: Path, label: str | None, connections: int, seconds: int, per_s: float | None) -> Load:
+        record = self._running.record
+        return Load(
+            lines=lines,
+            url=record.api_url,
+            token=record.api_key,
+            connections=connections,
+            seconds=seconds,
+            label=label,
+            per_s=per_s,
+        )

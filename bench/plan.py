@@ -1,0 +1,100 @@
+"""How much is measured, and what a run finds. No I/O."""
+
+from __future__ import annotations
+
+import msgspec
+
+from bench.balances import Timing
+from bench.consumer import Delays
+from bench.loads import Result
+from bench.machine import Machine
+from bench.pgbench import Speed
+from bench.wrk import Answers
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """How much of everything."""
+
+    wallets: int = 10_000
+    rounds: int = 3
+    #: Of each load in each round.
+    seconds: int = 8
+    #: Of each number of clients, when pgbench's peak is looked for.
+    search_seconds: int = 5
+    #: Each has 100,000 accounts and a branch. A transaction updates a branch: more clients than these would only wait.
+    pgbench_branches: int = 20
+    #: Transfers of the accounts whose past is read, from the shortest to the longest.
+    pasts: tuple[int, ...] = (10_000, 1_000_000)
+    backdated: tuple[int, ...] = (10_000, 1_000_000)
+    #: Of each kind of balance.
+    reads: int = 2_000
+    latency_seconds: int = 15
+    restarts: int = 3
+
+
+STANDARD = Plan()
+LARGE = Plan(pasts=(10_000, 1_000_000, 10_000_000))
+#: Whether everything works, in a minute. Its figures say nothing.
+QUICK = Plan(
+    wallets=500,
+    rounds=1,
+    seconds=2,
+    search_seconds=1,
+    pgbench_branches=2,
+    pasts=(1_000, 10_000),
+    backdated=(1_000, 10_000),
+    reads=100,
+    latency_seconds=3,
+    restarts=1,
+)
+
+
+class Start(msgspec.Struct, frozen=True):
+    """How fast a stack was healthy, and the memory of all its processes when it had nothing to do."""
+
+    seconds: float
+    idle_bytes: int
+
+
+class Round(msgspec.Struct, frozen=True):
+    """One turn of the yardstick and each load."""
+
+    pgbench: Speed
+    spread: Result
+    hot: Result
+    bulk: Result
+
+
+class Reads(msgspec.Struct, frozen=True):
+    """What reading balances costs; each list goes with the plan's accounts."""
+
+    #: By many callers at once, and by one who waits for each answer.
+    together: Answers
+    alone: Answers
+    now: list[Timing]
+    #: The one statement, and the whole call of the facade.
+    recorded: list[tuple[Timing, Timing]]
+    effective: list[tuple[Timing, Timing]]
+
+
+class Events(msgspec.Struct, frozen=True):
+    """A steady load, and what a consumer saw of it."""
+
+    load: Result
+    delays: Delays
+
+
+class Measured(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that one run found."""
+
+    plan: Plan
+    machine: Machine
+    first_start: Start
+    #: Of pgbench, at its peak.
+    clients: int
+    rounds: list[Round]
+    reads: Reads
+    events: Events
+    #: Transfers that were read again at the end, and found right.
+    verified: int
+    later_starts: list[Start]

@@ -1,0 +1,225 @@
+"""What is measured, in which order. Yardstick and loads take turns in rounds, so that a ratio compares neighbours."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+import msgspec
+
+from bench import balances, journal, latency, machine, pgbench, population, stack
+from bench.figures import median
+from bench.journal import Past
+from bench.loads import Site
+from bench.pgbench import Pgbench
+from bench.plan import Events, Measured, Plan, Reads, Round, Start
+from bench.population import Files
+from bench.stack import Running
+from billfold.ledger import Ledger
+from billfold.platform.postgres.database import Database
+
+CONNECTIONS = 128
+#: A bulk of 1,000 is a batch of its own, so a few connections keep all writers busy.
+BULK_CONNECTIONS = 6
+BULK_ITEMS = 1_000
+#: Before the rounds: code is compiled, plans are made, wallets are looked up, caches are filled.
+WARM_UP_S = 3
+#: Rather less than what can be sustained: latency at the peak is the length of a queue.
+STEADY = 0.5
+#: Connections of the bench's own, which prepares and reads.
+_POOL = 8
+
+
+class VerificationFailed(Exception):
+    """The ledger is not right after the loads; how fast it was does not matter."""
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """How a run tells where it is: the next step and how much it has to do, and then how much of it was done."""
+
+    step: Callable[[str, int], None]
+    advance: Callable[[int], None]
+
+
+async def run(plan: Plan, folder: Path, progress: Progress) -> Measured:
+    """Measure everything on a stack in `folder`.
+
+    Raises: DataInMemory, Lost, ProgramFailed, VerificationFailed, WrongBalance.
+    """
+    progress.step("Starting the stack for the first time", 0)
+    async with stack.up(folder) as running:
+        first = Start(running.started_s, await running.idle_memory())
+        yardstick = Pgbench(running.folder, port=running.postgres_port)
+        described = machine.describe(folder, postgresql=await yardstick.version())
+        async with _bench(plan, running, yardstick, progress) as bench:
+            clients, rounds = await bench.rounds(folder)
+            reads = await bench.reads(folder)
+            events = await bench.events(folder, per_s=STEADY * median([turn.spread.per_s for turn in rounds]))
+            verified = await bench.verify()
+    return Measured(
+        plan=plan,
+        machine=described,
+        first_start=first,
+        clients=clients,
+        rounds=rounds,
+        reads=reads,
+        events=events,
+        verified=verified,
+        later_starts=[await _restart(folder, progress) for _ in range(plan.restarts)],
+    )
+
+
+async def _restart(folder: Path, progress: Progress) -> Start:
+    progress.step("Starting the stack again, on all that data", 0)
+    async with stack.up(folder) as running:
+        return Start(running.started_s, await running.idle_memory())
+
+
+@asynccontextmanager
+async def _bench(plan: Plan, running: Running, yardstick: Pgbench, progress: Progress) -> AsyncIterator[_Bench]:
+    database = await Database.connect(running.dsn(running.record.postgres_dsn), size=_POOL, name="billfold bench")
+    owner = await asyncpg.connect(running.dsn(running.record.postgres_owner_dsn))
+    ledger = await Ledger.start(database=database)
+    try:
+        yield _Bench(
+            plan=plan,
+            running=running,
+            yardstick=yardstick,
+            progress=progress,
+            database=database,
+            ledger=ledger,
+            owner=owner,
+            site=Site(running, owner),
+        )
+    finally:
+        await ledger.close()
+        await owner.close()
+        await database.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Bench:
+    """The steps of a run on one running stack."""
+
+    plan: Plan
+    running: Running
+    yardstick: Pgbench
+    progress: Progress
+    database: Database
+    ledger: Ledger
+    owner: asyncpg.Connection[asyncpg.Record]
+    site: Site
+
+    async def rounds(self, folder: Path) -> tuple[int, list[Round]]:
+        """The peak of pgbench, and the rounds of it and all loads."""
+        files = await self._populate(folder)
+        self.progress.step("Filling pgbench's tables", 0)
+        await self.yardstick.prepare(branches=self.plan.pgbench_branches)
+        clients = await self._peak()
+        self.progress.step("Warming up", 0)
+        await self.site.post(files.spread, label="warm", connections=CONNECTIONS, seconds=WARM_UP_S)
+        await self.site.post(files.bulk, label="warm-bulk", connections=2, seconds=WARM_UP_S, items=BULK_ITEMS)
+        self.progress.step("Rounds of pgbench, spread, hot and bulk transfers", 4 * self.plan.rounds)
+        rounds = [await self._round(files, clients, str(number)) for number in range(self.plan.rounds)]
+        await self.yardstick.drop()
+        return clients, rounds
+
+    async def reads(self, folder: Path) -> Reads:
+        """Balances over HTTP, and in the database of accounts with long pasts."""
+        files = population.Files.within(folder)
+        seconds = self.plan.seconds
+        self.progress.step("Balances over HTTP", 0)
+        together = await self.site.get(files.balances, connections=CONNECTIONS, seconds=seconds)
+        alone = await self.site.get(files.balances, connections=1, seconds=seconds)
+        pasts = await self._pasts(self.plan.pasts, backdated=False)
+        late = await self._pasts(self.plan.backdated, backdated=True)
+        await journal.analyze(self.owner)
+        await self.yardstick.checkpoint()
+        self.progress.step("Balances of accounts with long pasts", 0)
+        count = self.plan.reads
+        return Reads(
+            together,
+            alone,
+            await balances.now(self.ledger, pasts, count=count),
+            await balances.at_instants(self.database, self.ledger, pasts, effective=False, count=count),
+            await balances.at_instants(self.database, self.ledger, late, effective=True, count=count),
+        )
+
+    async def events(self, folder: Path, *, per_s: float) -> Events:
+        """Events at a consumer, while so many transfers a second are made."""
+        self.progress.step("Events at a consumer", 0)
+        files = population.Files.within(folder)
+        async with latency.consumer(self.running.record) as consumer:
+            load = await self.site.post(
+                files.spread,
+                label="steady",
+                connections=CONNECTIONS,
+                seconds=self.plan.latency_seconds,
+                per_s=per_s,
+            )
+            return Events(load, await consumer.delays())
+
+    async def verify(self) -> int:
+        """Read the whole ledger again.
+
+        Raises: VerificationFailed.
+        """
+        self.progress.step("Verifying the ledger", 0)
+        found = await self.ledger.verify()
+        if found.faults:
+            raise VerificationFailed("; ".join(f"{fault.invariant} {fault.detail}" for fault in found.faults[:5]))
+        return found.transfers
+
+    async def _populate(self, folder: Path) -> Files:
+        self.progress.step("Creating wallets", self.plan.wallets)
+        record = self.running.record
+        owner = await asyncio.to_thread(population.owner_of, api_url=record.api_url, api_key=record.api_key)
+        wallets = await population.create(
+            self.database, self.ledger, owner=owner, count=self.plan.wallets, progress=self.progress.advance
+        )
+        files = population.write_files(folder, wallets)
+        await journal.analyze(self.owner)
+        await self.site.drained()
+        return files
+
+    async def _peak(self) -> int:
+        """The number of clients with which pgbench is fastest."""
+        self.progress.step("Looking for pgbench's peak", len(pgbench.CLIENTS))
+        speeds = {}
+        for clients in pgbench.CLIENTS:
+            speeds[clients] = await self.yardstick.run(clients=clients, seconds=self.plan.search_seconds)
+            self.progress.advance(1)
+        return max(speeds, key=lambda clients: speeds[clients].tps)
+
+    async def _round(self, files: Files, clients: int, label: str) -> Round:
+        seconds = self.plan.seconds
+        await self.yardstick.checkpoint()
+        speed = await self.yardstick.run(clients=clients, seconds=seconds)
+        self.progress.advance(1)
+        singles = []
+        for kind, lines in (("spread", files.spread), ("hot", files.hot)):
+            await self.yardstick.checkpoint()
+            singles.append(
+                await self.site.post(lines, label=f"{kind}-{label}", connections=CONNECTIONS, seconds=seconds)
+            )
+            self.progress.advance(1)
+        await self.yardstick.checkpoint()
+        bulk = await self.site.post(
+            files.bulk, label=f"bulk-{label}", connections=BULK_CONNECTIONS, seconds=seconds, items=BULK_ITEMS
+        )
+        self.progress.advance(1)
+        return Round(speed, singles[0], singles[1], bulk)
+
+    async def _pasts(self, entries: Sequence[int], *, backdated: bool) -> list[Past]:
+        kind = "back-dated transfers" if backdated else "transfers"
+        self.progress.step(f"Writing accounts with up to {max(entries):,} {kind}", sum(entries))
+        return [
+            await journal.write(
+                self.owner, self.ledger, entries=count, backdated=backdated, progress=self.progress.advance
+            )
+            for count in entries
+        ]

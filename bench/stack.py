@@ -1,0 +1,117 @@
+"""`billfold up` on a data folder of its own, as its user would start it: started, asked, stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+import msgspec
+
+from bench import processes, programs
+from billfold.app import settings
+from billfold.app.supervisor.record import StackRecord
+from billfold.platform.postgres.embedded import EmbeddedPostgres
+
+#: Far beyond the target; what takes longer hangs.
+START_TIMEOUT_S = 120.0
+#: After this a stack that was just started has nothing more to do.
+IDLE_AFTER_S = 5.0
+#: What the log said last, to explain a failure.
+_LOG_LINES = 30
+
+
+class Running(msgspec.Struct, frozen=True):
+    """A stack that answers: what it says of itself, and how long it took to start."""
+
+    record: StackRecord
+    folder: Path
+    started_s: float
+
+    @property
+    def roots(self) -> dict[str, int]:
+        """The process of each part; `billfold` is the supervisor without the others."""
+        return self.record.processes
+
+    @property
+    def postgres_port(self) -> int:
+        """Where its PostgreSQL listens."""
+        port = urlsplit(self.record.postgres_dsn).port
+        assert port is not None, "a DSN by TCP names its port"
+        return port
+
+    def dsn(self, by_tcp: str) -> str:
+        """The same by the unix socket, as the stack's own processes connect."""
+        login = urlsplit(by_tcp)
+        socket = quote(str(self.folder / EmbeddedPostgres.name), safe="")
+        address = f"?host={socket}&port={self.postgres_port}"
+        return login._replace(netloc=f"{login.username}:{login.password}@", query="").geturl() + address
+
+    async def idle_memory(self) -> int:
+        """Bytes of all processes together, when they have nothing to do."""
+        await asyncio.sleep(IDLE_AFTER_S)
+        return processes.memory_bytes(self.record.pid)
+
+
+@asynccontextmanager
+async def data_folder(parent: Path) -> AsyncIterator[Path]:
+    """A folder for one run, removed at its end."""
+    folder = Path(tempfile.mkdtemp(prefix="billfold-bench-", dir=parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+@asynccontextmanager
+async def up(folder: Path) -> AsyncIterator[Running]:
+    """The stack until the block ends.
+
+    Raises: ProgramFailed.
+    """
+    began = time.perf_counter()
+    # A settings file or variables of the developer's must not change what is measured.
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(settings.PREFIX)}
+    command = (sys.executable, "-m", "billfold.app.cli", "up", "--json", "--data", str(folder / "data"))
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=folder, env=kept, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    log: deque[str] = deque(maxlen=_LOG_LINES)
+    reading = asyncio.create_task(_keep_last(process.stderr, log))
+    try:
+        record = await _ready(process.stdout, log)
+        yield Running(record, folder / "data", time.perf_counter() - began)
+    finally:
+        await programs.stop(process)
+        await reading
+
+
+async def _ready(output: asyncio.StreamReader, log: deque[str]) -> StackRecord:
+    """The record that the stack prints when everything answers."""
+    text = b""
+    try:
+        async with asyncio.timeout(START_TIMEOUT_S):
+            while chunk := await output.read(65536):
+                text += chunk
+                try:
+                    return msgspec.json.decode(text, type=StackRecord)
+                except msgspec.DecodeError:
+                    continue  # There is more to come.
+    except TimeoutError:
+        raise programs.ProgramFailed(f"the stack was not ready within {START_TIMEOUT_S:.0f} seconds") from None
+    raise programs.ProgramFailed("the stack did not start:\n" + "\n".join(log))
+
+
+async def _keep_last(stream: asyncio.StreamReader, lines: deque[str]) -> None:
+    async for line in stream:
+        lines.append(line.decode(errors="replace").rstrip())
