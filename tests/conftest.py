@@ -17,6 +17,7 @@ KINDS = {
     "architecture": "who may know whom",
     "unit": "no I/O",
     "integration": "real servers",
+    "acceptance": "the API as its callers see it, on real servers",
     "crash": f"real servers, killed ({os.environ.get('BILLFOLD_KILLS', '20')} kills)",
     "docs": "the examples of the documentation",
 }

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import msgspec
 from litestar import get
+from litestar.di import NamedDependency
 from msgspec import Meta
 
 from billfold.kernel import clock, ids
@@ -70,7 +71,10 @@ class ChartQuestion(msgspec.Struct, frozen=True, kw_only=True):
     ),
 )
 async def get_balance(
-    wallet_id: str, parameters: BalanceQuestion, principal: Principal, wallets: Wallets
+    wallet_id: str,
+    parameters: NamedDependency[BalanceQuestion],
+    principal: NamedDependency[Principal],
+    wallets: Wallets,
 ) -> WalletBalance:
     wallet = ids.parse(wallet_id)
     at = answers.instant(parameters.at, "at")
@@ -106,7 +110,12 @@ async def get_balance(
         },
     ),
 )
-async def chart_balance(wallet_id: str, parameters: ChartQuestion, principal: Principal, wallets: Wallets) -> Chart:
+async def chart_balance(
+    wallet_id: str,
+    parameters: NamedDependency[ChartQuestion],
+    principal: NamedDependency[Principal],
+    wallets: NamedDependency[Wallets],
+) -> Chart:
     return await wallets.balances.chart(
         principal=principal,
         wallet_id=ids.parse(wallet_id),

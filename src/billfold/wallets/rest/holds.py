@@ -4,6 +4,7 @@ from typing import Annotated
 
 import msgspec
 from litestar import get
+from litestar.di import NamedDependency
 from msgspec import Meta
 
 from billfold.kernel import clock, ids
@@ -39,7 +40,9 @@ class HoldList(msgspec.Struct, frozen=True, kw_only=True):
         answers={"items": [examples.HOLD], "next": None},
     ),
 )
-async def list_holds(parameters: HoldList, principal: Principal, wallets: Wallets) -> Page[Hold]:
+async def list_holds(
+    parameters: NamedDependency[HoldList], principal: NamedDependency[Principal], wallets: NamedDependency[Wallets]
+) -> Page[Hold]:
     found = await wallets.holds.holds(
         principal=principal,
         wallet=parameters.wallet,
@@ -60,7 +63,7 @@ async def list_holds(parameters: HoldList, principal: Principal, wallets: Wallet
         answers=examples.HOLD,
     ),
 )
-async def get_hold(hold_id: str, principal: Principal, wallets: Wallets) -> Hold:
+async def get_hold(hold_id: str, principal: NamedDependency[Principal], wallets: NamedDependency[Wallets]) -> Hold:
     return await wallets.holds.hold(principal=principal, hold_id=ids.parse(hold_id))
 
 

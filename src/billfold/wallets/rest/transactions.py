@@ -4,6 +4,7 @@ from typing import Annotated
 
 import msgspec
 from litestar import get
+from litestar.di import NamedDependency
 from msgspec import Meta
 
 from billfold.kernel import ids
@@ -73,7 +74,11 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
         answers={"items": [examples.TRANSACTION], "next": None},
     ),
 )
-async def list_transactions(parameters: TransactionList, principal: Principal, wallets: Wallets) -> Page[Transaction]:
+async def list_transactions(
+    parameters: NamedDependency[TransactionList],
+    principal: NamedDependency[Principal],
+    wallets: NamedDependency[Wallets],
+) -> Page[Transaction]:
     found = await wallets.transactions.page(
         principal=principal, wanted=parameters.filter(), cursor=parameters.cursor, limit=parameters.limit
     )
@@ -91,7 +96,11 @@ async def list_transactions(parameters: TransactionList, principal: Principal, w
         answers={"assets": [{"asset": "USD", "count": 2, "received": "100.00", "sent": "12.34", "net": "87.66"}]},
     ),
 )
-async def sum_transactions_up(parameters: TransactionQuestion, principal: Principal, wallets: Wallets) -> Summaries:
+async def sum_transactions_up(
+    parameters: NamedDependency[TransactionQuestion],
+    principal: NamedDependency[Principal],
+    wallets: NamedDependency[Wallets],
+) -> Summaries:
     return Summaries(assets=await wallets.transactions.summary(principal=principal, wanted=parameters.filter()))
 
 
@@ -106,7 +115,12 @@ async def sum_transactions_up(parameters: TransactionQuestion, principal: Princi
         answers=examples.TRANSACTION,
     ),
 )
-async def get_transaction(transaction_id: str, parameters: Seen, principal: Principal, wallets: Wallets) -> Transaction:
+async def get_transaction(
+    transaction_id: str,
+    parameters: NamedDependency[Seen],
+    principal: NamedDependency[Principal],
+    wallets: NamedDependency[Wallets],
+) -> Transaction:
     return await wallets.transactions.transaction(
         principal=principal, transaction_id=ids.parse(transaction_id), wallet=parameters.wallet
     )

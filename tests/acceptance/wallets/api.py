@@ -1,0 +1,159 @@
+"""The API of wallets behind a real HTTP server, and callers of it."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import httpx2
+import uvicorn
+
+from billfold.kernel import ids
+from billfold.kernel.principal import Principal
+from billfold.ledger import Ledger
+from billfold.platform import web
+from billfold.platform.postgres.database import Database
+from billfold.platform.web.errors import Unauthorized
+from billfold.platform.web.measuring import Requests
+from billfold.wallets import Wallets, contracts
+from billfold.wallets.rest import part
+
+SCOPES = frozenset(
+    [
+        contracts.READ,
+        contracts.WRITE,
+        contracts.TRANSFERS_READ,
+        contracts.HOLDS_READ,
+        contracts.HOLDS_WRITE,
+        contracts.ASSETS_READ,
+        contracts.ASSETS_WRITE,
+        *contracts.ORDER_SCOPES.values(),
+    ]
+)
+
+
+class Known:
+    """Knows three callers by their first names, and anybody else by the scopes that they write down."""
+
+    def __init__(self) -> None:
+        self.owners = {name: ids.new() for name in ("ada", "bob", "operator")}
+
+    def remembered(self, token: bytes) -> Principal | None:
+        name, _, scopes = token.decode().partition("+")
+        if name not in self.owners:
+            return None
+        granted = frozenset(scopes.split(",")) if scopes else SCOPES
+        if name == "operator":
+            granted |= {contracts.OPERATOR}
+        return Principal(credential_id=ids.new(), owner_id=self.owners[name], scopes=granted)
+
+    async def authenticate(self, token: bytes) -> Principal:
+        raise Unauthorized(f"{token[:3]!r}… is nobody.")
+
+
+class Caller:
+    """One caller's way to the API. Every request that can carry an idempotency key gets a new one unless it has one."""
+
+    def __init__(self, client: httpx2.AsyncClient, token: str) -> None:
+        self._client = client
+        self._token = token
+
+    async def get(self, path: str, **parameters: str | int) -> httpx2.Response:
+        return await self.request("GET", path, params=parameters)
+
+    async def post(self, path: str, body: Any = None, *, key: str | None = None) -> httpx2.Response:
+        return await self.request("POST", path, json=body, headers={"idempotency-key": key or str(ids.new())})
+
+    async def request(self, method: str, path: str, **more: Any) -> httpx2.Response:
+        headers = {"authorization": f"Bearer {self._token}"} | dict(more.pop("headers", {}))
+        return await self._client.request(method, _full(path), headers=headers, **more)
+
+    @asynccontextmanager
+    async def stream(self, path: str, **parameters: str | int) -> AsyncIterator[httpx2.Response]:
+        headers = {"authorization": f"Bearer {self._token}"}
+        async with self._client.stream("GET", _full(path), headers=headers, params=parameters) as answer:
+            yield answer
+
+    def with_scopes(self, *scopes: str) -> "Caller":
+        """The same caller with a key that carries no more than these."""
+        return Caller(self._client, f"{self._token}+{','.join(scopes)}")
+
+    # What the tests do again and again.
+
+    async def wallet(self, *, holding: str | None = None, asset: str = "USD") -> str:
+        """A new wallet with so much in it."""
+        made = await self.post("/wallets", {"name": "A wallet"})
+        assert made.status_code == 201, made.text
+        wallet: str = made.json()["id"]
+        if holding is not None:
+            await self.deposit(wallet, holding, asset=asset)
+        return wallet
+
+    async def deposit(self, wallet: str, amount: str, *, asset: str = "USD") -> dict[str, Any]:
+        made = await self.post(f"/wallets/{wallet}/deposits", {"money": {"amount": amount, "asset": asset}})
+        assert made.status_code == 201, made.text
+        answer: dict[str, Any] = made.json()
+        return answer
+
+    async def pay(self, source: str, target: str, amount: str = "1.00", **more: Any) -> httpx2.Response:
+        body = {"from": source, "to": target, "money": {"amount": amount, "asset": "USD"}}
+        key = more.pop("key", None)
+        return await self.post("/transfers", body | more, key=key)
+
+    async def posted(self, wallet: str, asset: str = "USD") -> str:
+        found = await self.get(f"/wallets/{wallet}/balance", asset=asset)
+        assert found.status_code == 200, found.text
+        (balance,) = found.json()["balances"]
+        posted: str = balance["posted"]
+        return posted
+
+
+class Api:
+    """A running API and its callers."""
+
+    def __init__(self, client: httpx2.AsyncClient, *, database: Database, ledger: Ledger) -> None:
+        self.database = database
+        self.ledger = ledger
+        self.client = client
+        self.ada = Caller(client, "ada")
+        self.bob = Caller(client, "bob")
+        self.operator = Caller(client, "operator")
+
+
+@asynccontextmanager
+async def running(database: Database) -> AsyncIterator[Api]:
+    """The API over `database` on a port of its own, until the block ends."""
+    ledger = await Ledger.start(database=database)
+    requests = Requests()
+    app = web.build(
+        [part(Wallets(database=database, ledger=ledger))],
+        authenticator=Known(),
+        checks={},
+        requests=requests,
+        public_url="http://127.0.0.1",
+        version="0",
+    )
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server = _Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
+        serving = asyncio.create_task(server.serve(sockets=[listening]))
+        try:
+            url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+            async with httpx2.AsyncClient(base_url=url, timeout=60) as client:
+                yield Api(client, database=database, ledger=ledger)
+        finally:
+            server.should_exit = True
+            await serving
+            await ledger.close()
+
+
+class _Server(uvicorn.Server):
+    """Leaves the signals to the test runner."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _full(path: str) -> str:
+    return path if path.startswith("/api/") else web.PREFIX + path
