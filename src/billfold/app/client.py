@@ -1,0 +1,310 @@
+"""A client of the REST API: JSON both ways, problem details as errors, and repeats where a repeat is safe.
+
+Nothing of the terminal is here, and no meaning of any path.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from time import monotonic
+from types import TracebackType
+from typing import Any, Self
+
+import httpx2
+import msgspec
+
+import billfold
+from billfold.kernel import errors
+
+PREFIX = "/api/v1"
+#: Whoever listens at all accepts within this, also across an ocean.
+CONNECT_TIMEOUT_S = 5.0
+#: A thousand transfers on a busy machine take a second or two; a minute means that no answer will come.
+ANSWER_TIMEOUT_S = 60.0
+#: A person who waits at a terminal wants to know after this.
+PATIENCE_S = 10.0
+#: The pause before the first repeat; each further one is twice as long, up to the longest.
+PAUSE_S = 0.05
+PAUSE_MAX_S = 5.0
+#: Connections for those who send several requests at once.
+CONNECTIONS_MAX = 16
+PAGE_SIZE = 100
+
+_FAILED = 400
+#: What a proxy answers when it gets none from the API.
+_NO_ANSWER = frozenset({502, 503, 504})
+Json = dict[str, Any]
+Params = Mapping[str, object]
+
+
+class ApiUnreachable(errors.Unavailable):
+    """The API can't be reached."""
+
+    code = "api_unreachable"
+
+    #: Whether anything was heard of the API before; and the key with which the request can be sent again.
+    was_reached = False
+    idempotency_key: str | None = None
+
+
+class AnswerUnreadable(errors.BillfoldError):
+    """What listens at this address does not answer like Billfold."""
+
+    code = "answer_unreadable"
+
+
+class GatewayFailed(errors.Unavailable):
+    """Something in front of the API answers, and the API does not."""
+
+    code = "gateway_failed"
+
+    idempotency_key: str | None = None
+
+
+class UrlInvalid(errors.Invalid):
+    """The address of the API is not an http or https URL."""
+
+    code = "url_invalid"
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """Problem details, as far as a client decides by them."""
+
+    code: str
+    detail: str
+    retryable: bool = False
+    request_id: str = ""
+
+
+class ApiRefusal(errors.BillfoldError):
+    """The API has refused the request. `code` is that of the problem details, so it differs from one to the next."""
+
+    code = "api_refusal"
+
+    idempotency_key: str | None = None
+
+    def __init__(self, problem: Problem, *, status: int, retry_after_s: float = 0.0) -> None:
+        super().__init__(problem.detail)
+        self.status = status
+        self.request_id = problem.request_id
+        self.retry_after_s = retry_after_s
+        # The class can't know them: they are the server's.
+        self.code = problem.code  # type: ignore[misc]
+        self.retryable = problem.retryable  # type: ignore[misc]
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What the API has answered, and whether it had answered the same request before."""
+
+    status: int
+    body: Any
+    replayed: bool = False
+
+
+class Api:
+    """One API, spoken to with one key. Use it as an async context manager.
+
+    A request is repeated when it can't do harm: it reads, it carries an idempotency key, or it never got through.
+    """
+
+    def __init__(
+        self,
+        *,
+        url: str,
+        key: str | None,
+        patience_s: float = PATIENCE_S,
+        transport: httpx2.AsyncBaseTransport | None = None,
+    ) -> None:
+        """`patience_s` is how long a request is repeated for; `transport` is for tests.
+
+        Raises:
+            UrlInvalid: no http or https URL.
+        """
+        self.url = _base(url)
+        self._patience_s = patience_s
+        self._reached = False
+        headers = {"user-agent": f"billfold/{billfold.__version__}", "accept": "application/json"}
+        if key is not None:
+            headers["authorization"] = f"Bearer {key}"
+        self._http = httpx2.AsyncClient(
+            headers=headers,
+            timeout=httpx2.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
+            limits=httpx2.Limits(max_connections=CONNECTIONS_MAX),
+            # No proxy leads to this machine.
+            trust_env=not _is_local(self.url),
+            transport=transport,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._http.aclose()
+
+    async def get(self, path: str, params: Params | None = None) -> Any:
+        """The JSON at `path`; parameters that are None are left out.
+
+        Raises: ApiUnreachable, ApiRefusal, AnswerUnreadable; so do the other methods.
+        """
+        return (await self.request("GET", path, params=params, repeatable=True)).body
+
+    async def patch(self, path: str, body: object) -> Any:
+        """Change what is at `path`. The same change twice is one change, so it may be repeated."""
+        return (await self.request("PATCH", path, body=body, repeatable=True)).body
+
+    async def post(self, path: str, body: object = None, *, key: str | None = None, repeatable: bool = False) -> Answer:
+        """Send a command, with an idempotency key where there is one, which makes it `repeatable`."""
+        return await self.request("POST", path, body=body, key=key, repeatable=repeatable or key is not None)
+
+    async def delete(self, path: str) -> Any:
+        """Take away what is at `path`."""
+        return (await self.request("DELETE", path, repeatable=True)).body
+
+    async def pages(self, path: str, params: Params | None = None, *, limit: int) -> AsyncIterator[Json]:
+        """Up to `limit` items of a list, page by page."""
+        page = await self.get(path, {**(params or {}), "limit": min(limit, PAGE_SIZE)})
+        while True:
+            for item in page["items"][:limit]:
+                yield item
+            limit -= len(page["items"])
+            if limit <= 0 or page["next"] is None:
+                return
+            page = await self.get(page["next"].removeprefix(PREFIX))
+
+    @asynccontextmanager
+    async def stream(self, path: str, params: Params | None = None) -> AsyncIterator[AsyncIterator[bytes]]:
+        """The bytes of a long answer as they come. What has begun is not repeated."""
+        request = self._http.build_request("GET", self.url + PREFIX + path, params=_present(params))
+        try:
+            response = await self._http.send(request, stream=True)
+            try:
+                if response.status_code >= _FAILED:
+                    await response.aread()
+                    raise _refusal(response)
+                yield response.aiter_bytes()
+            finally:
+                await response.aclose()
+        except httpx2.TransportError as error:
+            raise self._unreachable(error) from error
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Params | None = None,
+        body: object = None,
+        key: str | None = None,
+        repeatable: bool = False,
+    ) -> Answer:
+        """Send one request, and again while that is safe, may help and `patience_s` lasts."""
+        request = self._http.build_request(
+            method,
+            self.url + PREFIX + path,
+            params=_present(params),
+            content=None if body is None else msgspec.json.encode(body),
+            headers=_headers(body, key),
+        )
+        try:
+            return await self._patiently(request, repeatable=repeatable)
+        except (ApiUnreachable, GatewayFailed, ApiRefusal) as error:
+            error.idempotency_key = key
+            raise
+
+    async def _patiently(self, request: httpx2.Request, *, repeatable: bool) -> Answer:
+        deadline = monotonic() + self._patience_s
+        pause_s = PAUSE_S
+        while True:
+            try:
+                return await self._once(request)
+            except httpx2.TransportError as error:
+                never_sent = isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout)
+                # Where nobody has ever answered, nothing is running; waiting for it would only look like hanging.
+                hopeless = never_sent and not self._reached
+                if hopeless or not (repeatable or never_sent) or monotonic() + pause_s > deadline:
+                    raise self._unreachable(error) from error
+            except (ApiRefusal, GatewayFailed) as refusal:
+                if isinstance(refusal, ApiRefusal):
+                    pause_s = max(pause_s, refusal.retry_after_s)
+                if not (refusal.retryable and repeatable) or monotonic() + pause_s > deadline:
+                    raise
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, PAUSE_MAX_S)
+
+    async def _once(self, request: httpx2.Request) -> Answer:
+        response = await self._http.send(request)
+        self._reached = True
+        if response.status_code >= _FAILED:
+            raise _refusal(response)
+        try:
+            body = msgspec.json.decode(response.content) if response.content else None
+        except msgspec.DecodeError as error:
+            raise AnswerUnreadable(f"{self.url} does not answer like Billfold; check --url.") from error
+        return Answer(response.status_code, body, response.headers.get("idempotency-replayed") == "true")
+
+    def _unreachable(self, error: httpx2.TransportError) -> ApiUnreachable:
+        if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout):
+            found = ApiUnreachable(f"Nothing answers at {self.url}.")
+        else:
+            found = ApiUnreachable(f"The connection to {self.url} was lost before the answer came.")
+        found.was_reached = self._reached
+        return found
+
+
+def _base(url: str) -> str:
+    """The address without a path of ours, which people copy along."""
+    text = url.rstrip("/").removesuffix(PREFIX)
+    try:
+        parsed = httpx2.URL(text)
+    except httpx2.InvalidURL as error:
+        raise UrlInvalid(f"{url!r} is not the address of an API, such as http://127.0.0.1:8080.") from error
+    if parsed.scheme not in {"http", "https"} or not parsed.host:
+        raise UrlInvalid(f"{url!r} is not the address of an API, such as http://127.0.0.1:8080.")
+    return text
+
+
+def _is_local(url: str) -> bool:
+    host = httpx2.URL(url).host
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _headers(body: object, key: str | None) -> dict[str, str]:
+    headers = {}
+    if body is not None:
+        headers["content-type"] = "application/json"
+    if key is not None:
+        headers["idempotency-key"] = key
+    return headers
+
+
+def _present(params: Params | None) -> dict[str, str] | None:
+    if params is None:
+        return None
+    return {
+        name: str(value).lower() if isinstance(value, bool) else str(value)
+        for name, value in params.items()
+        if value is not None
+    }
+
+
+def _refusal(response: httpx2.Response) -> errors.BillfoldError:
+    """The error that an answer tells of. A proxy's own page is no problem details."""
+    try:
+        problem = msgspec.json.decode(response.content, type=Problem)
+    except msgspec.DecodeError:
+        said = f"{response.url.host} answered {response.status_code} without saying why"
+        if response.status_code in _NO_ANSWER:
+            return GatewayFailed(f"{said}; the API behind it may be down.")
+        return AnswerUnreadable(f"{said}; check that --url is the address of the API.")
+    seconds = response.headers.get("retry-after", "")
+    return ApiRefusal(
+        problem, status=response.status_code, retry_after_s=float(seconds) if seconds.isdecimal() else 0.0
+    )
