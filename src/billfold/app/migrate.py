@@ -1,4 +1,4 @@
-"""All migrations of all contexts, in the order in which they depend on each other. How they are applied is platform's."""
+"""The migrations of all contexts in the order in which they depend on each other. How one is applied is platform's."""
 
 from __future__ import annotations
 

@@ -1,0 +1,180 @@
+"""One import from its first row to its last: read, find wallets, post, write rejects, remember; block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from time import monotonic
+
+import msgspec
+
+from billfold.app.client import Api, ApiRefusal
+from billfold.app.importing import accounts, posting
+from billfold.app.importing.accounts import Accounts
+from billfold.app.importing.mapping import Mapping
+from billfold.app.importing.memory import KEYS_KEPT, Counts, Memory, Remembered
+from billfold.app.importing.rejects import Rejects
+from billfold.app.importing.rows import Reject, Row, Rows
+from billfold.app.importing.source import FileUnfinished, Source
+from billfold.kernel import errors
+from billfold.kernel.clock import Clock
+from billfold.kernel.idempotency import KEPT_DAYS
+
+_NOT_FOUND = 404
+
+
+class ImportTooOld(errors.Conflict):
+    """The file has changed since an import of this name that the API may have forgotten; its rows could count twice."""
+
+    code = "import_too_old"
+
+
+class Summary(msgspec.Struct, kw_only=True):
+    """What an import has done so far."""
+
+    name: str
+    asset: str
+    #: What this run did, and what earlier runs had done that was left out now.
+    now: Counts = msgspec.field(default_factory=Counts)
+    before: Counts = msgspec.field(default_factory=Counts)
+    seconds: float = 0.0
+    #: For the progress bar: bytes of the file.
+    read_bytes: int = 0
+    size_bytes: int = 0
+
+    @property
+    def rejected(self) -> int:
+        """Rows in the reject file."""
+        return self.before.rejected + self.now.rejected
+
+    @property
+    def rows_per_s(self) -> float:
+        """How fast this run was."""
+        return self.now.rows / self.seconds if self.seconds > 0 else 0.0
+
+
+class Import:
+    """An import. `summary` tells of it at any time, also after it has failed."""
+
+    def __init__(
+        self,
+        api: Api,
+        *,
+        path: Path,
+        mapping: Mapping,
+        name: str,
+        rejects: Path,
+        memory: Path,
+        complete: bool,
+        clock: Clock,
+        progress: Callable[[Summary], None],
+    ) -> None:
+        """`memory` is the folder of what imports remember; `complete` says that the file's last line is whole."""
+        self._api = api
+        self._path = path
+        self._mapping = mapping
+        self._rejects_path = rejects
+        self._memory = Memory(memory, url=api.url, name=name)
+        self._complete = complete
+        self._clock = clock
+        self._progress = progress
+        self._begun_at = clock.now()
+        self._last_transfer: str | None = None
+        self.summary = Summary(name=name, asset=mapping.asset)
+
+    async def run(self) -> None:
+        """Import what is not imported yet.
+
+        Raises:
+            FileUnfinished: the file breaks off; all before is imported.
+            FileUnreadable, MappingInvalid, ImportRunning, ImportTooOld, RejectsUnwritable, MemoryUnwritable, and what
+            the API refuses; a run of the same import goes on behind the last block that was posted.
+        """
+        started = monotonic()
+        with self._memory.locked(), Source(self._path, self._mapping, complete=self._complete) as source:
+            asset = await accounts.asset_of(self._api, self._mapping.asset)
+            rejects_bytes = await self._resume(source)
+            rows = Rows(self._mapping, name=self.summary.name, scale=asset.scale)
+            wallets = Accounts(self._api, asset=asset, overdraft=self._mapping.overdraft)
+            with Rejects(self._rejects_path, source, self._mapping, kept_bytes=rejects_bytes) as rejects:
+                for block in _blocks(source, rows):
+                    await self._import(block, rows, wallets, rejects)
+                    self._remember(source, rejects)
+                    self.summary.seconds = monotonic() - started
+                    self.summary.read_bytes, self.summary.size_bytes = source.read_bytes, source.size
+                    self._progress(self.summary)
+
+    async def _import(self, block: Sequence[Row | Reject], rows: Rows, wallets: Accounts, rejects: Rejects) -> None:
+        good = [row for row in block if isinstance(row, Row)]
+        ids = await wallets.wallets([row.account for row in good])
+        results = await posting.post(self._api, good, wallets=ids, asset=self._mapping.asset) if good else []
+        bad = [row for row in block if isinstance(row, Reject)]
+        counts = self.summary.now
+        counts.wallets_created = wallets.created
+        for row, result in zip(good, results, strict=True):
+            if result.refusal is not None:
+                bad.append(rows.refused(row, result.refusal.detail, result.refusal.pointer))
+            elif result.replayed:
+                counts.replayed += 1
+            else:
+                counts.imported += 1
+            if result.transfer is not None:
+                self._last_transfer = result.transfer.id
+        rejects.append(sorted(bad, key=lambda reject: reject.line))
+        counts.rejected += len(bad)
+
+    def _remember(self, source: Source, rejects: Rejects) -> None:
+        self._memory.write(
+            Remembered(
+                begun_at=self._begun_at,
+                position=source.position,
+                counts=self.summary.before + self.summary.now,
+                rejects_bytes=rejects.kept_bytes,
+                last_transfer=self._last_transfer,
+            )
+        )
+
+    async def _resume(self, source: Source) -> int:
+        """Leave out what is remembered, if it is still so, and return how much of the reject file belongs to it."""
+        remembered = self._memory.read()
+        if remembered is None or not await self._is_in_ledger(remembered.last_transfer):
+            return 0
+        if not source.skip_to(remembered.position):
+            if self._clock.now() - remembered.begun_at > KEYS_KEPT:
+                raise ImportTooOld(
+                    f"{self._path} has changed since its import {self.summary.name!r} was begun, longer ago than the "
+                    f"{KEPT_DAYS} days for which the API knows its rows again. Import the new rows alone, under "
+                    "another --name."
+                )
+            return 0
+        self.summary.before = remembered.counts
+        self._begun_at = remembered.begun_at
+        self._last_transfer = remembered.last_transfer
+        return remembered.rejects_bytes
+
+    async def _is_in_ledger(self, transfer: str | None) -> bool:
+        """Whether this ledger is the one that the import was into, and no new one or older copy of it."""
+        if transfer is None:
+            return False
+        try:
+            await self._api.get(f"/transfers/{transfer}")
+        except ApiRefusal as refusal:
+            if refusal.status != _NOT_FOUND:
+                raise
+            return False
+        return True
+
+
+def _blocks(source: Source, rows: Rows) -> Iterator[list[Row | Reject]]:
+    """The file in blocks; what is whole of a file that breaks off comes before its error."""
+    block: list[Row | Reject] = []
+    try:
+        for record in source.records():
+            block.append(rows.read(record))
+            if len(block) == posting.BLOCK_ROWS:
+                yield block
+                block = []
+    except FileUnfinished:
+        yield block
+        raise
+    yield block

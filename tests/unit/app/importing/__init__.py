@@ -1,0 +1,1 @@
+"""The import without an API: files, mappings, rows, rejects and memory."""
