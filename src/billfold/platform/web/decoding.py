@@ -5,6 +5,7 @@ JSON is decoded by msgspec against the type, strictly. Of a key that stands twic
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 import re
 from collections.abc import Awaitable, Callable, Mapping
@@ -21,6 +22,8 @@ Receive = Callable[[], Awaitable[Any]]
 
 #: Any single order with its texts and metadata at their longest and escaped takes less.
 BODY_MAX = 128 * 1024
+#: The rest of a body that has begun to come, also over a bad line.
+BODY_TIMEOUT_S = 30.0
 #: No body of ours is nested deeper than 6; whatever is deeper than this was made to hurt a parser.
 NESTING_MAX = 32
 #: The longest list of parameters we have is a dozen.
@@ -53,6 +56,7 @@ async def read(receive: Receive, headers: Mapping[bytes, bytes], *, body_max: in
     Raises:
         UnsupportedMediaType: it is declared as something else than JSON in UTF-8.
         BodyTooLarge: more than `body_max` bytes are declared or come.
+        RequestTimeout: it does not come in time.
         ClientGone: the client hung up.
     """
     if not _is_json(headers.get(b"content-type", b"")):
@@ -61,20 +65,28 @@ async def read(receive: Receive, headers: Mapping[bytes, bytes], *, body_max: in
     if length is not None and length.isdigit() and int(length) > body_max:
         raise _too_large(body_max)
     message = await receive()
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body") and message["type"] == "http.request" and len(body) <= body_max:
-        return body
-    parts, size = [body], len(body)
-    while True:
-        if message["type"] == "http.disconnect":
-            raise ClientGone
+    first: bytes = message.get("body", b"")
+    if not message.get("more_body") and message["type"] == "http.request" and len(first) <= body_max:
+        return first
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            return await _rest(receive, message, body_max)
+    except TimeoutError:
+        raise errors.RequestTimeout from None
+
+
+async def _rest(receive: Receive, message: Any, body_max: int) -> bytes:
+    """The whole of a body that comes in pieces, of which `message` is the first."""
+    parts, size = [], 0
+    while message["type"] == "http.request":
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
         if size > body_max:
             raise _too_large(body_max)
         if not message.get("more_body"):
             return b"".join(parts)
         message = await receive()
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
+    raise ClientGone
 
 
 def body(raw: bytes, form: Any) -> Any:

@@ -11,7 +11,6 @@ from litestar.handlers import HTTPRouteHandler
 
 from billfold.kernel import errors
 from billfold.platform.web import openapi
-from billfold.platform.web.operations import operation
 from billfold.platform.web.problems import status_of, title_of
 
 ERRORS_PATH = "/docs/errors"
@@ -22,22 +21,12 @@ _STATIC = {"docs.css": "text/css", "docs.js": "text/javascript", "icon.svg": "im
 _CACHED = {"cache-control": "public, max-age=300"}
 
 
-def document_handler(document: openapi.Document) -> HTTPRouteHandler:
-    """The handler that gives the OpenAPI document."""
+def handlers(document: openapi.Document, *, prefix: str) -> Sequence[HTTPRouteHandler]:
+    """The handlers of the OpenAPI document of the API under `prefix`, and of the pages that show it."""
 
-    @get(
-        OPENAPI_PATH,
-        opt=operation(summary="Describe the API", tag="About", scope=None, description="This OpenAPI document."),
-        sync_to_thread=True,
-    )
-    def openapi_json(request: Request[Any, Any, Any]) -> Response[bytes]:
-        return Response(document.encoded(request.app), media_type="application/json", headers=_CACHED)
-
-    return openapi_json
-
-
-def handlers(*, prefix: str) -> Sequence[HTTPRouteHandler]:
-    """The handlers of the pages about the API under `prefix`."""
+    @get(prefix + OPENAPI_PATH, sync_to_thread=True)
+    def openapi_json() -> Response[bytes]:
+        return Response(document.encoded(), media_type="application/json", headers=_CACHED)
 
     @get("/docs", sync_to_thread=False)
     def page() -> Response[bytes]:
@@ -53,7 +42,7 @@ def handlers(*, prefix: str) -> Sequence[HTTPRouteHandler]:
         name = request.url.path.rpartition("/")[2]
         return Response(_file(name), media_type=_STATIC[name], headers=_CACHED)
 
-    return [page, errors_page, static]
+    return [openapi_json, page, errors_page, static]
 
 
 @cache

@@ -7,7 +7,7 @@ BillfoldError
 │   ├── UnknownField, MissingField, WrongType, InvalidValue
 │   └── UnknownQueryParameter, InvalidQueryParameter
 ├── Denied         Unauthorized
-├── Unavailable    ShuttingDown
+├── Unavailable    ShuttingDown, RequestTimeout
 └── InternalError
 """
 
@@ -104,6 +104,12 @@ class ShuttingDown(errors.Unavailable):
     """This server is stopping before it could answer; try again with the same idempotency key."""
 
     code = "shutting_down"
+
+
+class RequestTimeout(errors.Unavailable):
+    """The body did not come in time; try again with the same idempotency key."""
+
+    code = "request_timeout"
 
 
 class InternalError(errors.BillfoldError):

@@ -16,8 +16,6 @@ from billfold.kernel.principal import Principal
 from billfold.platform.web import authentication, decoding
 from billfold.platform.web.operations import Operation
 
-#: Where a Litestar handler's `opt` keeps the lean route that it stands for.
-OPT = "lean"
 #: How many headers an answer begins with that every answer has: its type and its length.
 OWN_HEADERS = 2
 

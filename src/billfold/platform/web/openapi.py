@@ -9,24 +9,21 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, get_args, get_origin
+from typing import Any
 
 import msgspec
-from litestar import Litestar, Response
 from litestar.handlers import HTTPRouteHandler
-from litestar.routes import HTTPRoute
 
 from billfold.kernel import errors, idempotency
 from billfold.kernel.principal import MissingScope
 from billfold.platform.postgres.database import DatabaseUnavailable
 from billfold.platform.web import errors as web_errors
-from billfold.platform.web import lean, operations
+from billfold.platform.web import operations
 from billfold.platform.web.problems import MEDIA_TYPE, Problem, Problems, status_of
 
 _REFERENCE = "#/components/schemas/{name}"
 _SCHEME = "api_key"
 _REQUEST_ID_EXAMPLE = "019aa2c6-7a00-7000-8000-0000000000ff"
-_PATH_PARAMETER = re.compile(r"{(\w+)}")
 #: How msgspec names a generic struct: Page[Wallet] is Page_Wallet_.
 _GENERIC = re.compile(r"^([A-Za-z]+)_([A-Za-z]+)_$")
 
@@ -42,6 +39,7 @@ _WITH_CREDENTIALS = (web_errors.Unauthorized, MissingScope)
 _WITH_PARAMETERS = (web_errors.InvalidQueryParameter,)
 _WITH_BODY = (
     web_errors.UnsupportedMediaType,
+    web_errors.RequestTimeout,
     web_errors.BodyTooLarge,
     web_errors.MalformedJson,
     web_errors.NestingTooDeep,
@@ -76,39 +74,45 @@ A slash at the end of a path changes nothing.
 """.strip()
 
 
-class _Described(msgspec.Struct, frozen=True, kw_only=True):
-    """One method of one path, from whichever kind of route."""
+class _Described(msgspec.Struct, frozen=True):
+    """One method of one path."""
 
     path: str
     method: str
     operation: operations.Operation
-    name: str
-    status: int
-    command: Any = None
-    parameters: type[msgspec.Struct] | None = None
-    answer: Any = None
-    idempotent: bool = False
+    shape: operations.Shape
+
+    @property
+    def name(self) -> str:
+        """The summary in camel case: Create a wallet is createAWallet."""
+        words: list[str] = re.findall(r"[A-Za-z0-9]+", self.operation.summary)
+        return words[0].lower() + "".join(word.capitalize() for word in words[1:])
 
 
 class Document:
-    """The document of an application; made when first asked for, because starting has no time for it."""
+    """The document of an API; made when first asked for, because starting has no time for it."""
 
-    def __init__(self, problems: Problems, *, prefix: str, public_url: str, version: str) -> None:
+    def __init__(
+        self, handlers: Sequence[HTTPRouteHandler], problems: Problems, *, prefix: str, public_url: str, version: str
+    ) -> None:
+        self._handlers = handlers
         self._problems = problems
         self._prefix = prefix
         self._public_url = public_url
         self._version = version
         self._encoded: bytes | None = None
 
-    def encoded(self, app: Litestar) -> bytes:
+    def encoded(self) -> bytes:
         """The document as JSON."""
         if self._encoded is None:
-            self._encoded = msgspec.json.encode(self.of(app))
+            self._encoded = msgspec.json.encode(self.content())
         return self._encoded
 
-    def of(self, app: Litestar) -> dict[str, Any]:
+    def content(self) -> dict[str, Any]:
         """The document."""
-        described = sorted(_described(app, self._prefix), key=lambda one: (one.operation.tag, one.path, one.method))
+        described = sorted(
+            _described(self._handlers, self._prefix), key=lambda one: (one.operation.tag, one.path, one.method)
+        )
         schemas = _Schemas(described)
         paths: dict[str, dict[str, Any]] = defaultdict(dict)
         for one in described:
@@ -127,6 +131,7 @@ class Document:
             "paths": dict(paths),
             "components": {
                 "schemas": schemas.components,
+                "examples": self._examples(described),
                 "securitySchemes": {
                     _SCHEME: {"type": "http", "scheme": "bearer", "description": "An API key: bf_live_… or bf_test_…"}
                 },
@@ -139,43 +144,28 @@ class Document:
             "operationId": one.name,
             "summary": operation.summary,
             "tags": [operation.tag],
-            "parameters": [*_path_parameters(one.path), *schemas.query(one.parameters), *_header_parameters(one)],
-            "responses": {str(one.status): _success(one, schemas), **self._failures(one)},
+            "parameters": [*_path_parameters(one.path), *schemas.query(one.shape.parameters), *_header_parameters(one)],
+            "responses": {str(one.shape.status): _success(one, schemas), **_failures(one)},
             # OpenAPI 3.1 lets any scheme name the roles that are needed; ours are the scopes.
             "security": [{_SCHEME: [operation.scope]}] if operation.scope is not None else [],
         }
         if operation.description:
             described["description"] = operation.description
-        if one.command is not None:
-            content: dict[str, Any] = {"schema": schemas.of(one.command)}
+        if one.shape.command is not None:
+            content: dict[str, Any] = {"schema": schemas.of(one.shape.command)}
             if operation.sends is not None:
                 content["example"] = operation.sends
             described["requestBody"] = {"required": True, "content": {"application/json": content}}
         return described
 
-    def _failures(self, one: _Described) -> dict[str, Any]:
-        """Each status with the codes that it may carry, and an example of each."""
-        by_status: dict[int, list[type[errors.BillfoldError]]] = defaultdict(list)
-        for error in sorted(set(_errors(one)), key=lambda error: error.code):
-            by_status[status_of(error)].append(error)
-        return {str(status): self._failure(one, by_status[status]) for status in sorted(by_status)}
-
-    def _failure(self, one: _Described, kinds: Sequence[type[errors.BillfoldError]]) -> dict[str, Any]:
+    def _examples(self, described: Iterable[_Described]) -> dict[str, Any]:
+        """An example of every error that occurs, by its code."""
+        kinds = {error for one in described for error in _errors(one)}
         examples = {}
-        for kind in kinds:
-            problem = self._problems.describe(kind(), instance=one.path, request_id=_REQUEST_ID_EXAMPLE)
+        for kind in sorted(kinds, key=lambda kind: kind.code):
+            problem = self._problems.describe(kind(), instance=self._prefix + "/…", request_id=_REQUEST_ID_EXAMPLE)
             examples[kind.code] = {"summary": problem.title, "value": msgspec.to_builtins(problem)}
-        schema = {
-            "allOf": [
-                {"$ref": _REFERENCE.format(name="Problem")},
-                {"properties": {"code": {"enum": [kind.code for kind in kinds]}}},
-            ]
-        }
-        return {
-            "description": "  \n".join(f"`{kind.code}`: {kind().detail}" for kind in kinds),
-            "headers": _headers(one, kinds),
-            "content": {MEDIA_TYPE: {"schema": schema, "examples": examples}},
-        }
+        return examples
 
 
 class _Schemas:
@@ -184,7 +174,9 @@ class _Schemas:
     def __init__(self, described: Iterable[_Described]) -> None:
         types: list[Any] = [Problem]
         for one in described:
-            types += (found for found in (one.command, one.parameters, one.answer) if found is not None)
+            types += (
+                found for found in (one.shape.command, one.shape.parameters, one.shape.answer) if found is not None
+            )
         # The same type may stand in several operations; msgspec wants it once.
         self._types = list({repr(found): found for found in types}.values())
         found, components = msgspec.json.schema_components(self._types, ref_template=_REFERENCE)
@@ -193,10 +185,10 @@ class _Schemas:
         components = {renamed[name]: _renamed(schema, renamed) for name, schema in components.items()}
         self._parameters: dict[str, Any] = {}
         for one in described:
-            if one.parameters is not None:
-                name = _name_of(self.of(one.parameters))
-                self._parameters.setdefault(repr(one.parameters), components.get(name))
-        for form in {repr(one.parameters) for one in described if one.parameters is not None}:
+            if one.shape.parameters is not None:
+                name = _name_of(self.of(one.shape.parameters))
+                self._parameters.setdefault(repr(one.shape.parameters), components.get(name))
+        for form in {repr(one.shape.parameters) for one in described if one.shape.parameters is not None}:
             # What only the query strings use is written out where it is used.
             components.pop(_name_of(self._found[form]), None)
         self.components = dict(sorted(components.items()))
@@ -226,67 +218,24 @@ class _Schemas:
             yield parameter
 
 
-def _described(app: Litestar, prefix: str) -> Iterator[_Described]:
-    for route in app.routes:
-        if isinstance(route, HTTPRoute) and route.path_format.startswith(prefix):
-            for handler in route.route_handlers:
-                operation = operations.of(handler)
-                if operation is not None:
-                    yield _one(route.path_format, handler, operation)
-
-
-def _one(path: str, handler: HTTPRouteHandler, operation: operations.Operation) -> _Described:
-    method = next(iter(handler.http_methods))
-    lean_route = handler.opt.get(lean.OPT)
-    if isinstance(lean_route, lean.Route):
-        return _Described(
-            path=path,
-            method=method,
-            operation=operation,
-            name=_operation_id(operation),
-            status=lean_route.status,
-            command=lean_route.command,
-            parameters=lean_route.parameters,
-            answer=lean_route.answer,
-            idempotent=lean_route.idempotent,
-        )
-    takes = handler.parsed_fn_signature.parameters
-    return _Described(
-        path=path,
-        method=method,
-        operation=operation,
-        name=_operation_id(operation),
-        status=handler.status_code,
-        command=takes["command"].annotation if "command" in takes else None,
-        parameters=takes["parameters"].annotation if "parameters" in takes else None,
-        answer=_answer(handler.parsed_fn_signature.return_type.annotation),
-        idempotent="key" in takes,
-    )
-
-
-def _answer(annotation: Any) -> Any:
-    """The type of a handler's body: that of a Response is its argument, and a stream has none."""
-    if get_origin(annotation) is Response:
-        annotation = get_args(annotation)[0]
-    is_response = isinstance(annotation, type) and issubclass(annotation, Response)
-    return None if annotation in {None, type(None), Any, bytes} or is_response else annotation
-
-
-def _operation_id(operation: operations.Operation) -> str:
-    """The summary in camel case: Create a wallet is createAWallet."""
-    words: list[str] = re.findall(r"[A-Za-z0-9]+", operation.summary)
-    return words[0].lower() + "".join(word.capitalize() for word in words[1:])
+def _described(handlers: Iterable[HTTPRouteHandler], prefix: str) -> Iterator[_Described]:
+    for handler in handlers:
+        operation, shape = operations.of(handler), handler.opt[operations.SHAPE]
+        assert operation is not None, "`plain` makes these handlers"
+        for path in handler.paths:
+            for method in handler.http_methods:
+                yield _Described(prefix + operations.PARAMETER.sub(r"{\1}", path), method, operation, shape)
 
 
 def _path_parameters(path: str) -> Iterator[dict[str, Any]]:
-    for name in _PATH_PARAMETER.findall(path):
+    for name in operations.PARAMETER.findall(path):
         is_id = name == "id" or name.endswith("_id")
         schema: dict[str, Any] = {"type": "string", "format": "uuid"} if is_id else {"type": "string"}
         yield {"name": name, "in": "path", "required": True, "schema": schema}
 
 
 def _header_parameters(one: _Described) -> Iterator[dict[str, Any]]:
-    if one.idempotent:
+    if one.shape.idempotent:
         yield {
             "name": "Idempotency-Key",
             "in": "header",
@@ -308,7 +257,7 @@ def _headers(one: _Described, kinds: Sequence[type[errors.BillfoldError]] = ()) 
     headers: dict[str, Any] = {
         "X-Request-Id": {"description": "The caller's own, or one that was made for the request.", "schema": text}
     }
-    if one.idempotent:
+    if one.shape.idempotent:
         headers["Idempotency-Replayed"] = {
             "description": "`true` when this repeats the answer of an earlier request with the same key.",
             "schema": {"type": "string", "enum": ["true"]},
@@ -331,8 +280,8 @@ def _success(one: _Described, schemas: _Schemas) -> dict[str, Any]:
     for media_type in operation.media_types:
         if media_type != "application/json":
             content[media_type] = {"schema": {"type": "string"}}
-        elif one.answer is not None:
-            content[media_type] = {"schema": schemas.of(one.answer)}
+        elif one.shape.answer is not None:
+            content[media_type] = {"schema": schemas.of(one.shape.answer)}
             if operation.answers is not None:
                 content[media_type]["example"] = operation.answers
     if content:
@@ -340,16 +289,35 @@ def _success(one: _Described, schemas: _Schemas) -> dict[str, Any]:
     return described
 
 
+def _failures(one: _Described) -> dict[str, Any]:
+    """Each status with the codes that it may carry."""
+    by_status: dict[int, list[type[errors.BillfoldError]]] = defaultdict(list)
+    for error in sorted(set(_errors(one)), key=lambda error: error.code):
+        by_status[status_of(error)].append(error)
+    return {str(status): _failure(one, by_status[status]) for status in sorted(by_status)}
+
+
+def _failure(one: _Described, kinds: Sequence[type[errors.BillfoldError]]) -> dict[str, Any]:
+    codes = [kind.code for kind in kinds]
+    schema = {"allOf": [{"$ref": _REFERENCE.format(name="Problem")}, {"properties": {"code": {"enum": codes}}}]}
+    examples = {code: {"$ref": f"#/components/examples/{code}"} for code in codes}
+    return {
+        "description": ", ".join(f"`{code}`" for code in codes),
+        "headers": _headers(one, kinds),
+        "content": {MEDIA_TYPE: {"schema": schema, "examples": examples}},
+    }
+
+
 def _errors(one: _Described) -> Iterator[type[errors.BillfoldError]]:
     yield from _ALWAYS
     yield from one.operation.errors
     if one.operation.scope is not None:
         yield from _WITH_CREDENTIALS
-    if one.parameters is not None:
+    if one.shape.parameters is not None:
         yield from _WITH_PARAMETERS
-    if one.command is not None:
+    if one.shape.command is not None:
         yield from _WITH_BODY
-    if one.idempotent:
+    if one.shape.idempotent:
         yield from _WITH_KEY
 
 

@@ -8,13 +8,16 @@ A plain Litestar handler carries it as `opt=operation(...)` and takes what it ne
 | `parameters` | the query string, likewise; without this parameter there may be none |
 | `key` | the Idempotency-Key header (`str`) |
 | `principal` | who is calling |
+| `request` | Litestar's request, for the rare header that matters |
 | a path parameter | its text |
+| a dependency of its part | what the part gives |
 
 The routes on which money moves fast are `lean.Route`s instead, with the same `Operation`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,8 +25,13 @@ import msgspec
 
 from billfold.kernel.errors import BillfoldError
 
-#: Where a handler's `opt` keeps its operation.
+#: Where a handler's `opt` keeps its operation, and what it takes and gives.
 OPT = "operation"
+SHAPE = "shape"
+#: What every handler can take by name.
+NAMES = frozenset({"command", "parameters", "key", "principal", "request"})
+#: A parameter in a path.
+PARAMETER = re.compile(r"{(\w+)(?::\w+)?}")
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +53,17 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     media_types: tuple[str, ...] = ("application/json",)
     #: Further headers of the answer: name → what it says.
     headers: Mapping[str, str] = {}
+
+
+class Shape(msgspec.Struct, frozen=True, kw_only=True):
+    """What an operation takes and gives: the types of its body, query and answer, where it has them."""
+
+    status: int
+    command: Any
+    parameters: type[msgspec.Struct] | None
+    answer: Any
+    #: Whether it wants an Idempotency-Key.
+    idempotent: bool
 
 
 def operation(

@@ -39,6 +39,7 @@ STATUSES: dict[type[errors.BillfoldError], HTTPStatus] = {
     web_errors.Unauthorized: HTTPStatus.UNAUTHORIZED,
     web_errors.RouteNotFound: HTTPStatus.NOT_FOUND,
     web_errors.MethodNotAllowed: HTTPStatus.METHOD_NOT_ALLOWED,
+    web_errors.RequestTimeout: HTTPStatus.REQUEST_TIMEOUT,
     web_errors.BodyTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     web_errors.UnsupportedMediaType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
 }

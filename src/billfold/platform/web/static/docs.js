@@ -64,11 +64,11 @@ function pretty(value) {
   return element("pre", { textContent: typeof value === "string" ? value : JSON.stringify(value, null, 2) });
 }
 
-function failures(operation) {
+function failures(api, operation) {
   const rows = [];
   for (const [status, answer] of Object.entries(operation.responses)) {
     const examples = answer.content?.["application/problem+json"]?.examples || {};
-    for (const [code, example] of Object.entries(examples)) rows.push([code, status, example.value.detail]);
+    for (const [code, example] of Object.entries(examples)) rows.push([code, status, resolve(api, example).value.detail]);
   }
   if (!rows.length) return null;
   return element("details", {}, element("summary", { textContent: `Errors (${rows.length})` }), table(["Code", "Status", "Meaning"], rows));
@@ -145,7 +145,7 @@ function section(api, path, method, operation) {
     parts.push(...titled(`Answer ${success[0]}, ${media}`, shown.example !== undefined ? pretty(shown.example) : null));
     if (rows.length) parts.push(element("details", {}, element("summary", { textContent: "Fields" }), table(["Field", "Type", "", "What it is"], rows)));
   }
-  parts.push(failures(operation), requestForm(path, method, operation));
+  parts.push(failures(api, operation), requestForm(path, method, operation));
   const head = element("h3", {}, element("span", { className: `method ${method}`, textContent: method.toUpperCase() }), ` ${operation.summary} `, element("code", { textContent: path }));
   return element("section", { id: operation.operationId }, head, element("div", {}, ...parts.filter(Boolean)));
 }

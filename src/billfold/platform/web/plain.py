@@ -1,0 +1,108 @@
+"""Plain Litestar handlers, given what they ask for by name, always in the same order.
+
+It is done here and not by Litestar's dependency injection, because that runs every dependency as a task of its own: a
+request then takes three times as long, and which of two errors it meets is a matter of chance.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, get_args, get_origin, get_type_hints
+
+import msgspec
+from litestar import Request, Response
+from litestar.enums import HttpMethod
+from litestar.handlers import HTTPRouteHandler
+
+from billfold.platform.web import authentication, decoding, lean, operations
+
+_encode = msgspec.json.Encoder().encode
+
+
+def served(
+    handler: HTTPRouteHandler, authenticator: authentication.Authenticator, dependencies: Mapping[str, Any]
+) -> HTTPRouteHandler:
+    """A handler that checks who sends a request, calls `handler` with its arguments, and writes its answer."""
+    operation = operations.of(handler)
+    # Access is denied by default: an operation that does not say who may call it is a mistake of ours.
+    assert operation is not None, f"{handler.paths} has no opt=operation(…)"
+    shape = _shape(handler)
+    names = _arguments(handler, dependencies)
+
+    async def serve(request: Request[Any, Any, Any]) -> Response[Any]:
+        headers = dict(request.scope["headers"])
+        given: dict[str, Any] = {"request": request, **request.path_params}
+        if operation.scope is not None:
+            principal = given["principal"] = await authentication.principal_of(headers, authenticator)
+            principal.require(operation.scope)
+        given["parameters"] = decoding.query(request.scope["query_string"], shape.parameters)
+        if shape.idempotent:
+            given["key"] = lean.header_key(headers)
+        if shape.command is not None:
+            given["command"] = decoding.body(await decoding.read(request.receive, headers), shape.command)
+        given |= dependencies
+        answer = await fn(**{name: given[name] for name in names})
+        if isinstance(answer, Response):
+            return answer
+        return Response(_encode(answer), status_code=handler.status_code, media_type="application/json")
+
+    fn: Callable[..., Awaitable[Any]] = handler.fn
+    return HTTPRouteHandler(
+        sorted(handler.paths),
+        http_method=[HttpMethod(method) for method in handler.http_methods],
+        status_code=handler.status_code,
+        opt={**handler.opt, operations.SHAPE: shape},
+    )(serve)
+
+
+def standing_for(route: lean.Route, authenticator: authentication.Authenticator) -> HTTPRouteHandler:
+    """The lean route as a plain handler: Litestar then knows its path and methods, and can serve it too."""
+
+    async def serve(request: Request[Any, Any, Any]) -> Response[bytes]:
+        status, headers, body = await lean.answer(
+            route,
+            headers=dict(request.scope["headers"]),
+            query_string=request.scope["query_string"],
+            receive=request.receive,
+            path=request.path_params,
+            authenticator=authenticator,
+        )
+        # Litestar writes type and length on its own.
+        extra = {name.decode(): value.decode() for name, value in headers[lean.OWN_HEADERS :]}
+        return Response(body, status_code=status, headers=extra, media_type="application/json")
+
+    shape = operations.Shape(
+        status=route.status,
+        command=route.command,
+        parameters=route.parameters,
+        answer=route.answer,
+        idempotent=route.idempotent,
+    )
+    return HTTPRouteHandler(
+        route.path.replace("}", ":str}"),
+        http_method=[HttpMethod(route.method)],
+        status_code=route.status,
+        opt={operations.OPT: route.operation, operations.SHAPE: shape},
+    )(serve)
+
+
+def _arguments(handler: HTTPRouteHandler, dependencies: Mapping[str, Any]) -> list[str]:
+    names = [name for name in get_type_hints(handler.fn) if name != "return"]
+    in_paths = {name.partition(":")[0] for path in handler.paths for name in operations.PARAMETER.findall(path)}
+    for name in names:
+        known = name in operations.NAMES or name in in_paths or name in dependencies
+        assert known, f"{handler.paths}: there is nothing to give as {name}"
+    return names
+
+
+def _shape(handler: HTTPRouteHandler) -> operations.Shape:
+    takes = get_type_hints(handler.fn)
+    answer = takes["return"]
+    if get_origin(answer) is Response:
+        answer = get_args(answer)[0]
+    untyped = isinstance(answer, type) and issubclass(answer, (Response, bytes, type(None)))
+    return operations.Shape(
+        status=handler.status_code,
+        command=takes.get("command"),
+        parameters=takes.get("parameters"),
+        answer=None if untyped or answer is Any else answer,
+        idempotent="key" in takes,
+    )
