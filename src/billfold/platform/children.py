@@ -39,6 +39,9 @@ LOG_END_TIMEOUT_S = 1.0
 KILL_TIMEOUT_S = 10.0
 POLL_S = 0.02
 
+#: Of the largest pid of any system, 2^31.
+_PID_WIDTH = 10
+
 #: `$1` is how often, ten times a second, the leash looks whether the child has gone before it kills it.
 _LEASH = """
 while read -r s p; do stop=$s; pid=$p; done
@@ -136,6 +139,8 @@ async def start(program: Program, *, on_line: LogLine) -> Child:
     """
     lock = await take_over(program.lock, stop_signal=program.stop_signal, timeout_s=program.stop_timeout_s)
     try:
+        # Once before the start, so that a full disk is met while there is no child yet.
+        sign(lock, os.getpid())
         leash = await _leash(program)
         log, log_end = os.pipe()
         try:
@@ -149,7 +154,7 @@ async def start(program: Program, *, on_line: LogLine) -> Child:
         finally:
             os.close(log_end)
         _tell(leash, program.stop_signal, process.pid)
-        os.pwrite(lock, f"{process.pid}\n".encode(), 0)
+        sign(lock, process.pid)
     finally:
         os.close(lock)
     last_lines: deque[str] = deque(maxlen=LAST_LINES)
@@ -187,15 +192,19 @@ async def end_leftover(lock: Path, *, stop_signal: signal.Signals, timeout_s: fl
 
 
 def try_lock(path: Path) -> int | None:
-    """The descriptor of the locked and emptied file, or None when another process holds it."""
+    """The descriptor of the locked file, or None when another process holds it."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(fd)
         return None
-    os.ftruncate(fd, 0)
     return fd
+
+
+def sign(lock: int, pid: int) -> None:
+    """Write the holder's pid into its lock file, always over the same bytes, so that it takes no further disk."""
+    os.pwrite(lock, f"{pid:<{_PID_WIDTH}}\n".encode("ascii"), 0)
 
 
 def holder(path: Path) -> int | None:

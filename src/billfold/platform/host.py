@@ -119,7 +119,12 @@ def private_folder(path: Path, *, user: ServerUser | None = None) -> Path:
 
 
 def write_private(path: Path, text: str, *, user: ServerUser | None = None) -> None:
-    """Write a file that only its owner may read, so that a crash leaves either the old or the new one whole."""
+    """Write a file that only its owner may read, so that a crash leaves either the old or the new one whole.
+
+    One that is there already is left alone: a server can be started again while the disk is full.
+    """
+    if _is_private(path) and path.read_text(encoding="utf-8") == text:
+        return
     draft = path.with_name(path.name + ".new")
     draft.unlink(missing_ok=True)
     fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -131,6 +136,10 @@ def write_private(path: Path, text: str, *, user: ServerUser | None = None) -> N
             os.fchown(fd, user.uid, user.gid)
     draft.replace(path)
     sync_folder(path.parent)
+
+
+def _is_private(path: Path) -> bool:
+    return path.is_file() and path.stat().st_mode & 0o077 == 0
 
 
 @contextlib.contextmanager

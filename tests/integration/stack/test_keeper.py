@@ -80,7 +80,7 @@ async def test_a_program_that_ends_again_and_again_is_given_up(tmp_path: Path, m
     monkeypatch.setattr(restarts, "PAUSE_FIRST_S", 0.001)
     kept = Kept(tmp_path, "echo no luck; exit 7")
     await kept.keeper.start()
-    with pytest.raises(restarts.GaveUp, match="shell ended 8 times in a row"):
+    with pytest.raises(restarts.GaveUp, match="shell ended 12 times in a row"):
         await kept.keeper.failed()
     await kept.keeper.stop()
     assert kept.shell.starts == restarts.EARLY_ENDS_MAX

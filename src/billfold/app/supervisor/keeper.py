@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
 from billfold.app.supervisor.restarts import Restarts
 from billfold.platform import children, host
+
+#: Two segments of PostgreSQL's write-ahead log: without room for a new one it would end as soon as it is used.
+ROOM_BYTES = 32 * 1024**2
+ROOM_POLL_S = 1.0
 
 
 class Service(Protocol):
@@ -32,11 +38,20 @@ class Service(Protocol):
 class Keeper:
     """Keeps one service running from `start` until `stop`."""
 
-    def __init__(self, service: Service, *, say: Callable[[str], None], changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        service: Service,
+        *,
+        say: Callable[[str], None],
+        changed: Callable[[], None],
+        writes_to: Path | None = None,
+    ) -> None:
+        """`say` and `changed` hear of each restart. What writes to a folder is not started while its disk is full."""
         self.service = service
         self.child: children.Child | None = None
         self._say = say
         self._changed = changed
+        self._writes_to = writes_to
         self._restarts = Restarts(service.name)
         self._task: asyncio.Task[None] | None = None
 
@@ -77,12 +92,22 @@ class Keeper:
 
     async def _start_again(self, *, ready_for_s: float) -> children.Child:
         while True:
+            await self._wait_for_room()
             await asyncio.sleep(self._restarts.pause_s(ready_for_s=ready_for_s))
             try:
                 return await self.service.start()
-            except (children.ChildFailed, host.PortTaken) as error:
-                self._say(str(error))
+            except (children.ChildFailed, host.PortTaken, OSError) as error:
+                self._say(f"{self.service.name} can't be started: {error}")
                 ready_for_s = 0.0
+
+    async def _wait_for_room(self) -> None:
+        """A full disk is no fault of the program, so it is waited out however long it lasts."""
+        told = False
+        while self._writes_to is not None and shutil.disk_usage(self._writes_to).free < ROOM_BYTES:
+            if not told:
+                told = True
+                self._say(f"the disk is full: {self.service.name} waits until {ROOM_BYTES >> 20} MB are free")
+            await asyncio.sleep(ROOM_POLL_S)
 
 
 def _ended(code: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from typing import TextIO
 
@@ -24,15 +25,19 @@ class Terminal:
         self._colours: dict[str, int] = {}
 
     def write(self, name: str, line: str) -> None:
-        """Write one line. When nobody reads the stream any more, say so once and drop what follows."""
+        """Write one line. A reader that has gone is told of; a line that can't be written, to a full disk, is lost."""
         heading = name.ljust(_NAME_WIDTH)
         if self._colour:
             number = self._colours.setdefault(name, _COLOURS[len(self._colours) % len(_COLOURS)])
             heading = f"\x1b[{number}m{heading}\x1b[0m"
         try:
             print(f"{heading} │ {line}", file=self._stream, flush=True)
-        except (OSError, ValueError):
+        except BrokenPipeError:
             self._gone()
+        except OSError as error:
+            if error.errno == errno.EIO:
+                # The terminal was closed.
+                self._gone()
 
 
 def without_routine(write: Callable[[str], None]) -> Callable[[str], None]:

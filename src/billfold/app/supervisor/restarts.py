@@ -6,8 +6,8 @@ from billfold.kernel import errors
 
 #: A program that ends sooner than this after it was ready has not really come up.
 EARLY_END_S = 1.0
-#: With the pauses below it is tried for some seconds: long enough for a port to be freed, short enough to be noticed.
-EARLY_ENDS_MAX = 8
+#: With the pauses below it is tried for half a minute: long enough for a port or some disk to be freed.
+EARLY_ENDS_MAX = 12
 PAUSE_FIRST_S = 0.1
 PAUSE_MAX_S = 5.0
 

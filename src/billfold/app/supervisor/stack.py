@@ -70,7 +70,10 @@ class Stack:
         self._nats = EmbeddedNats(
             self._data_dir, port=self._settings.nats.port, on_line=self._server_log(EmbeddedNats.name)
         )
-        self._servers = (self._keeper(self._postgres), self._keeper(self._nats))
+        self._servers = (
+            self._keeper(self._postgres, writes_to=self._data_dir),
+            self._keeper(self._nats, writes_to=self._data_dir),
+        )
         self._roles: tuple[Keeper, ...] = ()
         self._started_at = datetime.now(UTC)
         self._record: record.StackRecord | None = None
@@ -129,8 +132,8 @@ class Stack:
     def _keepers(self) -> tuple[Keeper, ...]:
         return (*self._servers, *self._roles)
 
-    def _keeper(self, service: Service) -> Keeper:
-        return Keeper(service, say=self._say, changed=self._write_record)
+    def _keeper(self, service: Service, *, writes_to: Path | None = None) -> Keeper:
+        return Keeper(service, say=self._say, changed=self._write_record, writes_to=writes_to)
 
     def _say(self, text: str) -> None:
         self._terminal.write("billfold", text)
@@ -171,7 +174,11 @@ class Stack:
             return
         processes = {keeper.service.name: keeper.child.pid for keeper in self._keepers() if keeper.child is not None}
         self._record = msgspec.structs.replace(self._record, processes=processes)
-        record.write(self._data_dir, self._record)
+        try:
+            record.write(self._data_dir, self._record)
+        except OSError as error:
+            # The stack lives on without it: a full disk is no reason to stop.
+            self._say(f"stack.json can't be written: {error}")
 
     async def _unless_stopped(self, work: Coroutine[Any, Any, object]) -> bool:
         """Do the work and return True; or, when a stop is asked for meanwhile, break it off and return False."""

@@ -7,6 +7,7 @@ folder as an open descriptor, as the embedded PostgreSQL does.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import signal
 from pathlib import Path
@@ -21,6 +22,10 @@ READY_TIMEOUT_S = 300.0
 STOP_TIMEOUT_S = 15.0
 INFO_TIMEOUT_S = 2.0
 POLL_S = 0.01
+#: A stream that could not be written, to a full disk, stays out of service until the server is started again. The
+#: server says so of itself; it is believed when it has said so this often.
+HEALTH_INTERVAL_S = 2.0
+UNHEALTHY_MAX = 3
 USER = "billfold"
 #: The server says so of every password in a file that isn't a bcrypt hash. Ours are 256 random bits in a file of mode
 #: 0600, where a slow hash protects nothing and costs a tenth of a second for each connection.
@@ -44,12 +49,13 @@ max_payload: 1MB
 max_connections: 1024
 
 jetstream {{
-  store_dir: "{store}"
   # A message is on the disk before it is acknowledged. With the server's own default, two minutes, a power cut loses
   # acknowledged ones.
   sync_interval: always
-  # Our streams are kept in files.
+  # Our streams are kept in files, and each has a limit of its own. The server's default, three quarters of what is free
+  # at its start, would last until the next start, however much is freed.
   max_memory_store: 16MB
+  max_file_store: 1TB
 }}
 """
 
@@ -81,6 +87,7 @@ class EmbeddedNats:
         self.user = USER
         self.password = ""
         self._on_line = on_line
+        self._watching: asyncio.Task[None] | None = None
 
     @property
     def url(self) -> str:
@@ -108,6 +115,7 @@ class EmbeddedNats:
         except BaseException:
             await child.stop()
             raise
+        self._watching = asyncio.create_task(self._watch(child))
         return child
 
     def _password(self) -> str:
@@ -124,12 +132,11 @@ class EmbeddedNats:
                 monitor_port=self.monitor_port,
                 user=self.user,
                 password=self.password,
-                store=f"{name}/jetstream",
             )
             host.write_private(self.home / "server.conf", settings, user=user)
             program = children.Program(
                 name=self.name,
-                command=(command, "--config", f"{name}/server.conf"),
+                command=(command, "--config", f"{name}/server.conf", "--store_dir", f"{name}/jetstream"),
                 lock=lock,
                 stop_signal=signal.SIGTERM,
                 stop_timeout_s=STOP_TIMEOUT_S,
@@ -139,6 +146,32 @@ class EmbeddedNats:
                 fds=(*fds, *binary_fds),
             )
             return await children.start(program, on_line=self._heard)
+
+    async def _watch(self, child: children.Child) -> None:
+        """Stop a server that says that it is ill, so that whoever keeps it running starts it again."""
+        complaints = 0
+        while child.running and complaints < UNHEALTHY_MAX:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(HEALTH_INTERVAL_S):
+                    await child.process.wait()
+            complaints = 0 if await self._healthy() else complaints + 1
+        if child.running:
+            self._on_line("[ERR] the server is ill, see above; it is stopped to be started again")
+            await child.stop()
+
+    async def _healthy(self) -> bool:
+        """What the server says of itself. One that says nothing is busy, or has ended, which others notice."""
+        try:
+            async with asyncio.timeout(INFO_TIMEOUT_S):
+                reader, writer = await asyncio.open_connection("127.0.0.1", self.monitor_port)
+                try:
+                    writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                    status = await reader.readline()
+                finally:
+                    writer.close()
+        except (OSError, TimeoutError):
+            return True
+        return b" 503 " not in status
 
     def _heard(self, line: str) -> None:
         if _EXPECTED_WARNING not in line:
