@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import asyncpg
@@ -98,12 +99,17 @@ async def test_a_relay_that_ends_between_publishing_and_deleting_leaves_no_repea
         await _append(database, fact("k", number))
     reached = asyncio.Event()
 
-    async def never(connection: Connection, seqs: list[int]) -> None:
+    read = outbox.waiting
+
+    async def hang_before_deleting(connection: Connection, limit: int, *, remove: Sequence[int]) -> list[outbox.Row]:
+        if not remove:
+            return await read(connection, limit)
         reached.set()
         await asyncio.Event().wait()
+        return []
 
     with monkeypatch.context() as patch:
-        patch.setattr(outbox, "remove", never)
+        patch.setattr(outbox, "waiting", hang_before_deleting)
         async with running(Relay(database=database, server=server, expanders={})):
             await asyncio.wait_for(reached.wait(), 30)
     assert await waiting(database) == 50
@@ -119,13 +125,13 @@ async def test_a_relay_that_hangs_loses_the_lead(
     monkeypatch.setattr(relay_module, "SILENCE_MAX_S", 1)
     hung = asyncio.Event()
 
-    async def hang(connection: Connection, payload: bytes) -> list[Event]:
+    async def hang(connection: Connection, payloads: Sequence[bytes]) -> list[list[Event]]:
         hung.set()
         await asyncio.Event().wait()
         return []
 
-    async def tell(connection: Connection, payload: bytes) -> list[Event]:
-        return [fact("k", 1)]
+    async def tell(connection: Connection, payloads: Sequence[bytes]) -> list[list[Event]]:
+        return [[fact("k", 1)]]
 
     await _append_row(database, "slow", b"")
     async with running(Relay(database=database, server=server, expanders={"slow": hang})):
@@ -189,26 +195,32 @@ async def test_nats_killed_over_and_over_costs_no_event_and_no_order(database: D
 
 
 async def test_a_row_that_is_no_event_is_parked_and_the_others_go_on(database: Database, server: nats.Server) -> None:
-    async def broken(connection: Connection, payload: bytes) -> list[Event]:
-        raise KeyError("no such pointer\x00")
+    async def broken(connection: Connection, payloads: Sequence[bytes]) -> list[list[Event]]:
+        if b"?" in payloads:
+            raise KeyError("no such pointer\x00")
+        return [[fact("k", int(payload))] for payload in payloads]
 
-    async def nothing(connection: Connection, payload: bytes) -> list[Event]:
-        return []
+    async def nothing(connection: Connection, payloads: Sequence[bytes]) -> list[list[Event]]:
+        return [[] for _ in payloads]
 
     relay = Relay(database=database, server=server, expanders={"broken": broken, "empty": nothing})
+    await _append_row(database, "broken", b"-1")
     await _append(database, fact("k", 1))
     for kind in ("unheard-of", "broken", "empty"):
         await _append_row(database, kind, b"?")
     await _append_row(database, outbox.EVENT, b"{}")
     await _append(database, fact("k", 2))
+    await _append_row(database, "broken", b"3")
+    await _append_row(database, "broken", b"?")
+    await _append_row(database, "broken", b"4")
     async with running(relay):
         await published(database)
-    assert [seen.body["data"]["number"] for seen in await in_stream(server)] == [1, 2]
+    assert [seen.body["data"]["number"] for seen in await in_stream(server)] == [-1, 1, 2, 3, 4]
     async with database.connection() as connection:
         parked = await connection.fetch("SELECT kind, reason FROM messaging.parked ORDER BY seq")
-    assert [row["kind"] for row in parked] == ["unheard-of", "broken", "empty", "event"]
+    assert [row["kind"] for row in parked] == ["unheard-of", "broken", "empty", "event", "broken"]
     assert all(row["reason"] for row in parked)
-    assert (await relay.measure()).parked == 4
+    assert (await relay.measure()).parked == 5
 
 
 async def test_a_parked_row_is_published_by_a_relay_that_can(database: Database, server: nats.Server) -> None:
@@ -216,8 +228,8 @@ async def test_a_parked_row_is_published_by_a_relay_that_can(database: Database,
     async with running(Relay(database=database, server=server, expanders={})):
         await published(database)
 
-    async def newer(connection: Connection, payload: bytes) -> list[Event]:
-        return [fact("k", int(payload))]
+    async def newer(connection: Connection, payloads: Sequence[bytes]) -> list[list[Event]]:
+        return [[fact("k", int(payload))] for payload in payloads]
 
     relay = Relay(database=database, server=server, expanders={"newer": newer})
 
@@ -232,8 +244,8 @@ async def test_a_parked_row_is_published_by_a_relay_that_can(database: Database,
 async def test_a_row_that_stands_for_thousands_of_events_comes_whole_and_in_order(
     database: Database, server: nats.Server
 ) -> None:
-    async def many(connection: Connection, payload: bytes) -> list[Event]:
-        return [fact("k", number) for number in range(int(payload), int(payload) + 2500)]
+    async def many(connection: Connection, payloads: Sequence[bytes]) -> list[list[Event]]:
+        return [[fact("k", int(payload) + number) for number in range(2500)] for payload in payloads]
 
     await _append_row(database, "many", b"0")
     await _append_row(database, "many", b"2500")

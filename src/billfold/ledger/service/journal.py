@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from uuid import UUID
 
 from billfold.kernel import ids, money
@@ -32,11 +33,16 @@ class Journal:
     def __init__(self, assets: Assets) -> None:
         self._assets = assets
 
-    async def expand(self, connection: Connection, payload: bytes) -> list[Event]:
-        """The events of the batch that `payload` points at, in the order of posting."""
-        first, last, batch = _POINTER.unpack(payload)
-        transfers = await store.transfers_of_batch(connection, UUID(bytes=first), UUID(bytes=last), batch)
-        return [events.transfer_posted(await self._posted(connection, transfer)) for transfer in transfers]
+    async def expand(self, connection: Connection, payloads: Sequence[bytes]) -> list[list[Event]]:
+        """The events of each batch that a payload points at, in the order of posting."""
+        pointers = [
+            (UUID(bytes=first), UUID(bytes=last), batch) for first, last, batch in map(_POINTER.unpack, payloads)
+        ]
+        batches = await store.transfers_of_batches(connection, pointers)
+        return [
+            [events.transfer_posted(await self._posted(connection, transfer)) for transfer in transfers]
+            for transfers in batches
+        ]
 
     async def hold_events(self, connection: Connection, book: Book) -> list[Event]:
         """The events of all that the batch did to holds, in order."""

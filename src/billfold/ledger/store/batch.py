@@ -254,15 +254,21 @@ async def write_backdated(connection: Connection, found: Backdated) -> None:
     )
 
 
-async def transfers_of_batch(connection: Connection, first: UUID, last: UUID, batch: int) -> list[Transfer]:
-    """The transfers of one batch in the order in which they were posted."""
+async def transfers_of_batches(
+    connection: Connection, pointers: Sequence[tuple[UUID, UUID, int]]
+) -> list[list[Transfer]]:
+    """The transfers of each batch (its first id, last id and number) in the order in which they were posted."""
     found = await connection.fetch(
-        f"SELECT {rows.TRANSFER} FROM ledger.transfers WHERE id BETWEEN $1 AND $2 AND batch = $3 ORDER BY id",
-        first,
-        last,
-        batch,
+        f"SELECT {rows.TRANSFER}, place FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) WITH ORDINALITY "
+        "AS pointer (first_id, last_id, number, place) "
+        "JOIN ledger.transfers ON id BETWEEN first_id AND last_id AND batch = number ORDER BY place, id",
+        *zip(*pointers, strict=True),
     )
-    return [rows.transfer(row) for row in found]
+    batches: list[list[Transfer]] = [[] for _ in pointers]
+    for row in found:
+        values = dict(row)
+        batches[values.pop("place") - 1].append(rows.transfer(values))
+    return batches
 
 
 async def reversed_so_far(connection: Connection, originals: Sequence[UUID]) -> tuple[dict[UUID, int], set[UUID]]:

@@ -44,7 +44,7 @@ def _metadata(text: str) -> dict[str, str]:
     return _METADATA.decode(text) if text else {}
 
 
-def transfer(row: asyncpg.Record) -> Transfer:
+def transfer(row: asyncpg.Record | dict[str, Any]) -> Transfer:
     """A transfer of a row of TRANSFER."""
     values: dict[str, Any] = dict(row)
     values["metadata"] = _metadata(values["metadata"])

@@ -66,19 +66,19 @@ async def append_dead_letter(connection: Connection, event: Event) -> None:
     await connection.execute("SELECT messaging.append($1, $2)", DEAD_LETTER, cloudevents.encode(event))
 
 
-async def waiting(connection: Connection, limit: int) -> list[Row]:
-    """The first rows in the order of `seq` among those that are visible."""
+async def waiting(connection: Connection, limit: int, *, remove: Sequence[int] = ()) -> list[Row]:
+    """The first rows in the order of `seq` among those that are visible, once exactly the rows `remove` are deleted.
+
+    A range to delete would take rows with it that have become visible since it was read.
+    """
     found = await connection.fetch(
+        "WITH gone AS (DELETE FROM messaging.outbox WHERE seq = ANY($2)) "
         "SELECT seq, kind, payload, extract(epoch FROM clock_timestamp() - created_at)::float8 "
-        "FROM messaging.outbox ORDER BY seq LIMIT $1",
+        "FROM messaging.outbox WHERE seq <> ALL($2) ORDER BY seq LIMIT $1",
         limit,
+        remove,
     )
     return [Row(*row) for row in found]
-
-
-async def remove(connection: Connection, seqs: Sequence[int]) -> None:
-    """Delete exactly these rows. A range would take rows with it that have become visible since they were read."""
-    await connection.execute("DELETE FROM messaging.outbox WHERE seq = ANY($1)", seqs)
 
 
 async def park(connection: Connection, row: Row, reason: str) -> None:
@@ -124,4 +124,3 @@ async def try_lead(connection: Connection) -> bool:
     """Whether this session is the one that relays; it is so until it ends."""
     leads: bool = await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LEADER)
     return leads
-

@@ -8,8 +8,11 @@ queue.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from itertools import groupby
+from pathlib import PurePath
 
 import structlog
 
@@ -21,14 +24,16 @@ from billfold.platform.messaging.brokers.nats import Broker, Message
 from billfold.platform.postgres import database
 from billfold.platform.postgres.database import Connection, Database
 
-#: Turns the payload of an outbox row of one kind into its events; the same payload always into the same ones.
-Expander = Callable[[Connection, bytes], Awaitable[list[Event]]]
+#: Turns the payloads of outbox rows of one kind into the events of each; the same payload always into the same ones.
+Expander = Callable[[Connection, Sequence[bytes]], Awaitable[list[list[Event]]]]
 
 #: Rows read at a time. A row may be half a megabyte, and a row of the ledger may stand for thousands of events.
 ROWS_MAX = 64
+#: Rows expanded together: each may stand for thousands of events, which are all in memory then.
+EXPANDED_MAX = 8
 #: Events are published when so many have come together, which is what one atomic batch holds.
 EVENTS_MAX = nats.BATCH_MAX
-#: How long to wait before the next look: after a round with rows (counted from its beginning), and after an idle while.
+#: How long to wait after a look that found nothing, shortly after rows and later. After rows the next look is at once.
 BUSY_PAUSE_S = 0.005
 IDLE_PAUSE_S = 0.025
 #: The shorter pause is kept for so long after the last row.
@@ -48,9 +53,9 @@ class Poison(Exception):
     """This row can't be turned into messages."""
 
 
-async def _events(connection: Connection, payload: bytes) -> list[Event]:
+async def _events(connection: Connection, payloads: Sequence[bytes]) -> list[list[Event]]:
     del connection
-    return [cloudevents.event(cloudevents.decode(payload))]
+    return [[cloudevents.event(cloudevents.decode(payload))] for payload in payloads]
 
 
 class Relay:
@@ -114,78 +119,93 @@ class Relay:
     async def _publish_for_ever(self, connection: Connection, broker: Broker) -> None:
         loop = asyncio.get_running_loop()
         busy_until = parked_due = 0.0
+        done: list[int] = []
         while True:
-            began = loop.time()
-            if began >= parked_due:
+            if loop.time() >= parked_due:
                 await self._retry_parked(connection, broker)
                 parked_due = loop.time() + PARKED_PAUSE_S
-            rows = await outbox.waiting(connection, ROWS_MAX)
-            # Under an old snapshot, such as a dump's, dead rows make each look slow; then there are fewer looks.
-            read_s = loop.time() - began
+            began = loop.time()
+            rows = await outbox.waiting(connection, ROWS_MAX, remove=done)
             if rows:
-                await self._publish(connection, broker, rows)
+                done = await self._publish(connection, broker, rows)
                 busy_until = loop.time() + LINGER_S
-            if len(rows) < ROWS_MAX:
-                pause_s = BUSY_PAUSE_S if loop.time() < busy_until else IDLE_PAUSE_S
-                await asyncio.sleep(max(began + pause_s - loop.time(), read_s))
-
-    async def _publish(self, connection: Connection, broker: Broker, rows: Sequence[outbox.Row]) -> None:
-        """Publish `rows` in order, those that can be."""
-        done: list[outbox.Row] = []
-        messages: list[Message] = []
-        for row in rows:
-            try:
-                expanded = await self._messages(connection, broker, row)
-            except Poison as poison:
-                log.exception("an outbox row can't be published and is parked", seq=row.seq, kind=row.kind)
-                await outbox.park(connection, row, str(poison))
                 continue
-            if messages and (len(messages) + len(expanded) > EVENTS_MAX or _stream(expanded) != _stream(messages)):
-                await self._store(connection, broker, messages, done)
-                messages, done = [], []
-            messages += expanded
-            done.append(row)
-        if done:
-            await self._store(connection, broker, messages, done)
+            done = []
+            # Under an old snapshot, such as a dump's, dead rows make each look slow; then there are fewer looks.
+            pause_s = BUSY_PAUSE_S if began < busy_until else IDLE_PAUSE_S
+            await asyncio.sleep(max(pause_s, loop.time() - began))
 
-    async def _store(
-        self, connection: Connection, broker: Broker, messages: Sequence[Message], done: Sequence[outbox.Row]
-    ) -> None:
-        loop = asyncio.get_running_loop()
-        began = loop.time()
+    async def _publish(self, connection: Connection, broker: Broker, rows: Sequence[outbox.Row]) -> list[int]:
+        """Publish `rows` in order, and park those that can't be; the numbers of those that are published."""
+        began = asyncio.get_running_loop().time()
+        done: list[outbox.Row] = []
+        for _, of_one_stream in groupby(rows, key=_is_dead_letter):
+            messages: list[Message] = []
+            for neighbours in _neighbours(of_one_stream):
+                expanded = await self._expanded(connection, broker, neighbours)
+                for row, found in zip(neighbours, expanded, strict=True):
+                    if isinstance(found, Poison):
+                        log.error("an outbox row can't be published and is parked", seq=row.seq, reason=str(found))
+                        await outbox.park(connection, row, str(found))
+                        continue
+                    if len(messages) + len(found) > EVENTS_MAX:
+                        await self._store(broker, messages)
+                        messages = []
+                    messages += found
+                    done.append(row)
+            await self._store(broker, messages)
+        took_s = asyncio.get_running_loop().time() - began
+        for row in done:
+            metrics.DELAY.observe(row.age_s + took_s)
+        return [row.seq for row in done]
+
+    async def _store(self, broker: Broker, messages: Sequence[Message]) -> None:
         try:
             async with asyncio.timeout(PUBLISH_TIMEOUT_S):
                 await broker.publish(messages)
         except TimeoutError as error:
             raise nats.BrokerUnavailable("The message broker is too slow to take the events.") from error
         metrics.PUBLISHED.inc(len(messages))
-        for row in done:
-            metrics.DELAY.observe(row.age_s + loop.time() - began)
-        await outbox.remove(connection, [row.seq for row in done])
 
-    async def _messages(self, connection: Connection, broker: Broker, row: outbox.Row) -> list[Message]:
-        """The messages of one row.
+    async def _expanded(
+        self, connection: Connection, broker: Broker, rows: Sequence[outbox.Row]
+    ) -> list[list[Message] | Poison]:
+        """What each of these rows of one kind stands for: all together, and one by one when that fails."""
+        try:
+            return [*await self._messages(connection, broker, rows)]
+        except Poison as poison:
+            if len(rows) == 1:
+                return [poison]
+        return [found for row in rows for found in await self._expanded(connection, broker, [row])]
+
+    async def _messages(
+        self, connection: Connection, broker: Broker, rows: Sequence[outbox.Row]
+    ) -> list[list[Message]]:
+        """The messages of each of these rows of one kind.
 
         Raises:
-            Poison: it has none that could be published.
+            Poison: one of them has none that could be published.
             Unavailable: the database is lost, so it isn't known.
         """
-        expander = self._expanders.get(row.kind)
+        kind = rows[0].kind
+        expander = self._expanders.get(kind)
         if expander is None:
-            raise Poison(f"No part of this version knows rows of the kind {row.kind}.")
-        prefix = streams.DEAD_LETTER_SUBJECTS if row.kind == outbox.DEAD_LETTER else streams.EVENT_SUBJECTS
+            raise Poison(f"No part of this version knows rows of the kind {kind}.")
+        prefix = streams.DEAD_LETTER_SUBJECTS if kind == outbox.DEAD_LETTER else streams.EVENT_SUBJECTS
         try:
             with database.translated():
-                events = await expander(connection, row.payload)
-            messages = [_message(prefix, event) for event in events]
+                expanded = await expander(connection, [row.payload for row in rows])
+            messages = [[_message(prefix, event) for event in events] for events in expanded]
         except Unavailable:
             raise
         except Exception as error:
             # Whatever it is, a bug included, it is this row's alone: the others must not wait for its repair.
-            raise Poison(f"{type(error).__name__}: {error}") from error
-        if not messages:
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{PurePath(place.filename).name}:{place.lineno}"
+            raise Poison(f"{type(error).__name__} at {where}: {error}") from error
+        if not all(messages):
             raise Poison("It stands for no event.")
-        largest = max(len(message.body) for message in messages)
+        largest = max(len(message.body) for found in messages for message in found)
         if largest > broker.body_max_bytes:
             raise Poison(f"An event has {largest} bytes and the broker takes {broker.body_max_bytes}.")
         return messages
@@ -194,14 +214,13 @@ class Relay:
         after = 0
         while rows := await outbox.parked(connection, after=after, limit=ROWS_MAX):
             for row in rows:
-                try:
-                    messages = await self._messages(connection, broker, row)
-                except Poison:
-                    log.warning("a parked outbox row can still not be published", seq=row.seq, kind=row.kind)
+                (found,) = await self._expanded(connection, broker, [row])
+                if isinstance(found, Poison):
+                    log.warning("a parked outbox row can still not be published", seq=row.seq, reason=str(found))
                     continue
-                await self._store(connection, broker, messages, [])
+                await self._store(broker, found)
                 await outbox.unpark(connection, row.seq)
-                log.info("a parked outbox row is published", seq=row.seq, kind=row.kind)
+                log.info("a parked outbox row is published", seq=row.seq)
             after = rows[-1].seq
 
 
@@ -209,5 +228,13 @@ def _message(prefix: str, event: Event) -> Message:
     return Message(prefix + event.type, f"{event.source}/{event.id}", cloudevents.encode(event))
 
 
-def _stream(messages: Sequence[Message]) -> bool:
-    return bool(messages) and messages[0].subject.startswith(streams.DEAD_LETTER_SUBJECTS)
+def _is_dead_letter(row: outbox.Row) -> bool:
+    return row.kind == outbox.DEAD_LETTER
+
+
+def _neighbours(rows: Iterable[outbox.Row]) -> Iterator[list[outbox.Row]]:
+    """Rows of one kind that follow one another, a few at a time."""
+    for _, group in groupby(rows, key=lambda row: row.kind):
+        alike = list(group)
+        for start in range(0, len(alike), EXPANDED_MAX):
+            yield alike[start : start + EXPANDED_MAX]
