@@ -1,0 +1,246 @@
+"""Requests in one batch and with one key: refusals, repeats, neighbours."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any, cast
+
+import pytest
+import structlog.testing
+
+from billfold.kernel import ids
+from billfold.kernel.idempotency import IdempotencyKeyInUse, IdempotencyKeyReused, Key
+from billfold.ledger import Ledger, errors
+from billfold.ledger.contracts import GROUP_MAX, NewHold, NewTransfer, Posting, Transfer
+from tests.integration.ledger.support import Bank, key, names, new
+
+
+async def test_a_refusal_never_fails_its_neighbours(bank: Bank) -> None:
+    a, b = await bank.accounts(2, 1_000)
+    frozen = await bank.account()
+    await bank.ledger.set_status(account_ids=[frozen], status="frozen")
+    wanted = [new(a, b, 1), new(a, ids.new(), 1), new(a, b, 5_000), new(a, frozen, 1), new(a, a, 1), new(b, a, 2)]
+    postings = await asyncio.gather(*[bank.post(one) for one in wanted])
+    assert [names(posting.results) for posting in postings] == [
+        ["Transfer"],
+        ["AccountUnknown"],
+        ["InsufficientFunds"],
+        ["AccountFrozen"],
+        ["SameAccount"],
+        ["Transfer"],
+    ]
+    assert await bank.balances(a, b) == [1_001, 999]
+
+
+async def test_not_atomic_each_that_fits_is_posted_and_each_refusal_stands_at_its_place(bank: Bank) -> None:
+    a, b = await bank.accounts(2, 100)
+    posting = await bank.post(new(a, b, 60), new(a, b, 60), new(a, b, 40), atomic=False)
+    assert names(posting.results) == ["Transfer", "InsufficientFunds", "Transfer"]
+    assert await bank.balances(a, b) == [0, 200]
+
+
+async def test_atomic_nothing_is_posted_when_one_is_refused(bank: Bank) -> None:
+    a, b = await bank.accounts(2, 100)
+    posting = await bank.post(new(a, b, 60), new(a, b, 60), new(a, b, 40))
+    assert names(posting.results) == ["GroupRefused", "InsufficientFunds", "GroupRefused"]
+    assert await bank.balances(a, b) == [100, 100]
+
+
+async def test_a_thousand_in_one_request_are_answered_in_their_order(bank: Bank) -> None:
+    a, b = await bank.accounts(2, 2_000)
+    posting = await bank.post(*[new(a, b, 1, reference=str(n)) for n in range(GROUP_MAX)])
+    assert [cast("Transfer", result).reference for result in posting.results] == [str(n) for n in range(GROUP_MAX)]
+
+
+async def test_the_same_request_again_gets_the_same_answer_and_posts_nothing(bank: Bank, other_bank: Bank) -> None:
+    a, b = await bank.accounts(2, 100)
+    first = await bank.post(new(a, b, 10, metadata={"order": "7"}), text="again")
+    await bank.pay(a, b, 5)
+    for process in (bank, other_bank):
+        again = await process.post(new(a, b, 10, metadata={"order": "7"}), text="again")
+        assert again == Posting(results=first.results, replayed=True)
+    assert await bank.balances(a, b) == [85, 115]
+
+
+async def test_a_refusal_is_replayed_even_when_the_request_would_fit_by_now(bank: Bank, other_bank: Bank) -> None:
+    a, b = await bank.accounts(2)
+    with pytest.raises(errors.InsufficientFunds) as first:
+        await bank.pay(a, b, 10, text="refused")
+    assert not first.value.replayed
+    await bank.pay(bank.outside, a, 100)
+    for process in (bank, other_bank):
+        with pytest.raises(errors.InsufficientFunds) as again:
+            await process.pay(a, b, 10, text="refused")
+        assert again.value.replayed
+        assert again.value.detail == first.value.detail
+    assert await bank.balances(a, b) == [100, 0]
+
+
+async def test_refused_holds_settlements_and_reversals_are_replayed(bank: Bank) -> None:
+    a, b = await bank.accounts(2, 100)
+    hold = await bank.hold(a, 50)
+    paid = await bank.pay(a, b, 50)
+    ledger = bank.ledger
+    requests: list[tuple[type[errors.LedgerError], Callable[[Key], Awaitable[object]]]] = [
+        (errors.InsufficientFunds, lambda k: ledger.place_hold(key=k, hold=NewHold(account=a, amount=1, asset="USD"))),
+        (
+            errors.SettlementExceedsHold,
+            lambda k: ledger.settle_hold(key=k, hold_id=hold, credit_account=b, amount=51, release_rest=False),
+        ),
+        (errors.HoldUnknown, lambda k: ledger.release_hold(key=k, hold_id=ids.new())),
+        (errors.ReversalExceedsTransfer, lambda k: ledger.reverse(key=k, transfer_id=paid.id, amount=51)),
+        (errors.TransferUnknown, lambda k: ledger.reverse(key=k, transfer_id=ids.new(), amount=None)),
+    ]
+    for error, request in requests:
+        own = key()
+        for replayed in (False, True, True):
+            with pytest.raises(error) as refused:
+                await request(own)
+            assert refused.value.replayed is replayed
+
+
+async def test_the_same_key_with_another_body_is_refused_and_the_first_answer_stays(bank: Bank) -> None:
+    a, b = await bank.accounts(2, 100)
+    first = await bank.ledger.post(key=key("body", content="10"), transfers=[new(a, b, 10)])
+    with pytest.raises(IdempotencyKeyReused):
+        await bank.ledger.post(key=key("body", content="11"), transfers=[new(a, b, 11)])
+    again = await bank.ledger.post(key=key("body", content="10"), transfers=[new(a, b, 10)])
+    assert again.results == first.results
+    assert await bank.balances(a, b) == [90, 110]
+
+
+async def test_a_key_in_use_in_this_process_is_told_so_and_answered_later(bank: Bank) -> None:
+    a, b = await bank.accounts(2, 100)
+    outcomes = await asyncio.gather(
+        *[bank.post(new(a, b, 10), text="at once") for _ in range(5)], return_exceptions=True
+    )
+    assert sorted(names(outcomes)) == ["IdempotencyKeyInUse"] * 4 + ["Posting"]
+    assert all(outcome.retryable for outcome in outcomes if isinstance(outcome, IdempotencyKeyInUse))
+    assert (await bank.post(new(a, b, 10), text="at once")).replayed
+    assert await bank.balances(a, b) == [90, 110]
+
+
+async def test_a_key_sent_by_two_processes_at_once_applies_once(bank: Bank, other_bank: Bank) -> None:
+    a, b = await bank.accounts(2, 1_000)
+    for n in range(20):
+        outcomes = await asyncio.gather(
+            *[process.post(new(a, b, 10), text=f"both {n}") for process in (bank, other_bank)]
+        )
+        assert outcomes[0].results == outcomes[1].results
+        assert sorted(outcome.replayed for outcome in outcomes) == [False, True]
+    assert await bank.balances(a, b) == [800, 1_200]
+
+
+async def test_batches_with_the_same_keys_in_opposite_order_do_not_wait_in_a_circle(
+    bank: Bank, other_bank: Bank
+) -> None:
+    a, b, c, d = await bank.accounts(4, 10_000)
+    before = await bank.count("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+    for turn in range(30):
+        texts = [f"circle {turn} {n}" for n in range(8)]
+        one = [bank.post(new(a, b, 1), text=text) for text in texts]
+        other = [other_bank.post(new(c, d, 1), text=text) for text in reversed(texts)]
+        outcomes = await asyncio.gather(*one, *other)
+        assert sum(outcome.replayed for outcome in outcomes) == len(texts)
+    assert sum(await bank.balances(b, d)) == 20_000 + 240
+    after = await bank.count("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+    assert after == before
+
+
+@pytest.mark.parametrize(
+    "poison",
+    [
+        {"kind": "no such kind"},
+        {"amount": "12"},
+        {"amount": None},
+        {"effective_at": "yesterday"},
+        {"debit_account": "somebody"},
+        {"reference": b"bytes"},
+    ],
+    ids=str,
+)
+async def test_a_request_that_breaks_its_batch_fails_alone(bank: Bank, poison: dict[str, Any]) -> None:
+    """No caller of ours sends such things; if one does after all, nobody else shall notice."""
+    a, b = await bank.accounts(2, 1_000)
+    fields: dict[str, Any] = {"debit_account": a, "credit_account": b, "amount": 1, "asset": "USD"} | poison
+    broken = bank.ledger.post(key=key(), transfers=[NewTransfer(**fields)])
+    good = [bank.post(new(a, b, 1)) for _ in range(40)]
+    with structlog.testing.capture_logs() as logs:
+        outcomes = await asyncio.gather(*good[:20], broken, *good[20:], return_exceptions=True)
+    assert [line["log_level"] for line in logs if line["event"] == "a batch of one failed"] == ["error"]
+    assert isinstance(outcomes.pop(20), Exception)
+    assert names(outcomes) == ["Posting"] * 40
+    assert await bank.balances(a, b) == [960, 1_040]
+
+
+async def test_a_breach_of_another_unique_index_is_not_told_as_a_key_in_use(bank: Bank, monkeypatch: Any) -> None:
+    a, b = await bank.accounts(2, 100)
+    paid = await bank.pay(a, b, 1)
+    monkeypatch.setattr("billfold.kernel.ids.many", lambda count: [paid.id] * count)
+    with structlog.testing.capture_logs(), pytest.raises(Exception, match="transfers_pkey") as broken:
+        await bank.pay(a, b, 1)
+    assert not isinstance(broken.value, IdempotencyKeyInUse)
+
+
+async def test_a_caller_who_goes_away_does_not_undo_what_is_done(bank: Bank) -> None:
+    a, b = await bank.accounts(2, 100)
+    calls = [asyncio.create_task(bank.post(new(a, b, 10), text=f"gone {n}")) for n in range(3)]
+    await asyncio.sleep(0)
+    calls[1].cancel()
+    await asyncio.gather(calls[0], calls[2])
+    again = await bank.post(new(a, b, 10), text="gone 1")
+    assert again.replayed
+    assert await bank.balances(a, b) == [70, 130]
+
+
+async def test_many_are_each_answered_at_their_place(ledger: Ledger, bank: Bank) -> None:
+    a, b = await bank.accounts(2, 100)
+    same = key()
+    requests = [(key(), new(a, b, 60)), (same, new(a, b, 60)), (same, new(a, b, 1)), (key(), new(a, b, 40))]
+    outcomes = await ledger.post_many(requests=requests)
+    assert names(outcomes) == ["Posting", "Posting", "IdempotencyKeyInUse", "Posting"]
+    assert [names(outcome.results) for outcome in outcomes if isinstance(outcome, Posting)] == [
+        ["Transfer"],
+        ["InsufficientFunds"],
+        ["Transfer"],
+    ]
+    assert await bank.balances(a, b) == [0, 200]
+
+
+async def test_too_much_that_waits_is_refused_as_retryable(bank: Bank, monkeypatch: Any) -> None:
+    monkeypatch.setattr("billfold.ledger.service.posting.WAITING_MAX", 10)
+    a, b = await bank.accounts(2, 1_000)
+    outcomes = await asyncio.gather(*[bank.post(new(a, b, 1)) for _ in range(30)], return_exceptions=True)
+    refused = [outcome for outcome in outcomes if isinstance(outcome, errors.Overloaded)]
+    assert all(outcome.retryable for outcome in refused)
+    assert len(refused) == 20
+    assert await bank.balances(b) == [1_010]
+
+
+async def test_closing_finishes_what_waits_and_takes_nothing_more(shared_database: Any) -> None:
+    async with Bank.opened(shared_database.app_dsn) as bank:
+        a, b = await bank.accounts(2, 1_000)
+        calls = [asyncio.create_task(bank.post(new(a, b, 1))) for _ in range(50)]
+        await asyncio.sleep(0)
+        await bank.ledger.close()
+        assert names(await asyncio.gather(*calls)) == ["Posting"] * 50
+        with pytest.raises(errors.Overloaded):
+            await bank.pay(a, b, 1)
+        assert await bank.balances(b) == [1_050]
+
+
+async def test_records_older_than_30_days_are_forgotten_and_younger_ones_kept(own_bank: Bank) -> None:
+    bank = own_bank
+    a, b = await bank.accounts(2, 100)
+    hold = await bank.hold(a, 10)
+    await bank.pay(a, b, 1, text="kept")
+    with pytest.raises(errors.InsufficientFunds):
+        await bank.pay(a, b, 1_000, text="refused")
+    released = await bank.ledger.release_hold(key=key("released"), hold_id=hold)
+    now = await bank.now()
+    assert await bank.ledger.forget_keys(now=now + timedelta(days=29, hours=23)) == 0
+    assert (await bank.post(new(a, b, 1), text="kept")).replayed
+    assert (await bank.ledger.release_hold(key=key("released"), hold_id=hold)).hold == released.hold
+    total = await bank.count("SELECT count(*) FROM ledger.idempotency")
+    assert await bank.ledger.forget_keys(now=now + timedelta(days=30, seconds=1)) == total
+    assert not (await bank.post(new(a, b, 1), text="kept")).replayed
