@@ -2,9 +2,11 @@
 
 import asyncio
 import socket
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
+from uuid import UUID
 
 import httpx2
 import uvicorn
@@ -34,19 +36,19 @@ SCOPES = frozenset(
 
 
 class Known:
-    """Knows three callers by their first names, and anybody else by the scopes that they write down."""
+    """Knows whoever is called ada, bob or operator in any test, with the scopes that they write behind their names."""
 
     def __init__(self) -> None:
-        self.owners = {name: ids.new() for name in ("ada", "bob", "operator")}
+        self._owners: defaultdict[str, UUID] = defaultdict(ids.new)
 
     def remembered(self, token: bytes) -> Principal | None:
         name, _, scopes = token.decode().partition("+")
-        if name not in self.owners:
+        if name.partition("-")[0] not in {"ada", "bob", "operator"}:
             return None
         granted = frozenset(scopes.split(",")) if scopes else SCOPES
-        if name == "operator":
+        if name.startswith("operator"):
             granted |= {contracts.OPERATOR}
-        return Principal(credential_id=ids.new(), owner_id=self.owners[name], scopes=granted)
+        return Principal(credential_id=ids.new(), owner_id=self._owners[name], scopes=granted)
 
     async def authenticate(self, token: bytes) -> Principal:
         raise Unauthorized(f"{token[:3]!r}… is nobody.")
@@ -110,15 +112,20 @@ class Caller:
 
 
 class Api:
-    """A running API and its callers."""
+    """A running API and its callers, who are others in every test."""
 
     def __init__(self, client: httpx2.AsyncClient, *, database: Database, ledger: Ledger) -> None:
         self.database = database
         self.ledger = ledger
         self.client = client
-        self.ada = Caller(client, "ada")
-        self.bob = Caller(client, "bob")
-        self.operator = Caller(client, "operator")
+        test = ids.new()
+        self.ada = Caller(client, f"ada-{test}")
+        self.bob = Caller(client, f"bob-{test}")
+        self.operator = Caller(client, f"operator-{test}")
+
+    def for_another_test(self) -> "Api":
+        """The same API with new callers."""
+        return Api(self.client, database=self.database, ledger=self.ledger)
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""An API with a database of its own for each test."""
+"""One running API for all tests. Each has callers of its own, who see nothing of the others' wallets."""
 
 import shutil
 from collections.abc import AsyncIterator, Iterator
@@ -28,20 +28,22 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[server
 
 
 @pytest.fixture(scope="session")
-async def template(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
-    template = postgres_server.create_database()
-    await migrate(template.owner_dsn, MIGRATIONS)
-    return template
+async def own_database(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
+    database = postgres_server.create_database()
+    await migrate(database.owner_dsn, MIGRATIONS)
+    return database
 
 
-@pytest.fixture
-def own_database(postgres_server: servers.PostgresServer, template: servers.TestDatabase) -> servers.TestDatabase:
-    return postgres_server.create_database(template=template)
-
-
-@pytest.fixture
-async def api(own_database: servers.TestDatabase) -> AsyncIterator[Api]:
+@pytest.fixture(scope="session")
+async def running_api(own_database: servers.TestDatabase) -> AsyncIterator[Api]:
     database = await Database.connect(own_database.app_dsn, name="test")
-    async with api_.running(database) as running:
-        yield running
-    await database.close()
+    try:
+        async with api_.running(database) as running:
+            yield running
+    finally:
+        await database.close()
+
+
+@pytest.fixture
+def api(running_api: Api) -> Api:
+    return running_api.for_another_test()

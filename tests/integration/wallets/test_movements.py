@@ -34,8 +34,11 @@ async def test_nobody_pays_from_anothers_wallet(wallets: Wallets, ada: Principal
     assert found.value.pointer == "/from"
     with pytest.raises(errors.WalletUnknown):
         await move(wallets, ada, "withdrawal", source=yours)
+    with pytest.raises(errors.WalletUnknown):
+        await move(wallets, ada, "deposit", target=yours)
     # Also not after the wallet was seen as the other side of a payment, which is remembered.
-    await move(wallets, ada, "deposit", target=yours)
+    await move(wallets, ada, "deposit", target=mine)
+    await move(wallets, ada, source=mine, target=yours)
     with pytest.raises(errors.WalletUnknown):
         await move(wallets, ada, source=yours, target=mine)
 

@@ -2,7 +2,6 @@
 
 import msgspec
 from litestar import get
-from litestar.di import NamedDependency
 
 from billfold.kernel.assets import Asset
 from billfold.kernel.principal import Principal
@@ -27,7 +26,7 @@ _TAG = "Assets"
         answers={"items": [examples.ASSET]},
     ),
 )
-async def list_assets(principal: NamedDependency[Principal], wallets: NamedDependency[Wallets]) -> AssetList:
+async def list_assets(principal: Principal, wallets: Wallets) -> AssetList:
     return AssetList(items=await wallets.assets.all(principal=principal))
 
 

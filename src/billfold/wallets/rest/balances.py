@@ -4,7 +4,6 @@ from typing import Annotated
 
 import msgspec
 from litestar import get
-from litestar.di import NamedDependency
 from msgspec import Meta
 
 from billfold.kernel import clock, ids
@@ -72,8 +71,8 @@ class ChartQuestion(msgspec.Struct, frozen=True, kw_only=True):
 )
 async def get_balance(
     wallet_id: str,
-    parameters: NamedDependency[BalanceQuestion],
-    principal: NamedDependency[Principal],
+    parameters: BalanceQuestion,
+    principal: Principal,
     wallets: Wallets,
 ) -> WalletBalance:
     wallet = ids.parse(wallet_id)
@@ -112,9 +111,9 @@ async def get_balance(
 )
 async def chart_balance(
     wallet_id: str,
-    parameters: NamedDependency[ChartQuestion],
-    principal: NamedDependency[Principal],
-    wallets: NamedDependency[Wallets],
+    parameters: ChartQuestion,
+    principal: Principal,
+    wallets: Wallets,
 ) -> Chart:
     return await wallets.balances.chart(
         principal=principal,

@@ -4,7 +4,6 @@ from typing import Annotated
 
 import msgspec
 from litestar import get
-from litestar.di import NamedDependency
 from msgspec import Meta
 
 from billfold.kernel import clock, ids
@@ -40,9 +39,7 @@ class HoldList(msgspec.Struct, frozen=True, kw_only=True):
         answers={"items": [examples.HOLD], "next": None},
     ),
 )
-async def list_holds(
-    parameters: NamedDependency[HoldList], principal: NamedDependency[Principal], wallets: NamedDependency[Wallets]
-) -> Page[Hold]:
+async def list_holds(parameters: HoldList, principal: Principal, wallets: Wallets) -> Page[Hold]:
     found = await wallets.holds.holds(
         principal=principal,
         wallet=parameters.wallet,
@@ -63,7 +60,7 @@ async def list_holds(
         answers=examples.HOLD,
     ),
 )
-async def get_hold(hold_id: str, principal: NamedDependency[Principal], wallets: NamedDependency[Wallets]) -> Hold:
+async def get_hold(hold_id: str, principal: Principal, wallets: Wallets) -> Hold:
     return await wallets.holds.hold(principal=principal, hold_id=ids.parse(hold_id))
 
 

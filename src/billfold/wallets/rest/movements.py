@@ -1,7 +1,6 @@
 """Routes on which money moves. They are lean: a transfer's way through here costs microseconds."""
 
 from litestar import get
-from litestar.di import NamedDependency
 
 from billfold.kernel import ids
 from billfold.kernel.principal import Principal
@@ -28,9 +27,7 @@ BULK_BYTES_MAX = 2 * 1024 * 1024
         answers=examples.TRANSFER,
     ),
 )
-async def get_transfer(
-    transfer_id: str, principal: NamedDependency[Principal], wallets: NamedDependency[Wallets]
-) -> Transfer:
+async def get_transfer(transfer_id: str, principal: Principal, wallets: Wallets) -> Transfer:
     return await wallets.movements.transfer(principal=principal, transfer_id=ids.parse(transfer_id))
 
 

@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import Request, Response, get
-from litestar.di import NamedDependency
 from litestar.response import Stream
 from msgspec import Meta
 
@@ -85,9 +84,9 @@ class StatementQuestion(msgspec.Struct, frozen=True, kw_only=True):
 )
 async def get_statement(
     wallet_id: str,
-    parameters: NamedDependency[StatementQuestion],
-    principal: NamedDependency[Principal],
-    wallets: NamedDependency[Wallets],
+    parameters: StatementQuestion,
+    principal: Principal,
+    wallets: Wallets,
     request: Request[Any, Any, Any],
 ) -> Response[Statement]:
     head, blocks = await wallets.transactions.statement(

@@ -4,7 +4,6 @@ from typing import Annotated
 
 import msgspec
 from litestar import get
-from litestar.di import NamedDependency
 from msgspec import Meta
 
 from billfold.kernel import ids
@@ -75,9 +74,9 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     ),
 )
 async def list_transactions(
-    parameters: NamedDependency[TransactionList],
-    principal: NamedDependency[Principal],
-    wallets: NamedDependency[Wallets],
+    parameters: TransactionList,
+    principal: Principal,
+    wallets: Wallets,
 ) -> Page[Transaction]:
     found = await wallets.transactions.page(
         principal=principal, wanted=parameters.filter(), cursor=parameters.cursor, limit=parameters.limit
@@ -97,9 +96,9 @@ async def list_transactions(
     ),
 )
 async def sum_transactions_up(
-    parameters: NamedDependency[TransactionQuestion],
-    principal: NamedDependency[Principal],
-    wallets: NamedDependency[Wallets],
+    parameters: TransactionQuestion,
+    principal: Principal,
+    wallets: Wallets,
 ) -> Summaries:
     return Summaries(assets=await wallets.transactions.summary(principal=principal, wanted=parameters.filter()))
 
@@ -117,9 +116,9 @@ async def sum_transactions_up(
 )
 async def get_transaction(
     transaction_id: str,
-    parameters: NamedDependency[Seen],
-    principal: NamedDependency[Principal],
-    wallets: NamedDependency[Wallets],
+    parameters: Seen,
+    principal: Principal,
+    wallets: Wallets,
 ) -> Transaction:
     return await wallets.transactions.transaction(
         principal=principal, transaction_id=ids.parse(transaction_id), wallet=parameters.wallet

@@ -6,7 +6,6 @@ from uuid import UUID
 
 import msgspec
 from litestar import get
-from litestar.di import NamedDependency
 from msgspec import Meta
 
 from billfold.kernel import ids, money
@@ -43,9 +42,7 @@ class WalletList(msgspec.Struct, frozen=True, kw_only=True):
         answers={"items": [examples.WALLET], "next": None},
     ),
 )
-async def list_wallets(
-    parameters: NamedDependency[WalletList], principal: NamedDependency[Principal], wallets: NamedDependency[Wallets]
-) -> Page[Wallet]:
+async def list_wallets(parameters: WalletList, principal: Principal, wallets: Wallets) -> Page[Wallet]:
     found = await wallets.registry.wallets(
         principal=principal,
         external_id=parameters.external_id,
@@ -62,9 +59,7 @@ async def list_wallets(
         summary="Get a wallet", tag=_TAG, scope=contracts.READ, errors=refusals.WALLET, answers=examples.WALLET
     ),
 )
-async def get_wallet(
-    wallet_id: str, principal: NamedDependency[Principal], wallets: NamedDependency[Wallets]
-) -> Wallet:
+async def get_wallet(wallet_id: str, principal: Principal, wallets: Wallets) -> Wallet:
     return await wallets.registry.wallet(principal=principal, wallet_id=ids.parse(wallet_id))
 
 

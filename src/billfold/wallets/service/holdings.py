@@ -7,6 +7,7 @@ from uuid import UUID
 from billfold.kernel import ids
 from billfold.kernel.principal import Principal
 from billfold.ledger import Ledger
+from billfold.ledger import errors as ledger_errors
 from billfold.platform.postgres.database import Database
 from billfold.wallets import contracts, errors
 from billfold.wallets.domain import Side
@@ -34,8 +35,19 @@ class Holdings:
             accounts = await store.of_wallet(connection, wallet_id)
         if asset is None:
             return accounts
-        await self._ledger.asset(code=asset)
+        await self.check_asset(asset)
         return {asset: accounts[asset]} if asset in accounts else {}
+
+    async def check_asset(self, code: str) -> None:
+        """Go on only if there is such an asset.
+
+        Raises:
+            AssetUnknown: it says which parameter named it.
+        """
+        try:
+            await self._ledger.asset(code=code)
+        except ledger_errors.AssetUnknown:
+            raise ledger_errors.AssetUnknown(pointer="asset") from None
 
     async def one_of_wallet(
         self, principal: Principal, wallet_id: UUID, *, asset: str | None
@@ -61,6 +73,8 @@ class Holdings:
             InvalidId, WalletUnknown, AssetUnknown
             WalletNeeded: these are too many.
         """
+        if asset is not None:
+            await self.check_asset(asset)
         if wallet is not None:
             wallet_id = ids.parse(wallet, pointer="wallet")
             found = await self.of_wallet(principal, wallet_id, asset=asset)

@@ -41,7 +41,7 @@ class Orders:
         return found
 
     async def sides(self, principal: Principal, drafts: Sequence[Draft]) -> list[tuple[Side, Side]]:
-        """Where each order's money leaves, only a wallet of the caller's, and where it arrives, anybody's."""
+        """Where each order's money leaves and arrives: of anybody's wallets it can only be transferred to one."""
         named: set[Named] = set()
         for draft in drafts:
             order = draft.order
@@ -66,6 +66,8 @@ class Orders:
                     debit = UNKNOWN_SOURCE
             if order.target is not None:
                 credit = found.get((order.target, asset), UNKNOWN_TARGET)
+                if order.kind == "deposit" and not (credit.mine or any_wallet):
+                    credit = UNKNOWN_TARGET
             pairs.append((debit, credit))
         return pairs
 

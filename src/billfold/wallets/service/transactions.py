@@ -47,9 +47,8 @@ class Transactions:
         size = paging.check_limit(limit)
         after = None if cursor is None else paging.decode(cursor, tuple[datetime, UUID])
         accounts = await self._holdings.readable(principal, wallet=wanted.wallet, asset=wanted.asset)
-        found = await self._ledger.entries(
-            account_ids=list(accounts), filter=await self._filter(wanted), after=after, limit=size + 1
-        )
+        narrowed = await self._filter(wanted)
+        found = await self._ledger.entries(account_ids=list(accounts), filter=narrowed, after=after, limit=size + 1)
         items = await self._seen(principal, found[:size], accounts)
         if len(found) <= size:
             return paging.Page(items)
@@ -63,8 +62,8 @@ class Transactions:
             MissingScope, WalletUnknown, WalletNeeded, AssetUnknown, AssetNeeded, InvalidId, InvalidAmount, PeriodWrong
         """
         principal.require(contracts.READ)
-        narrowed = await self._filter(wanted)
         accounts = await self._holdings.readable(principal, wallet=wanted.wallet, asset=wanted.asset)
+        narrowed = await self._filter(wanted)
         by_asset: dict[str, list[UUID]] = {}
         for account, side in accounts.items():
             by_asset.setdefault(side.asset, []).append(account)

@@ -1,0 +1,151 @@
+"""Whose wallets a caller sees, and what each key's scopes allow, on every route."""
+
+from typing import Any
+
+from billfold.platform import web
+from billfold.wallets import Wallets
+from billfold.wallets.rest import part
+from tests.acceptance.wallets.api import Api
+
+MONEY = {"amount": "1.00", "asset": "USD"}
+
+#: Every route: what it is called with about Ada's things, the scope it needs, and how it turns a stranger away
+#: (None where there is nothing of hers to name).
+ROUTES: list[tuple[str, str, Any, str, int | None]] = [
+    ("GET", "/wallets", None, "wallets:read", None),
+    ("POST", "/wallets", {"name": "B"}, "wallets:write", None),
+    ("GET", "/wallets/{wallet_id}", None, "wallets:read", 404),
+    ("PATCH", "/wallets/{wallet_id}", {"name": "Mine now"}, "wallets:write", 404),
+    ("POST", "/wallets/{wallet_id}/freeze", None, "wallets:write", 404),
+    ("POST", "/wallets/{wallet_id}/unfreeze", None, "operator", 403),
+    ("POST", "/wallets/{wallet_id}/close", None, "wallets:write", 404),
+    ("POST", "/wallets/{wallet_id}/deposits", {"money": MONEY}, "deposits:write", 404),
+    ("POST", "/wallets/{wallet_id}/withdrawals", {"money": MONEY}, "withdrawals:write", 404),
+    ("GET", "/wallets/{wallet_id}/balance", None, "wallets:read", 404),
+    ("GET", "/wallets/{wallet_id}/balance/history", None, "wallets:read", 404),
+    ("GET", "/wallets/{wallet_id}/statement", None, "wallets:read", 404),
+    (
+        "POST",
+        "/transfers",
+        {"from": "{wallet_id}", "to": "{stranger}", "money": MONEY},
+        "transfers:write",
+        404,
+    ),
+    (
+        "POST",
+        "/transfers/bulk",
+        {"items": [{"from": "{wallet_id}", "to": "{stranger}", "money": MONEY}], "atomic": True},
+        "transfers:write",
+        404,
+    ),
+    ("GET", "/transfers/{transfer_id}", None, "transfers:read", 404),
+    ("POST", "/transfers/{transfer_id}/reverse", {}, "transfers:write", 404),
+    ("POST", "/holds", {"wallet": "{wallet_id}", "money": MONEY}, "holds:write", 404),
+    ("GET", "/holds", None, "holds:read", None),
+    ("GET", "/holds/{hold_id}", None, "holds:read", 404),
+    ("POST", "/holds/{hold_id}/settle", {"to": "{stranger}"}, "holds:write", 404),
+    ("POST", "/holds/{hold_id}/release", None, "holds:write", 404),
+    ("GET", "/transactions", None, "wallets:read", None),
+    ("GET", "/transactions/summary", None, "wallets:read", None),
+    ("GET", "/transactions/{transaction_id}", None, "wallets:read", 404),
+    ("GET", "/assets", None, "assets:read", None),
+    (
+        "POST",
+        "/assets",
+        {"code": "ABC", "scale": 2, "kind": "fiat", "name": "Abc"},
+        "assets:write",
+        None,
+    ),
+]
+
+
+async def prepared(api: Api) -> dict[str, str]:
+    """What Ada has, and a wallet of a stranger's."""
+    mine = await api.ada.wallet(holding="101.00")
+    paid = (await api.ada.pay(mine, await api.ada.wallet())).json()["id"]
+    hold = (await api.ada.post("/holds", {"wallet": mine, "money": MONEY})).json()["id"]
+    return {
+        "{wallet_id}": mine,
+        "{transfer_id}": paid,
+        "{transaction_id}": paid,
+        "{hold_id}": hold,
+        "{stranger}": await api.bob.wallet(),
+    }
+
+
+def named(thing: Any, names: dict[str, str]) -> Any:
+    if isinstance(thing, dict):
+        return {key: named(value, names) for key, value in thing.items()}
+    if isinstance(thing, list):
+        return [named(value, names) for value in thing]
+    for name, value in names.items() if isinstance(thing, str) else ():
+        thing = thing.replace(name, value)
+    return thing
+
+
+async def test_no_route_is_missing_here(api: Api) -> None:
+    found = part(Wallets(database=api.database, ledger=api.ledger))
+    routes = {(route.method, route.path) for route in found.routes}
+    for handler in found.handlers:
+        for path in handler.paths:
+            routes |= {(method, path.replace(":str", "")) for method in handler.http_methods}
+    assert routes == {(method, path) for method, path, *_ in ROUTES}
+
+
+async def test_a_stranger_is_turned_away_everywhere_and_learns_nothing(api: Api) -> None:
+    names = await prepared(api)
+    for method, path, body, _, status in ROUTES:
+        answer = await api.bob.request(
+            method, named(path, names), json=named(body, names), headers={"idempotency-key": f"{method}{path}"}
+        )
+        if status is not None:
+            assert answer.status_code == status, f"{method} {path}: {answer.text}"
+        assert "100.00" not in answer.text
+        assert "99.00" not in answer.text
+        if method == "GET":
+            assert not any(id_ in answer.text for name, id_ in names.items() if name not in path and id_ in path)
+    for path in ("/wallets", "/holds", "/transactions"):
+        items = (await api.bob.get(path)).json()["items"]
+        assert not any(names["{wallet_id}"] == item.get("wallet", item["id"]) for item in items)
+    assert await api.ada.posted(names["{wallet_id}"]) == "100.00"
+
+
+async def test_what_is_hidden_looks_as_what_is_not_there(api: Api) -> None:
+    names = await prepared(api)
+    nothing = dict.fromkeys(names, "019aa2c6-7a00-7000-8000-000000000000") | {"{stranger}": names["{stranger}"]}
+    for method, path, body, _, status in ROUTES:
+        if status != 404:
+            continue
+        hidden, missing = [
+            await api.bob.request(
+                method,
+                named(path, ids_),
+                json=named(body, ids_),
+                headers={"idempotency-key": f"{method}{path}{number}"},
+            )
+            for number, ids_ in enumerate((names, nothing))
+        ]
+        same = ("type", "title", "status", "detail", "code", "retryable", "errors")
+        assert [hidden.json()[name] for name in same] == [missing.json()[name] for name in same], path
+
+
+async def test_a_key_without_the_scope_is_refused(api: Api) -> None:
+    lacking = api.ada.with_scopes("nothing:else")
+    for method, path, body, scope, _ in ROUTES:
+        answer = await lacking.request(method, path, json=body, headers={"idempotency-key": "k"})
+        assert (answer.status_code, answer.json()["code"]) == (403, "missing_scope"), path
+        assert scope in answer.json()["detail"], path
+
+
+async def test_without_credentials_nothing_is_answered(api: Api) -> None:
+    for method, path, body, *_ in ROUTES:
+        answer = await api.client.request(method, web.PREFIX + path, json=body)
+        assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized"), path
+
+
+async def test_deposits_in_bulk_need_their_scope_too(api: Api) -> None:
+    mine = await api.ada.wallet()
+    limited = api.ada.with_scopes("transfers:write")
+    answer = await limited.post("/transfers/bulk", {"items": [{"kind": "deposit", "to": mine, "money": MONEY}]})
+    assert (answer.status_code, answer.json()["code"]) == (403, "missing_scope")
+    assert await api.ada.posted(mine) == "0.00"
