@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-import asyncpg
 import msgspec
 
 from billfold.app import settings
@@ -22,6 +21,8 @@ from billfold.app.supervisor import record
 from billfold.kernel import errors
 from billfold.platform import children, host, installed
 from billfold.platform.messaging import embedded as nats
+from billfold.platform.postgres import probe
+from billfold.platform.postgres.database import DatabaseUnavailable
 
 State = Literal["ok", "warn", "fail"]
 
@@ -29,7 +30,6 @@ PYTHON_MIN, PYTHON_BELOW = (3, 11), (3, 14)
 POSTGRES_MIN = 15
 NATS_MIN = (2, 12)
 NATS_PORT = 4222
-CONNECT_TIMEOUT_S = 5.0
 #: Below this the write-ahead log, up to 2 GB, fills the disk under load, and PostgreSQL stops.
 DISK_LOW_BYTES = 5 * 1024**3
 #: Below this a first start may not come to its end.
@@ -228,27 +228,21 @@ def _ports(loaded: settings.Loaded) -> Iterator[Finding]:
 async def _postgres(dsn: str) -> AsyncIterator[Finding]:
     shown = settings.mask(dsn)
     try:
-        connection = await asyncpg.connect(dsn, timeout=CONNECT_TIMEOUT_S)
-    except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        found = f"no connection to {shown}: {error or type(error).__name__}"
+        seen = await probe.look(dsn)
+    except DatabaseUnavailable as error:
+        found = f"no connection to {shown}: {error.detail}"
         yield Finding(
             check="postgres", state="fail", found=found, advice="Check the address, the password and the server."
         )
         return
-    try:
-        version = connection.get_server_version()
-        good = version.major >= POSTGRES_MIN
-        yield Finding(
-            check="postgres",
-            state="ok" if good else "fail",
-            found=f"PostgreSQL {version.major}.{version.minor} at {shown}",
-            advice="" if good else f"Use PostgreSQL {POSTGRES_MIN} or newer.",
-        )
-        before = dt.datetime.now(dt.UTC)
-        theirs = await connection.fetchval("SELECT clock_timestamp()")
-        yield _clock(theirs - (before + (dt.datetime.now(dt.UTC) - before) / 2))
-    finally:
-        await connection.close()
+    good = seen.major >= POSTGRES_MIN
+    yield Finding(
+        check="postgres",
+        state="ok" if good else "fail",
+        found=f"PostgreSQL {seen.major}.{seen.minor} at {shown}",
+        advice="" if good else f"Use PostgreSQL {POSTGRES_MIN} or newer.",
+    )
+    yield _clock(seen.skew)
 
 
 def _clock(skew: dt.timedelta) -> Finding:
