@@ -1,13 +1,11 @@
-"""For all tests: the order of the kinds, how much each kind ran, and which servers were started.
+"""For all tests: the order of the kinds, how much each kind ran, and which real servers it ran against.
 
 The kind of a test is the folder it lies in. Cheap kinds come first, so that a simple mistake is told soon.
 """
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Generator
 from pathlib import Path
-from typing import Any
 
 import hypothesis
 import pytest
@@ -24,7 +22,8 @@ KINDS = {
 #: Fixtures of this ending are real servers or whole stacks.
 _SERVERS = ("_server", "_stack")
 
-_started: Counter[str] = Counter()
+#: How many tests ran against each.
+_used: Counter[str] = Counter()
 
 # An example may take as long as a slow machine needs; a failure says how to run it again.
 hypothesis.settings.register_profile("billfold", deadline=None, print_blob=True)
@@ -48,16 +47,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(kind_of(item.path))
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any]) -> Generator[None, object, object]:
-    value = yield
-    if fixturedef.argname.endswith(_SERVERS):
-        _started[fixturedef.argname] += 1
-    return value
+def pytest_runtest_call(item: pytest.Item) -> None:
+    if isinstance(item, pytest.Function):
+        _used.update(name for name in item.fixturenames if name.endswith(_SERVERS))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """One line for each kind of test, and one for the servers."""
+    """One line for each kind of test, and one for the real servers."""
     outcomes: defaultdict[str, Counter[str]] = defaultdict(Counter)
     seconds: defaultdict[str, float] = defaultdict(float)
     for outcome in ("passed", "failed", "error", "skipped", "xfailed", "xpassed"):
@@ -72,8 +68,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         if outcomes[kind]:
             counted = ", ".join(f"{number} {outcome}" for outcome, number in outcomes[kind].items())
             terminalreporter.write_line(f"{kind:13} {seconds[kind]:7.1f} s   {counted}   ({meaning})")
-    servers = ", ".join(f"{name} × {number}" for name, number in sorted(_started.items())) or "none"
-    terminalreporter.write_line(f"real servers started by fixtures: {servers}")
+    used = ", ".join(f"{name} by {number} tests" for name, number in sorted(_used.items())) or "none"
+    terminalreporter.write_line(f"real servers used: {used}")
 
 
 def _kind_of_node(nodeid: str) -> str:
