@@ -48,7 +48,7 @@ async def _wallet(wallets: Wallets, principal: Principal, name: str) -> str:
     new = NewWallet(name=name, external_id=f"sandbox-{name.lower()}")
     wallet, created = await wallets.registry.create(principal=principal, new=new)
     opening = Order(kind="deposit", target=wallet.id, money=OPENING, reference="opening balance")
-    await wallets.movements.move(principal=principal, order=opening, key=f"sandbox opening {wallet.id}")
+    await wallets.movements.move(principal=principal, order=opening, key=f"sandbox-opening-{wallet.id}")
     return wallet.id
 
 
