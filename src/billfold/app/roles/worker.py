@@ -1,0 +1,154 @@
+"""The role `worker`: what nobody waits for. It publishes the outbox, ends holds, forgets old keys, and verifies.
+
+Each duty runs on its own. When PostgreSQL or the broker is away, a duty waits and begins again; nothing is lost by
+that, since what is to be done stands in the database or in the stream. Any other failure is a bug: it ends the process,
+and whoever runs it starts it again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
+
+import structlog
+import uvloop
+from prometheus_client import REGISTRY, Gauge
+
+from billfold.app import container, settings
+from billfold.app.container import Container
+from billfold.kernel.clock import SystemClock
+from billfold.kernel.errors import Unavailable
+from billfold.ledger import OUTBOX_KIND
+from billfold.platform.messaging.brokers import nats
+from billfold.platform.messaging.relay import Relay
+from billfold.platform.telemetry import listener, logs
+
+ROLE = "worker"
+#: A duty that lost its server tries again after this, and then after twice as long, up to the second.
+RETRY_PAUSE_S = 0.1
+RETRY_PAUSE_MAX_S = 5.0
+#: A hold ends at most so long after its time; meanwhile it can't be settled any more.
+EXPIRY_PAUSE_S = 1.0
+EXPIRY_BLOCK = 500
+FORGET_PAUSE_S = 3600.0
+MEASURE_PAUSE_S = 5.0
+#: From the end of one verification of the whole ledger to the begin of the next.
+VERIFY_PAUSE_S = 300.0
+#: As in the API: looking for cycles after every few objects finds none.
+_GC_THRESHOLD = 20_000
+
+FAULTS = Gauge("billfold_ledger_faults", "Breaches of the ledger's invariants that the last verification found.")
+VERIFIED = Gauge("billfold_ledger_verified_timestamp_seconds", "When the last verification ended.")
+VERIFIED_TRANSFERS = Gauge("billfold_ledger_verified_transfers", "How many transfers the last verification read.")
+
+log = structlog.get_logger(__name__)
+
+
+class Duty(NamedTuple):
+    """Something to do until the process ends."""
+
+    name: str
+    run: Callable[[], Awaitable[None]]
+
+
+def run(tree: settings.Settings) -> None:
+    """Work until SIGTERM or Ctrl-C.
+
+    Raises:
+        SettingInvalid, DatabaseUnavailable: it can't start.
+    """
+    logs.configure(role=ROLE, level=tree.log.level, form=tree.log.format)
+    uvloop.run(_work(tree))
+
+
+async def _work(tree: settings.Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with (
+        container.opened(tree, name=f"billfold {ROLE}") as parts,
+        listener.listening(REGISTRY, host=tree.api.host, port=tree.worker.metrics_port),
+    ):
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(_GC_THRESHOLD)
+        tasks = [asyncio.create_task(_kept_up(duty), name=duty.name) for duty in _duties(tree, parts)]
+        stopped = asyncio.create_task(stop.wait(), name="stop")
+        log.info("working", duties=[task.get_name() for task in tasks])
+        try:
+            ended, _ = await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (stopped, *tasks):
+                task.cancel()
+            await asyncio.wait([stopped, *tasks])
+        for task in ended:
+            task.result()
+        log.info("stopped")
+
+
+def _duties(tree: settings.Settings, parts: Container) -> Sequence[Duty]:
+    assert tree.nats.url is not None, "`billfold serve` asks for it"
+    server = nats.Server(url=tree.nats.url, user=tree.nats.user, password=tree.nats.password)
+    relay = Relay(database=parts.database, server=server, expanders={OUTBOX_KIND: parts.ledger.expand})
+    return (
+        Duty("publish the outbox", relay.run),
+        Duty("measure the outbox", lambda: _measure(relay)),
+        Duty("expire holds", lambda: _expire_holds(parts)),
+        Duty("forget idempotency keys", lambda: _forget_keys(parts)),
+        Duty("verify the ledger", lambda: _verify(parts)),
+    )
+
+
+async def _kept_up(duty: Duty) -> None:
+    pause = RETRY_PAUSE_S
+    while True:
+        began = asyncio.get_running_loop().time()
+        try:
+            await duty.run()
+        except Unavailable as error:
+            if asyncio.get_running_loop().time() - began > RETRY_PAUSE_MAX_S:
+                pause = RETRY_PAUSE_S
+            log.warning("a duty waits for its server", duty=duty.name, reason=error.detail, pause_s=pause)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, RETRY_PAUSE_MAX_S)
+
+
+async def _measure(relay: Relay) -> None:
+    while True:
+        await relay.measure()
+        await asyncio.sleep(MEASURE_PAUSE_S)
+
+
+async def _expire_holds(parts: Container) -> None:
+    while True:
+        if await parts.ledger.expire_holds(limit=EXPIRY_BLOCK) < EXPIRY_BLOCK:
+            await asyncio.sleep(EXPIRY_PAUSE_S)
+
+
+async def _forget_keys(parts: Container) -> None:
+    clock = SystemClock()
+    while True:
+        forgotten = await parts.ledger.forget_keys(now=clock.now())
+        log.info("old idempotency keys are forgotten", keys=forgotten)
+        await asyncio.sleep(FORGET_PAUSE_S)
+
+
+async def _verify(parts: Container) -> None:
+    clock = SystemClock()
+    while True:
+        await asyncio.sleep(VERIFY_PAUSE_S)
+        found = await parts.ledger.verify()
+        FAULTS.set(len(found.faults))
+        VERIFIED.set(clock.now().timestamp())
+        VERIFIED_TRANSFERS.set(found.transfers)
+        for fault in found.faults:
+            log.error(
+                "the ledger breaks an invariant",
+                invariant=fault.invariant,
+                subject=str(fault.subject),
+                detail=fault.detail,
+            )
