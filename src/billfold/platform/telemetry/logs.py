@@ -63,7 +63,7 @@ def configure(
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*shared, _with_logger],
+            foreign_pre_chain=[_with_logger, *shared],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, writer],
         )
     )
@@ -72,7 +72,8 @@ def configure(
 
 def masked(_logger: object, _method: str, event: Event) -> Event:
     """The event without secrets: those that a name gives away, and those that a text gives away."""
-    return {name: _clean(name, value, 0) for name, value in event.items()}
+    # structlog's own entries begin with an underscore, and leave before anything is written.
+    return {name: value if name.startswith("_") else _clean(name, value, 0) for name, value in event.items()}
 
 
 def mask_text(text: str) -> str:

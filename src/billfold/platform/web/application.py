@@ -48,8 +48,9 @@ def build(
         *(plain.standing_for(route, authenticator) for route in routes),
     ]
     document = openapi.Document(handlers, problems, prefix=PREFIX, public_url=public_url, version=version)
+    api = Router(PREFIX, route_handlers=[*plain.options_of(handlers), *handlers])
     app = Litestar(
-        [Router(PREFIX, route_handlers=handlers), *health_handlers(checks), *docs.handlers(document, prefix=PREFIX)],
+        [api, *health_handlers(checks), *docs.handlers(document, prefix=PREFIX)],
         openapi_config=None,
         logging_config=None,
         exception_handlers={Exception: _out_of_litestar},

@@ -31,11 +31,11 @@ def handlers(document: openapi.Document, *, prefix: str) -> Sequence[HTTPRouteHa
     @get("/docs", sync_to_thread=False)
     def page() -> Response[bytes]:
         content = _file("docs.html").replace(b"{openapi}", (prefix + OPENAPI_PATH).encode())
-        return Response(content, media_type="text/html; charset=utf-8", headers=_CACHED)
+        return Response(content, media_type="text/html", headers=_CACHED)
 
     @get(ERRORS_PATH, sync_to_thread=False)
     def errors_page() -> Response[bytes]:
-        return Response(_errors_html(), media_type="text/html; charset=utf-8", headers=_CACHED)
+        return Response(_errors_html(), media_type="text/html", headers=_CACHED)
 
     @get([f"/docs/{name}" for name in _STATIC], sync_to_thread=False)
     def static(request: Request[Any, Any, Any]) -> Response[bytes]:

@@ -20,7 +20,7 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from billfold.kernel import ids
 from billfold.kernel.errors import BillfoldError
 from billfold.platform.telemetry import logs
-from billfold.platform.web import decoding, errors, lean
+from billfold.platform.web import decoding, errors, lean, plain
 from billfold.platform.web.authentication import Authenticator
 from billfold.platform.web.measuring import Requests
 from billfold.platform.web.problems import Headers, Problems
@@ -193,7 +193,7 @@ def _known(error: BaseException) -> tuple[BillfoldError, str | None]:
     if isinstance(error, BillfoldError):
         return error, None
     if isinstance(error, MethodNotAllowedException):
-        return errors.MethodNotAllowed(), (error.headers or {}).get("allow")
+        return errors.MethodNotAllowed(), plain.allowed((error.headers or {})["allow"].split(", "))
     if isinstance(error, NotFoundException):
         return errors.RouteNotFound(), None
     if isinstance(error, HTTPException) and error.status_code < _SERVER_ERROR:

@@ -4,7 +4,8 @@ It is done here and not by Litestar's dependency injection, because that runs ev
 request then takes three times as long, and which of two errors it meets is a matter of chance.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -82,6 +83,28 @@ def standing_for(route: lean.Route, authenticator: authentication.Authenticator)
         status_code=route.status,
         opt={operations.OPT: route.operation, operations.SHAPE: shape},
     )(serve)
+
+
+def options_of(handlers: Sequence[HTTPRouteHandler]) -> list[HTTPRouteHandler]:
+    """Answers to OPTIONS, which name the methods of each path. Litestar's own know one handler of a path alone."""
+    methods: defaultdict[str, set[str]] = defaultdict(set)
+    for handler in handlers:
+        for path in handler.paths:
+            methods[path] |= handler.http_methods
+    return [_options(path, allowed(found)) for path, found in methods.items()]
+
+
+def allowed(methods: Collection[str]) -> str:
+    """The Allow header of a path with handlers for `methods`: what has a GET has a HEAD, and everything has OPTIONS."""
+    more = {"HEAD", "OPTIONS"} if "GET" in methods else {"OPTIONS"}
+    return ", ".join(sorted({*methods, *more}))
+
+
+def _options(path: str, allow: str) -> HTTPRouteHandler:
+    async def options() -> Response[None]:
+        return Response(None, status_code=204, headers={"Allow": allow})
+
+    return HTTPRouteHandler(path, http_method=[HttpMethod.OPTIONS], status_code=204)(options)
 
 
 def _arguments(handler: HTTPRouteHandler, dependencies: Mapping[str, Any]) -> list[str]:

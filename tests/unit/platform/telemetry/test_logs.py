@@ -1,0 +1,107 @@
+"""No secret gets into a log line, by whichever way."""
+
+import io
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+
+from billfold.platform.telemetry import logs
+
+CANARY = "canary-5c1d3d"
+KEY = f"bf_live_0351Fall0FBiAvBJWcE3oz_{'Rgs67Bna09hTOZ45SVR6PGiRKaevLATFiZ7vaEwWO2b'}"
+
+
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    logs.configure(role="api", level="info", form="json")
+    yield stream
+    structlog.reset_defaults()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def lines(stream: io.StringIO) -> list[Any]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_a_line_has_its_role_level_time_and_request(written: io.StringIO) -> None:
+    token = logs.request_id.set(b"r-1")
+    structlog.get_logger("t1").warning("something", number=7)
+    logs.request_id.reset(token)
+    (line,) = lines(written)
+    assert line.pop("timestamp").endswith("Z")
+    assert line == {"event": "something", "role": "api", "level": "warning", "request_id": "r-1", "number": 7}
+
+
+def test_what_is_below_the_level_is_left_out(written: io.StringIO) -> None:
+    structlog.get_logger("t2").debug("too much")
+    assert lines(written) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "password",
+        "DB_PASSWORD",
+        "token",
+        "access_token",
+        "api_key",
+        "apikey",
+        "authorization",
+        "client_secret",
+        "dsn",
+        "private_key",
+    ],
+)
+def test_a_value_is_masked_when_its_name_gives_it_away(written: io.StringIO, name: str) -> None:
+    structlog.get_logger("t3").info("hello", **{name: CANARY}, inner={name: [CANARY]}, deep=[{"x": {name: CANARY}}])
+    assert CANARY not in written.getvalue()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"the key {KEY} was used",
+        f"Authorization: Bearer {CANARY}",
+        f"authorization: basic {CANARY}==",
+        f"postgresql://billfold_app:{CANARY}@localhost/core",
+        f"nats://user:{CANARY}@127.0.0.1:4222",
+        f"connect failed: host=x password={CANARY} user=y",
+    ],
+)
+def test_a_value_is_masked_when_its_form_gives_it_away(written: io.StringIO, text: str) -> None:
+    log = structlog.get_logger("t4")
+    log.info(text)
+    log.info("x", detail=text, many=[text], by_name={"inner": text}, raw=text.encode())
+    try:
+        raise ValueError(text)
+    except ValueError:
+        log.exception("failed")
+    logging.getLogger("some.library").error("it said %s", text)
+    shown = written.getvalue()
+    assert "failed" in shown
+    assert "some.library" in shown
+    assert CANARY not in shown
+    assert KEY not in shown
+
+
+def test_a_trace_shows_no_variables(written: io.StringIO) -> None:
+    def fail() -> None:
+        hidden = CANARY[:-1]
+        raise ValueError(len(hidden))
+
+    try:
+        fail()
+    except ValueError:
+        structlog.get_logger("t5").exception("failed")
+    assert "in fail" in written.getvalue()
+    assert CANARY[:-1] + "'" not in written.getvalue()
