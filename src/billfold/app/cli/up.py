@@ -12,8 +12,9 @@ from typing import Annotated
 
 import typer
 
-from billfold.app import cli
+from billfold.app import cli, settings
 from billfold.app.cli import exits, options, output
+from billfold.app.migrate import migrate
 from billfold.app.supervisor import record, roles, stack
 from billfold.kernel import errors
 from billfold.platform import host
@@ -97,10 +98,14 @@ def reset(
 
 
 def _parts() -> stack.Parts:
-    from billfold.app.migrate import migrate  # noqa: PLC0415 - the contexts are imported by `up` alone.
-    from billfold.app.sandbox import prepare  # noqa: PLC0415
+    return stack.Parts(roles=(roles.API, roles.WORKER), migrate=migrate, sandbox=_sandbox)
 
-    return stack.Parts(roles=(roles.API, roles.WORKER), migrate=migrate, sandbox=prepare)
+
+async def _sandbox(tree: settings.Settings) -> stack.Sandbox:
+    """Imported when the roles have begun to import the same in their processes: it takes nearly as long as they do."""
+    from billfold.app import sandbox  # noqa: PLC0415
+
+    return await sandbox.prepare(tree)
 
 
 def _show_ready(found: record.StackRecord) -> None:
