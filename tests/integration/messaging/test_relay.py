@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from billfold.kernel.events import Event
-from billfold.platform.messaging import cloudevents, outbox
+from billfold.platform.messaging import cloudevents, metrics, outbox
 from billfold.platform.messaging import relay as relay_module
 from billfold.platform.messaging.brokers import nats, streams
 from billfold.platform.messaging.relay import Relay
@@ -64,19 +64,58 @@ async def test_a_transaction_that_commits_late_is_not_skipped(database: Database
     assert [seen.body["data"]["number"] for seen in await in_stream(server)] == [*range(2, 12), 1]
 
 
-async def test_two_relays_that_both_lead_publish_each_event_once_and_in_order(
-    database: Database, server: nats.Server, monkeypatch: pytest.MonkeyPatch
+async def test_relays_that_take_the_lead_from_one_another_all_the_time_lose_repeat_and_reorder_nothing(
+    database: Database, server: nats.Server, postgres_server: servers.PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def always(connection: Connection) -> bool:
-        return True
-
-    # The lead is taken away from between them: this is what a relay that hung and came back does at worst.
-    monkeypatch.setattr(outbox, "try_lead", always)
+    monkeypatch.setattr(relay_module, "STANDBY_PAUSE_S", 0.001)
     relays = [Relay(database=database, server=server, expanders={}) for _ in range(2)]
+    before = metrics.FAILURES.labels("database")._value.get()
     async with running(*relays):
-        await asyncio.gather(*[_count_up(database, f"key-{key}", 120) for key in range(4)])
+        writers = asyncio.gather(*[_count_up(database, f"key-{key}", 300) for key in range(4)])
+        while not writers.done():
+            await _end_leader(database, postgres_server)
+            await asyncio.sleep(random.uniform(0.01, 0.05))
+        await writers
         await published(database)
-    _assert_each_counts_up(await in_stream(server), keys=4, numbers=120)
+    assert metrics.FAILURES.labels("database")._value.get() > before + 5
+    _assert_each_counts_up(await in_stream(server), keys=4, numbers=300)
+
+
+@pytest.mark.parametrize("rows", [5, 20, 200])
+async def test_a_relay_that_hung_before_publishing_and_goes_on_later_adds_nothing(
+    database: Database, server: nats.Server, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    monkeypatch.setattr(relay_module, "SILENCE_MAX_S", 1)
+    hung, go_on, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    publish = nats.Broker.publish
+
+    async def hang(broker: nats.Broker, messages: Sequence[nats.Message], *, perhaps_repeated: bool) -> None:
+        if messages[0].id.endswith(stale.id):
+            hung.set()
+            await go_on.wait()
+            await publish(broker, messages, perhaps_repeated=False)
+            done.set()
+        await publish(broker, messages, perhaps_repeated=perhaps_repeated)
+
+    stale = fact("k", 0)
+    async with running(Relay(database=database, server=server, expanders={})):
+        await published(database)
+        with monkeypatch.context() as patch:
+            patch.setattr(nats.Broker, "publish", hang)
+            async with database.transaction() as transaction:
+                await outbox.append(transaction, stale)
+                for number in range(1, rows):
+                    await outbox.append(transaction, fact("k", number))
+            await asyncio.wait_for(hung.wait(), 30)
+        async with running(Relay(database=database, server=server, expanders={})):
+            await published(database)
+            for number in range(rows, rows + 50):
+                if number == rows + 25:
+                    go_on.set()
+                await _append(database, fact("k", number))
+            await published(database)
+            await asyncio.wait_for(done.wait(), 30)
+    assert [seen.body["data"]["number"] for seen in await in_stream(server)] == list(range(rows + 50))
 
 
 async def test_one_of_two_relays_stands_by_and_takes_over_when_the_other_ends(
@@ -308,6 +347,18 @@ async def test_cancelling_a_relay_ends_it(database: Database, server: nats.Serve
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(task, 10)
+
+
+async def _end_leader(database: Database, postgres_server: servers.PostgresServer) -> None:
+    """End the session that holds the lead, wherever the relay is just now."""
+    async with database.connection() as connection:
+        name = await connection.fetchval("SELECT current_database()")
+    await asyncio.to_thread(
+        postgres_server.execute,
+        "SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_database ON pg_database.oid = database "
+        f"WHERE locktype = 'advisory' AND objsubid = 1 AND granted AND datname = '{name}' "
+        f"AND (classid::bigint << 32 | objid::bigint) = {outbox._LEADER}",
+    )
 
 
 async def _append(database: Database, event: Event) -> None:

@@ -120,6 +120,8 @@ class Relay:
         loop = asyncio.get_running_loop()
         busy_until = parked_due = 0.0
         done: list[int] = []
+        # What the relay before this one published last may still be here; all of it is once we have seen the end.
+        perhaps_repeated = True
         while True:
             if loop.time() >= parked_due:
                 await self._retry_parked(connection, broker)
@@ -127,15 +129,19 @@ class Relay:
             began = loop.time()
             rows = await outbox.waiting(connection, ROWS_MAX, remove=done)
             if rows:
-                done = await self._publish(connection, broker, rows)
+                done = await self._publish(connection, broker, rows, perhaps_repeated=perhaps_repeated)
+                perhaps_repeated = perhaps_repeated and len(rows) == ROWS_MAX
                 busy_until = loop.time() + LINGER_S
                 continue
             done = []
+            perhaps_repeated = False
             # Under an old snapshot, such as a dump's, dead rows make each look slow; then there are fewer looks.
             pause_s = BUSY_PAUSE_S if began < busy_until else IDLE_PAUSE_S
             await asyncio.sleep(max(pause_s, loop.time() - began))
 
-    async def _publish(self, connection: Connection, broker: Broker, rows: Sequence[outbox.Row]) -> list[int]:
+    async def _publish(
+        self, connection: Connection, broker: Broker, rows: Sequence[outbox.Row], *, perhaps_repeated: bool
+    ) -> list[int]:
         """Publish `rows` in order, and park those that can't be; the numbers of those that are published."""
         began = asyncio.get_running_loop().time()
         done: list[outbox.Row] = []
@@ -149,20 +155,20 @@ class Relay:
                         await outbox.park(connection, row, str(found))
                         continue
                     if len(messages) + len(found) > EVENTS_MAX:
-                        await self._store(broker, messages)
+                        await self._store(broker, messages, perhaps_repeated=perhaps_repeated)
                         messages = []
                     messages += found
                     done.append(row)
-            await self._store(broker, messages)
+            await self._store(broker, messages, perhaps_repeated=perhaps_repeated)
         took_s = asyncio.get_running_loop().time() - began
         for row in done:
             metrics.DELAY.observe(row.age_s + took_s)
         return [row.seq for row in done]
 
-    async def _store(self, broker: Broker, messages: Sequence[Message]) -> None:
+    async def _store(self, broker: Broker, messages: Sequence[Message], *, perhaps_repeated: bool) -> None:
         try:
             async with asyncio.timeout(PUBLISH_TIMEOUT_S):
-                await broker.publish(messages)
+                await broker.publish(messages, perhaps_repeated=perhaps_repeated)
         except TimeoutError as error:
             raise nats.BrokerUnavailable("The message broker is too slow to take the events.") from error
         metrics.PUBLISHED.inc(len(messages))
@@ -218,7 +224,7 @@ class Relay:
                 if isinstance(found, Poison):
                     log.warning("a parked outbox row can still not be published", seq=row.seq, reason=str(found))
                     continue
-                await self._store(broker, found)
+                await self._store(broker, found, perhaps_repeated=True)
                 await outbox.unpark(connection, row.seq)
                 log.info("a parked outbox row is published", seq=row.seq)
             after = rows[-1].seq

@@ -34,6 +34,8 @@ PING_INTERVAL_S = 5
 BATCH_MAX = 1_000
 #: The server keeps a batch aside until it is whole; its memory is not ours to fill.
 BATCH_MAX_BYTES = 4 * 1024 * 1024
+#: Fewer than this are stored one by one sooner than as an atomic batch.
+ONE_BY_ONE_MAX = 8
 #: For an atomic batch the server makes and deletes a store on its disk, as much work as some thirty single messages
 #: (measured: 2.7 ms of processor time against 0.1 ms for each single one, and 5 ms until it answers against 0.25 ms).
 PIPELINE_MAX = 24
@@ -182,25 +184,35 @@ class Broker:
         version = self._client.connected_server_version
         return version.major, version.minor
 
-    async def publish(self, messages: Sequence[Message]) -> None:
+    async def publish(self, messages: Sequence[Message], *, perhaps_repeated: bool = True) -> None:
         """Publish to one stream, in order. When this returns, all of them are stored durably and in that order.
 
+        `perhaps_repeated` is False only when none of them can have been published before, and nobody else publishes
+        them now: small numbers then go out without waiting for one another.
+
         Raises:
-            BrokerUnavailable: some first of them may have been stored: publish the same again, with the same ids.
+            BrokerUnavailable: some of them may have been stored: publish the same again, with the same ids.
         """
         for batch in _batches(messages):
             try:
-                await (self._pipelined(batch) if len(batch) <= PIPELINE_MAX else self._at_once(batch))
+                if len(batch) <= ONE_BY_ONE_MAX and perhaps_repeated:
+                    await self._one_by_one(batch)
+                elif len(batch) <= PIPELINE_MAX and not perhaps_repeated:
+                    await self._pipelined(batch)
+                else:
+                    await self._at_once(batch)
             except JetStreamRefused as refused:
                 if refused.error.err_code not in _NOT_AS_EXPECTED:
                     raise
-                # Some were stored by an earlier try whose answer was lost, or another relay is at work. Each waits for
-                # the one before it, and each repeat is dropped alone.
-                for message in batch:
-                    await self._exchange([message], [{}], answered=1)
+                await self._one_by_one(batch)
+
+    async def _one_by_one(self, messages: Sequence[Message]) -> None:
+        """Each after the one before it has been stored, or dropped as a repeat."""
+        for message in messages:
+            await self._exchange([message], [{}], answered=1)
 
     async def _pipelined(self, messages: Sequence[Message]) -> None:
-        """One by one without waiting. Each is only taken right after the one before it: if one fails, the rest do."""
+        """Each right after the one before it, without waiting: if one fails, so do the rest."""
         headers = [{}, *({"Nats-Expected-Last-Msg-Id": before.id} for before in messages[:-1])]
         await self._exchange(messages, headers, answered=len(messages))
 
