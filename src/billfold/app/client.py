@@ -86,9 +86,11 @@ class ApiRefusal(errors.BillfoldError):
 
     idempotency_key: str | None = None
 
-    def __init__(self, problem: Problem, *, status: int, retry_after_s: float = 0.0) -> None:
+    def __init__(self, problem: Problem, *, status: int, document: Json, retry_after_s: float = 0.0) -> None:
+        """`document` is the problem details as a whole."""
         super().__init__(problem.detail)
         self.status = status
+        self.document = document
         self.request_id = problem.request_id
         self.retry_after_s = retry_after_s
         # The class can't know them: they are the server's.
@@ -124,7 +126,7 @@ class Api:
             UrlInvalid: no http or https URL.
         """
         self.url = _base(url)
-        self._patience_s = patience_s
+        self.patience_s = patience_s
         self._reached = False
         headers = {"user-agent": f"billfold/{billfold.__version__}", "accept": "application/json"}
         if key is not None:
@@ -133,6 +135,8 @@ class Api:
             headers=headers,
             timeout=httpx2.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
             limits=httpx2.Limits(max_connections=CONNECTIONS_MAX),
+            # Certificates take longer to load than many a command takes, and plain HTTP has none.
+            verify=self.url.startswith("https:"),
             # No proxy leads to this machine.
             trust_env=not _is_local(self.url),
             transport=transport,
@@ -172,7 +176,7 @@ class Api:
             for item in page["items"][:limit]:
                 yield item
             limit -= len(page["items"])
-            if limit <= 0 or page["next"] is None:
+            if limit <= 0 or page.get("next") is None:
                 return
             page = await self.get(page["next"].removeprefix(PREFIX))
 
@@ -217,7 +221,7 @@ class Api:
             raise
 
     async def _patiently(self, request: httpx2.Request, *, repeatable: bool) -> Answer:
-        deadline = monotonic() + self._patience_s
+        deadline = monotonic() + self.patience_s
         pause_s = PAUSE_S
         while True:
             try:
@@ -306,5 +310,8 @@ def _refusal(response: httpx2.Response) -> errors.BillfoldError:
         return AnswerUnreadable(f"{said}; check that --url is the address of the API.")
     seconds = response.headers.get("retry-after", "")
     return ApiRefusal(
-        problem, status=response.status_code, retry_after_s=float(seconds) if seconds.isdecimal() else 0.0
+        problem,
+        status=response.status_code,
+        document=msgspec.json.decode(response.content),
+        retry_after_s=float(seconds) if seconds.isdecimal() else 0.0,
     )

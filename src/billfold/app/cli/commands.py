@@ -29,6 +29,17 @@ COMMANDS = {
     "reset": Command("up", "reset", "Delete the data folder of a stopped stack."),
     "serve": Command("serve", "serve", "Run one role against servers of your own."),
     "config": Command("config", "config", "Show every setting and where it comes from."),
+    "migrate": Command("migrate", "migrate", "Bring a database up to date."),
+    "tour": Command("tour", "tour", "Play the first five minutes, and show each call and its answer."),
+    "keys": Command("keys", "app", "Create, list and revoke API keys."),
+    "assets": Command("assets", "app", "List the assets there are, and add more."),
+    "wallets": Command("wallets", "app", "Create, show and change wallets; deposit and withdraw."),
+    "transfers": Command("transfers", "app", "Move money between wallets, and list what has happened."),
+    "holds": Command("holds", "app", "Set money aside, and settle or release it."),
+    "balance": Command("balance", "balance", "Show what is in a wallet, now or in the past."),
+    "statement": Command("statement", "statement", "Write all transactions of a wallet to a file."),
+    "import": Command("importing", "app", "Import transactions from a file."),
+    "ledger": Command("ledger", "app", "Check the books."),
 }
 
 

@@ -19,9 +19,13 @@ _BY_CODE = {
     "setting_invalid": USAGE,
     "setting_unknown": USAGE,
     "not_embedded": USAGE,
+    "url_invalid": USAGE,
+    "mapping_invalid": USAGE,
     "not_running": UNREACHABLE,
     "nats_unavailable": UNREACHABLE,
     "database_unavailable": UNREACHABLE,
+    "api_unreachable": UNREACHABLE,
+    "gateway_failed": UNREACHABLE,
 }
 
 

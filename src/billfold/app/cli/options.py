@@ -15,6 +15,15 @@ Config = Annotated[
 Data = Annotated[Path | None, typer.Option("--data", metavar="FOLDER", help="Data folder, instead of $BILLFOLD_DATA.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
+Since = Annotated[
+    str | None, typer.Option("--since", "--from", metavar="TIME", help="Recorded then or later, such as 2026-01-01.")
+]
+Until = Annotated[
+    str | None, typer.Option("--until", "--to", metavar="TIME", help="Recorded before, such as 2026-02-01.")
+]
+LIMIT_DEFAULT = 25
+Limit = Annotated[int, typer.Option("--limit", min=1, metavar="NUMBER", help="How many at most.")]
+
 
 def load(config: Path | None, data: Path | None = None) -> settings.Loaded:
     """The settings, with what the command line says above all other sources.

@@ -11,6 +11,9 @@ import msgspec
 if TYPE_CHECKING:
     from rich.console import Console
 
+#: Columns where there is no terminal: no row of ours is longer.
+WIDE = 200
+
 
 def print_json(value: object) -> None:
     """Print one JSON document."""
@@ -22,7 +25,9 @@ def console() -> Console:
     """The terminal. Rich is imported where something is drawn: its import takes longer than many a command."""
     from rich.console import Console  # noqa: PLC0415
 
-    return Console(highlight=False, soft_wrap=True)
+    # A file or a pipe has no width: whoever reads it wants each row of a table on one line.
+    width = None if sys.stdout.isatty() else WIDE
+    return Console(highlight=False, soft_wrap=True, width=width)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str | None = None) -> None:

@@ -24,10 +24,10 @@ _CREATED = 201
 _REUSED = "external_id_reused"
 
 
-class WalletAmbiguous(errors.Conflict):
+class AccountAmbiguous(errors.Conflict):
     """More than one wallet has this external_id."""
 
-    code = "wallet_ambiguous"
+    code = "account_ambiguous"
 
 
 class Accounts:
@@ -80,7 +80,7 @@ class Accounts:
     async def _existing(self, account: str) -> dict[str, str]:
         found = [wallet async for wallet in self._api.pages("/wallets", {"external_id": account}, limit=2)]
         if len(found) != 1:
-            raise WalletAmbiguous(
+            raise AccountAmbiguous(
                 f"{len(found)} wallets that this key sees have the external_id {account!r}; use their owner's own key."
             )
         return found[0]

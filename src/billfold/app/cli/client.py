@@ -1,0 +1,168 @@
+"""How a command reaches the API, and what it says when the API does not do what was asked.
+
+    @app.command("create")
+    @client.command
+    async def create(api: Api, name: …, json: options.Json = False) -> None:
+
+`command` gives the function an `Api`, and the command line the options that say which one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_type_hints
+
+import typer
+
+from billfold.app import settings
+from billfold.app.cli import options
+from billfold.app.client import Api, ApiRefusal, ApiUnreachable, GatewayFailed
+from billfold.app.supervisor import record
+from billfold.kernel import errors, ids
+
+T = TypeVar("T")
+
+Url = Annotated[
+    str | None,
+    typer.Option("--url", metavar="URL", help="Address of the API, instead of $BILLFOLD_URL or the running stack."),
+]
+Key = Annotated[
+    str | None, typer.Option("--api-key", metavar="KEY", help="API key, instead of $BILLFOLD_API_KEY or the stack's.")
+]
+IdempotencyKey = Annotated[
+    str | None,
+    typer.Option(
+        "--idempotency-key", metavar="TEXT", help="The key of an earlier try: whatever came of it is not done again."
+    ),
+]
+
+#: What helps after a refusal, where its own sentence does not say it, because it does not know of commands.
+_NEXT_STEPS = {
+    "unauthorized": "Give a key with --api-key or $BILLFOLD_API_KEY; `billfold up` shows one.",
+    "missing_scope": "`billfold keys list` shows what each key may do.",
+    "wallet_unknown": "`billfold wallets list` shows yours.",
+    "wallet_frozen": "`billfold wallets unfreeze` lets an operator do that.",
+    "wallet_needed": "Name one with --wallet.",
+    "asset_unknown": "`billfold assets list` shows them, and `billfold assets add` adds one.",
+    "asset_needed": "Name one with --asset.",
+    "insufficient_funds": "`billfold balance` shows what is there.",
+    "hold_unknown": "`billfold holds list` shows yours.",
+    "transfer_unknown": "`billfold transfers list` shows yours.",
+    "api_key_unknown": "`billfold keys list` shows them.",
+}
+
+
+class WalletNotFound(errors.NotFound):
+    """No wallet of yours has this external_id."""
+
+    code = "wallet_not_found"
+
+
+class WalletAmbiguous(errors.Conflict):
+    """Wallets of several owners have this external_id."""
+
+    code = "wallet_ambiguous"
+
+
+def command(function: Callable[..., Awaitable[None]]) -> Callable[..., None]:
+    """Make a command of a function that uses the API."""
+
+    @functools.wraps(function)
+    def run(*, url: str | None, api_key: str | None, config: Path | None, data: Path | None, **arguments: Any) -> None:
+        call(lambda api: function(api, **arguments), url=url, api_key=api_key, config=config, data=data)
+
+    hints = get_type_hints(function, include_extras=True)
+    own = [
+        parameter.replace(annotation=hints[parameter.name])
+        for parameter in list(inspect.signature(function).parameters.values())[1:]
+    ]
+    places = {"url": Url, "api_key": Key, "config": options.Config, "data": options.Data}
+    more = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=hint)
+        for name, hint in places.items()
+    ]
+    # Typer reads options from these two, and would follow the wrapped function instead of them.
+    del run.__wrapped__
+    run.__signature__ = inspect.Signature([*own, *more])  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in [*own, *more]}
+    return run
+
+
+def call(
+    function: Callable[[Api], Awaitable[T]],
+    *,
+    url: str | None,
+    api_key: str | None,
+    config: Path | None,
+    data: Path | None,
+) -> T:
+    """Do something with the API that the options name; what it refuses is said with the next step."""
+    address, credentials = _address(url, api_key, config, data)
+    return asyncio.run(_use(Api(url=address, key=credentials), function))
+
+
+def key(given: str | None) -> str:
+    """The idempotency key of a command: that of an earlier try, or a new one."""
+    return given or f"cli-{ids.new()}"
+
+
+async def wallet_id(api: Api, name: str) -> str:
+    """The id of the wallet that is named by its id or its external_id.
+
+    Raises:
+        WalletNotFound, WalletAmbiguous: of those this key sees, none or several have the external_id.
+    """
+    try:
+        return str(ids.parse(name))
+    except ids.InvalidId:
+        found = [wallet async for wallet in api.pages("/wallets", {"external_id": name}, limit=2)]
+    if not found:
+        raise WalletNotFound(
+            f"No wallet of yours has the id or external_id {name!r}; `billfold wallets list` shows all."
+        )
+    if len(found) > 1:
+        raise WalletAmbiguous(
+            f"Wallets of several owners have the external_id {name!r}; name the one you mean by its id."
+        )
+    return str(found[0]["id"])
+
+
+async def _use(api: Api, function: Callable[[Api], Awaitable[T]]) -> T:
+    try:
+        async with api:
+            return await function(api)
+    except (ApiRefusal, ApiUnreachable, GatewayFailed) as error:
+        error.detail = " ".join([error.detail, *_next_steps(error)])
+        raise
+
+
+def _next_steps(error: ApiRefusal | ApiUnreachable | GatewayFailed) -> Iterator[str]:
+    if error.code in _NEXT_STEPS:
+        yield _NEXT_STEPS[error.code]
+    if isinstance(error, ApiUnreachable) and not error.was_reached:
+        yield "`billfold up` starts a stack, and --url names another."
+    elif error.retryable and error.idempotency_key is not None:
+        yield f"Add --idempotency-key {error.idempotency_key} to repeat the command; nothing is done twice."
+
+
+def _address(url: str | None, api_key: str | None, config: Path | None, data: Path | None) -> tuple[str, str | None]:
+    """The URL and key: of the command line, of the settings, or of the stack that runs here.
+
+    Raises:
+        SettingInvalid, SettingUnknown
+        NotRunning: none of them names an API.
+    """
+    given = {"client.url": url, "client.api_key": api_key, "data_dir": None if data is None else str(data)}
+    overrides = {name: value for name, value in given.items() if value is not None}
+    tree = settings.load(file=config, overrides=overrides).settings
+    if tree.client.url is not None:
+        return tree.client.url, tree.client.api_key
+    try:
+        found = record.read(tree.data_dir)
+    except record.NotRunning as error:
+        raise record.NotRunning(f"{error.detail} Or name another API with --url and --api-key.") from error
+    return found.api_url, tree.client.api_key or found.api_key

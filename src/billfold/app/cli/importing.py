@@ -1,0 +1,186 @@
+"""`billfold import transactions`: a bank's file into wallets, each row exactly once."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from billfold.app.cli import client, exits, money, options, output, progress
+from billfold.app.client import Api
+from billfold.app.importing import mapping as mappings
+from billfold.app.importing import memory, posting
+from billfold.app.importing.run import Import, Summary
+from billfold.app.importing.source import FileUnfinished
+from billfold.kernel.clock import SystemClock
+
+app = typer.Typer(help="Import transactions from a file.", no_args_is_help=True, rich_markup_mode=None)
+
+_GZIP = ".gz"
+
+
+def _column(flag: str, what: str) -> Any:
+    return typer.Option(flag, metavar="COLUMN", help=what)
+
+
+@app.callback()
+def _group() -> None:
+    pass
+
+
+@app.command("transactions")
+@client.command
+async def transactions(
+    api: Api,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV with a header, or JSON Lines; gzip too.")],
+    *,
+    mapping: Annotated[
+        Path | None, typer.Option("--mapping", metavar="FILE", help="TOML file with any of the flags that follow.")
+    ] = None,
+    asset: Annotated[str | None, typer.Option("--asset", metavar="ASSET", help="What the amounts are in.")] = None,
+    account_column: Annotated[
+        str | None, _column("--account-column", "Whose it is: the external_id of a wallet.")
+    ] = None,
+    amount_column: Annotated[str | None, _column("--amount-column", "How much.")] = None,
+    id_column: Annotated[
+        str | None, _column("--id-column", "What is unique to the row; otherwise its line in the file.")
+    ] = None,
+    date_column: Annotated[str | None, _column("--date-column", "The value date; otherwise now.")] = None,
+    date_format: Annotated[
+        str | None, typer.Option("--date-format", metavar="FORMAT", help="Such as %d.%m.%Y; otherwise ISO dates.")
+    ] = None,
+    direction_column: Annotated[
+        str | None, _column("--direction-column", "In or out; otherwise the sign of the amount says it.")
+    ] = None,
+    credit_value: Annotated[
+        str | None, typer.Option("--credit-value", metavar="TEXT", help="What says in; otherwise 'credit'.")
+    ] = None,
+    debit_value: Annotated[
+        str | None, typer.Option("--debit-value", metavar="TEXT", help="What says out; otherwise 'debit'.")
+    ] = None,
+    reference_column: Annotated[str | None, _column("--reference-column", "A short text to search for.")] = None,
+    description_columns: Annotated[
+        list[str] | None, _column("--description-columns", "Text for people; may be given often.")
+    ] = None,
+    metadata_columns: Annotated[
+        list[str] | None, _column("--metadata-columns", "Kept under its name; may be given often.")
+    ] = None,
+    overdraft: Annotated[
+        str | None,
+        typer.Option(
+            "--overdraft",
+            metavar="none|unlimited|AMOUNT",
+            help="How far a wallet may go below zero; needs an operator's key.",
+        ),
+    ] = None,
+    delimiter: Annotated[
+        str | None, typer.Option("--delimiter", metavar="CHARACTER", help="Between columns: a comma, or this, or tab.")
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option("--encoding", metavar="NAME", help="Of the file, if not utf-8; such as cp1250.")
+    ] = None,
+    decimal_comma: Annotated[bool, typer.Option("--decimal-comma", help="Amounts are written as 1234,56.")] = False,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            "--name", metavar="TEXT", help="What this import is called; by default as the file. Rows count once for it."
+        ),
+    ] = None,
+    rejects: Annotated[
+        Path | None,
+        typer.Option("--rejects", metavar="FILE", help="Where rows go that can't be imported; by default beside you."),
+    ] = None,
+    allow_rejects: Annotated[
+        bool, typer.Option("--allow-rejects", help="End with exit code 0 though rows were rejected.")
+    ] = False,
+    complete: Annotated[
+        bool, typer.Option("--complete", help="The file's last line is whole, though it has no line end.")
+    ] = False,
+    json: options.Json = False,
+) -> None:
+    """Import a bank's transactions as deposits and withdrawals, and create the wallets they need.
+
+    Run it again after anything that broke it off: it goes on where it was, and no row ever counts twice.
+    """
+    flags = {
+        "asset": asset,
+        "account_column": account_column,
+        "amount_column": amount_column,
+        "id_column": id_column,
+        "date_column": date_column,
+        "date_format": date_format,
+        "direction_column": direction_column,
+        "credit_value": credit_value,
+        "debit_value": debit_value,
+        "reference_column": reference_column,
+        "description_columns": description_columns,
+        "metadata_columns": metadata_columns,
+        "overdraft": overdraft,
+        "delimiter": delimiter,
+        "encoding": encoding,
+        "decimal_comma": decimal_comma or None,
+    }
+    rejects = rejects or _rejects_of(file)
+    api.patience_s = posting.PATIENCE_S
+    with progress.bar("Import") as advance:
+        running = Import(
+            api,
+            path=file,
+            mapping=mappings.load(mapping, flags),
+            name=name or file.name.removesuffix(_GZIP),
+            rejects=rejects,
+            memory=memory.default_folder(),
+            complete=complete,
+            clock=SystemClock(),
+            progress=lambda summary: advance(summary.read_bytes, summary.size_bytes, _beside_the_bar(summary)),
+        )
+        unfinished = await _run(running)
+    _show(running.summary, rejects, json=json)
+    if unfinished is not None:
+        raise unfinished
+    if running.summary.rejected and not allow_rejects:
+        raise typer.Exit(exits.FAILED)
+
+
+async def _run(running: Import) -> FileUnfinished | None:
+    try:
+        await running.run()
+    except FileUnfinished as unfinished:
+        return unfinished
+    except asyncio.CancelledError:
+        typer.echo(f"Stopped after {running.summary.now.rows:,} rows. The same command goes on from there.", err=True)
+        raise
+    return None
+
+
+def _rejects_of(file: Path) -> Path:
+    """Beside whoever calls: the file itself may lie where nothing can be written."""
+    plain = Path(file.name.removesuffix(_GZIP))
+    return Path(f"{plain.stem}.rejects{plain.suffix}")
+
+
+def _beside_the_bar(summary: Summary) -> str:
+    rejected = f", {summary.rejected:,} rejected" if summary.rejected else ""
+    return f"{summary.now.rows:,} rows, {summary.rows_per_s:,.0f}/s{rejected}"
+
+
+def _show(summary: Summary, rejects: Path, *, json: bool) -> None:
+    if json:
+        found = msgspec.to_builtins(summary)
+        del found["read_bytes"], found["size_bytes"]
+        output.print_json(found | {"rejects_file": str(rejects) if summary.rejected else None})
+        return
+    now, before = summary.now, summary.before
+    fields = [
+        ("Import", summary.name),
+        ("Imported", f"{now.imported:,}"),
+        ("Replayed", f"{now.replayed:,} (had been posted before)" if now.replayed else "0"),
+        ("Skipped", f"{before.rows:,} (done by an earlier run)" if before.rows else "0"),
+        ("Rejected", f"{summary.rejected:,} (in {rejects})" if summary.rejected else "0"),
+        ("Wallets created", f"{now.wallets_created:,}"),
+        ("Time", f"{summary.seconds:.1f} s ({summary.rows_per_s:,.0f} rows/s)"),
+    ]
+    money.show_fields(fields)

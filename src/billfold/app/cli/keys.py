@@ -1,0 +1,149 @@
+"""`billfold keys`: API keys. They are made through the API, and the first one of an owner at the database itself."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+import typer
+
+from billfold.app.cli import client, direct, money, options, output
+from billfold.app.client import Api
+
+app = typer.Typer(help="Create, list and revoke API keys.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.command("list")
+@client.command
+async def list_(api: Api, limit: options.Limit = options.LIMIT_DEFAULT, json: options.Json = False) -> None:
+    """List API keys, the newest first. Their texts are known to nobody but those who keep them."""
+    found = [key async for key in api.pages("/api-keys", limit=limit)]
+    if json:
+        output.print_json(found)
+    elif not found:
+        typer.echo("No API keys yet. Create one: billfold keys create NAME --scope wallets:read")
+    else:
+        rows = [
+            (key["id"], key["name"], _state(key), (key["last_used_at"] or "never")[:19], " ".join(key["scopes"]))
+            for key in found
+        ]
+        output.print_table(("key", "name", "state", "last used", "scopes"), rows)
+
+
+@app.command("revoke")
+@client.command
+async def revoke(
+    api: Api,
+    key: Annotated[str, typer.Argument(metavar="KEY_ID", help="The key's id, as `billfold keys list` shows it.")],
+    json: options.Json = False,
+) -> None:
+    """Revoke an API key: within a second no server takes it any more."""
+    revoked = await api.delete(f"/api-keys/{key}")
+    if json:
+        output.print_json(revoked)
+    else:
+        typer.echo(f"{revoked['name']} ({revoked['id']}) is revoked.")
+
+
+@app.command("create")
+def create(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What the key is for.")],
+    *,
+    scopes: Annotated[
+        list[str] | None, typer.Option("--scope", metavar="SCOPE", help="What it may do; may be given often.")
+    ] = None,
+    expires_at: Annotated[
+        str | None, typer.Option("--expires-at", metavar="TIME", help="From when on it is refused.")
+    ] = None,
+    owner: Annotated[
+        str | None,
+        typer.Option(
+            "--owner",
+            metavar="NAME",
+            help="Whose key it is: made at the database itself, with every scope if none is given. So the first key of "
+            "an owner comes about.",
+        ),
+    ] = None,
+    idempotency_key: client.IdempotencyKey = None,
+    url: client.Url = None,
+    api_key: client.Key = None,
+    config: options.Config = None,
+    data: options.Data = None,
+    json: options.Json = False,
+) -> None:
+    """Create an API key and show its text, this once."""
+    if owner is not None:
+        created = asyncio.run(
+            _at_database(owner, name=name, scopes=scopes, expires_at=expires_at, config=config, data=data)
+        )
+    else:
+        if not scopes:
+            raise typer.BadParameter("Say what the key may do, such as --scope wallets:read.", param_hint="--scope")
+        body = {"name": name, "scopes": scopes} | ({} if expires_at is None else {"expires_at": expires_at})
+
+        async def post(api: Api) -> dict[str, Any]:
+            answer = await api.post("/api-keys", body, key=client.key(idempotency_key))
+            return answer.body  # type: ignore[no-any-return]
+
+        created = client.call(post, url=url, api_key=api_key, config=config, data=data)
+    if json:
+        output.print_json(created)
+    else:
+        _show(created)
+
+
+async def _at_database(
+    owner_name: str,
+    *,
+    name: str,
+    scopes: list[str] | None,
+    expires_at: str | None,
+    config: Path | None,
+    data: Path | None,
+) -> dict[str, Any]:
+    from billfold.app import container  # noqa: PLC0415 - the contexts are imported where they are needed alone.
+    from billfold.identity import contracts, errors  # noqa: PLC0415
+    from billfold.kernel import clock  # noqa: PLC0415
+
+    unknown = set(scopes or ()) - contracts.ALL_SCOPES
+    if unknown:
+        known = ", ".join(contracts.SCOPES)
+        raise typer.BadParameter(f"There is no scope {unknown.pop()!r}; there are {known}.", param_hint="--scope")
+    async with container.opened(direct.database_settings(config, data), name="billfold keys") as parts:
+        try:
+            owner = await parts.identity.find_owner(name=owner_name)
+        except errors.OwnerUnknown:
+            owner = await parts.identity.create_owner(name=owner_name)
+        grant = contracts.Grant(
+            owner_id=UUID(owner.id),
+            name=name,
+            scopes=frozenset(scopes or contracts.ALL_SCOPES),
+            expires_at=None if expires_at is None else clock.parse(expires_at),
+        )
+        created, _ = await parts.identity.create_key(by=None, grant=grant)
+    found: dict[str, Any] = msgspec.to_builtins(created)
+    return found
+
+
+def _state(key: dict[str, Any]) -> str:
+    if key["revoked_at"] is not None:
+        return "revoked"
+    return "usable" if key["expires_at"] is None else f"until {key['expires_at'][:19]}"
+
+
+def _show(created: dict[str, Any]) -> None:
+    money.show_fields(
+        [
+            ("Key", created["key"] or "(it was shown when this was first done; revoke it if it is lost)"),
+            ("Id", created["id"]),
+            ("Name", created["name"]),
+            ("Owner", created["owner_id"]),
+            ("Scopes", " ".join(created["scopes"])),
+            *([("Expires at", created["expires_at"])] if created["expires_at"] is not None else []),
+        ]
+    )
+    if created["key"] is not None:
+        typer.echo("Keep the key now: it is not shown again.")

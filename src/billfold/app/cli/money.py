@@ -1,0 +1,106 @@
+"""What commands that move money share: their options, the body they send, and how they show what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from billfold.app.cli import output
+from billfold.app.client import Answer
+
+Amount = Annotated[str, typer.Argument(metavar="AMOUNT", help="How much, such as 12.34.")]
+Asset = Annotated[str, typer.Argument(metavar="ASSET", help="What of, such as USD.")]
+Reference = Annotated[
+    str | None,
+    typer.Option("--reference", metavar="TEXT", help="A short text to search for, such as an invoice's number."),
+]
+Description = Annotated[str | None, typer.Option("--description", metavar="TEXT", help="A sentence for people.")]
+Metadata = Annotated[
+    list[str] | None, typer.Option("--metadata", metavar="NAME=TEXT", help="A text of your own; may be given often.")
+]
+EffectiveAt = Annotated[
+    str | None,
+    typer.Option("--effective-at", metavar="TIME", help="When it counts as having happened, such as 2026-01-31."),
+]
+
+Transfer = dict[str, Any]
+
+
+def order(
+    amount: str,
+    asset: str,
+    *,
+    reference: str | None,
+    description: str | None,
+    metadata: Sequence[str] | None,
+    effective_at: str | None,
+) -> dict[str, Any]:
+    """The body that moves this money."""
+    wanted = {
+        "money": {"amount": amount, "asset": asset},
+        "reference": reference,
+        "description": description,
+        "metadata": pairs(metadata),
+        "effective_at": effective_at,
+    }
+    return {name: value for name, value in wanted.items() if value is not None}
+
+
+def pairs(texts: Sequence[str] | None) -> dict[str, str] | None:
+    """The dictionary that NAME=TEXT options stand for; None when there are none.
+
+    Raises:
+        BadParameter: one has no =.
+    """
+    if not texts:
+        return None
+    found = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise typer.BadParameter(f"{text!r} is not NAME=TEXT, such as order=4711.", param_hint="--metadata")
+        found[name] = value
+    return found
+
+
+def show_transfer(answer: Answer, *, json: bool) -> None:
+    """Show a transfer that was just posted, or had been by an earlier try."""
+    if json:
+        output.print_json(answer.body)
+        return
+    if answer.replayed:
+        typer.echo("This was done by an earlier try; nothing was done again.")
+    show_fields(transfer_fields(answer.body))
+
+
+def transfer_fields(transfer: Transfer) -> list[tuple[str, str]]:
+    """A transfer line by line."""
+    money = transfer["money"]
+    fields = [
+        ("Transfer", transfer["id"]),
+        ("Kind", transfer["kind"]),
+        ("From", _side(transfer, "from")),
+        ("To", _side(transfer, "to")),
+        ("Amount", f"{money['amount']} {money['asset']}"),
+        ("Reference", transfer["reference"]),
+        ("Description", transfer["description"]),
+        ("Metadata", ", ".join(f"{name}={text}" for name, text in transfer["metadata"].items())),
+        ("Effective at", transfer["effective_at"]),
+        ("Recorded at", transfer["recorded_at"]),
+    ]
+    return [(name, text) for name, text in fields if text]
+
+
+def show_fields(fields: Sequence[tuple[str, str]]) -> None:
+    """Show names and values below each other, as plain lines that can be copied and searched."""
+    width = max(len(name) for name, _ in fields)
+    for name, text in fields:
+        typer.echo(f"{name:{width}}  {text}")
+
+
+def _side(transfer: Transfer, side: str) -> str:
+    balance = transfer.get(f"{side}_balance")
+    wallet: str = transfer[side]
+    return wallet if balance is None else f"{wallet} (now {balance} {transfer['money']['asset']})"
