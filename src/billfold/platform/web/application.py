@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from litestar import Litestar, Request, Response, Router
 from litestar.handlers import HTTPRouteHandler
+from litestar.plugins import PluginProtocol
 from litestar.types import ASGIApp
 
 from billfold.platform.telemetry.health import Check
@@ -49,7 +50,7 @@ def build(
     ]
     document = openapi.Document(handlers, problems, prefix=PREFIX, public_url=public_url, version=version)
     api = Router(PREFIX, route_handlers=[*plain.options_of(handlers), *handlers])
-    app = Litestar(
+    app = _Litestar(
         [api, *health_handlers(checks), *docs.handlers(document, prefix=PREFIX)],
         openapi_config=None,
         logging_config=None,
@@ -65,6 +66,14 @@ def build(
         requests=requests,
         https=public_url.startswith("https://"),
     )
+
+
+class _Litestar(Litestar):
+    """Without its plugins for other libraries' models: they import all of pydantic wherever that is installed."""
+
+    @staticmethod
+    def _get_default_plugins(plugins: list[PluginProtocol]) -> list[PluginProtocol]:
+        return plugins
 
 
 def _out_of_litestar(_request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
