@@ -76,7 +76,7 @@ test: format lint types fences site curl ## Run everything: style, types, fences
 
 .PHONY: check
 check: format lint types fences ## Run what is fast: style, types, fences and unit tests
-	@$(PYTEST) tests/unit
+	@$(PYTEST) tests/unit tests/architecture/test_contexts.py
 
 .PHONY: format
 format: $(DEV)
