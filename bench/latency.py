@@ -32,7 +32,7 @@ class Consumer:
         """
         try:
             async with asyncio.timeout(_END_TIMEOUT_S):
-                output, _ = await self._process.communicate()
+                output, _ = await self._process.communicate(b"")
         except TimeoutError:
             raise programs.ProgramFailed("the consumer has not ended") from None
         if self._process.returncode != 0:

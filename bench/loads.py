@@ -10,6 +10,7 @@ import asyncpg
 import msgspec
 
 from bench import processes, wrk
+from bench.processes import Moment
 from bench.rows import Cost, cost
 from bench.stack import Running
 from bench.wrk import Answers, Load
@@ -42,6 +43,8 @@ class Result(msgspec.Struct, frozen=True):
     #: From the last answer until the last event was published.
     drain_s: float
     stored_bytes: int
+    #: The share of all processors' time that went to others while the load ran: what blurs a figure.
+    others: float
 
 
 class Site:
@@ -61,7 +64,9 @@ class Site:
         first = ids.floor_of(time.time_ns() // 1_000_000)
         stored = await self._stored()
         before = processes.cpu_seconds(self._running.roots)
+        began = Moment.now()
         answers = await wrk.run(self._load(lines, label, connections, seconds, per_s))
+        others = Moment.now().others_since(began)
         answered = processes.cpu_seconds(self._running.roots)
         drain_s = await self.drained()
         published = processes.cpu_seconds(self._running.roots)
@@ -78,6 +83,7 @@ class Site:
             cost(processes.spent(before, published), found),
             drain_s,
             await self._stored() - stored,
+            others,
         )
 
     async def get(self, lines: Path, *, connections: int, seconds: int) -> Answers:

@@ -34,8 +34,6 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     #: Milliseconds that one write of 8 KiB with fdatasync takes: the median, and the slowest of a hundred.
     sync_ms: float
     sync_p99_ms: float
-    #: Load average when the run began: what others did.
-    load_before: float
 
 
 class DataInMemory(Exception):
@@ -62,7 +60,6 @@ def describe(folder: Path, *, postgresql: str) -> Machine:
         filesystem=filesystem,
         sync_ms=figures.median(syncs),
         sync_p99_ms=figures.percentile(syncs, 0.99),
-        load_before=round(os.getloadavg()[0], 2),
     )
 
 

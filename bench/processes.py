@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -54,6 +55,28 @@ def cpu_seconds(roots: dict[str, int]) -> dict[str, float]:
 def spent(before: dict[str, float], after: dict[str, float]) -> dict[str, float]:
     """What was used in between."""
     return {name: after[name] - before.get(name, 0.0) for name in after}
+
+
+class Moment(msgspec.Struct, frozen=True):
+    """When it was, and seconds that all processors were busy until then: for anybody, and for us and our children."""
+
+    at: float
+    busy: float
+    ours: float
+
+    @classmethod
+    def now(cls) -> Moment:
+        """This one."""
+        fields = [int(field) for field in Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:9]]
+        # The fourth and fifth are idle; the eighth is what other machines on the same hardware took from this one.
+        busy = (sum(fields) - fields[3] - fields[4]) / _TICKS_PER_S
+        ours = cpu_seconds({"us": os.getpid()})["us"]
+        return cls(time.monotonic(), busy, ours)
+
+    def others_since(self, begin: Moment) -> float:
+        """The share of all processors' time that neither we nor our children used, since then."""
+        all_time = (self.at - begin.at) * len(os.sched_getaffinity(0))
+        return max(0.0, (self.busy - begin.busy) - (self.ours - begin.ours)) / all_time
 
 
 def memory_bytes(root: int) -> int:

@@ -10,8 +10,8 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from bench import figures
 from bench.figures import significant
-from bench.machine import Machine
 from bench.plan import Measured
 from bench.rows import Row
 
@@ -30,7 +30,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 def show(report: Report) -> None:
     """Print the table."""
-    table = Table(title=f"Billfold {report.commit}", caption=_machine(report.measured.machine))
+    table = Table(title=f"Billfold {report.commit}", caption=_circumstances(report.measured))
     for head in _HEADS:
         table.add_column(head, justify="right" if head in {"figure", "ratio"} else "left")
     for row in report.rows:
@@ -50,7 +50,7 @@ def write(report: Report, folder: Path) -> None:
 def _summary(report: Report) -> str:
     return (
         f"{_markdown(report.rows)}\n"
-        f"Measured on {report.day} at {report.commit} by `{report.command}`. {_machine(report.measured.machine)}\n"
+        f"Measured on {report.day} at {report.commit} by `{report.command}`. {_circumstances(report.measured)}\n"
     )
 
 
@@ -74,10 +74,14 @@ def _cells(row: Row) -> tuple[str, ...]:
     return row.work, row.figure, ratio, "" if row.target is None else str(row.target), row.verdict
 
 
-def _machine(machine: Machine) -> str:
+def _circumstances(measured: Measured) -> str:
+    machine = measured.machine
+    loads = [load for turn in measured.rounds for load in (turn.spread, turn.hot, turn.bulk)]
+    others = figures.median([load.others for load in loads])
     return (
         f"{machine.cores} cores of {machine.processor}, {machine.memory_gib:g} GiB, {machine.kernel}, "
         f"{machine.filesystem} with {significant(machine.sync_ms, 2)} ms for a write and fdatasync "
         f"(p99 {significant(machine.sync_p99_ms, 2)} ms); Python {machine.python}, "
-        f"PostgreSQL {machine.postgresql}, NATS {machine.nats}; load average before: {machine.load_before:g}."
+        f"PostgreSQL {machine.postgresql}, NATS {machine.nats}. Other programs and machines took {others:.0%} of the "
+        f"processors' time while the loads ran."
     )

@@ -51,8 +51,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
             return ""
         measure = self.value if self.ratio is None else self.ratio
         if not self.target.reached(measure):
-            short = abs(measure - self.target.bound) / self.target.bound
-            return f"missed by {short:.0%}"
+            return f"missed: {measure / self.target.bound:.0%} of the bound"
         if self.target.moonshot is not None and msgspec.structs.replace(
             self.target, bound=self.target.moonshot
         ).reached(measure):

@@ -121,8 +121,8 @@ class _Bench:
         await self.yardstick.prepare(branches=self.plan.pgbench_branches)
         clients = await self._peak()
         self.progress.step("Warming up", 0)
-        await self.site.post(files.spread, label="warm", connections=CONNECTIONS, seconds=WARM_UP_S)
         await self.site.post(files.bulk, label="warm-bulk", connections=2, seconds=WARM_UP_S, items=BULK_ITEMS)
+        await self.site.post(files.spread, label="warm", connections=CONNECTIONS, seconds=WARM_UP_S)
         self.progress.step("Rounds of pgbench, spread, hot and bulk transfers", 4 * self.plan.rounds)
         rounds = [await self._round(files, clients, str(number)) for number in range(self.plan.rounds)]
         await self.yardstick.drop()

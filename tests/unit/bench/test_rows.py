@@ -14,13 +14,13 @@ def _row(value: float, ratio: float | None = None, target: Target | None = None)
 
 @pytest.mark.parametrize(
     ("ratio", "verdict"),
-    [(1.5, "reached"), (2.49, "reached"), (2.5, "moonshot reached"), (1.2, "missed by 20%"), (0.0, "missed by 100%")],
+    [(1.5, "reached"), (2.49, "reached"), (2.5, "moonshot reached"), (1.2, "missed: 80% of the bound")],
 )
 def test_a_ratio_is_judged_where_there_is_one(ratio: float, verdict: str) -> None:
     assert _row(9_000, ratio, AT_LEAST).verdict == verdict
 
 
-@pytest.mark.parametrize(("value", "verdict"), [(400, "reached"), (100, "reached"), (500, "missed by 25%")])
+@pytest.mark.parametrize(("value", "verdict"), [(400, "reached"), (100, "reached"), (500, "missed: 125% of the bound")])
 def test_a_value_is_judged_where_there_is_no_ratio(value: float, verdict: str) -> None:
     assert _row(value, target=AT_MOST).verdict == verdict
 
