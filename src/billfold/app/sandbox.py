@@ -5,6 +5,7 @@ The key is kept in the data folder, where only its owner may read it, so that it
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from billfold.app import container, settings
@@ -33,20 +34,22 @@ async def prepare(tree: settings.Settings) -> Sandbox:
 
 async def _key(identity: Identity, file: Path) -> tuple[str, Principal]:
     """The key of the file while it is good, else a new one."""
-    if file.exists():
-        kept = file.read_text(encoding="utf-8").strip()
-        try:
+    kept = _kept(file)
+    if kept is not None:
+        with contextlib.suppress(errors.ApiKeyInvalid):  # It was revoked, or belongs to a database that is no more.
             return kept, await identity.authenticate(kept.encode())
-        except errors.ApiKeyInvalid:
-            file.unlink()  # It was revoked, or belongs to a database that is no more.
     made = await identity.bootstrap(owner_name=OWNER)
     host.write_private(file, made)
     return made, await identity.authenticate(made.encode())
 
 
+def _kept(file: Path) -> str | None:
+    return file.read_text(encoding="utf-8").strip() if file.exists() else None
+
+
 async def _wallet(wallets: Wallets, principal: Principal, name: str) -> str:
     new = NewWallet(name=name, external_id=f"sandbox-{name.lower()}")
-    wallet, created = await wallets.registry.create(principal=principal, new=new)
+    wallet, _ = await wallets.registry.create(principal=principal, new=new)
     opening = Order(kind="deposit", target=wallet.id, money=OPENING, reference="opening balance")
     await wallets.movements.move(principal=principal, order=opening, key=f"sandbox-opening-{wallet.id}")
     return wallet.id
