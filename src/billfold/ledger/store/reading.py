@@ -29,21 +29,26 @@ coalesce((
 ), 0)
 """
 
+# Every point brings its own ranges along: to look them up would take the square of the number of points.
+_SPANS = ", ".join(f"({shift}, wanted.first_{shift}, wanted.end_{shift})" for shift in backdating.SHIFTS)
+_SPAN_COLUMNS = ", ".join(f"first_{shift}, end_{shift}" for shift in backdating.SHIFTS)
+_SPAN_ARRAYS = ", ".join(f"${number}::bigint[]" for number in range(3, 3 + 2 * len(backdating.SHIFTS)))
+
 # Recorded by then, less what of it was back-dated, plus all that is back-dated to before then.
 _EFFECTIVE = f"""
-{_RECORDED} - coalesce((
+SELECT {_RECORDED} - coalesce((
     SELECT total FROM ledger.backdated_totals AS late
     WHERE late.account_id = wanted.account_id AND late.recorded_at <= wanted.at ORDER BY late.recorded_at DESC LIMIT 1
 ), 0) + coalesce((
-    SELECT sum(part.amount) FROM unnest($3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[])
-        AS span (at_us, shift, first, past),
-        LATERAL (
-            SELECT sum(period.amount) AS amount FROM ledger.backdated_periods AS period
-            WHERE period.account_id = wanted.account_id AND period.shift = span.shift
-              AND period.bucket >= span.first AND period.bucket < span.past
-        ) AS part
-    WHERE span.at_us = wanted.at_us
-), 0)
+    SELECT sum(part.amount) FROM (VALUES {_SPANS}) AS span (shift, first_bucket, end_bucket), LATERAL (
+        SELECT sum(period.amount) AS amount FROM ledger.backdated_periods AS period
+        WHERE period.account_id = wanted.account_id AND period.shift = span.shift
+          AND period.bucket >= span.first_bucket AND period.bucket < span.end_bucket
+    ) AS part
+), 0) AS posted
+FROM unnest($1::uuid[], $2::timestamptz[], {_SPAN_ARRAYS}) WITH ORDINALITY
+    AS wanted (account_id, at, {_SPAN_COLUMNS}, place)
+ORDER BY place
 """
 
 
@@ -80,21 +85,11 @@ async def recorded(connection: Connection, points: Sequence[tuple[UUID, datetime
 
 async def effective(connection: Connection, points: Sequence[tuple[UUID, datetime]]) -> list[int]:
     """The posted balance of each (account, instant), counting each entry from its effective_at on."""
-    instants = sorted({instants_of.microseconds(at) for _, at in points})
-    spans = [(at_us, span.shift, span.first, span.end) for at_us in instants for span in backdating.ranges(at_us)]
-    columns: list[list[Any]] = [list(column) for column in zip(*spans, strict=True)]
-    found = await connection.fetch(
-        f"""
-        SELECT {_EFFECTIVE} AS posted
-        FROM unnest($1::uuid[], $2::timestamptz[], $7::bigint[]) WITH ORDINALITY
-            AS wanted (account_id, at, at_us, place)
-        ORDER BY place
-        """,
-        [account for account, _ in points],
-        [at for _, at in points],
-        *columns,
-        [instants_of.microseconds(at) for _, at in points],
-    )
+    ranges = [backdating.ranges(instants_of.microseconds(at)) for _, at in points]
+    columns: list[list[int]] = []
+    for spans in zip(*ranges, strict=True):
+        columns += ([span.first for span in spans], [span.end for span in spans])
+    found = await connection.fetch(_EFFECTIVE, [account for account, _ in points], [at for _, at in points], *columns)
     return [row["posted"] for row in found]
 
 
