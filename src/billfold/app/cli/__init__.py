@@ -22,6 +22,7 @@ BEGUN_S = time.monotonic()
 app = typer.Typer(
     cls=LazyGroup,
     help="Billfold: wallets on one double-entry ledger.",
+    epilog="Exit codes: " + "; ".join(f"{code} {meaning}" for code, meaning in exits.MEANINGS.items()) + ".",
     no_args_is_help=True,
     # Rich takes longer to draw the help than all the rest of `billfold --help`.
     rich_markup_mode=None,

@@ -42,7 +42,7 @@ async def add(
     code: Annotated[str, typer.Argument(metavar="CODE", help="Its code, such as USDC.")],
     name: Annotated[str, typer.Argument(metavar="NAME", help="What it is called.")],
     *,
-    scale: Annotated[int, typer.Option("--scale", min=0, max=36, help="How many decimals it has.")],
+    scale: Annotated[int, typer.Option("--scale", min=0, max=36, metavar="NUMBER", help="How many decimals it has.")],
     kind: Annotated[
         Kind, typer.Option("--kind", help="A currency, a chain's own coin, or a token on a chain.")
     ] = Kind.FIAT,

@@ -14,6 +14,15 @@ UNREACHABLE = 3
 #: A verification found a fault.
 FAULT_FOUND = 4
 
+#: For the help and the reference.
+MEANINGS = {
+    OK: "done",
+    FAILED: "refused or failed",
+    USAGE: "the command line or the settings are wrong",
+    UNREACHABLE: "not running, or no connection",
+    FAULT_FOUND: "a verification found a fault",
+}
+
 #: By the stable codes of errors, so that no command has to be imported to know them.
 _BY_CODE = {
     "setting_invalid": USAGE,
