@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from enum import EnumType
+from enum import Enum, EnumType
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,8 @@ _INTRODUCTION = """\
 
 <!-- Made of the commands themselves: change them, then run `python -m tests.docs.cli_reference`. -->
 
-`billfold COMMAND --help` says the same at the terminal. `billfold --install-completion` makes the shell complete commands
-and options.
+`billfold COMMAND --help` says the same at the terminal. `billfold --install-completion` makes the shell complete
+commands and options.
 
 A wallet is named by its id, or by your own `external_id` of it. Times are RFC 3339 instants, such as
 `2026-01-31T12:00:00Z`, or dates, which mean their first instant in UTC. Amounts are decimal numbers, such as `12.34`.
@@ -110,7 +110,7 @@ def _value(parameter: Any) -> str:
 
 def _choices(parameter: Any) -> list[str]:
     kind = parameter.type_descriptor.annotation
-    return [str(member.value) for member in kind] if isinstance(kind, EnumType) else []
+    return [str(member.value) for member in list[Enum](kind)] if isinstance(kind, EnumType) else []
 
 
 def _sentences(text: str) -> str:
