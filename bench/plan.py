@@ -30,6 +30,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     reads: int = 2_000
     latency_seconds: int = 15
     restarts: int = 3
+    #: After this a stack that was just started has nothing more to do, and its memory is measured.
+    idle_after_s: float = 5
 
 
 STANDARD = Plan()
@@ -38,14 +40,15 @@ LARGE = Plan(pasts=(10_000, 1_000_000, 10_000_000))
 QUICK = Plan(
     wallets=500,
     rounds=1,
-    seconds=2,
+    seconds=1,
     search_seconds=1,
     pgbench_branches=2,
     pasts=(1_000, 10_000),
     backdated=(1_000, 10_000),
     reads=100,
-    latency_seconds=3,
+    latency_seconds=2,
     restarts=1,
+    idle_after_s=1,
 )
 
 

@@ -48,12 +48,12 @@ class Progress(msgspec.Struct, frozen=True):
 async def run(plan: Plan, folder: Path, progress: Progress) -> Measured:
     """Measure everything on a stack in `folder`.
 
-    Raises: DataInMemory, Lost, ProgramFailed, VerificationFailed, WrongBalance.
+    Raises: Lost, ProgramFailed, VerificationFailed, WrongBalance.
     """
     progress.step("Starting the stack for the first time", 0)
     async with stack.up(folder) as running:
-        first = Start(running.started_s, await running.idle_memory())
-        yardstick = Pgbench(running.folder, port=running.postgres_port)
+        first = Start(running.started_s, await running.idle_memory(after_s=plan.idle_after_s))
+        yardstick = Pgbench(running.folder, host=running.postgres_host, port=running.postgres_port)
         described = machine.describe(folder, postgresql=await yardstick.version())
         async with _bench(plan, running, yardstick, progress) as bench:
             clients, rounds = await bench.rounds(folder)
@@ -69,14 +69,14 @@ async def run(plan: Plan, folder: Path, progress: Progress) -> Measured:
         reads=reads,
         events=events,
         verified=verified,
-        later_starts=[await _restart(folder, progress) for _ in range(plan.restarts)],
+        later_starts=[await _restart(plan, folder, progress) for _ in range(plan.restarts)],
     )
 
 
-async def _restart(folder: Path, progress: Progress) -> Start:
+async def _restart(plan: Plan, folder: Path, progress: Progress) -> Start:
     progress.step("Starting the stack again, on all that data", 0)
     async with stack.up(folder) as running:
-        return Start(running.started_s, await running.idle_memory())
+        return Start(running.started_s, await running.idle_memory(after_s=plan.idle_after_s))
 
 
 @asynccontextmanager

@@ -19,12 +19,10 @@ import msgspec
 from bench import processes, programs
 from billfold.app import settings
 from billfold.app.supervisor.record import StackRecord
-from billfold.platform.postgres.embedded import EmbeddedPostgres
+from billfold.platform.postgres.embedded import SOCKET_PATH_MAX_BYTES, EmbeddedPostgres
 
 #: Far beyond the target; what takes longer hangs.
 START_TIMEOUT_S = 120.0
-#: After this a stack that was just started has nothing more to do.
-IDLE_AFTER_S = 5.0
 #: What the log said last, to explain a failure.
 _LOG_LINES = 30
 
@@ -48,16 +46,22 @@ class Running(msgspec.Struct, frozen=True):
         assert port is not None, "a DSN by TCP names its port"
         return port
 
+    @property
+    def postgres_host(self) -> str:
+        """The folder of its unix socket, or the address where that is too long: as the stack itself connects."""
+        folder = self.folder / EmbeddedPostgres.name
+        too_long = len(os.fsencode(folder / f".s.PGSQL.{self.postgres_port}")) > SOCKET_PATH_MAX_BYTES
+        return "127.0.0.1" if too_long else str(folder)
+
     def dsn(self, by_tcp: str) -> str:
-        """The same by the unix socket, as the stack's own processes connect."""
+        """The same by `postgres_host`."""
         login = urlsplit(by_tcp)
-        socket = quote(str(self.folder / EmbeddedPostgres.name), safe="")
-        address = f"?host={socket}&port={self.postgres_port}"
+        address = f"?host={quote(self.postgres_host, safe='')}&port={self.postgres_port}"
         return login._replace(netloc=f"{login.username}:{login.password}@", query="").geturl() + address
 
-    async def idle_memory(self) -> int:
-        """Bytes of all processes together, when they have nothing to do."""
-        await asyncio.sleep(IDLE_AFTER_S)
+    async def idle_memory(self, *, after_s: float) -> int:
+        """Bytes of all processes together, when they have had nothing to do for a while."""
+        await asyncio.sleep(after_s)
         return processes.memory_bytes(self.record.pid)
 
 
