@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from billfold.platform import host
 
 #: Generous: the machine may be busy with other tests.
 DEADLINE_S = 60.0
@@ -80,11 +81,11 @@ def billfold(*arguments: str, env: dict[str, str] | None = None) -> subprocess.C
 class Up:
     """A running `billfold up --json`."""
 
-    def __init__(self, data: Path, *arguments: str, env: dict[str, str] | None = None) -> None:
+    def __init__(self, data: Path, *, env: dict[str, str]) -> None:
         self.data = data
         self._log = (data.parent / f"{data.name}.log").open("a+", encoding="utf-8")
         self.process = subprocess.Popen(
-            [*PROGRAM, "up", "--json", "--data", str(data), *arguments],
+            [*PROGRAM, "up", "--json", "--data", str(data)],
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,
@@ -135,9 +136,13 @@ class Up:
 
 
 @contextmanager
-def up(data: Path, *arguments: str, env: dict[str, str] | None = None) -> Iterator[Up]:
-    """A ready stack, stopped at the end of the block if it still runs."""
-    running = Up(data, *arguments, env=env)
+def up(data: Path, *, default_ports: bool = False) -> Iterator[Up]:
+    """A ready stack, stopped at the end of the block if it still runs.
+
+    It has ports of its own: by default it would compete with every other stack that is just starting on this machine.
+    """
+    names = () if default_ports else ("API__PORT", "API__METRICS_PORT", "WORKER__METRICS_PORT")
+    running = Up(data, env={f"BILLFOLD_{name}": str(host.free_port()) for name in names})
     try:
         yield running
     finally:

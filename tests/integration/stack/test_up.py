@@ -198,7 +198,10 @@ def test_a_port_that_was_set_and_is_taken_is_refused_and_a_default_gives_way(dat
             refused = support.billfold("up", "--data", str(data), env={name: port})
             assert refused.returncode == 1
             assert f"Port {port} is taken" in refused.stderr
-    with support.up(data) as first, support.up(data.with_name("second")) as second:
+    with (
+        support.up(data, default_ports=True) as first,
+        support.up(data.with_name("second"), default_ports=True) as second,
+    ):
         assert first.record["api_url"] != second.record["api_url"]
 
 
