@@ -62,7 +62,8 @@ class Caller:
         self._token = token
 
     async def get(self, path: str, **parameters: str | int) -> httpx2.Response:
-        return await self.request("GET", path, params=parameters)
+        # An empty mapping would take away the query that is in a link.
+        return await self.request("GET", path, params=parameters or None)
 
     async def post(self, path: str, body: Any = None, *, key: str | None = None) -> httpx2.Response:
         return await self.request("POST", path, json=body, headers={"idempotency-key": key or str(ids.new())})

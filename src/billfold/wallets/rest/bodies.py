@@ -12,6 +12,7 @@ from billfold.wallets.contracts import Description, EffectiveAt, Metadata, Order
 #: In Python $ also matches before a last line feed; this means the same to JSON Schema and to Python.
 _END = r"$(?!\n)"
 _CHAIN_MAX = 40
+_NAME_MAX = 100
 #: A Stellar asset's issuer with its code is the longest name of a token.
 _CONTRACT_MAX = 100
 
@@ -84,7 +85,12 @@ class NewAsset(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     code: Annotated[str, Meta(description="Its code.", examples=["USDC"], pattern=r"^[A-Z0-9._-]{2,20}" + _END)]
     scale: Annotated[int, Meta(description="How many decimals it has.", examples=[6], ge=0, le=36)]
     kind: Literal["fiat", "native", "token"]
-    name: contracts.Name
+    name: Annotated[
+        str,
+        Meta(
+            description="Its name.", examples=["USD Coin"], min_length=1, max_length=_NAME_MAX, pattern=contracts.NO_NUL
+        ),
+    ]
     chain: (
         Annotated[str, Meta(examples=["ethereum"], min_length=1, max_length=_CHAIN_MAX, pattern=r"^[a-z0-9-]+" + _END)]
         | None

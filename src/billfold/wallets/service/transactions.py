@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
@@ -18,6 +19,9 @@ from billfold.wallets.domain import Side
 from billfold.wallets.service.balances import CLOCK_SKEW
 from billfold.wallets.service.holdings import Holdings
 from billfold.wallets.service.resolution import Resolution
+
+#: Lines of a statement that are written in one go: a few milliseconds in which no other request is served.
+STATEMENT_BLOCK = 200
 
 
 class Transactions:
@@ -140,13 +144,17 @@ class Transactions:
     ) -> AsyncIterator[list[Transaction]]:
         if sides:
             async for entries in self._ledger.stream_entries(account_ids=list(sides), filter=period):
-                yield await self._seen(principal, entries, sides)
+                for start in range(0, len(entries), STATEMENT_BLOCK):
+                    yield await self._seen(principal, entries[start : start + STATEMENT_BLOCK], sides)
+                    # Whoever reads as fast as we write would otherwise keep all other requests waiting.
+                    await asyncio.sleep(0)
 
     async def _seen(
         self, principal: Principal, entries: Sequence[ledger.Entry], sides: Mapping[UUID, Side]
     ) -> list[Transaction]:
         """Entries in the words of wallets."""
         others = await self._resolution.holders(principal, {entry.counterparty for entry in entries})
+        assets = {side.asset: await self._ledger.asset(code=side.asset) for side in sides.values()}
         seen = []
         for entry in entries:
             side = sides[entry.account]
@@ -156,7 +164,7 @@ class Transactions:
                     entry,
                     wallet=side.wallet,
                     counterparty=contracts.OUTSIDE if other is None else other.wallet,
-                    asset=await self._ledger.asset(code=side.asset),
+                    asset=assets[side.asset],
                 )
             )
         return seen

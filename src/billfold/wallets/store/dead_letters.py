@@ -1,0 +1,134 @@
+"""Dead letters: messages that could not be applied. A row's content never changes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import msgspec
+
+from billfold.platform.postgres.database import Connection
+from billfold.wallets.contracts import DeadLetter, DeadLetterStatus
+
+if TYPE_CHECKING:
+    import asyncpg
+
+_COLUMNS = (
+    "id, first_seen, last_seen, sequence, deliveries, retries, transfer_id, status, reason, detail, subject, headers, "
+    "content"
+)
+#: Lists don't carry contents, which may be a megabyte each.
+_LISTED = _COLUMNS.removesuffix(", content")
+
+
+class NewDeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """A message to set aside. `id` is for when it is not known yet."""
+
+    id: UUID
+    digest: UUID
+    now: datetime
+    sequence: int
+    deliveries: int
+    reason: str
+    detail: str
+    subject: str
+    headers: dict[str, str]
+    content: bytes
+
+
+def _dead_letter(row: asyncpg.Record) -> DeadLetter:
+    values: dict[str, Any] = dict(row)
+    values["id"] = str(values["id"])
+    transfer_id = values.pop("transfer_id")
+    return DeadLetter(transfer_id=None if transfer_id is None else str(transfer_id), **values)
+
+
+async def record(connection: Connection, new: NewDeadLetter) -> bool:
+    """Set a message aside, and say whether it is a new one. One that an operator has dealt with stays dealt with.
+
+    Delivered again, it counts the higher number; sent again, the deliveries of both add up.
+    """
+    is_new: bool = await connection.fetchval(
+        """
+        INSERT INTO wallets.dead_letters AS known
+            (id, digest, first_seen, last_seen, sequence, deliveries, reason, detail, subject, headers, content)
+        VALUES ($1, $2, $3, $3, $4, $5, $6, $7, $8, $9, $10)
+        ON CONFLICT (digest) DO UPDATE SET
+            last_seen = greatest(known.last_seen, excluded.last_seen),
+            sequence = excluded.sequence,
+            deliveries = CASE WHEN known.sequence = excluded.sequence
+                THEN greatest(known.deliveries, excluded.deliveries) ELSE known.deliveries + excluded.deliveries END,
+            reason = CASE WHEN known.status = 'open' THEN excluded.reason ELSE known.reason END,
+            detail = CASE WHEN known.status = 'open' THEN excluded.detail ELSE known.detail END
+        RETURNING id = $1
+        """,
+        new.id,
+        new.digest,
+        new.now,
+        new.sequence,
+        new.deliveries,
+        new.reason,
+        new.detail,
+        new.subject,
+        new.headers,
+        new.content,
+    )
+    return is_new
+
+
+async def page(
+    connection: Connection, *, status: DeadLetterStatus | None, before: UUID | None, limit: int
+) -> list[DeadLetter]:
+    """Dead letters without their contents, the newest first."""
+    found = await connection.fetch(
+        f"SELECT {_LISTED} FROM wallets.dead_letters "
+        "WHERE ($1::text IS NULL OR status = $1) AND ($2::uuid IS NULL OR id < $2) ORDER BY id DESC LIMIT $3",
+        status,
+        before,
+        limit,
+    )
+    return [_dead_letter(row) for row in found]
+
+
+async def get(connection: Connection, dead_letter_id: UUID) -> DeadLetter | None:
+    """One of them, with its content."""
+    row = await connection.fetchrow(f"SELECT {_COLUMNS} FROM wallets.dead_letters WHERE id = $1", dead_letter_id)
+    return None if row is None else _dead_letter(row)
+
+
+async def retried(connection: Connection, dead_letter_id: UUID, transfer_id: UUID) -> None:
+    """Note what a retry has posted. Money has moved, so this holds whatever another operator has decided meanwhile."""
+    await connection.execute(
+        "UPDATE wallets.dead_letters SET status = 'retried', transfer_id = $2, retries = retries + 1 WHERE id = $1",
+        dead_letter_id,
+        transfer_id,
+    )
+
+
+async def refused_again(connection: Connection, dead_letter_id: UUID, reason: str, detail: str) -> None:
+    """Note that a retry was refused, and why."""
+    await connection.execute(
+        "UPDATE wallets.dead_letters SET reason = $2, detail = $3, retries = retries + 1 "
+        "WHERE id = $1 AND status = 'open'",
+        dead_letter_id,
+        reason,
+        detail,
+    )
+
+
+async def discard(connection: Connection, dead_letter_id: UUID) -> bool:
+    """Close an open one without applying it; False if it is not open."""
+    done = await connection.fetchval(
+        "UPDATE wallets.dead_letters SET status = 'discarded' WHERE id = $1 AND status = 'open' RETURNING true",
+        dead_letter_id,
+    )
+    return bool(done)
+
+
+async def count_open(connection: Connection, limit: int) -> int:
+    """How many are open, counted up to `limit`."""
+    count: int = await connection.fetchval(
+        "SELECT count(*) FROM (SELECT FROM wallets.dead_letters WHERE status = 'open' LIMIT $1) AS counted", limit
+    )
+    return count
