@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
 from billfold.platform import host
 
 #: Generous: the machine may be busy with other tests.
