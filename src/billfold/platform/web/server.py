@@ -83,8 +83,19 @@ class Protocol(HttpToolsProtocol):
 
 async def serve(app: ASGIApp, *, host: str, port: int) -> None:
     """Serve `app` until SIGTERM or SIGINT, then answer what is being served, and return."""
-    config = uvicorn.Config(
-        _as_uvicorn_wants_it(app),
+    # uvicorn raises the signal that has stopped it once more when it is done. It must not end us in the middle of
+    # closing the rest.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _done)
+    await uvicorn.Server(config(app, host=host, port=port)).serve()
+
+
+def config(app: ASGIApp, *, host: str, port: int) -> uvicorn.Config:
+    """How uvicorn is to run."""
+    # Both follow the ASGI specification, each with types of its own.
+    application: Any = app
+    return uvicorn.Config(
+        application,
         host=host,
         port=port,
         http=Protocol,
@@ -99,17 +110,7 @@ async def serve(app: ASGIApp, *, host: str, port: int) -> None:
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GRACE_S,
     )
-    # uvicorn raises the signal that has stopped it once more when it is done. It must not end us in the middle of
-    # closing the rest.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _done)
-    await uvicorn.Server(config).serve()
 
 
 def _done(_number: int, _frame: object) -> None:
     """The signal has done its work."""
-
-
-def _as_uvicorn_wants_it(app: ASGIApp) -> Any:
-    """Both follow the ASGI specification, each with types of its own."""
-    return app

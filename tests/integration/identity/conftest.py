@@ -1,0 +1,54 @@
+"""Identity on a real PostgreSQL. Tests share a database, which they see through owners of their own."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from billfold.identity import Identity
+from billfold.identity.contracts import ALL_SCOPES, Owner
+from billfold.kernel import ids
+from billfold.kernel.principal import Principal
+from billfold.platform.postgres.database import Database
+from billfold.platform.postgres.migrations import Migrations, migrate
+from tests import servers
+
+MIGRATIONS = (
+    Migrations("roles", "billfold.platform.postgres.roles"),
+    Migrations("messaging", "billfold.platform.messaging.migrations"),
+    Migrations("identity", "billfold.identity.migrations"),
+)
+
+
+@pytest.fixture(scope="module")
+async def identity_database(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
+    database = postgres_server.create_database()
+    await migrate(database.owner_dsn, MIGRATIONS)
+    return database
+
+
+@pytest.fixture(scope="module")
+async def database(identity_database: servers.TestDatabase) -> AsyncIterator[Database]:
+    """As the application sees it: with its role's rights."""
+    database = await Database.connect(identity_database.app_dsn, name="test")
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def identity(database: Database) -> Identity:
+    return Identity(database=database)
+
+
+@pytest.fixture
+async def ada(identity: Identity) -> Owner:
+    return await identity.create_owner(name=f"Ada {ids.new()}")
+
+
+@pytest.fixture
+async def bob(identity: Identity) -> Owner:
+    return await identity.create_owner(name=f"Bob {ids.new()}")
+
+
+@pytest.fixture
+def operator() -> Principal:
+    return Principal(credential_id=ids.new(), owner_id=ids.new(), scopes=ALL_SCOPES)
