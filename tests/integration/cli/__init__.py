@@ -1,0 +1,1 @@
+"""Commands that go to the database itself."""

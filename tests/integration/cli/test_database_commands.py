@@ -1,0 +1,76 @@
+"""`billfold migrate`, `ledger verify` and `keys create --owner` on a database of one's own, without a stack."""
+
+from __future__ import annotations
+
+import asyncio
+
+import asyncpg
+import pytest
+
+from billfold.app import migrate
+from billfold.platform.postgres import migrations
+from tests import servers
+from tests.commands import Billfold
+
+
+@pytest.fixture
+def billfold(empty_database: servers.TestDatabase) -> Billfold:
+    return Billfold(
+        {
+            "BILLFOLD_POSTGRES__DSN": empty_database.app_dsn,
+            "BILLFOLD_POSTGRES__OWNER_DSN": empty_database.owner_dsn,
+        }
+    )
+
+
+def test_a_plan_shows_everything_and_changes_nothing_and_migrate_does_it_once(billfold: Billfold) -> None:
+    wanted = [{"context": step.context, "migration": step.name} for step in migrations.load(migrate.SETS)]
+    assert billfold.json("migrate", "--plan") == billfold.json("migrate", "--plan") == wanted
+    assert "Would be applied:\n  roles/0001_roles.sql\n" in billfold("migrate", "--plan").out
+    applied = billfold("migrate").out
+    assert applied.startswith("Applied:\n  roles/0001_roles.sql\n")
+    assert "wallets/0001_wallets.sql" in applied
+    assert billfold("migrate").out == "The database is up to date.\n"
+
+
+def test_without_the_owners_dsn_nothing_is_migrated(empty_database: servers.TestDatabase) -> None:
+    found = Billfold({"BILLFOLD_POSTGRES__DSN": empty_database.app_dsn})("migrate", code=2)
+    assert "BILLFOLD_POSTGRES__OWNER_DSN" in found.err
+
+
+def test_a_database_that_does_not_answer_is_said_to(empty_database: servers.TestDatabase) -> None:
+    nowhere = Billfold({"BILLFOLD_POSTGRES__DSN": "postgresql://billfold_app:x@127.0.0.1:1/core"})
+    assert nowhere("ledger", "verify", code=3).err.startswith("billfold: ")
+
+
+def test_the_first_key_of_an_owner_is_made_at_the_database(billfold: Billfold) -> None:
+    billfold("migrate")
+    first = billfold.json("keys", "create", "Server", "--owner", "Acme", "--expires-at", "2199-01-01")
+    second = billfold.json("keys", "create", "Reader", "--owner", "Acme", "--scope", "wallets:read")
+    assert first["key"].startswith("bf_live_")
+    assert "operator" in first["scopes"]
+    assert second["scopes"] == ["wallets:read"]
+    assert first["owner_id"] == second["owner_id"]
+
+
+def test_a_fault_in_the_books_is_found_and_named(billfold: Billfold, empty_database: servers.TestDatabase) -> None:
+    billfold("migrate")
+    assert "The books are right." in billfold("ledger", "verify").out
+    account = asyncio.run(_spoil(empty_database.owner_dsn))
+    shown = billfold("ledger", "verify", code=4).out
+    assert "The books are wrong. Faults found: 2" in shown
+    assert account in shown
+    assert "Its balance is 1 and its entries sum to 0." in shown
+    faults = billfold.json("ledger", "verify", code=4)["faults"]
+    assert {fault["invariant"] for fault in faults} == {"I1", "I2"}
+    assert "I1" not in billfold("ledger", "verify", "--faults", "1", code=4).out
+
+
+async def _spoil(dsn: str) -> str:
+    """Add a cent to an account that no entry tells of."""
+    owner = await asyncpg.connect(dsn)
+    try:
+        account = await owner.fetchval("UPDATE ledger.accounts SET posted = 1 WHERE asset = 'USD' RETURNING id")
+    finally:
+        await owner.close()
+    return str(account)
