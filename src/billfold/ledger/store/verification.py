@@ -138,14 +138,15 @@ async def reread(connection: Connection, stretches: Sequence[Stretch]) -> list[R
 
 
 async def take_time(connection: Connection) -> None:
-    """Let the statements of this database transaction take as long as a look at everything takes."""
+    """Let the server give the statements of this database transaction the time that a look at everything takes."""
     await connection.execute(f"SET LOCAL statement_timeout = '{WHOLE_TIMEOUT_S}s'")
 
 
 async def entries_counted(connection: Connection) -> tuple[int, int]:
     """How many transfers there are, and how many entries all accounts count, in one snapshot."""
     row = await connection.fetchrow(
-        "SELECT count(*), (SELECT coalesce(sum(version), 0)::bigint FROM ledger.accounts) FROM ledger.transfers"
+        "SELECT count(*), (SELECT coalesce(sum(version), 0)::bigint FROM ledger.accounts) FROM ledger.transfers",
+        timeout=WHOLE_TIMEOUT_S,
     )
     assert row is not None, "an aggregate always has a row"
     return row[0], row[1]
@@ -167,6 +168,7 @@ async def false_links(connection: Connection, limit: int) -> list[tuple[UUID, st
         LIMIT $1
         """,
         limit,
+        timeout=WHOLE_TIMEOUT_S,
     )
     return [(row[0], row[1]) for row in found]
 
@@ -181,6 +183,7 @@ async def over_reversed(connection: Connection, limit: int) -> list[tuple[UUID, 
         WHERE link.relation = 'reversal' GROUP BY original.id HAVING sum(transfer.amount) > original.amount LIMIT $1
         """,
         limit,
+        timeout=WHOLE_TIMEOUT_S,
     )
     return [(row[0], row[1], row[2]) for row in found]
 
@@ -204,14 +207,18 @@ async def totals(connection: Connection) -> tuple[int, int, int]:
 
 async def sums_by_asset(connection: Connection) -> dict[str, int]:
     """The sum of all balances of each asset."""
-    found = await connection.fetch("SELECT asset, sum(posted) FROM ledger.accounts GROUP BY asset")
+    found = await connection.fetch(
+        "SELECT asset, sum(posted) FROM ledger.accounts GROUP BY asset", timeout=WHOLE_TIMEOUT_S
+    )
     return {asset: int(total) for asset, total in found}
 
 
 async def below_floor(connection: Connection, limit: int) -> list[tuple[UUID, int, int]]:
     """Accounts whose available balance is below their floor, with both."""
     found = await connection.fetch(
-        "SELECT id, posted - held, floor FROM ledger.accounts WHERE posted - held < floor LIMIT $1", limit
+        "SELECT id, posted - held, floor FROM ledger.accounts WHERE posted - held < floor LIMIT $1",
+        limit,
+        timeout=WHOLE_TIMEOUT_S,
     )
     return [(row[0], int(row[1]), int(row[2])) for row in found]
 
@@ -230,5 +237,6 @@ async def false_holds(connection: Connection, limit: int) -> list[tuple[UUID, in
         LIMIT $1
         """,
         limit,
+        timeout=WHOLE_TIMEOUT_S,
     )
     return [(row[0], int(row[1]), int(row[2])) for row in found]

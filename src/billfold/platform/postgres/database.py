@@ -29,6 +29,8 @@ ACQUIRE_TIMEOUT_S = 5.0
 CONNECT_TIMEOUT_S = 5.0
 #: No statement of ours needs longer, but for streams, which set their own.
 STATEMENT_TIMEOUT_S = 30
+#: The server ends a statement by itself before; if nothing was heard by then, the network has lost it, or its answer.
+ANSWER_TIMEOUT_S = STATEMENT_TIMEOUT_S + 5
 #: Row locks are held for milliseconds; whoever waits longer than this waits for something that is stuck.
 LOCK_TIMEOUT_S = 10
 #: An application that died while its transaction was open must not hold row locks for longer.
@@ -42,6 +44,11 @@ _LOST = (
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.LockNotAvailableError,
+    # The loser of a deadlock; the same again will do.
+    asyncpg.TransactionRollbackError,
+    # Each new connection logs in: a password or a database may have gone while we ran.
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
     OSError,
     TimeoutError,
     asyncio.TimeoutError,
@@ -118,6 +125,7 @@ class Database:
                 min_size=1,
                 max_size=size,
                 timeout=CONNECT_TIMEOUT_S,
+                command_timeout=ANSWER_TIMEOUT_S,
                 init=_prepare,
                 connection_class=_Connection,
                 server_settings=settings,
