@@ -5,6 +5,7 @@ import contextlib
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -147,6 +148,15 @@ async def execute(dsn: str, *statements: str) -> None:
         async with connection.transaction():
             for statement in statements:
                 await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+async def ask(dsn: str, sql: str, *arguments: object) -> Any:
+    """The one value that `sql` gives, outside of any transaction."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        return await connection.fetchval(sql, *arguments)
     finally:
         await connection.close()
 
