@@ -33,8 +33,6 @@ from billfold.platform.postgres.database import Connection, Database
 BATCH_MAX = 4_000
 #: What waits longer than a few seconds had better be told to come back: this is about two seconds of work.
 WAITING_MAX = 50_000
-#: While one batch is being committed, the next is folded.
-WRITERS = 2
 #: A restarting database answers again within a second or two; after this the caller is told.
 RETRY_FOR_S = 6.0
 RETRY_PAUSE_S = 0.05
@@ -63,7 +61,7 @@ class Job:
 
 
 class Poster:
-    """Takes commands, and runs batches of them on its writers."""
+    """Takes commands, and runs batches of them, one after the other."""
 
     def __init__(self, database: Database, *, journal: journal.Journal) -> None:
         self._database = database
@@ -73,13 +71,14 @@ class Poster:
         self._in_flight: set[UUID] = set()
         self._wake = asyncio.Event()
         self._closing = False
-        self._writers = [asyncio.create_task(self._write(), name=f"ledger writer {n}") for n in range(WRITERS)]
+        # One writer: a second would mostly wait for the first one's row locks, and halve the batches.
+        self._writer = asyncio.create_task(self._write(), name="ledger writer")
 
     async def close(self) -> None:
         """Finish what waits, take nothing more."""
         self._closing = True
         self._wake.set()
-        await asyncio.gather(*self._writers)
+        await self._writer
 
     async def submit(self, command: Command) -> Any:
         """Run `command` in the next batch; what it returns or raises is durable when this ends.
