@@ -15,14 +15,17 @@ import msgspec
 
 from billfold.app.importing.mapping import Mapping
 from billfold.app.importing.source import Broken, Record
-from billfold.kernel import clock, money
+from billfold.kernel import clock, idempotency, money
 from billfold.kernel.errors import BillfoldError
 from billfold.ledger import contracts as ledger
+from billfold.ledger import errors
 from billfold.wallets import contracts
 
 #: A file has a few thousand days, and many rows of each.
 _DAYS_REMEMBERED = 4_096
 _BETWEEN_DESCRIPTIONS = ", "
+#: What can be wrong with a date that only the ledger's clock can tell.
+_VALUE_DATE = {errors.EffectiveInFuture.code, errors.EffectiveTooEarly.code}
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -77,17 +80,23 @@ class Rows:
         except _Wrong as wrong:
             return Reject(line=record.line, field=wrong.column, reason=wrong.reason, fields=record.fields)
 
-    def refused(self, row: Row, detail: str, pointer: str | None) -> Reject:
-        """The reject of a row that the API has refused for its field at `pointer`."""
-        field = (pointer or "").rpartition("/")[2]
+    def refused(self, row: Row, *, code: str, detail: str, pointer: str | None) -> Reject:
+        """The reject of a row that the API has refused, for its field at `pointer` where it says so."""
         mapping = self._mapping
-        column = {
-            "amount": mapping.amount_column,
-            "effective_at": mapping.date_column,
-            "reference": mapping.reference_column,
-            "from": mapping.account_column,
-            "to": mapping.account_column,
-        }.get(field)
+        if code == idempotency.IdempotencyKeyReused.code:
+            # To the API it is a key that was used for something else; of keys nobody who imports a file has heard.
+            column = mapping.id_column
+            detail = "A row with this id was imported before, and was another one."
+        elif code in _VALUE_DATE:
+            column = mapping.date_column
+        else:
+            column = {
+                "amount": mapping.amount_column,
+                "effective_at": mapping.date_column,
+                "reference": mapping.reference_column,
+                "from": mapping.account_column,
+                "to": mapping.account_column,
+            }.get((pointer or "").rpartition("/")[2])
         return Reject(line=row.record.line, field=column or "", reason=detail, fields=row.record.fields)
 
     def _row(self, record: Record) -> Row:

@@ -113,7 +113,8 @@ class Import:
         counts.wallets_created = wallets.created
         for row, result in zip(good, results, strict=True):
             if result.refusal is not None:
-                bad.append(rows.refused(row, result.refusal.detail, result.refusal.pointer))
+                why = result.refusal
+                bad.append(rows.refused(row, code=why.code, detail=why.detail, pointer=why.pointer))
             elif result.replayed:
                 counts.replayed += 1
             else:

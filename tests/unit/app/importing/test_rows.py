@@ -144,6 +144,15 @@ def test_a_broken_line_is_a_reject() -> None:
 def test_what_the_api_refuses_is_said_of_the_column_it_came_from() -> None:
     rows = _rows(date_column="date")
     row = _row(rows, date="1993-01-31")
-    assert rows.refused(row, "Too early.", "/items/3/effective_at").field == "date"
-    assert rows.refused(row, "No.", "/items/3/money/amount").field == "amount"
-    assert rows.refused(row, "No.", None) == Reject(line=7, field="", reason="No.", fields=row.record.fields)
+
+    def column(code: str, pointer: str | None) -> str:
+        return rows.refused(row, code=code, detail="No.", pointer=pointer).field
+
+    assert column("invalid_amount", "/items/3/money/amount") == "amount"
+    assert column("wallet_unknown", "/items/3/to") == "account"
+    assert column("effective_too_early", None) == "date"
+    assert column("insufficient_funds", None) == ""
+    again = rows.refused(row, code="idempotency_key_reused", detail="No.", pointer=None)
+    assert (again.line, again.field) == (7, "id")
+    assert again.reason == "A row with this id was imported before, and was another one."
+    assert again.fields == row.record.fields
