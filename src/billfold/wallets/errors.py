@@ -1,11 +1,12 @@
 """Why the wallets context turns a request down. What the ledger refuses keeps the ledger's error, but for the words.
 
 BillfoldError
-├── NotFound   WalletUnknown, TransactionUnknown
-├── Conflict   WalletFrozen, WalletClosed, WalletNotEmpty, ExternalIdReused
+├── NotFound   WalletUnknown, TransactionUnknown, DeadLetterUnknown
+├── Conflict   WalletFrozen, WalletClosed, WalletNotEmpty, ExternalIdReused, DeadLetterClosed
 ├── Denied     ReversalNotAllowed
 └── Invalid    SameWallet, SidesWrong, ItemKeysMixed, ItemKeysAtomic, AssetNeeded, WalletNeeded, CreditLimitNegative,
-               InstantAmbiguous, PeriodWrong, StepWrong
+               InstantAmbiguous, PeriodWrong, StepWrong, ConfirmedTransactionInvalid, ConfirmedTransactionTooLarge,
+               ProcessingFailed, DeliveryLimitReached
 """
 
 from __future__ import annotations
@@ -115,6 +116,42 @@ class StepWrong(errors.Invalid):
     """The step is a whole number and a unit: s, m, h, d or w, such as 1d."""
 
     code = "step_wrong"
+
+
+class DeadLetterUnknown(errors.NotFound):
+    """There is no such dead letter."""
+
+    code = "dead_letter_unknown"
+
+
+class DeadLetterClosed(errors.Conflict):
+    """The dead letter has been retried or discarded already."""
+
+    code = "dead_letter_closed"
+
+
+class ConfirmedTransactionInvalid(errors.Invalid):
+    """The message is not a confirmed transaction in one of the forms that the reference describes."""
+
+    code = "confirmed_transaction_invalid"
+
+
+class ConfirmedTransactionTooLarge(errors.Invalid):
+    """The message is larger than 64 KiB."""
+
+    code = "confirmed_transaction_too_large"
+
+
+class ProcessingFailed(errors.Invalid):
+    """The message makes the worker fail, which is a defect of the worker; retry it with a version that is mended."""
+
+    code = "processing_failed"
+
+
+class DeliveryLimitReached(errors.Invalid):
+    """The message was delivered over and over, and the worker has never come to its end."""
+
+    code = "delivery_limit_reached"
 
 
 _WORDS: dict[type[BillfoldError], type[BillfoldError]] = {

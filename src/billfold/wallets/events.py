@@ -5,6 +5,7 @@ Each event is ordered by its wallet, and written in the database transaction of 
 
 from __future__ import annotations
 
+from base64 import b64encode
 from datetime import datetime
 from typing import Any, Final, Literal
 
@@ -13,7 +14,7 @@ import msgspec
 from billfold.kernel import clock
 from billfold.kernel.events import Event
 from billfold.kernel.money import Money
-from billfold.wallets.contracts import Wallet
+from billfold.wallets.contracts import Delivery, Wallet
 
 SOURCE: Final = "/billfold/wallets"
 CREATED: Final = "wallet.created.v1"
@@ -22,6 +23,10 @@ FROZEN: Final = "wallet.frozen.v1"
 UNFROZEN: Final = "wallet.unfrozen.v1"
 CLOSED: Final = "wallet.closed.v1"
 TYPES = (CREATED, UPDATED, FROZEN, UNFROZEN, CLOSED)
+#: Goes to the dead-letter stream, not among the others.
+REFUSED: Final = "confirmed-transaction.refused.v1"
+#: A larger content is left out of the event; it is in the dead letter itself.
+CONTENT_MAX_BYTES = 256 * 1024
 
 WalletEventType = Literal[
     "wallet.created.v1", "wallet.updated.v1", "wallet.frozen.v1", "wallet.unfrozen.v1", "wallet.closed.v1"
@@ -44,3 +49,23 @@ def wallet_event(
     if credit_limits:
         data["credit_limits"] = msgspec.to_builtins(credit_limits)
     return Event(id=event_id, type=kind, source=SOURCE, subject=wallet.id, time=time, key=wallet.id, data=data)
+
+
+def refused(
+    *, event_id: str, dead_letter_id: str, reason: str, detail: str, message: Delivery, time: datetime
+) -> Event:
+    """A message from the queue of confirmed transactions could not be applied. `content` is base64."""
+    data: dict[str, Any] = {
+        "dead_letter_id": dead_letter_id,
+        "reason": reason,
+        "detail": detail,
+        "subject": message.subject,
+        "sequence": message.sequence,
+        "deliveries": message.deliveries,
+        "headers": message.headers,
+        "size": len(message.body),
+        "content": b64encode(message.body).decode() if len(message.body) <= CONTENT_MAX_BYTES else None,
+    }
+    return Event(
+        id=event_id, type=REFUSED, source=SOURCE, subject=dead_letter_id, time=time, key=dead_letter_id, data=data
+    )

@@ -5,6 +5,13 @@ is decoded straight into `Order` and a posted transfer is written straight from 
 second set of shapes would cost more than the rules do.
 """
 
+from billfold.wallets.contracts.dead_letters import (
+    DeadLetter,
+    DeadLetterContent,
+    DeadLetterStatus,
+    Delivery,
+    Taken,
+)
 from billfold.wallets.contracts.fields import (
     ACCOUNTS_LISTED_MAX,
     ASSETS_READ,
@@ -81,6 +88,10 @@ __all__ = [
     "Basis",
     "Chart",
     "ConfirmedTransaction",
+    "DeadLetter",
+    "DeadLetterContent",
+    "DeadLetterStatus",
+    "Delivery",
     "Description",
     "Direction",
     "EffectiveAt",
@@ -101,6 +112,7 @@ __all__ = [
     "Settlement",
     "StatementHead",
     "Summary",
+    "Taken",
     "Transaction",
     "TransactionFilter",
     "Transfer",

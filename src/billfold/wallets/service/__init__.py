@@ -7,6 +7,8 @@ await wallets.holds.place(…)            money set aside
 await wallets.balances.now(…)           what is and was in a wallet
 await wallets.transactions.page(…)      what has happened, and statements
 await wallets.apply_confirmed(…)        what another system has confirmed
+await wallets.deliveries.take(…)        the same, as a queue delivers it
+await wallets.dead_letters.retry(…)     what of that could not be applied
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ from billfold.wallets.contracts import ConfirmedTransaction, Transfer
 from billfold.wallets.service.assets import Assets
 from billfold.wallets.service.balances import Balances
 from billfold.wallets.service.bulk import Bulk
+from billfold.wallets.service.dead_letters import DeadLetters
+from billfold.wallets.service.deliveries import Deliveries
 from billfold.wallets.service.holdings import Holdings
 from billfold.wallets.service.holds import Holds
 from billfold.wallets.service.movements import Movements
@@ -46,6 +50,8 @@ class Wallets:
         )
         self.balances = Balances(ledger=ledger, holdings=holdings, clock=clock)
         self.assets = Assets(ledger=ledger)
+        self.dead_letters = DeadLetters(database=database, bulk=self.bulk, clock=clock)
+        self.deliveries = Deliveries(bulk=self.bulk, dead_letters=self.dead_letters)
         self.transactions = Transactions(ledger=ledger, resolution=resolution, holdings=holdings, clock=clock)
 
     async def apply_confirmed(self, *, transactions: Sequence[ConfirmedTransaction]) -> list[Transfer | BillfoldError]:

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import msgspec
 
 from billfold.platform.postgres.database import Connection
-from billfold.wallets.contracts import DeadLetter, DeadLetterStatus
+from billfold.wallets.contracts import DeadLetter, DeadLetterContent, DeadLetterStatus
 
-if TYPE_CHECKING:
-    import asyncpg
-
+#: Lists don't carry contents, which may be a megabyte each.
 _COLUMNS = (
     "id, first_seen, last_seen, sequence, deliveries, retries, transfer_id, status, reason, detail, subject, headers, "
-    "content"
+    "octet_length(content) AS size"
 )
-#: Lists don't carry contents, which may be a megabyte each.
-_LISTED = _COLUMNS.removesuffix(", content")
 
 
 class NewDeadLetter(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,13 +30,6 @@ class NewDeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     subject: str
     headers: dict[str, str]
     content: bytes
-
-
-def _dead_letter(row: asyncpg.Record) -> DeadLetter:
-    values: dict[str, Any] = dict(row)
-    values["id"] = str(values["id"])
-    transfer_id = values.pop("transfer_id")
-    return DeadLetter(transfer_id=None if transfer_id is None else str(transfer_id), **values)
 
 
 async def record(connection: Connection, new: NewDeadLetter) -> bool:
@@ -82,19 +70,21 @@ async def page(
 ) -> list[DeadLetter]:
     """Dead letters without their contents, the newest first."""
     found = await connection.fetch(
-        f"SELECT {_LISTED} FROM wallets.dead_letters "
+        f"SELECT {_COLUMNS} FROM wallets.dead_letters "
         "WHERE ($1::text IS NULL OR status = $1) AND ($2::uuid IS NULL OR id < $2) ORDER BY id DESC LIMIT $3",
         status,
         before,
         limit,
     )
-    return [_dead_letter(row) for row in found]
+    return [DeadLetter(**row) for row in found]
 
 
-async def get(connection: Connection, dead_letter_id: UUID) -> DeadLetter | None:
+async def get(connection: Connection, dead_letter_id: UUID) -> DeadLetterContent | None:
     """One of them, with its content."""
-    row = await connection.fetchrow(f"SELECT {_COLUMNS} FROM wallets.dead_letters WHERE id = $1", dead_letter_id)
-    return None if row is None else _dead_letter(row)
+    row = await connection.fetchrow(
+        f"SELECT {_COLUMNS}, content FROM wallets.dead_letters WHERE id = $1", dead_letter_id
+    )
+    return None if row is None else DeadLetterContent(**row)
 
 
 async def retried(connection: Connection, dead_letter_id: UUID, transfer_id: UUID) -> None:

@@ -1,0 +1,179 @@
+"""Messages from the queue of confirmed transactions that could not be applied: set aside, looked at, tried again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import blake2b
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from billfold.kernel import ids, paging
+from billfold.kernel.clock import Clock
+from billfold.kernel.errors import BillfoldError
+from billfold.kernel.principal import Principal
+from billfold.platform.messaging import outbox
+from billfold.platform.postgres.database import Connection, Database
+from billfold.wallets import contracts, errors, events
+from billfold.wallets.contracts import DeadLetter, DeadLetterContent, DeadLetterStatus, Delivery, Transfer
+from billfold.wallets.service import confirmed
+from billfold.wallets.service.bulk import Bulk
+from billfold.wallets.store import dead_letters as store
+from billfold.wallets.store.dead_letters import NewDeadLetter
+
+#: Beyond this it only matters that they are many.
+COUNT_MAX = 100_000
+#: A sentence, and perhaps a value that somebody has sent; more of that helps nobody.
+TEXT_MAX = 1_000
+#: The size of all headers together; they are often traces and seldom more than a few hundred characters.
+HEADERS_MAX = 16 * 1024
+
+log = structlog.get_logger(__name__)
+
+
+class DeadLetters:
+    """Use cases about dead letters. All of them are an operator's."""
+
+    def __init__(self, *, database: Database, bulk: Bulk, clock: Clock) -> None:
+        self._database = database
+        self._bulk = bulk
+        self._clock = clock
+
+    async def record(self, *, refused: Sequence[tuple[Delivery, BillfoldError]]) -> None:
+        """Set messages aside and tell of each new one, in one database transaction: none is lost between the two."""
+        async with self._database.transaction() as connection:
+            # In the order of their digests, so that two workers with the same messages don't wait for one another.
+            for message, why in sorted(refused, key=lambda pair: _digest(pair[0])):
+                await self._record(connection, message, why)
+
+    async def page(
+        self, *, principal: Principal, status: DeadLetterStatus | None, cursor: str | None, limit: int | None
+    ) -> paging.Page[DeadLetter]:
+        """Dead letters, the newest first.
+
+        Raises:
+            MissingScope, InvalidCursor, InvalidLimit
+        """
+        principal.require(contracts.OPERATOR)
+        size = paging.check_limit(limit)
+        before = None if cursor is None else paging.decode(cursor, UUID)
+        async with self._database.connection() as connection:
+            found = await store.page(connection, status=status, before=before, limit=size + 1)
+        more = len(found) > size
+        return paging.Page(found[:size], paging.encode(found[size - 1].id) if more else None)
+
+    async def dead_letter(self, *, principal: Principal, dead_letter_id: UUID) -> DeadLetterContent:
+        """One of them, with its content.
+
+        Raises:
+            MissingScope, DeadLetterUnknown
+        """
+        principal.require(contracts.OPERATOR)
+        async with self._database.connection() as connection:
+            found = await store.get(connection, dead_letter_id)
+        if found is None:
+            raise errors.DeadLetterUnknown
+        return found
+
+    async def retry(self, *, principal: Principal, dead_letter_id: UUID) -> DeadLetterContent:
+        """Apply the message again. Refused again it stays open, with the new reason; otherwise it is closed.
+
+        A refusal answers every repeat of its attempt, so a retry needs a number of its own. It goes through the numbers
+        and stops at the first answer that is a new one or no refusal. So an attempt is made only when all before it are
+        known to be refused, and of all attempts, whoever makes them and however often, at most one moves money.
+
+        Raises:
+            MissingScope, DeadLetterUnknown, DeadLetterClosed
+            Unavailable: it is not known what became of it; repeat it.
+        """
+        found = await self.dead_letter(principal=principal, dead_letter_id=dead_letter_id)
+        if found.status != "open":
+            raise errors.DeadLetterClosed
+        outcome = await self._apply(found.content)
+        if isinstance(outcome, BillfoldError) and outcome.retryable:
+            raise outcome
+        async with self._database.transaction() as connection:
+            if isinstance(outcome, Transfer):
+                await store.retried(connection, dead_letter_id, outcome.id)
+            else:
+                await store.refused_again(connection, dead_letter_id, outcome.code, _storable(outcome.detail))
+        log.info("a dead letter was retried", dead_letter=str(dead_letter_id), applied=isinstance(outcome, Transfer))
+        return await self.dead_letter(principal=principal, dead_letter_id=dead_letter_id)
+
+    async def discard(self, *, principal: Principal, dead_letter_id: UUID) -> DeadLetterContent:
+        """Close one without applying it. It stays, and the same message sent again is dropped too.
+
+        Raises:
+            MissingScope, DeadLetterUnknown, DeadLetterClosed
+        """
+        await self.dead_letter(principal=principal, dead_letter_id=dead_letter_id)
+        async with self._database.transaction() as connection:
+            if not await store.discard(connection, dead_letter_id):
+                raise errors.DeadLetterClosed
+        log.info("a dead letter was discarded", dead_letter=str(dead_letter_id))
+        return await self.dead_letter(principal=principal, dead_letter_id=dead_letter_id)
+
+    async def count_open(self) -> int:
+        """How many wait for an operator, counted up to COUNT_MAX."""
+        async with self._database.connection() as connection:
+            return await store.count_open(connection, COUNT_MAX)
+
+    async def _record(self, connection: Connection, message: Delivery, why: BillfoldError) -> None:
+        now = self._clock.now()
+        new = NewDeadLetter(
+            id=ids.new(),
+            digest=_digest(message),
+            now=now,
+            sequence=message.sequence,
+            deliveries=message.deliveries,
+            reason=why.code,
+            detail=_storable(why.detail),
+            subject=message.subject,
+            headers=_headers(message),
+            content=message.body,
+        )
+        if await store.record(connection, new):
+            event = events.refused(
+                event_id=str(ids.new()),
+                dead_letter_id=str(new.id),
+                reason=new.reason,
+                detail=new.detail,
+                message=msgspec.structs.replace(message, headers=new.headers),
+                time=now,
+            )
+            await outbox.append_dead_letter(connection, event)
+
+    async def _apply(self, content: bytes) -> Transfer | BillfoldError:
+        try:
+            transaction = confirmed.read(content)
+        except BillfoldError as error:
+            return error
+        while True:
+            (outcome,) = await self._bulk.apply_confirmed(transactions=[transaction])
+            if isinstance(outcome, Transfer) or outcome.retryable or not outcome.replayed:
+                return outcome
+            transaction = confirmed.next_attempt(transaction)
+
+
+def _digest(message: Delivery) -> UUID:
+    content = message.subject.encode() + b"\0" + message.body
+    return UUID(bytes=blake2b(content, digest_size=16).digest())
+
+
+def _storable(text: str) -> str:
+    """PostgreSQL's text is UTF-8 without NUL, and nobody reads on for ever."""
+    return text.encode(errors="replace").decode().replace("\0", "?")[:TEXT_MAX]
+
+
+def _headers(message: Delivery) -> dict[str, str]:
+    """As many of the headers as fit into the event."""
+    kept: dict[str, str] = {}
+    size = 0
+    for name, value in message.headers.items():
+        kept[_storable(name)] = _storable(value)
+        size += len(name) + len(value)
+        if size > HEADERS_MAX:
+            kept.popitem()
+            break
+    return kept
