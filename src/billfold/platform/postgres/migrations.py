@@ -57,6 +57,12 @@ class MigrationChanged(errors.BillfoldError):
     code = "migration_changed"
 
 
+class DatabaseNewer(errors.BillfoldError):
+    """The database was migrated by a newer version; run that one, or restore a backup of before."""
+
+    code = "database_newer"
+
+
 class MigrationBusy(errors.Unavailable):
     """Another process is migrating this database."""
 
@@ -92,7 +98,13 @@ def load(sets: Sequence[Migrations]) -> list[Migration]:
                 continue
             raw = file.read_bytes()
             found.append(Migration(group.context, int(match[1]), file.name, sha256(raw).hexdigest(), raw.decode()))
+            last = found[-2:-1]
+            assert not last or _place(last[0]) != _place(found[-1]), f"two migrations are number {file.name[:4]}"
     return found
+
+
+def _place(migration: Migration) -> tuple[str, int]:
+    return migration.context, migration.number
 
 
 async def plan(dsn: str, sets: Sequence[Migrations]) -> list[Migration]:
@@ -100,12 +112,13 @@ async def plan(dsn: str, sets: Sequence[Migrations]) -> list[Migration]:
 
     Raises:
         MigrationChanged: an applied file is not what it was.
+        DatabaseNewer: a migration is applied that has no file.
         DatabaseUnavailable: the database can't be reached.
     """
     connection = await _connect(dsn)
     try:
         known = await connection.fetchval("SELECT to_regclass('billfold.migrations')")
-        return await _pending(connection, load(sets)) if known else load(sets)
+        return await _pending(connection, sets) if known else load(sets)
     finally:
         await connection.close()
 
@@ -116,6 +129,7 @@ async def migrate(dsn: str, sets: Sequence[Migrations]) -> list[Migration]:
     Raises:
         MigrationFailed: a file's SQL failed; the files before it are applied, it and those after are not.
         MigrationChanged: an applied file is not what it was.
+        DatabaseNewer: a migration is applied that has no file.
         MigrationBusy: another process has been migrating for too long.
         DatabaseUnavailable: the database can't be reached.
     """
@@ -123,7 +137,7 @@ async def migrate(dsn: str, sets: Sequence[Migrations]) -> list[Migration]:
     try:
         await _lock(connection)
         await connection.execute(_BOOK)
-        pending = await _pending(connection, load(sets))
+        pending = await _pending(connection, sets)
         for migration in pending:
             await _apply(connection, migration)
         return pending
@@ -149,16 +163,21 @@ async def _lock(connection: _Connection) -> None:
         await asyncio.sleep(0.1)
 
 
-async def _pending(connection: _Connection, migrations: Sequence[Migration]) -> list[Migration]:
-    rows = await connection.fetch("SELECT context, number, checksum FROM billfold.migrations")
-    applied = {(row["context"], row["number"]): row["checksum"] for row in rows}
+async def _pending(connection: _Connection, sets: Sequence[Migrations]) -> list[Migration]:
+    rows = await connection.fetch(
+        "SELECT context, number, name, checksum FROM billfold.migrations WHERE context = ANY($1)",
+        [group.context for group in sets],
+    )
+    applied = {(row["context"], row["number"]): row for row in rows}
     pending = []
-    for migration in migrations:
-        checksum = applied.get((migration.context, migration.number))
-        if checksum is None:
+    for migration in load(sets):
+        row = applied.pop(_place(migration), None)
+        if row is None:
             pending.append(migration)
-        elif checksum != migration.checksum:
+        elif row["checksum"] != migration.checksum:
             raise MigrationChanged(f"{migration.context}/{migration.name} was changed after it had been applied.")
+    for row in applied.values():
+        raise DatabaseNewer(f"{row['context']}/{row['name']} is applied, and this version does not have it.")
     return pending
 
 
