@@ -1,4 +1,5 @@
-"""The role `worker`: what nobody waits for. It publishes the outbox, ends holds, forgets old keys, and verifies.
+"""The role `worker`: what nobody waits for. It takes confirmed transactions, publishes the outbox, ends
+holds, forgets old keys, and verifies.
 
 Each duty runs on its own. When PostgreSQL or the broker is away, a duty waits and begins again; nothing is lost by
 that, since what is to be done stands in the database or in the stream. Any other failure is a bug: it ends the process,
@@ -25,6 +26,7 @@ from billfold.ledger import OUTBOX_KIND
 from billfold.platform.messaging.brokers import nats
 from billfold.platform.messaging.relay import Relay
 from billfold.platform.telemetry import listener, logs
+from billfold.wallets import workers
 
 ROLE = "worker"
 #: A duty that lost its server tries again after this, and then after twice as long, up to the second.
@@ -94,7 +96,10 @@ def _duties(tree: settings.Settings, parts: Container) -> Sequence[Duty]:
     assert tree.nats.url is not None, "`billfold serve` asks for it"
     server = nats.Server(url=tree.nats.url, user=tree.nats.user, password=tree.nats.password)
     relay = Relay(database=parts.database, server=server, expanders={OUTBOX_KIND: parts.ledger.expand})
+    confirmed = workers.ConfirmedTransactions(wallets=parts.wallets, server=server)
     return (
+        Duty("take confirmed transactions", confirmed.run),
+        Duty("measure confirmed transactions", confirmed.measure),
         Duty("publish the outbox", relay.run),
         Duty("measure the outbox", lambda: _measure(relay)),
         Duty("expire holds", lambda: _expire_holds(parts)),
