@@ -51,8 +51,11 @@ class Postgres(Section, frozen=True, kw_only=True):
 class Nats(Section, frozen=True, kw_only=True):
     """The message broker: given by its URL, or embedded when there is none."""
 
+    #: Where it listens; several servers of one cluster are separated by commas.
     url: Secret | None = None
+    #: Who we are there, when the URL doesn't say so.
     user: str | None = None
+    #: That user's password.
     password: Secret | None = None
     #: Where the embedded server listens; free when not set.
     port: Port | None = None
@@ -61,9 +64,11 @@ class Nats(Section, frozen=True, kw_only=True):
 class Api(Section, frozen=True, kw_only=True):
     """The HTTP role."""
 
+    #: The address to listen on, with the API and with the metrics of both roles.
     host: str = "127.0.0.1"
     #: `billfold up` takes a free port instead of the default when that is taken.
     port: Port = 8080
+    #: Where `/metrics` is.
     metrics_port: Port = 9080
     #: How the outside world reaches the API, when that is not the local address.
     public_url: str | None = None
@@ -78,20 +83,25 @@ class Api(Section, frozen=True, kw_only=True):
 class Worker(Section, frozen=True, kw_only=True):
     """The role that relays, consumes and verifies."""
 
+    #: Where `/metrics` is.
     metrics_port: Port = 9081
 
 
 class Client(Section, frozen=True, kw_only=True):
     """What the resource commands of the CLI talk to; the running stack of the data folder when not set."""
 
+    #: The address of an API.
     url: str | None = None
+    #: The key to use there.
     api_key: Secret | None = None
 
 
 class Log(Section, frozen=True, kw_only=True):
     """What is logged, and how."""
 
+    #: The least that is logged.
     level: Literal["debug", "info", "warning", "error"] = "info"
+    #: Lines for people, or a JSON object on each line.
     format: Literal["console", "json"] = "console"
 
 

@@ -1,0 +1,32 @@
+"""What each role tells at /metrics."""
+
+from collections.abc import Iterable, Iterator
+
+from prometheus_client import Metric
+
+from tests.docs.references.running import Running
+from tests.docs.references.tables import table
+
+#: A label is told only when something has been counted under it, so the tables take them from here.
+_LABELS = {
+    "billfold_confirmed_transactions": "`outcome`: applied, refused",
+    "billfold_http_request_seconds": "`method`, `route` (as in the OpenAPI document), `status`",
+    "billfold_outbox_failures": "`part`: database, broker",
+}
+
+
+def parts(seen: Running) -> dict[str, str]:
+    """A table for each role."""
+    heads = ("metric", "is a", "labels", "what it says")
+    return {role: table(heads, _rows(found)) for role, found in seen.metrics.items()}
+
+
+def _rows(found: Iterable[Metric]) -> Iterator[tuple[str, str, str, str]]:
+    for metric in found:
+        if metric.name.startswith("billfold_") and not metric.name.endswith("_created"):
+            labels = _LABELS.get(metric.name, "")
+            seen = {name for sample in metric.samples for name in sample.labels} - {"le"}
+            assert all(f"`{name}`" in labels for name in seen), (
+                f"explain the labels of {metric.name} in _LABELS: {seen}"
+            )
+            yield f"`{metric.name}`", metric.type, labels, metric.documentation
