@@ -1,5 +1,6 @@
-"""The role `worker`: what nobody waits for. It takes confirmed transactions, publishes the outbox, ends
-holds, forgets old keys, and verifies.
+"""The role `worker`: what nobody waits for.
+
+It takes confirmed transactions, publishes the outbox, ends holds, forgets old keys, and verifies.
 
 Each duty runs on its own. When PostgreSQL or the broker is away, a duty waits and begins again; nothing is lost by
 that, since what is to be done stands in the database or in the stream. Any other failure is a bug: it ends the process,
