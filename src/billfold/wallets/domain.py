@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from hashlib import blake2b
 from uuid import UUID
@@ -48,37 +48,47 @@ class Draft(msgspec.Struct, frozen=True, gc=False):
     order: Order
     units: int
     scale: int
+    #: The order's, written with all decimals, as it is in answers.
+    money: Money
     effective_at: datetime | None
 
 
-def draft(order: Order, assets: Mapping[str, Asset], *, at: str = "") -> Draft:
-    """Check all that an order can be checked for by itself; `at` is its place in the request, as a JSON Pointer.
+def draft(order: Order, assets: Mapping[str, Asset]) -> Draft:
+    """Check all that an order can be checked for by itself. An error's pointer is into the order.
 
     Raises:
         SidesWrong, SameWallet, InvalidId, AssetUnknown, InvalidAmount, AmountTooPrecise, AmountTooLarge,
         AmountNotPositive, InvalidInstant
     """
-    _check_sides(order, at)
-    units, scale = positive_units(order.money, assets, at=at)
+    _check_sides(order)
+    units, scale = positive_units(order.money, assets)
     effective_at = None
     if order.effective_at is not None:
-        effective_at = clock.parse(order.effective_at, pointer=f"{at}/effective_at")
-    return Draft(order, units, scale, effective_at)
+        effective_at = clock.parse(order.effective_at, pointer="/effective_at")
+    return Draft(order, units, scale, _in_full(order.money, units, scale), effective_at)
 
 
-def _check_sides(order: Order, at: str) -> None:
+def _in_full(given: Money, units: int, scale: int) -> Money:
+    """The same money with all its decimals; mostly it has them already, which spares writing it again."""
+    text = given.amount
+    if scale == 0 or text[-scale - 1 : -scale] == ".":
+        return given
+    return Money(money.format(units, scale), given.asset)
+
+
+def _check_sides(order: Order) -> None:
     source, target = order.source, order.target
     if (source is None) != (order.kind == "deposit") or (target is None) != (order.kind == "withdrawal"):
-        raise errors.SidesWrong(pointer=at or None)
+        raise errors.SidesWrong
     if source is not None and not _ID.fullmatch(source):
-        raise ids.InvalidId(pointer=f"{at}/from")
+        raise ids.InvalidId(pointer="/from")
     if target is not None and not _ID.fullmatch(target):
-        raise ids.InvalidId(pointer=f"{at}/to")
+        raise ids.InvalidId(pointer="/to")
     if source == target:
-        raise errors.SameWallet(pointer=f"{at}/to")
+        raise errors.SameWallet(pointer="/to")
 
 
-def positive_units(amount: Money, assets: Mapping[str, Asset], *, at: str = "") -> tuple[int, int]:
+def positive_units(amount: Money, assets: Mapping[str, Asset]) -> tuple[int, int]:
     """Smallest units of money that is to be moved or held, and the asset's scale.
 
     Raises:
@@ -86,15 +96,10 @@ def positive_units(amount: Money, assets: Mapping[str, Asset], *, at: str = "") 
     """
     asset = assets.get(amount.asset)
     if asset is None:
-        raise ledger_errors.AssetUnknown(pointer=f"{at}/money/asset")
-    try:
-        units = money.parse(amount.amount, asset.scale)
-    except kernel_errors.Invalid as error:
-        # The pointer is made here because it is wanted only now: this is the path of every transfer.
-        error.pointer = f"{at}/money/amount"
-        raise
+        raise ledger_errors.AssetUnknown(pointer="/money/asset")
+    units = money.parse(amount.amount, asset.scale, pointer="/money/amount")
     if units <= 0:
-        raise ledger_errors.AmountNotPositive(pointer=f"{at}/money/amount")
+        raise ledger_errors.AmountNotPositive(pointer="/money/amount")
     return units, asset.scale
 
 
@@ -113,6 +118,11 @@ def content(order: Order) -> bytes:
             order.effective_at,
         )
     )
+
+
+def content_of_all(orders: Sequence[Order]) -> bytes:
+    """The same for many orders under one key."""
+    return _ENCODER.encode(orders)
 
 
 def content_of(*parts: object) -> bytes:
@@ -136,14 +146,19 @@ def new_transfer(draft: Draft, debit: UUID, credit: UUID) -> ledger.NewTransfer:
     )
 
 
-def transfer(posted: ledger.Transfer, debit: Side, credit: Side, *, scale: int, all_seen: bool) -> contracts.Transfer:
-    """A posted transfer as its caller may see it: a balance only of a wallet of theirs (`all_seen` for operators)."""
+def transfer(
+    posted: ledger.Transfer, debit: Side, credit: Side, *, scale: int, all_seen: bool, written: Money | None = None
+) -> contracts.Transfer:
+    """A posted transfer as its caller may see it: a balance only of a wallet of theirs (`all_seen` for operators).
+
+    `written` is its money if that has been written already.
+    """
     return contracts.Transfer(
-        id=str(posted.id),
+        id=posted.id,
         kind=posted.kind,
         source=debit.wallet,
         target=credit.wallet,
-        money=Money(money.format(posted.amount, scale), posted.asset),
+        money=written or Money(money.format(posted.amount, scale), posted.asset),
         reference=posted.reference,
         description=posted.description,
         metadata=posted.metadata,
@@ -161,7 +176,7 @@ def _seen(side: Side, all_seen: bool) -> bool:  # noqa: FBT001 - called once for
 def hold(found: ledger.Hold, *, wallet: str, scale: int) -> contracts.Hold:
     """A hold in the words of wallets."""
     return contracts.Hold(
-        id=str(found.id),
+        id=found.id,
         wallet=wallet,
         money=Money(money.format(found.amount, scale), found.asset),
         settled=money.format(found.settled, scale),
@@ -216,7 +231,7 @@ def entries(posted: ledger.Transfer) -> tuple[ledger.Entry, ledger.Entry]:
 def transaction(entry: ledger.Entry, *, wallet: str, counterparty: str, asset: Asset) -> contracts.Transaction:
     """An entry of a wallet's account, as its holder sees it."""
     return contracts.Transaction(
-        id=str(entry.transfer_id),
+        id=entry.transfer_id,
         wallet=wallet,
         kind=entry.kind,
         direction="in" if entry.amount > 0 else "out",

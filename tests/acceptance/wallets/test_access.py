@@ -48,6 +48,10 @@ ROUTES: list[tuple[str, str, Any, str, int | None]] = [
     ("GET", "/transactions", None, "wallets:read", None),
     ("GET", "/transactions/summary", None, "wallets:read", None),
     ("GET", "/transactions/{transaction_id}", None, "wallets:read", 404),
+    ("GET", "/admin/dead-letters", None, "operator", 403),
+    ("GET", "/admin/dead-letters/{dead_letter_id}", None, "operator", 403),
+    ("POST", "/admin/dead-letters/{dead_letter_id}/retry", None, "operator", 403),
+    ("POST", "/admin/dead-letters/{dead_letter_id}/discard", None, "operator", 403),
     ("GET", "/assets", None, "assets:read", None),
     (
         "POST",

@@ -175,7 +175,7 @@ async def test_filters_narrow_and_the_summary_counts_the_same(wallets: Wallets, 
 async def test_a_transaction_is_seen_from_ones_own_side(wallets: Wallets, ada: Principal, bob: Principal) -> None:
     mine, other = await wallet_of(wallets, ada, holding="10.00"), await wallet_of(wallets, ada)
     yours = await wallet_of(wallets, bob, holding="5.00")
-    paid = ids.parse((await move(wallets, ada, source=mine, target=yours)).transfer.id)
+    paid = (await move(wallets, ada, source=mine, target=yours)).transfer.id
     see = wallets.transactions.transaction
     sent = await see(principal=ada, transaction_id=paid)
     assert (sent.direction, sent.wallet, sent.counterparty, sent.balance) == ("out", mine, yours, "9.00")
@@ -186,7 +186,7 @@ async def test_a_transaction_is_seen_from_ones_own_side(wallets: Wallets, ada: P
         mine,
         "6.00",
     )
-    between = ids.parse((await move(wallets, ada, source=mine, target=other)).transfer.id)
+    between = (await move(wallets, ada, source=mine, target=other)).transfer.id
     assert (await see(principal=ada, transaction_id=between)).wallet == mine
     assert (await see(principal=ada, transaction_id=between, wallet=other)).wallet == other
     for hidden in (between, ids.new()):

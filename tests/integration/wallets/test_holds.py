@@ -43,7 +43,7 @@ async def test_a_hold_is_settled_in_parts_to_wallets_and_outside(
     wallets: Wallets, ada: Principal, bob: Principal
 ) -> None:
     mine, yours = await wallet_of(wallets, ada, holding="10.00"), await wallet_of(wallets, bob)
-    hold_id = ids.parse((await place(wallets, ada, mine)).hold.id)
+    hold_id = (await place(wallets, ada, mine)).hold.id
     first = await wallets.holds.settle(
         principal=ada, hold_id=hold_id, settlement=Settlement(target=yours, money=Money("1.00", "USD")), key="s-1"
     )
@@ -70,7 +70,7 @@ async def test_a_hold_is_settled_in_parts_to_wallets_and_outside(
 
 async def test_a_released_hold_gives_its_money_back_once(wallets: Wallets, ada: Principal) -> None:
     mine = await wallet_of(wallets, ada, holding="10.00")
-    hold_id = ids.parse((await place(wallets, ada, mine)).hold.id)
+    hold_id = (await place(wallets, ada, mine)).hold.id
     outcomes = await asyncio.gather(
         *(wallets.holds.release(principal=ada, hold_id=hold_id, key=f"r-{number}") for number in range(5)),
         return_exceptions=True,
@@ -82,7 +82,7 @@ async def test_a_released_hold_gives_its_money_back_once(wallets: Wallets, ada: 
 
 async def test_a_hold_is_invisible_to_others(wallets: Wallets, ada: Principal, bob: Principal) -> None:
     mine = await wallet_of(wallets, ada, holding="10.00")
-    hold_id = ids.parse((await place(wallets, ada, mine)).hold.id)
+    hold_id = (await place(wallets, ada, mine)).hold.id
     with pytest.raises(errors.WalletUnknown):
         await place(wallets, bob, mine)
     for attempt in (
@@ -101,7 +101,7 @@ async def test_holds_are_listed_newest_first_by_wallet_and_status(wallets: Walle
     mine, other = await wallet_of(wallets, ada, holding="10.00"), await wallet_of(wallets, ada, holding="10.00")
     made = [(await place(wallets, ada, mine, "1.00", key=f"h-{n}")).hold.id for n in range(3)]
     elsewhere = (await place(wallets, ada, other, "1.00", key="h-x")).hold.id
-    await wallets.holds.release(principal=ada, hold_id=ids.parse(made[0]), key="r")
+    await wallets.holds.release(principal=ada, hold_id=made[0], key="r")
     first = await wallets.holds.holds(principal=ada, wallet=mine, limit=2)
     rest = await wallets.holds.holds(principal=ada, wallet=mine, limit=2, cursor=first.next_cursor)
     assert [hold.id for hold in first.items + rest.items] == made[::-1]
@@ -126,7 +126,7 @@ async def test_what_is_wrong_with_a_hold_is_said(wallets: Wallets, ada: Principa
     ):
         with pytest.raises(error):
             await wallets.holds.place(principal=ada, new=new, key=str(ids.new()))
-    hold_id = ids.parse((await place(wallets, ada, mine)).hold.id)
+    hold_id = (await place(wallets, ada, mine)).hold.id
     for settlement, refusal in (
         (Settlement(target="outside", money=Money("4.01", "USD")), ledger_errors.SettlementExceedsHold),
         (Settlement(target="outside", money=Money("1.00", "EUR")), ledger_errors.AssetMismatch),
@@ -142,7 +142,7 @@ async def test_what_is_wrong_with_a_hold_is_said(wallets: Wallets, ada: Principa
 
 async def test_a_hold_is_no_way_around_the_scopes_for_moving_money(wallets: Wallets, ada: Principal) -> None:
     mine, other = await wallet_of(wallets, ada, holding="10.00"), await wallet_of(wallets, ada)
-    hold_id = ids.parse((await place(wallets, ada, mine)).hold.id)
+    hold_id = (await place(wallets, ada, mine)).hold.id
     for kind, target in (("transfer", other), ("withdrawal", "outside")):
         lacking = msgspec.structs.replace(ada, scopes=SCOPES - {f"{kind}s:write"})
         with pytest.raises(MissingScope):

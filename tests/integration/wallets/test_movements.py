@@ -131,7 +131,7 @@ async def test_a_transfer_is_read_by_both_its_sides_and_nobody_else(
     mine, yours = await wallet_of(wallets, ada, holding="10.00"), await wallet_of(wallets, bob, holding="5.00")
     eve = msgspec.structs.replace(ada, owner_id=ids.new())
     moved = await move(wallets, ada, source=mine, target=yours)
-    transfer_id = ids.parse(moved.transfer.id)
+    transfer_id = moved.transfer.id
     sent = await wallets.movements.transfer(principal=ada, transfer_id=transfer_id)
     assert sent == moved.transfer
     received = await wallets.movements.transfer(principal=bob, transfer_id=transfer_id)
@@ -147,7 +147,7 @@ async def test_only_who_got_the_money_or_an_operator_sends_it_back(
 ) -> None:
     mine, yours = await wallet_of(wallets, ada, holding="10.00"), await wallet_of(wallets, bob)
     eve = msgspec.structs.replace(ada, owner_id=ids.new())
-    paid = ids.parse((await move(wallets, ada, source=mine, target=yours, amount="3.00")).transfer.id)
+    paid = (await move(wallets, ada, source=mine, target=yours, amount="3.00")).transfer.id
     reverse = wallets.movements.reverse
     with pytest.raises(errors.ReversalNotAllowed):
         await reverse(principal=ada, transfer_id=paid, money=None, key="r-1")
@@ -169,8 +169,8 @@ async def test_a_deposit_is_given_back_by_the_wallet_and_a_withdrawal_comes_back
     wallets: Wallets, ada: Principal
 ) -> None:
     mine = await wallet_of(wallets, ada)
-    came = ids.parse((await move(wallets, ada, "deposit", target=mine, amount="3.00")).transfer.id)
-    went = ids.parse((await move(wallets, ada, "withdrawal", source=mine, amount="1.00")).transfer.id)
+    came = (await move(wallets, ada, "deposit", target=mine, amount="3.00")).transfer.id
+    went = (await move(wallets, ada, "withdrawal", source=mine, amount="1.00")).transfer.id
     reverse = wallets.movements.reverse
     without = msgspec.structs.replace(ada, scopes=SCOPES - {contracts.ORDER_SCOPES["deposit"]})
     with pytest.raises(MissingScope):
@@ -183,6 +183,6 @@ async def test_a_deposit_is_given_back_by_the_wallet_and_a_withdrawal_comes_back
 
 async def test_a_reversal_in_another_asset_is_refused(wallets: Wallets, ada: Principal) -> None:
     mine = await wallet_of(wallets, ada)
-    came = ids.parse((await move(wallets, ada, "deposit", target=mine)).transfer.id)
+    came = (await move(wallets, ada, "deposit", target=mine)).transfer.id
     with pytest.raises(ledger_errors.AssetMismatch):
         await wallets.movements.reverse(principal=ada, transfer_id=came, money=Money("1.00", "EUR"), key="r")

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Literal
+from uuid import UUID
 
 import msgspec
 from msgspec import Meta
@@ -43,7 +44,7 @@ class Chart(msgspec.Struct, frozen=True, kw_only=True):
 class Transaction(msgspec.Struct, frozen=True, kw_only=True):
     """A transfer as the holder of one of its wallets sees it. `balance` is the wallet's right after it."""
 
-    id: str
+    id: UUID
     wallet: str
     kind: TransferKind
     direction: Annotated[Direction, Meta(description="Into the wallet or out of it.")]

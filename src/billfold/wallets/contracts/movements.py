@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Annotated, Literal
+from uuid import UUID
 
 import msgspec
 from msgspec import Meta
@@ -53,7 +54,7 @@ class Transfer(
 ):
     """Money that was moved: immutable. A side's balance is that right after it, and only there for its owner."""
 
-    id: str
+    id: UUID
     kind: TransferKind
     source: Annotated[str, Meta(description="The wallet that the money left, or outside.")]
     target: Annotated[str, Meta(description="The wallet that it went to, or outside.")]
@@ -115,7 +116,7 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class Hold(msgspec.Struct, frozen=True, kw_only=True):
     """A hold as it was after the request that answered it."""
 
-    id: str
+    id: UUID
     wallet: str
     money: Money
     settled: Annotated[str, Meta(description="How much of it has left.")]

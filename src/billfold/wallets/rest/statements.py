@@ -142,7 +142,7 @@ def _row(line: Transaction) -> tuple[str, ...]:
     return (
         clock.format(line.recorded_at),
         clock.format(line.effective_at),
-        line.id,
+        str(line.id),
         line.kind,
         line.counterparty,
         sign + line.money.amount,

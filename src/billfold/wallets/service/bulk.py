@@ -54,7 +54,7 @@ class Bulk:
             raise errors.ItemKeysMixed(pointer="/items")
         if atomic:
             raise errors.ItemKeysAtomic(pointer="/atomic")
-        return await self._post_each(principal, list(zip(orders, keys, strict=True)), at="/items")
+        return await self._post_each(principal, list(zip(orders, keys, strict=True)), named=True)
 
     async def apply_confirmed(self, *, transactions: Sequence[ConfirmedTransaction]) -> list[Transfer | BillfoldError]:
         """Credit and debit wallets for what has happened elsewhere, each exactly once by its sender's id.
@@ -68,21 +68,26 @@ class Bulk:
                 requests.append((domain.order_of(confirmed), domain.sender_key(confirmed)))
             except BillfoldError as error:
                 requests.append((error, ""))
-        outcomes = await self._post_each(_QUEUE, requests, at=None)
+        outcomes = await self._post_each(_QUEUE, requests, named=False)
         return [found.transfer if isinstance(found, Moved) else found for found in outcomes]
 
     async def _post_as_one(
         self, principal: Principal, wanted: Sequence[Order], *, atomic: bool, key: str
     ) -> list[Moved | BillfoldError]:
         assets = await self._orders.assets({order.money.asset for order in wanted})
-        drafts = [domain.draft(order, assets, at=f"/items/{place}") for place, order in enumerate(wanted)]
+        drafts = []
+        for place, order in enumerate(wanted):
+            try:
+                drafts.append(domain.draft(order, assets))
+            except BillfoldError as error:
+                raise _at(error, place) from None
         all_sides = await self._orders.sides(principal, drafts)
         posting = await self._ledger.post(
             key=idempotency.key(
                 owner=principal.owner_id,
                 text=key,
                 operation="bulk atomic" if atomic else "bulk",
-                content=b"".join(map(domain.content, wanted)),
+                content=domain.content_of_all(wanted),
             ),
             transfers=list(map(orders.new_transfer, drafts, all_sides)),
             atomic=atomic,
@@ -97,9 +102,12 @@ class Bulk:
         return outcomes
 
     async def _post_each(
-        self, principal: Principal, wanted: Sequence[tuple[Order | BillfoldError, str]], *, at: str | None
+        self, principal: Principal, wanted: Sequence[tuple[Order | BillfoldError, str]], *, named: bool
     ) -> list[Moved | BillfoldError]:
-        """Post separate requests; those that are wrong by themselves are answered without the ledger."""
+        """Post separate requests; those that are wrong by themselves are answered without the ledger.
+
+        `named` is whether whoever asked knows them as items.
+        """
         assets = await self._orders.assets({order.money.asset for order, _ in wanted if isinstance(order, Order)})
         answers: list[Moved | BillfoldError | None] = []
         drafts: list[Draft] = []
@@ -108,10 +116,10 @@ class Bulk:
             try:
                 if isinstance(order, BillfoldError):
                     raise order
-                draft = domain.draft(order, assets, at="" if at is None else f"{at}/{place}")
+                draft = domain.draft(order, assets)
                 keys.append(orders.key(principal, text, order))
             except BillfoldError as error:
-                answers.append(error)
+                answers.append(_at(error, place) if named else error)
             else:
                 drafts.append(draft)
                 answers.append(None)
@@ -140,5 +148,10 @@ def _raise_refusal(outcomes: Sequence[Moved | BillfoldError]) -> None:
     """Raise what refused an atomic request, if anything did, with its place. The others only went along with it."""
     for place, outcome in enumerate(outcomes):
         if isinstance(outcome, BillfoldError) and not isinstance(outcome, ledger_errors.GroupRefused):
-            outcome.pointer = f"/items/{place}"
-            raise outcome
+            raise _at(outcome, place)
+
+
+def _at(error: BillfoldError, place: int) -> BillfoldError:
+    """The error with its pointer into the whole request."""
+    error.pointer = f"/items/{place}{error.pointer or ''}"
+    return error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
 from billfold.kernel import idempotency
@@ -42,34 +42,50 @@ class Orders:
 
     async def sides(self, principal: Principal, drafts: Sequence[Draft]) -> list[tuple[Side, Side]]:
         """Where each order's money leaves and arrives: of anybody's wallets it can only be transferred to one."""
-        named: set[Named] = set()
-        for draft in drafts:
-            order = draft.order
-            asset = order.money.asset
-            if order.source is not None:
-                named.add((order.source, asset))
-            if order.target is not None:
-                named.add((order.target, asset))
-        found = await self._resolution.sides(principal, named)
-        outside = {draft.order.money.asset: UNKNOWN_SOURCE for draft in drafts}
-        for asset in outside:
-            outside[asset] = await self._resolution.outside(asset)
-        any_wallet = principal.is_operator
+        outside = {asset: await self._resolution.outside(asset) for asset in {d.order.money.asset for d in drafts}}
+        owner = principal.owner_id.hex
+        recall = self._resolution.recall
+        missing: set[Named] = set()
         pairs = []
         for draft in drafts:
             order = draft.order
             asset = order.money.asset
             debit = credit = outside[asset]
             if order.source is not None:
-                debit = found.get((order.source, asset), UNKNOWN_SOURCE)
-                if not (debit.mine or any_wallet):
-                    debit = UNKNOWN_SOURCE
+                debit = recall((owner, order.source, asset)) or UNKNOWN_SOURCE
+                if debit is UNKNOWN_SOURCE:
+                    missing.add((order.source, asset))
             if order.target is not None:
-                credit = found.get((order.target, asset), UNKNOWN_TARGET)
-                if order.kind == "deposit" and not (credit.mine or any_wallet):
-                    credit = UNKNOWN_TARGET
+                credit = recall((owner, order.target, asset)) or UNKNOWN_TARGET
+                if credit is UNKNOWN_TARGET:
+                    missing.add((order.target, asset))
             pairs.append((debit, credit))
-        return pairs
+        if missing:
+            found = await self._resolution.look_up(principal, missing)
+            pairs = [_completed(draft.order, pair, found) for draft, pair in zip(drafts, pairs, strict=True)]
+        if principal.is_operator:
+            return pairs
+        return [_permitted(draft.order, pair) for draft, pair in zip(drafts, pairs, strict=True)]
+
+
+def _completed(order: Order, pair: tuple[Side, Side], found: Mapping[Named, Side]) -> tuple[Side, Side]:
+    """The sides of an order with what was looked up."""
+    debit, credit = pair
+    if debit is UNKNOWN_SOURCE:
+        debit = found.get((order.source or "", order.money.asset), UNKNOWN_SOURCE)
+    if credit is UNKNOWN_TARGET:
+        credit = found.get((order.target or "", order.money.asset), UNKNOWN_TARGET)
+    return debit, credit
+
+
+def _permitted(order: Order, pair: tuple[Side, Side]) -> tuple[Side, Side]:
+    """The sides of an order without those wallets that its caller must not touch in this way."""
+    debit, credit = pair
+    if order.source is not None and not debit.mine:
+        debit = UNKNOWN_SOURCE
+    if order.kind == "deposit" and not credit.mine:
+        credit = UNKNOWN_TARGET
+    return debit, credit
 
 
 def key(principal: Principal, text: str, order: Order) -> idempotency.Key:
@@ -92,6 +108,13 @@ def outcome(
 ) -> Moved | BillfoldError:
     """What became of an order, in the words of wallets."""
     if isinstance(result, ledger.Transfer):
-        transfer = domain.transfer(result, sides[0], sides[1], scale=draft.scale, all_seen=principal.is_operator)
+        transfer = domain.transfer(
+            result,
+            sides[0],
+            sides[1],
+            scale=draft.scale,
+            all_seen=principal.is_operator,
+            written=draft.money,
+        )
         return Moved(transfer, replayed)
     return errors.in_wallet_words(result)

@@ -38,6 +38,8 @@ class Resolution:
         self._database = database
         self._ledger = ledger
         self._sides: Recent[tuple[str, str, str], Side] = Recent(SIDES_REMEMBERED)
+        #: The side remembered for (owner in hexadecimal, wallet, asset), if it is.
+        self.recall = self._sides.get
         self._holders: Recent[tuple[str, UUID], Side] = Recent(SIDES_REMEMBERED)
         self._outside: dict[str, Side] = {}
 
@@ -49,41 +51,32 @@ class Resolution:
             side = self._outside[asset] = Side(account, contracts.OUTSIDE, asset, mine=False)
         return side
 
-    async def sides(self, principal: Principal, named: Collection[Named]) -> dict[Named, Side]:
-        """Where each wallet keeps the asset named with it; it may be anybody's wallet. Unknown ones are left out.
+    async def side(self, principal: Principal, wallet: str, asset: str) -> Side | None:
+        """Where `wallet` keeps `asset`; None if there is no such wallet. It may be anybody's.
 
-        What is remembered costs one look-up; all others together cost one statement, and one database transaction
-        more if accounts are to be opened.
+        Raises:
+            InvalidId: `wallet` is no id.
+        """
+        named = (wallet, asset)
+        known = self.recall((principal.owner_id.hex, *named))
+        return known or (await self.look_up(principal, {named})).get(named)
+
+    async def look_up(self, principal: Principal, named: Collection[Named]) -> dict[Named, Side]:
+        """Where each wallet keeps the asset named with it, by one statement; unknown wallets are left out.
+
+        Accounts that are missing are opened, by one database transaction for all.
 
         Raises:
             InvalidId: a name is no id.
         """
-        owner = principal.owner_id.hex
-        get = self._sides.get
-        found = {}
-        missing = {}
-        for pair in named:
-            side = get((owner, pair[0], pair[1]))
-            if side is None:
-                missing[pair] = ids.parse(pair[0]), pair[1]
-            else:
-                found[pair] = side
-        if missing:
-            looked_up = await self._look_up(principal, set(missing.values()))
-            found.update({name: looked_up[pair] for name, pair in missing.items() if pair in looked_up})
-        return found
-
-    async def side(self, principal: Principal, wallet: str, asset: str) -> Side | None:
-        """The same for one wallet; None if there is no such wallet."""
-        return (await self.sides(principal, [(wallet, asset)])).get((wallet, asset))
-
-    async def _look_up(self, principal: Principal, pairs: Collection[Pair]) -> dict[Pair, Side]:
+        pairs = {(wallet, asset): (ids.parse(wallet), asset) for wallet, asset in named}
+        wanted = list(set(pairs.values()))
         async with self._database.connection() as connection:
             rows = await store.find(
                 connection,
                 owner=principal.owner_id,
-                wallet_ids=[wallet_id for wallet_id, _ in pairs],
-                assets=[asset for _, asset in pairs],
+                wallet_ids=[wallet_id for wallet_id, _ in wanted],
+                assets=[asset for _, asset in wanted],
             )
         unopened = [(row.wallet_id, row.asset) for row in rows if row.account_id is None]
         opened = await self.open(unopened) if unopened else {}
@@ -92,7 +85,7 @@ class Resolution:
             account = row.account_id or opened[row.wallet_id, row.asset]
             side = found[row.wallet_id, row.asset] = Side(account, str(row.wallet_id), row.asset, row.mine)
             self._sides.put((principal.owner_id.hex, side.wallet, row.asset), side)
-        return found
+        return {name: found[pair] for name, pair in pairs.items() if pair in found}
 
     async def open(self, pairs: Collection[Pair], *, transaction: Connection | None = None) -> dict[Pair, UUID]:
         """Open an account for each wallet and asset that has none yet, and answer them all.
