@@ -8,7 +8,8 @@ An example is run when the line before its fence is a comment that says so:
     <!-- run: exit 22; shows refused -->    both
 
 Fences of `bash`, `sh`, `console` and `python` can be run. In a `console` fence lines that begin with `$ ` are commands;
-what stands below one must be its output, in which `…` stands for anything.
+what stands below one must be its output. There `…` stands for anything, an id for any id, and an instant, unless it is
+a midnight, for any instant, so that a page can show what was really said.
 """
 
 import re
@@ -23,6 +24,14 @@ _FENCE = re.compile(
     r"^(?P<indent>[ ]*)```(?P<language>\w*)[^\n]*\n(?P<code>.*?)^(?P=indent)```[ ]*$", re.MULTILINE | re.DOTALL
 )
 _MARKER = re.compile(r"<!--\s*run\b(?::(?P<options>.*?))?\s*-->[ ]*\n\Z")
+#: What differs from one run to the next.
+_VARYING = re.compile(
+    r"(…"
+    r"|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+    r"|\d{4}-\d\d-\d\dT(?!00:00:00)\d\d:\d\d:\d\d(?:\.\d+)?)"
+)
+_ANY_ID = "[0-9a-f-]{36}"
+_ANY_INSTANT = r"\d{4}-\d\d-\d\dT[\d:.]+"
 _COMMAND = re.compile(r"^\$ (?P<command>(?:.*\\\n)*.*)\n?(?P<output>(?:(?!\$ ).*\n?)*)", re.MULTILINE)
 
 
@@ -106,6 +115,18 @@ def _steps(fence: Fence, shown: str) -> tuple[Step, ...]:
     return (*steps[:-1], Step(steps[-1].code, _shape(shown))) if shown else steps
 
 
+def plain(output: str) -> str:
+    """What was said, without the blanks that nobody sees."""
+    return "\n".join(line.rstrip() for line in output.strip().splitlines())
+
+
 def _shape(output: str) -> re.Pattern[str]:
-    parts = (re.escape(part) for part in output.strip().split("…"))
-    return re.compile(".*?".join(parts), re.DOTALL)
+    # What stands at odd places is what the pattern has found.
+    parts = enumerate(_VARYING.split(plain(output)))
+    return re.compile("".join(_any(part) if place % 2 else re.escape(part) for place, part in parts), re.DOTALL)
+
+
+def _any(varying: str) -> str:
+    if varying == "…":
+        return ".*?"
+    return _ANY_INSTANT if "T" in varying else _ANY_ID

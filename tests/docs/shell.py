@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.docs import blocks
 from tests.docs.blocks import Example
 
 #: The longest example imports a file of some thousand transactions.
@@ -57,7 +58,7 @@ class Shell:
             assert chunk, f"the shell ended:\n{code}\n{said.decode()}"
             said += chunk
         text, _, status = said.decode().rpartition(_END)
-        return int(status), text.strip()
+        return int(status), blocks.plain(text)
 
 
 @contextmanager

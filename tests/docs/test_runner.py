@@ -8,6 +8,8 @@ import pytest
 
 from tests.docs import blocks, shell
 
+AN_ID = "019aa2c6-7a00-7000-8000-00000000a001"
+
 
 @pytest.fixture
 def bash(tmp_path: Path) -> Iterator[shell.Shell]:
@@ -43,6 +45,8 @@ def test_a_variable_of_one_example_is_there_in_the_next(bash: shell.Shell, tmp_p
         "<!-- run: shows 8 -->\n```bash\necho 7\n```\n",
         "<!-- run -->\n```console\n$ echo 7\n8\n```\n",
         "<!-- run -->\n```console\n$ false\n$ echo 7\n7\n```\n",
+        f"<!-- run -->\n```console\n$ echo 7\n{AN_ID}\n```\n",
+        "<!-- run -->\n```console\n$ echo 2026-01-31T00:00:00Z\n2026-01-30T00:00:00Z\n```\n",
         "<!-- run: shows 8 -->\n```python\nprint(7)\n```\n",
         "<!-- run -->\n```python\nraise SystemExit(1)\n```\n",
         "<!-- run -->\n```bash\ncurl --silent file:///nowhere/at/all\n```\n",
@@ -58,6 +62,9 @@ def test_an_example_that_does_something_else_is_seen(text: str, bash: shell.Shel
     [
         "<!-- run: exit 3; shows gone -->\n```bash\necho gone\n(exit 3)\n```\n",
         '<!-- run -->\n```console\n$ echo "id 123 is \\\n  paid"\nid … is … paid\n$ echo 2\n2\n```\n',
+        f"<!-- run -->\n```console\n$ echo {AN_ID.replace('a', 'b')}\n{AN_ID}\n```\n",
+        "<!-- run -->\n```console\n$ echo at 2026-01-31T11:22:33.123456Z\nat 2025-12-30T01:02:03Z\n```\n",
+        "<!-- run -->\n```console\n$ echo 'a   '; echo b\na\nb\n```\n",
         "1. In a list:\n\n    <!-- run: shows 7 -->\n    ```python\n    if True:\n        print(7)\n    ```\n",
     ],
 )
