@@ -1,0 +1,1 @@
+"""Real processes on real servers, killed while clients move money. What was acknowledged must be there afterwards."""
