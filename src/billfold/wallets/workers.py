@@ -7,9 +7,9 @@ acknowledgement that is lost, a process that is killed) is delivered again, and 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
-from typing import Any
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, Self
 
 import structlog
 from nats.aio.msg import Msg
@@ -71,16 +71,12 @@ class ConfirmedTransactions:
         async with nats.connected(self._server, name="billfold confirmed transactions") as broker:
             stream = await streams.stream_of(broker, streams.CONFIRMED)
             await streams.ensure_consumer(broker, stream, _consumer())
-            async with broker.pulling(stream, CONSUMER) as pull:
-                try:
-                    while True:
-                        messages = await pull.fetch(FETCH_MAX, max_bytes=FETCH_MAX_BYTES, wait_s=FETCH_WAIT_S)
-                        if messages:
-                            await self._take_all(broker, messages)
-                except asyncio.CancelledError:
-                    with suppress(BrokerUnavailable):
-                        await _Hand(broker, pull.rest()).give_back()
-                    raise
+            async with _Hand(broker) as hand, broker.pulling(stream, CONSUMER) as pull:
+                hand.takes_also(pull.rest)
+                while True:
+                    messages = await pull.fetch(FETCH_MAX, max_bytes=FETCH_MAX_BYTES, wait_s=FETCH_WAIT_S)
+                    if messages:
+                        await self._take_all(hand, messages)
 
     async def measure(self) -> None:
         """Keep the metrics of the queue up to date until cancelled.
@@ -98,14 +94,14 @@ class ConfirmedTransactions:
                 OPEN.set(await self._wallets.dead_letters.count_open())
                 await asyncio.sleep(MEASURE_PAUSE_S)
 
-    async def _take_all(self, broker: Broker, messages: Sequence[Msg]) -> None:
+    async def _take_all(self, hand: _Hand, messages: Sequence[Msg]) -> None:
         REDELIVERED.inc(sum(message.metadata.num_delivered > 1 for message in messages))
-        async with _in_hand(broker, messages) as hand:
-            await self._take(hand, [one for one in messages if one.metadata.num_delivered < SUSPECT_FROM])
-            for message in messages:
-                if message.metadata.num_delivered >= SUSPECT_FROM:
-                    await self._take_suspect(hand, message)
-            await broker.flush()
+        hand.take(messages)
+        await self._take(hand, [one for one in messages if one.metadata.num_delivered < SUSPECT_FROM])
+        for message in messages:
+            if message.metadata.num_delivered >= SUSPECT_FROM:
+                await self._take_suspect(hand, message)
+        await hand.settled()
 
     async def _take(self, hand: _Hand, messages: Sequence[Msg]) -> None:
         """Take messages together, and those that have to wait again and again."""
@@ -158,19 +154,45 @@ class ConfirmedTransactions:
 
 
 class _Hand:
-    """Messages that were delivered to us and are not settled yet."""
+    """Messages that were delivered to us and are not settled. They stay ours as long as the server hears of them.
 
-    def __init__(self, broker: Broker, messages: Sequence[Msg]) -> None:
+    When the block ends because we stop, what is left is given back. A bug keeps it: that gives the next process time.
+    """
+
+    def __init__(self, broker: Broker) -> None:
         self._broker = broker
-        self._replies = {message.reply for message in messages}
+        self._replies: set[str] = set()
+        self._rest: Callable[[], Sequence[Msg]] = list
+
+    async def __aenter__(self) -> Self:
+        self._speaking = asyncio.create_task(self._speak_of_them())
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._speaking.cancel()
+        await asyncio.wait([self._speaking])
+        if kind is not None and issubclass(kind, asyncio.CancelledError | Unavailable):
+            with suppress(BrokerUnavailable):
+                await self._give_back()
+
+    def takes_also(self, rest: Callable[[], Sequence[Msg]]) -> None:
+        """Where there may be more when the block ends."""
+        self._rest = rest
+
+    def take(self, messages: Sequence[Msg]) -> None:
+        """These are in hand now."""
+        self._replies.update(message.reply for message in messages)
 
     async def settle(self, message: Msg) -> None:
         """Acknowledge: it is not to be delivered again."""
         await self._broker.send(message.reply, b"+ACK")
         self._replies.discard(message.reply)
 
-    async def speak_of_them(self) -> None:
-        """Tell the server over and over that they are in hand."""
+    async def settled(self) -> None:
+        """Return when the server has heard of all that was settled."""
+        await self._broker.flush()
+
+    async def _speak_of_them(self) -> None:
         # Where the broker is lost, settling will say so.
         with suppress(BrokerUnavailable):
             while True:
@@ -178,27 +200,12 @@ class _Hand:
                 for reply in list(self._replies):
                     await self._broker.send(reply, b"+WPI")
 
-    async def give_back(self) -> None:
-        """Let the server deliver at once what is not settled, to whoever is there."""
+    async def _give_back(self) -> None:
+        """Let the server deliver it at once to whoever is there. Pulling has ended before, or that would be us."""
+        self.take(self._rest())
         for reply in self._replies:
             await self._broker.send(reply, b"-NAK")
         await self._broker.flush()
-
-
-@asynccontextmanager
-async def _in_hand(broker: Broker, messages: Sequence[Msg]) -> AsyncIterator[_Hand]:
-    """These messages stay ours until the block ends; when we stop, those that are not settled are given back."""
-    hand = _Hand(broker, messages)
-    speaking = asyncio.create_task(hand.speak_of_them())
-    try:
-        yield hand
-    except (asyncio.CancelledError, Unavailable):
-        with suppress(BrokerUnavailable):
-            await hand.give_back()
-        raise
-    finally:
-        speaking.cancel()
-        await asyncio.wait([speaking])
 
 
 def _consumer() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A database with an outbox, and a NATS without streams, for each test."""
+"""A database with an outbox or with wallets, and a NATS without streams, for each test."""
 
 from collections.abc import AsyncIterator
 
@@ -7,8 +7,10 @@ import pytest
 from billfold.platform.messaging.brokers import nats, streams
 from billfold.platform.postgres.database import Database
 from billfold.platform.postgres.migrations import migrate
+from billfold.wallets import Wallets
 from tests import servers
-from tests.integration.messaging.support import MIGRATIONS
+from tests.integration.messaging.queue import opened_wallets
+from tests.integration.messaging.support import MIGRATIONS, WALLETS_MIGRATIONS
 
 
 @pytest.fixture(scope="session")
@@ -44,3 +46,23 @@ async def without_streams(server: nats.Server) -> None:
                 await broker.api(f"STREAM.DELETE.{stream.name}", {}, dict)
             except nats.JetStreamRefused as refused:
                 assert "stream not found" in str(refused)
+
+
+@pytest.fixture(scope="session")
+async def wallets_template(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
+    template = postgres_server.create_database()
+    await migrate(template.owner_dsn, WALLETS_MIGRATIONS)
+    return template
+
+
+@pytest.fixture
+def wallets_database(
+    postgres_server: servers.PostgresServer, wallets_template: servers.TestDatabase
+) -> servers.TestDatabase:
+    return postgres_server.create_database(template=wallets_template)
+
+
+@pytest.fixture
+async def wallets(wallets_database: servers.TestDatabase) -> AsyncIterator[Wallets]:
+    async with opened_wallets(wallets_database) as opened:
+        yield opened

@@ -21,6 +21,11 @@ MIGRATIONS = [
     Migrations("roles", "billfold.platform.postgres.roles"),
     Migrations("messaging", "billfold.platform.messaging.migrations"),
 ]
+WALLETS_MIGRATIONS = [
+    *MIGRATIONS,
+    Migrations("ledger", "billfold.ledger.migrations"),
+    Migrations("wallets", "billfold.wallets.migrations"),
+]
 #: Everything here takes milliseconds; a slow machine is forgiven.
 DEADLINE_S = 60.0
 

@@ -278,8 +278,9 @@ class Broker:
         try:
             yield pull
         finally:
+            # Only now does the server know that we take no more. What it had sent by then still arrives.
             with suppress(nats.errors.Error, OSError):
-                await subscription.unsubscribe()
+                await subscription.drain()  # type: ignore[no-untyped-call]
 
     async def _asked(self, answer: Awaitable[T]) -> T:
         """The answer, or BrokerUnavailable when it does not come, or as soon as the connection is lost."""
@@ -380,7 +381,7 @@ class Pull:
         return [self._arrived.popleft() for _ in range(min(limit, len(self._arrived)))]
 
     def rest(self) -> list[Msg]:
-        """What has arrived and was not fetched, for whoever stops."""
+        """What has arrived and was not fetched; all of it, once pulling has ended."""
         rest = list(self._arrived)
         self._arrived.clear()
         return rest
