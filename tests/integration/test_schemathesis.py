@@ -13,7 +13,7 @@ from tests import servers
 from tests.integration.api import support
 
 #: Per operation and phase. With it a run takes about half a minute on a machine with nothing else to do.
-EXAMPLES = 10
+EXAMPLES = 20
 TIMEOUT_S = 300
 #: Whether an asset exists or a wallet has money is nothing that a schema can say, so what is valid by the schema may
 #: still be refused with a 422.

@@ -1,11 +1,9 @@
 """API keys over HTTP, and how the edge asks whose key a request bears."""
 
 from datetime import datetime
-from typing import Annotated
 
 import msgspec
 from litestar import Response, delete, get, post
-from msgspec import Meta
 
 from billfold.identity import Identity, errors
 from billfold.identity.contracts import ApiKey, CreatedApiKey, Grant, NewApiKey
@@ -33,8 +31,8 @@ _TEXT = "bf_live_0AbCdEfGhIjKlMnOpQrStU_…"
 class KeyList(msgspec.Struct, frozen=True, kw_only=True):
     """Which page of keys."""
 
-    limit: Annotated[int, Meta(ge=1, le=paging.LIMIT_MAX, description="How many at most.")] = paging.LIMIT_DEFAULT
-    cursor: Annotated[str | None, Meta(description="As the page before gave it.")] = None
+    limit: web.Limit = paging.LIMIT_DEFAULT
+    cursor: web.Cursor = None
 
 
 @post(
@@ -81,11 +79,12 @@ async def create_key(command: NewApiKey, key: str, principal: Principal, identit
         scope="keys:read",
         description="Those of your owner, the newest first; an operator sees everybody's.",
         errors=(paging.InvalidCursor,),
-        answers={"items": [_EXAMPLE], "next_cursor": None},
+        answers={"items": [_EXAMPLE], "next": None},
     ),
 )
-async def list_keys(parameters: KeyList, principal: Principal, identity: Identity) -> paging.Page[ApiKey]:
-    return await identity.list_keys(by=principal, limit=parameters.limit, cursor=parameters.cursor)
+async def list_keys(parameters: KeyList, principal: Principal, identity: Identity) -> web.Page[ApiKey]:
+    found = await identity.list_keys(by=principal, limit=parameters.limit, cursor=parameters.cursor)
+    return web.page(f"{web.PREFIX}/api-keys", parameters, found)
 
 
 @get(

@@ -109,6 +109,19 @@ def test_nobody_sees_or_ends_another_owners_keys(ada: Caller, bob: Caller, opera
     assert bob.get("/api-keys").status_code == 200
 
 
+def test_a_list_is_followed_by_its_links(ada: Caller) -> None:
+    made = [ada.post("/api-keys", {"name": str(number), "scopes": ["keys:read"]}).json()["id"] for number in range(4)]
+    page = ada.get("/api-keys?limit=2").json()
+    seen = []
+    while True:
+        seen += [key["id"] for key in page["items"]]
+        if page["next"] is None:
+            break
+        page = ada.get(page["next"].removeprefix("/api/v1")).json()
+    assert seen[:4] == made[::-1]
+    assert len(seen) == 5
+
+
 def test_a_key_hands_on_no_more_than_it_has(ada: Caller, bob: Caller, operator: Caller) -> None:
     too_much = ada.post("/api-keys", {"name": "x", "scopes": ["operator"]})
     assert (too_much.status_code, too_much.json()["code"]) == (403, "scope_not_yours")

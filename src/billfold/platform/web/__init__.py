@@ -9,5 +9,20 @@ from billfold.platform.web.application import PREFIX, Part, build
 from billfold.platform.web.authentication import Authenticator
 from billfold.platform.web.lean import Answer, Call, Route
 from billfold.platform.web.operations import Operation, operation
+from billfold.platform.web.pages import Cursor, Limit, Page, page
 
-__all__ = ["PREFIX", "Answer", "Authenticator", "Call", "Operation", "Part", "Route", "build", "operation"]
+__all__ = [
+    "PREFIX",
+    "Answer",
+    "Authenticator",
+    "Call",
+    "Cursor",
+    "Limit",
+    "Operation",
+    "Page",
+    "Part",
+    "Route",
+    "build",
+    "operation",
+    "page",
+]

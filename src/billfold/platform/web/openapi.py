@@ -67,7 +67,7 @@ the same key: it happens once, and the answer is the same.
 **Errors** are problem details (RFC 9457). Decide by `code`; `retryable` says whether the same request may succeed
 later.
 
-**Lists** give a page and the cursor of the next one, newest first.
+**Lists** give a page, the newest first, and in `next` the path of the next page: follow it as it is.
 
 Unknown fields and unknown query parameters are refused. Of a JSON key that stands twice in an object, the last counts.
 A slash at the end of a path changes nothing.
