@@ -181,6 +181,6 @@ def _show(summary: Summary, rejects: Path, *, json: bool) -> None:
         ("Skipped", f"{before.rows:,} (done by an earlier run)" if before.rows else "0"),
         ("Rejected", f"{summary.rejected:,} (in {rejects})" if summary.rejected else "0"),
         ("Wallets created", f"{now.wallets_created:,}"),
-        ("Time", f"{summary.seconds:.1f} s ({summary.rows_per_s:,.0f} rows/s)"),
+        ("Time", f"{summary.seconds:.1f} s" + (f" ({summary.rows_per_s:,.0f} rows/s)" if now.rows else "")),
     ]
     money.show_fields(fields)
