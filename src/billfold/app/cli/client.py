@@ -52,6 +52,7 @@ _NEXT_STEPS = {
     "insufficient_funds": "`billfold balance` shows what is there.",
     "hold_unknown": "`billfold holds list` shows yours.",
     "transfer_unknown": "`billfold transfers list` shows yours.",
+    "dead_letter_unknown": "`billfold dead-letters list` shows them.",
     "api_key_unknown": "`billfold keys list` shows them.",
 }
 

@@ -39,6 +39,8 @@ COMMANDS = {
     "balance": Command("balance", "balance", "Show what is in a wallet, now or in the past."),
     "statement": Command("statement", "statement", "Write all transactions of a wallet to a file."),
     "import": Command("importing", "app", "Import transactions from a file."),
+    "dead-letters": Command("dead_letters", "app", "Look at messages that could not be applied, and retry them."),
+    "events": Command("events", "app", "Watch what happens."),
     "ledger": Command("ledger", "app", "Check the books."),
 }
 

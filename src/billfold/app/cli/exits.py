@@ -32,6 +32,7 @@ _BY_CODE = {
     "mapping_invalid": USAGE,
     "not_running": UNREACHABLE,
     "nats_unavailable": UNREACHABLE,
+    "broker_unavailable": UNREACHABLE,
     "database_unavailable": UNREACHABLE,
     "api_unreachable": UNREACHABLE,
     "gateway_failed": UNREACHABLE,

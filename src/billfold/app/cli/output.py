@@ -21,6 +21,14 @@ def print_json(value: object) -> None:
     sys.stdout.flush()
 
 
+def printable(text: str) -> str:
+    """`text` from anywhere, so that it can't take control of the terminal: control characters are spelled out."""
+    return "".join(
+        letter if letter.isprintable() or letter in "\n\t" else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
+
+
 def console() -> Console:
     """The terminal. Rich is imported where something is drawn: its import takes longer than many a command."""
     from rich.console import Console  # noqa: PLC0415

@@ -74,8 +74,13 @@ DEAD_LETTERS = Stream(
 )
 
 
+class _State(msgspec.Struct, frozen=True):
+    last_seq: int = 0
+
+
 class _Info(msgspec.Struct, frozen=True):
     config: dict[str, Any]
+    state: _State = _State()
 
 
 class _Names(msgspec.Struct, frozen=True):
@@ -129,6 +134,12 @@ async def stream_of(broker: Broker, stream: Stream) -> str:
         return found.streams[0]
     await ensure(broker, stream)
     return stream.name
+
+
+async def last_sequence(broker: Broker, stream: Stream) -> int:
+    """The number of the last message that the stream has taken; 0 before the first."""
+    info = await broker.api(f"STREAM.INFO.{stream.name}", {}, _Info)
+    return info.state.last_seq
 
 
 async def ensure_consumer(broker: Broker, stream: str, consumer: dict[str, Any]) -> str:
