@@ -7,6 +7,7 @@ import pytest
 from billfold.ledger import Ledger
 from billfold.platform.postgres.migrations import migrate
 from tests import servers
+from tests.integration.ledger.furniture import Furniture, furnish
 from tests.integration.ledger.support import MIGRATIONS, Bank
 
 
@@ -55,3 +56,13 @@ async def own_bank(own_database: servers.TestDatabase) -> AsyncIterator[Bank]:
 @pytest.fixture
 def ledger(bank: Bank) -> Ledger:
     return bank.ledger
+
+
+@pytest.fixture(scope="session")
+async def furnished(
+    postgres_server: servers.PostgresServer, ledger_template: servers.TestDatabase
+) -> tuple[servers.TestDatabase, Furniture]:
+    """A database with one of everything: to be copied, or to be tried to change in vain."""
+    database = postgres_server.create_database(template=ledger_template)
+    async with Bank.opened(database.app_dsn) as bank:
+        return database, await furnish(bank)

@@ -1,0 +1,178 @@
+"""Opening, freezing, closing and floors, while others post."""
+
+import asyncio
+
+import pytest
+
+from billfold.kernel import ids
+from billfold.kernel.assets import Asset
+from billfold.kernel.errors import BillfoldError
+from billfold.ledger import errors
+from billfold.ledger.contracts import AccountStatus, NewAccount
+from tests import servers
+from tests.integration.ledger.support import Bank, eventually, key, names, new
+
+
+async def test_opening_an_account_again_leaves_it_as_it_is(bank: Bank) -> None:
+    a = await bank.account(100, floor=-50)
+    await bank.ledger.open_accounts(accounts=[NewAccount(id=a, asset="EUR", floor=0)])
+    (account,) = await bank.ledger.accounts(ids=[a])
+    assert (account.asset, account.floor, account.posted) == ("USD", -50, 100)
+
+
+async def test_an_account_in_no_asset_is_not_opened(bank: Bank) -> None:
+    made = ids.new()
+    with pytest.raises(errors.AssetUnknown):
+        await bank.ledger.open_accounts(accounts=[NewAccount(id=made, asset="NONE")])
+    assert await bank.ledger.accounts(ids=[made]) == []
+
+
+async def test_an_asset_can_be_added_twice_and_not_changed(own_bank: Bank) -> None:
+    token = Asset(code="TOK", scale=6, kind="token", name="Token", chain="ethereum", contract="0x1")
+    for _ in range(2):
+        await own_bank.ledger.add_asset(asset=token)
+    with pytest.raises(errors.AssetExists):
+        await own_bank.ledger.add_asset(asset=Asset(code="TOK", scale=7, kind="token", name="Token"))
+    assert (await own_bank.ledger.assets())["TOK"] == token
+    outside = await own_bank.ledger.external_account(asset="TOK")
+    (account,) = await own_bank.ledger.accounts(ids=[outside])
+    assert (account.kind, account.floor, account.asset) == ("external", None, "TOK")
+
+
+async def test_processes_that_add_an_asset_at_once_add_one(own_database: servers.TestDatabase) -> None:
+    async with Bank.opened(own_database.app_dsn) as one, Bank.opened(own_database.app_dsn) as other:
+        token = Asset(code="TOK", scale=6, kind="native", name="Token")
+        await asyncio.gather(*[bank.ledger.add_asset(asset=token) for bank in (one, other, one, other)])
+        outside = [await bank.ledger.external_account(asset="TOK") for bank in (one, other)]
+        assert outside[0] == outside[1]
+        assert await one.count("SELECT count(*) FROM ledger.accounts WHERE asset = 'TOK'") == 1
+
+
+@pytest.mark.parametrize(("status", "error"), [("frozen", errors.AccountFrozen), ("closed", errors.AccountClosed)])
+async def test_nothing_enters_or_leaves_an_account_that_is_not_open(
+    bank: Bank, status: AccountStatus, error: type[BillfoldError]
+) -> None:
+    a, b = await bank.accounts(2)
+    await bank.ledger.set_status(account_ids=[a], status=status)
+    for debit, credit in ((a, b), (bank.outside, a)):
+        with pytest.raises(error):
+            await bank.pay(debit, credit, 1)
+    with pytest.raises(error):
+        await bank.hold(a, 1)
+
+
+async def test_what_was_frozen_can_be_opened_again(bank: Bank) -> None:
+    a = await bank.account(100)
+    await bank.ledger.set_status(account_ids=[a], status="frozen")
+    await bank.ledger.set_status(account_ids=[a], status="open")
+    await bank.pay(a, bank.outside, 100)
+
+
+async def test_an_account_with_money_or_holds_can_not_be_closed(bank: Bank) -> None:
+    a, b = await bank.account(100), await bank.account(floor=-10)
+    hold = await bank.hold(b, 10)
+    for account in (a, b):
+        with pytest.raises(errors.AccountNotEmpty):
+            await bank.ledger.set_status(account_ids=[account], status="closed")
+    await bank.pay(a, bank.outside, 100)
+    await bank.ledger.release_hold(key=key(), hold_id=hold)
+    await bank.ledger.set_status(account_ids=[a, b], status="closed")
+
+
+async def test_what_is_closed_stays_closed(bank: Bank) -> None:
+    a = await bank.account()
+    await bank.ledger.set_status(account_ids=[a], status="closed")
+    await bank.ledger.set_status(account_ids=[a], status="closed")
+    statuses: list[AccountStatus] = ["open", "frozen"]
+    for status in statuses:
+        with pytest.raises(errors.AccountClosed):
+            await bank.ledger.set_status(account_ids=[a], status=status)
+
+
+async def test_an_unknown_account_among_several_changes_none(bank: Bank) -> None:
+    a = await bank.account()
+    with pytest.raises(errors.AccountUnknown):
+        await bank.ledger.set_status(account_ids=[a, ids.new()], status="frozen")
+    (account,) = await bank.ledger.accounts(ids=[a])
+    assert account.status == "open"
+    with pytest.raises(errors.AccountUnknown):
+        await bank.ledger.set_floor(account_id=ids.new(), floor=0)
+
+
+async def test_a_floor_is_a_credit_limit_and_is_never_set_above_what_is_available(bank: Bank) -> None:
+    a, b = await bank.accounts(2, 100)
+    await bank.ledger.set_floor(account_id=a, floor=-50)
+    await bank.pay(a, b, 130)
+    await bank.hold(a, 20)
+    with pytest.raises(errors.InsufficientFunds):
+        await bank.pay(a, b, 1)
+    for floor in (-49, 0, 1):
+        with pytest.raises(errors.InsufficientFunds):
+            await bank.ledger.set_floor(account_id=a, floor=floor)
+    await bank.ledger.set_floor(account_id=a, floor=None)
+    await bank.pay(a, b, 1_000)
+
+
+async def test_once_a_freeze_is_answered_nothing_more_is_posted_by_any_process(bank: Bank, other_bank: Bank) -> None:
+    a, b = await bank.accounts(2, 10_000)
+    posted = 0
+    over = False
+
+    async def post(process: Bank) -> None:
+        nonlocal posted
+        while not over:
+            posting = await process.post(new(a, b, 1), new(b, a, 1))
+            posted += names(posting.results) == ["Transfer", "Transfer"]
+
+    async def enough() -> bool:
+        return posted >= 50
+
+    async with asyncio.TaskGroup() as group:
+        for process in (bank, other_bank) * 4:
+            group.create_task(post(process))
+        await eventually(enough)
+        await bank.ledger.set_status(account_ids=[a], status="frozen")
+        (at_freeze,) = await bank.ledger.accounts(ids=[a])
+        for _ in range(20):
+            with pytest.raises(errors.AccountFrozen):
+                await other_bank.pay(b, a, 1)
+        over = True
+    (at_end,) = await bank.ledger.accounts(ids=[a])
+    assert at_end == at_freeze
+    assert at_end.version == 2 * posted + 1
+
+
+async def test_closing_while_others_deposit_either_closes_an_empty_account_or_not_at_all(
+    bank: Bank, other_bank: Bank
+) -> None:
+    for _ in range(15):
+        a = await bank.account()
+        outcomes = await asyncio.gather(
+            bank.ledger.set_status(account_ids=[a], status="closed"),
+            other_bank.pay(bank.outside, a, 5),
+            bank.pay(bank.outside, a, 5),
+            return_exceptions=True,
+        )
+        (account,) = await bank.ledger.accounts(ids=[a])
+        if account.status == "closed":
+            assert outcomes[0] is None
+            assert account.posted == 0
+            assert all(isinstance(outcome, errors.AccountClosed) for outcome in outcomes[1:])
+        else:
+            assert isinstance(outcomes[0], errors.AccountNotEmpty)
+            assert account.posted == 10
+
+
+async def test_a_change_in_a_transaction_of_the_caller_is_undone_with_it(bank: Bank) -> None:
+    a = await bank.account()
+    with pytest.raises(ZeroDivisionError):
+        async with bank.database.transaction() as transaction:
+            await bank.ledger.set_status(account_ids=[a], status="frozen", transaction=transaction)
+            await bank.ledger.set_floor(account_id=a, floor=-5, transaction=transaction)
+            made = ids.new()
+            await bank.ledger.open_accounts(accounts=[NewAccount(id=made, asset="USD")], transaction=transaction)
+            assert len(await bank.ledger.accounts(ids=[made], transaction=transaction)) == 1
+            raise ZeroDivisionError
+    (account,) = await bank.ledger.accounts(ids=[a])
+    assert (account.status, account.floor) == ("open", 0)
+    assert await bank.ledger.accounts(ids=[made]) == []
