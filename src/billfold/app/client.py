@@ -176,7 +176,7 @@ class Api:
             for item in page["items"][:limit]:
                 yield item
             limit -= len(page["items"])
-            if limit <= 0 or page.get("next") is None:
+            if limit <= 0 or page["next"] is None:
                 return
             page = await self.get(page["next"].removeprefix(PREFIX))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -214,3 +215,15 @@ def test_what_was_appended_later_is_read_alone(tmp_path: Path) -> None:
     with Source(path, _mapping()) as source:
         assert source.skip_to(behind)
         assert [record.line for record in source.records()] == [5]
+
+
+def test_a_long_file_is_read_in_constant_memory(tmp_path: Path) -> None:
+    lines = "".join(f"{number},account {number % 97},{number}.00\n" for number in range(40_000))
+    path = _file(tmp_path, gzip.compress((_HEADER + lines).encode()), "bank.csv.gz")
+    with Source(path, _mapping()) as source:
+        tracemalloc.start()
+        count = sum(1 for _ in source.records())
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert count == 40_000
+    assert most < len(lines) / 2
