@@ -12,12 +12,11 @@ from contextlib import suppress
 from typing import Any, Self
 
 import structlog
-from nats.aio.msg import Msg
 from prometheus_client import Counter, Gauge
 
 from billfold.kernel.errors import BillfoldError, Unavailable
 from billfold.platform.messaging.brokers import nats, streams
-from billfold.platform.messaging.brokers.nats import Broker, BrokerUnavailable
+from billfold.platform.messaging.brokers.nats import Broker, BrokerUnavailable, Received
 from billfold.platform.postgres.database import DatabaseUnavailable
 from billfold.wallets import Wallets
 from billfold.wallets.contracts import Delivery, Taken
@@ -94,7 +93,7 @@ class ConfirmedTransactions:
                 OPEN.set(await self._wallets.dead_letters.count_open())
                 await asyncio.sleep(MEASURE_PAUSE_S)
 
-    async def _take_all(self, hand: _Hand, messages: Sequence[Msg]) -> None:
+    async def _take_all(self, hand: _Hand, messages: Sequence[Received]) -> None:
         REDELIVERED.inc(sum(message.metadata.num_delivered > 1 for message in messages))
         hand.take(messages)
         await self._take(hand, [one for one in messages if one.metadata.num_delivered < SUSPECT_FROM])
@@ -103,7 +102,7 @@ class ConfirmedTransactions:
                 await self._take_suspect(hand, message)
         await hand.settled()
 
-    async def _take(self, hand: _Hand, messages: Sequence[Msg]) -> None:
+    async def _take(self, hand: _Hand, messages: Sequence[Received]) -> None:
         """Take messages together, and those that have to wait again and again."""
         pause_s = RETRY_PAUSE_S
         while messages:
@@ -119,14 +118,14 @@ class ConfirmedTransactions:
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, RETRY_PAUSE_MAX_S)
 
-    async def _tried(self, messages: Sequence[Msg]) -> list[Taken]:
+    async def _tried(self, messages: Sequence[Received]) -> list[Taken]:
         try:
             return await self._wallets.deliveries.take(deliveries=[_delivery(message) for message in messages])
         except Unavailable as error:
             log.warning("confirmed transactions in hand have to wait", messages=len(messages), reason=error.detail)
             return ["later"] * len(messages)
 
-    async def _take_suspect(self, hand: _Hand, message: Msg) -> None:
+    async def _take_suspect(self, hand: _Hand, message: Received) -> None:
         """Take a message alone. Whatever it does, it is settled afterwards, unless it ends the process."""
         if message.metadata.num_delivered >= DELIVERIES_MAX:
             await self._give_up(hand, message, DeliveryLimitReached())
@@ -139,7 +138,7 @@ class ConfirmedTransactions:
             log.exception("a confirmed transaction makes the worker fail", sequence=message.metadata.sequence.stream)
             await self._give_up(hand, message, ProcessingFailed(f"The worker failed: {type(error).__name__}: {error}"))
 
-    async def _give_up(self, hand: _Hand, message: Msg, why: BillfoldError) -> None:
+    async def _give_up(self, hand: _Hand, message: Received, why: BillfoldError) -> None:
         pause_s = RETRY_PAUSE_S
         while True:
             try:
@@ -162,7 +161,7 @@ class _Hand:
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
         self._replies: set[str] = set()
-        self._rest: Callable[[], Sequence[Msg]] = list
+        self._rest: Callable[[], Sequence[Received]] = list
 
     async def __aenter__(self) -> Self:
         self._speaking = asyncio.create_task(self._speak_of_them())
@@ -175,15 +174,15 @@ class _Hand:
             with suppress(BrokerUnavailable):
                 await self._give_back()
 
-    def takes_also(self, rest: Callable[[], Sequence[Msg]]) -> None:
+    def takes_also(self, rest: Callable[[], Sequence[Received]]) -> None:
         """Where there may be more when the block ends."""
         self._rest = rest
 
-    def take(self, messages: Sequence[Msg]) -> None:
+    def take(self, messages: Sequence[Received]) -> None:
         """These are in hand now."""
         self._replies.update(message.reply for message in messages)
 
-    async def settle(self, message: Msg) -> None:
+    async def settle(self, message: Received) -> None:
         """Acknowledge: it is not to be delivered again."""
         await self._broker.send(message.reply, b"+ACK")
         self._replies.discard(message.reply)
@@ -221,7 +220,7 @@ def _consumer() -> dict[str, Any]:
     }
 
 
-def _delivery(message: Msg) -> Delivery:
+def _delivery(message: Received) -> Delivery:
     return Delivery(
         subject=message.subject,
         sequence=message.metadata.sequence.stream,

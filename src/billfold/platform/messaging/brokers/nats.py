@@ -79,6 +79,10 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
         return f"Server(user={self.user!r})"
 
 
+#: What a consumer is given, as the client library has it: `data`, `headers`, `subject` and `metadata`.
+Received = Msg
+
+
 class Message(msgspec.Struct, frozen=True):
     """What is published. A message whose `id` the stream has seen in the last minutes is acknowledged and dropped."""
 
