@@ -36,6 +36,12 @@ class From(StrEnum):
     BEGINNING = "beginning"
 
 
+@app.callback()
+def _group() -> None:
+    # A group of one command would be that command, without its name.
+    pass
+
+
 @app.command("tail")
 def tail(
     *,
