@@ -49,7 +49,6 @@ class ApiUnreachable(errors.Unavailable):
     was_reached = False
     idempotency_key: str | None = None
 
-
 class AnswerUnreadable(errors.BillfoldError):
     """What listens at this address does not answer like Billfold."""
 
@@ -62,7 +61,6 @@ class GatewayFailed(errors.Unavailable):
     code = "gateway_failed"
 
     idempotency_key: str | None = None
-
 
 class UrlInvalid(errors.Invalid):
     """The address of the API is not an http or https URL."""
@@ -85,17 +83,24 @@ class ApiRefusal(errors.BillfoldError):
     code = "api_refusal"
 
     idempotency_key: str | None = None
+    status: int = 0
+    #: The problem details as a whole.
+    document: Json = {}  # noqa: RUF012 - replaced as a whole, never changed.
+    request_id: str = ""
+    retry_after_s: float = 0.0
 
-    def __init__(self, problem: Problem, *, status: int, document: Json, retry_after_s: float = 0.0) -> None:
-        """`document` is the problem details as a whole."""
-        super().__init__(problem.detail)
-        self.status = status
-        self.document = document
-        self.request_id = problem.request_id
-        self.retry_after_s = retry_after_s
+    @classmethod
+    def of(cls, problem: Problem, *, status: int, document: Json, retry_after_s: float = 0.0) -> ApiRefusal:
+        """The refusal that these problem details tell of."""
+        error = cls(problem.detail)
+        error.status = status
+        error.document = document
+        error.request_id = problem.request_id
+        error.retry_after_s = retry_after_s
         # The class can't know them: they are the server's.
-        self.code = problem.code  # type: ignore[misc]
-        self.retryable = problem.retryable  # type: ignore[misc]
+        error.code = problem.code  # type: ignore[misc]
+        error.retryable = problem.retryable  # type: ignore[misc]
+        return error
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -309,7 +314,7 @@ def _refusal(response: httpx2.Response) -> errors.BillfoldError:
             return GatewayFailed(f"{said}; the API behind it may be down.")
         return AnswerUnreadable(f"{said}; check that --url is the address of the API.")
     seconds = response.headers.get("retry-after", "")
-    return ApiRefusal(
+    return ApiRefusal.of(
         problem,
         status=response.status_code,
         document=msgspec.json.decode(response.content),
