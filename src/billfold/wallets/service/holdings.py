@@ -12,7 +12,6 @@ from billfold.platform.postgres.database import Database
 from billfold.wallets import contracts, errors
 from billfold.wallets.domain import Side
 from billfold.wallets.store import accounts as store
-from billfold.wallets.store import wallets as wallet_store
 
 
 class Holdings:
@@ -30,9 +29,9 @@ class Holdings:
         """
         owner = None if principal.is_operator else principal.owner_id
         async with self._database.connection() as connection:
-            if await wallet_store.get(connection, wallet_id, owner=owner) is None:
-                raise errors.WalletUnknown
-            accounts = await store.of_wallet(connection, wallet_id)
+            accounts = await store.of_wallet(connection, wallet_id, owner=owner)
+        if accounts is None:
+            raise errors.WalletUnknown
         if asset is None:
             return accounts
         await self.check_asset(asset)

@@ -42,49 +42,44 @@ class Orders:
 
     async def sides(self, principal: Principal, drafts: Sequence[Draft]) -> list[tuple[Side, Side]]:
         """Where each order's money leaves and arrives: of anybody's wallets it can only be transferred to one."""
-        outside = {asset: await self._resolution.outside(asset) for asset in {d.order.money.asset for d in drafts}}
+        crossing = {draft.order.money.asset for draft in drafts if draft.order.kind != "transfer"}
+        outside = {asset: await self._resolution.outside(asset) for asset in crossing}
         owner = principal.owner_id.hex
         recall = self._resolution.recall
         missing: set[Named] = set()
-        pairs = []
+        pairs: list[tuple[Side | None, Side | None]] = []
         for draft in drafts:
             order = draft.order
-            asset = order.money.asset
-            debit = credit = outside[asset]
-            if order.source is not None:
-                debit = recall((owner, order.source, asset)) or UNKNOWN_SOURCE
-                if debit is UNKNOWN_SOURCE:
-                    missing.add((order.source, asset))
-            if order.target is not None:
-                credit = recall((owner, order.target, asset)) or UNKNOWN_TARGET
-                if credit is UNKNOWN_TARGET:
-                    missing.add((order.target, asset))
+            source, target, asset = order.source, order.target, order.money.asset
+            debit = outside[asset] if source is None else recall((owner, source, asset))
+            credit = outside[asset] if target is None else recall((owner, target, asset))
+            if debit is None:
+                missing.add((source or "", asset))
+            if credit is None:
+                missing.add((target or "", asset))
             pairs.append((debit, credit))
-        if missing:
-            found = await self._resolution.look_up(principal, missing)
-            pairs = [_completed(draft.order, pair, found) for draft, pair in zip(drafts, pairs, strict=True)]
-        if principal.is_operator:
-            return pairs
-        return [_permitted(draft.order, pair) for draft, pair in zip(drafts, pairs, strict=True)]
+        found = await self._resolution.look_up(principal, missing) if missing else {}
+        any_wallet = principal.is_operator
+        return [
+            _permitted(draft.order, debit, credit, found, any_wallet=any_wallet)
+            for draft, (debit, credit) in zip(drafts, pairs, strict=True)
+        ]
 
 
-def _completed(order: Order, pair: tuple[Side, Side], found: Mapping[Named, Side]) -> tuple[Side, Side]:
-    """The sides of an order with what was looked up."""
-    debit, credit = pair
-    if debit is UNKNOWN_SOURCE:
-        debit = found.get((order.source or "", order.money.asset), UNKNOWN_SOURCE)
-    if credit is UNKNOWN_TARGET:
-        credit = found.get((order.target or "", order.money.asset), UNKNOWN_TARGET)
-    return debit, credit
-
-
-def _permitted(order: Order, pair: tuple[Side, Side]) -> tuple[Side, Side]:
-    """The sides of an order without those wallets that its caller must not touch in this way."""
-    debit, credit = pair
-    if order.source is not None and not debit.mine:
-        debit = UNKNOWN_SOURCE
-    if order.kind == "deposit" and not credit.mine:
-        credit = UNKNOWN_TARGET
+def _permitted(
+    order: Order, debit: Side | None, credit: Side | None, found: Mapping[Named, Side], *, any_wallet: bool
+) -> tuple[Side, Side]:
+    """The sides of an order, those looked up included, without wallets that its caller must not touch in this way."""
+    source, target = order.source, order.target
+    if debit is None:
+        debit = found.get((source or "", order.money.asset), UNKNOWN_SOURCE)
+    if credit is None:
+        credit = found.get((target or "", order.money.asset), UNKNOWN_TARGET)
+    if not any_wallet:
+        if source is not None and not debit.mine:
+            debit = UNKNOWN_SOURCE
+        if source is None and not credit.mine:
+            credit = UNKNOWN_TARGET
     return debit, credit
 
 

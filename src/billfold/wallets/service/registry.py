@@ -177,7 +177,7 @@ class Registry:
             if before.status == "frozen" and status == "closed":
                 raise errors.WalletFrozen("The wallet is frozen: it has to be unfrozen before it can be closed.")
             await store.set_status(connection, wallet_id, status)
-            accounts = await account_store.of_wallet(connection, wallet_id)
+            accounts = await account_store.of_wallet(connection, wallet_id) or {}
             # The ledger checks the status under the same row lock: whoever posts after this sees it.
             await self._ledger.set_status(account_ids=list(accounts.values()), status=status, transaction=connection)
             wallet = await self._get(connection, principal, wallet_id)
@@ -186,7 +186,7 @@ class Registry:
 
     async def _what_is_left(self, wallet_id: UUID) -> str:
         async with self._database.connection() as connection:
-            accounts = await account_store.of_wallet(connection, wallet_id)
+            accounts = await account_store.of_wallet(connection, wallet_id) or {}
         found = await self._ledger.accounts(ids=list(accounts.values()))
         return domain.what_is_left(found, await self._ledger.assets())
 

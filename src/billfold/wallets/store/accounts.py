@@ -69,12 +69,20 @@ async def insert(
     return {row["account_id"] for row in rows}
 
 
-async def of_wallet(connection: Connection, wallet_id: UUID) -> dict[str, UUID]:
-    """The wallet's accounts by their asset."""
+async def of_wallet(connection: Connection, wallet_id: UUID, *, owner: UUID | None = None) -> dict[str, UUID] | None:
+    """The wallet's accounts by their asset; None if there is no such wallet, or not of `owner`'s if that is given."""
     rows = await connection.fetch(
-        "SELECT asset, account_id FROM wallets.accounts WHERE wallet_id = $1 ORDER BY asset", wallet_id
+        """
+        SELECT account.asset, account.account_id
+        FROM wallets.wallets AS wallet LEFT JOIN wallets.accounts AS account ON account.wallet_id = wallet.id
+        WHERE wallet.id = $1 AND ($2::uuid IS NULL OR wallet.owner_id = $2) ORDER BY account.asset
+        """,
+        wallet_id,
+        owner,
     )
-    return {row["asset"]: row["account_id"] for row in rows}
+    if not rows:
+        return None
+    return {asset: account for asset, account in rows if account is not None}
 
 
 async def of_owner(connection: Connection, *, owner: UUID, see_all: bool, asset: str | None, limit: int) -> list[Kept]:
