@@ -96,6 +96,7 @@ class Poster:
         """As `submit`, but only queue it: the future is its answer."""
         if self._closing or self._waiting + command.size > WAITING_MAX:
             raise errors.Overloaded
+        assert not self._writer.done(), "the writer ends only when the ledger closes"
         if command.key is not None:
             if command.key.digest in self._in_flight:
                 raise IdempotencyKeyInUse
