@@ -10,6 +10,7 @@ import pytest
 from billfold.platform.postgres import cluster, database
 from billfold.platform.postgres.database import Database, DatabaseUnavailable
 from tests import servers
+from tests.integration.ledger.support import ask, eventually
 from tests.integration.postgres import proxy
 
 BIG = 10**60
@@ -48,17 +49,19 @@ async def test_a_transaction_that_failed_leaves_a_connection_that_works(pool: Da
     assert await count(pool) == 0
 
 
-async def test_a_transaction_whose_task_is_cancelled_is_rolled_back(pool: Database) -> None:
-    started = asyncio.Event()
-
+async def test_a_transaction_whose_task_is_cancelled_is_rolled_back(
+    pool: Database, postgres_server: servers.PostgresServer
+) -> None:
     async def slow() -> None:
         async with pool.transaction() as connection:
             await connection.execute("INSERT INTO notes VALUES (1)")
-            started.set()
             await connection.execute("SELECT pg_sleep(60)")
 
+    async def sleeps() -> bool:
+        return bool(await ask(postgres_server.admin_dsn, "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"))
+
     task = asyncio.create_task(slow())
-    await started.wait()
+    await eventually(sleeps)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -6,7 +6,7 @@ import billfold.ledger.errors
 from billfold.kernel import errors, ids
 from billfold.kernel.principal import MissingScope, Principal
 
-ALL = [error for error in errors.catalogue() if error.__module__.startswith("billfold.")]
+ALL = [error for error in errors.catalogue() if error.__module__.startswith(("billfold.kernel.", "billfold.ledger."))]
 
 
 @pytest.mark.parametrize("error", ALL, ids=lambda error: error.__name__)
