@@ -12,6 +12,7 @@ _LABELS = {
     "billfold_confirmed_transactions": "`outcome`: applied, refused",
     "billfold_http_request_seconds": "`method`, `route` (as in the OpenAPI document), `status`",
     "billfold_outbox_failures": "`part`: database, broker",
+    "billfold_worker_duty_working": "`duty`",
 }
 
 

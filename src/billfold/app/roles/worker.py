@@ -47,6 +47,8 @@ FAULTS = Gauge("billfold_ledger_faults", "Breaches of the ledger's invariants th
 VERIFIED = Gauge("billfold_ledger_verified_timestamp_seconds", "When the last verification ended.")
 VERIFIED_TRANSFERS = Gauge("billfold_ledger_verified_transfers", "How many transfers the last verification read.")
 
+WORKING = Gauge("billfold_worker_duty_working", "1 while a duty works, 0 while it waits for its server.", ["duty"])
+
 log = structlog.get_logger(__name__)
 
 
@@ -113,9 +115,11 @@ async def _kept_up(duty: Duty) -> None:
     pause = RETRY_PAUSE_S
     while True:
         began = asyncio.get_running_loop().time()
+        WORKING.labels(duty.name).set(1)
         try:
             await duty.run()
         except Unavailable as error:
+            WORKING.labels(duty.name).set(0)
             if asyncio.get_running_loop().time() - began > RETRY_PAUSE_MAX_S:
                 pause = RETRY_PAUSE_S
             log.warning("a duty waits for its server", duty=duty.name, reason=error.detail, pause_s=pause)
