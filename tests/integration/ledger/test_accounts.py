@@ -9,7 +9,6 @@ from billfold.kernel.assets import Asset
 from billfold.kernel.errors import BillfoldError
 from billfold.ledger import errors
 from billfold.ledger.contracts import AccountStatus, NewAccount
-from tests import servers
 from tests.integration.ledger.support import Bank, eventually, key, names, new
 
 
@@ -27,25 +26,25 @@ async def test_an_account_in_no_asset_is_not_opened(bank: Bank) -> None:
     assert await bank.ledger.accounts(ids=[made]) == []
 
 
-async def test_an_asset_can_be_added_twice_and_not_changed(own_bank: Bank) -> None:
+async def test_an_asset_can_be_added_twice_and_not_changed(bank: Bank) -> None:
     token = Asset(code="TOK", scale=6, kind="token", name="Token", chain="ethereum", contract="0x1")
     for _ in range(2):
-        await own_bank.ledger.add_asset(asset=token)
+        await bank.ledger.add_asset(asset=token)
     with pytest.raises(errors.AssetExists):
-        await own_bank.ledger.add_asset(asset=Asset(code="TOK", scale=7, kind="token", name="Token"))
-    assert (await own_bank.ledger.assets())["TOK"] == token
-    outside = await own_bank.ledger.external_account(asset="TOK")
-    (account,) = await own_bank.ledger.accounts(ids=[outside])
+        await bank.ledger.add_asset(asset=Asset(code="TOK", scale=7, kind="token", name="Token"))
+    assert (await bank.ledger.assets())["TOK"] == token
+    outside = await bank.ledger.external_account(asset="TOK")
+    (account,) = await bank.ledger.accounts(ids=[outside])
     assert (account.kind, account.floor, account.asset) == ("external", None, "TOK")
 
 
-async def test_processes_that_add_an_asset_at_once_add_one(own_database: servers.TestDatabase) -> None:
-    async with Bank.opened(own_database.app_dsn) as one, Bank.opened(own_database.app_dsn) as other:
-        token = Asset(code="TOK", scale=6, kind="native", name="Token")
-        await asyncio.gather(*[bank.ledger.add_asset(asset=token) for bank in (one, other, one, other)])
-        outside = [await bank.ledger.external_account(asset="TOK") for bank in (one, other)]
-        assert outside[0] == outside[1]
-        assert await one.count("SELECT count(*) FROM ledger.accounts WHERE asset = 'TOK'") == 1
+async def test_processes_that_add_an_asset_at_once_add_one(bank: Bank, other_bank: Bank) -> None:
+    token = Asset(code="ONCE", scale=6, kind="native", name="Once")
+    both = (bank, other_bank)
+    await asyncio.gather(*[process.ledger.add_asset(asset=token) for process in both * 2])
+    outside = [await process.ledger.external_account(asset="ONCE") for process in both]
+    assert outside[0] == outside[1]
+    assert await bank.count("SELECT count(*) FROM ledger.accounts WHERE asset = 'ONCE'") == 1
 
 
 @pytest.mark.parametrize(("status", "error"), [("frozen", errors.AccountFrozen), ("closed", errors.AccountClosed)])

@@ -15,8 +15,7 @@ from tests.integration.ledger.support import Bank, key, names, new
 LARGEST = 10**78 - 1
 
 
-async def test_the_largest_balance_and_its_opposite_are_kept_to_the_last_unit(own_bank: Bank) -> None:
-    bank = own_bank
+async def test_the_largest_balance_and_its_opposite_are_kept_to_the_last_unit(bank: Bank) -> None:
     await bank.ledger.add_asset(asset=Asset(code="WEI", scale=18, kind="native", name="Wei"))
     outside = await bank.ledger.external_account(asset="WEI")
     a, b = await bank.accounts(2, asset="WEI")
@@ -117,8 +116,7 @@ async def test_troublesome_texts_of_holds_are_kept_as_they_are(bank: Bank) -> No
         assert (change.hold.reference, change.hold.description) == (text, text)
 
 
-async def test_the_events_of_troublesome_texts_tell_them_as_they_are(own_bank: Bank) -> None:
-    bank = own_bank
+async def test_the_events_of_troublesome_texts_tell_them_as_they_are(bank: Bank) -> None:
     a, b = await bank.accounts(2, 100)
     await bank.post(*[new(a, b, 1, reference=text, metadata={"m": text}) for text in TROUBLESOME])
     async with bank.database.connection() as connection:

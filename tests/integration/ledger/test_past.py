@@ -44,9 +44,8 @@ class Blocker:
 
 
 @pytest.fixture
-async def bank_and_owner(own_database: servers.TestDatabase) -> AsyncIterator[tuple[Bank, str]]:
-    async with Bank.opened(own_database.app_dsn) as bank:
-        yield bank, own_database.owner_dsn
+def bank_and_owner(bank: Bank, shared_database: servers.TestDatabase) -> tuple[Bank, str]:
+    return bank, shared_database.owner_dsn
 
 
 @asynccontextmanager

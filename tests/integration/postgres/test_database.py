@@ -16,10 +16,16 @@ from tests.integration.postgres import proxy
 BIG = 10**60
 
 
+@pytest.fixture(scope="module")
+def own_database(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
+    return postgres_server.create_database()
+
+
 @pytest.fixture
-async def pool(empty_database: servers.TestDatabase) -> AsyncIterator[Database]:
-    pool = await Database.connect(empty_database.owner_dsn, size=3, name="test pool")
+async def pool(own_database: servers.TestDatabase) -> AsyncIterator[Database]:
+    pool = await Database.connect(own_database.owner_dsn, size=3, name="test pool")
     async with pool.connection() as connection:
+        await connection.execute("DROP TABLE IF EXISTS notes")
         await connection.execute("CREATE TABLE notes (id integer PRIMARY KEY, amount numeric, body jsonb)")
     yield pool
     await pool.close()
@@ -89,9 +95,9 @@ async def test_every_connection_waits_for_the_disk_and_shows_its_name(pool: Data
 
 @pytest.mark.parametrize("part", ["password", "database", "port"])
 async def test_a_database_that_can_not_be_entered_is_told_as_unavailable(
-    postgres_server: servers.PostgresServer, empty_database: servers.TestDatabase, part: str
+    postgres_server: servers.PostgresServer, own_database: servers.TestDatabase, part: str
 ) -> None:
-    parts = urlsplit(postgres_server.embedded.dsn(cluster.APP, database=empty_database.name, tcp=True))
+    parts = urlsplit(postgres_server.embedded.dsn(cluster.APP, database=own_database.name, tcp=True))
     wrong = {
         "password": parts._replace(netloc=f"{parts.username}:wrong@127.0.0.1:{parts.port}"),
         "database": parts._replace(path="/nowhere"),
@@ -156,11 +162,11 @@ async def test_a_pool_without_a_free_connection_says_so_soon(pool: Database, mon
 
 
 async def test_a_network_that_falls_silent_is_told_as_unavailable(
-    postgres_server: servers.PostgresServer, empty_database: servers.TestDatabase, monkeypatch: pytest.MonkeyPatch
+    postgres_server: servers.PostgresServer, own_database: servers.TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As when a host loses its power: no answer, and no end of the connection either."""
     monkeypatch.setattr(database, "ANSWER_TIMEOUT_S", 0.3)
-    direct = postgres_server.embedded.dsn(cluster.OWNER, database=empty_database.name, tcp=True)
+    direct = postgres_server.embedded.dsn(cluster.OWNER, database=own_database.name, tcp=True)
     async with proxy.before(direct) as (line, dsn):
         pool = await Database.connect(dsn, size=2)
         async with pool.connection() as connection:
