@@ -1,0 +1,115 @@
+"""Confirmed transactions as they are written on a queue."""
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from billfold.wallets import errors
+from billfold.wallets.contracts import ConfirmedTransaction
+from billfold.wallets.service import confirmed
+
+WALLET = "019aa2c6-7a00-7000-8000-00000000a001"
+DATA: dict[str, Any] = {
+    "wallet": WALLET,
+    "direction": "credit",
+    "amount": {"amount": "12.34", "asset": "USD"},
+    "reference": "invoice 4711",
+    "description": "Two coffees",
+    "effective_at": "2026-01-31",
+}
+PLAIN: dict[str, Any] = {"source": "/bank", "id": "tx-1", **DATA}
+CLOUD: dict[str, Any] = {
+    "specversion": "1.0",
+    "type": "confirmed-transaction.v1",
+    "source": "/bank",
+    "id": "tx-1",
+    "data": DATA,
+}
+READ = ConfirmedTransaction(
+    source="/bank",
+    id="tx-1",
+    wallet=WALLET,
+    direction="credit",
+    amount="12.34",
+    asset="USD",
+    reference="invoice 4711",
+    description="Two coffees",
+    effective_at="2026-01-31",
+)
+
+
+def _bytes(document: object) -> bytes:
+    return json.dumps(document).encode()
+
+
+def _changed(document: dict[str, Any], **changes: object) -> bytes:
+    return _bytes({name: value for name, value in (document | changes).items() if value is not ...})
+
+
+def test_both_forms_say_the_same() -> None:
+    assert confirmed.read(_bytes(PLAIN)) == READ
+    assert confirmed.read(_bytes(CLOUD)) == READ
+
+
+def test_texts_and_the_value_date_may_be_left_out() -> None:
+    short = {name: PLAIN[name] for name in ("source", "id", "wallet", "direction", "amount")}
+    read = confirmed.read(_bytes(short))
+    assert (read.reference, read.description, read.effective_at) == ("", "", None)
+
+
+def test_extensions_of_a_cloudevent_are_no_matter() -> None:
+    assert confirmed.read(_changed(CLOUD, time="2026-01-31T12:00:00Z", subject="x", traceparent="00-1")) == READ
+
+
+def test_a_text_that_names_the_specification_makes_no_cloudevent() -> None:
+    read = confirmed.read(_changed(PLAIN, description='"specversion": "1.0"'))
+    assert read.description == '"specversion": "1.0"'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"\x00\x01",
+        b"[" * 60_000,
+        _changed(PLAIN, id=...),
+        _changed(PLAIN, source=...),
+        _changed(PLAIN, id=""),
+        _changed(PLAIN, id=7),
+        _changed(PLAIN, id="x" * 1025),
+        _changed(PLAIN, wallet=...),
+        _changed(PLAIN, direction="in"),
+        _changed(PLAIN, amount="12.34"),
+        _changed(PLAIN, amount={"amount": 12.34, "asset": "USD"}),
+        _changed(PLAIN, amount={"amount": "12.34", "asset": "USD", "scale": 2}),
+        _changed(PLAIN, reference=None),
+        _changed(PLAIN, valuedate="2026-01-31"),
+        _changed(PLAIN, specversion="1.0"),
+        _changed(CLOUD, type="something.else.v1"),
+        _changed(CLOUD, specversion="0.3"),
+        _changed(CLOUD, data=...),
+        _changed(CLOUD, data="text"),
+        _changed(CLOUD, data={**DATA, "id": "tx-1"}),
+        _changed(CLOUD, data=..., data_base64="e30="),
+    ],
+)
+def test_what_is_no_confirmed_transaction_is_refused_with_a_reason(body: bytes) -> None:
+    with pytest.raises(errors.ConfirmedTransactionInvalid) as refused:
+        confirmed.read(body)
+    assert len(refused.value.detail) > len("Not a confirmed transaction: ")
+
+
+def test_a_message_of_more_than_64_kib_is_not_even_looked_at() -> None:
+    with pytest.raises(errors.ConfirmedTransactionTooLarge):
+        confirmed.read(_changed(PLAIN, description="x" * confirmed.SIZE_MAX))
+
+
+def test_the_next_attempt_differs_in_nothing_but_its_number() -> None:
+    second = confirmed.next_attempt(READ)
+    assert (READ.attempt, second.attempt) == (0, 1)
+    assert msgspec.structs.replace(second, attempt=0) == READ
+    assert confirmed.next_attempt(second).attempt == 2
