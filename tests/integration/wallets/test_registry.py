@@ -80,6 +80,7 @@ async def test_every_change_is_told_in_order(
     wallet_id = ids.parse(wallet)
     registry = wallets.registry
     await registry.update(principal=ada, wallet_id=wallet_id, change=WalletChange(name="New"))
+    await registry.update(principal=ada, wallet_id=wallet_id, change=WalletChange(name="New"))
     await registry.update(
         principal=operator, wallet_id=wallet_id, change=WalletChange(credit_limits=[Money("5.00", "USD")])
     )

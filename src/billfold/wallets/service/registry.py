@@ -131,7 +131,8 @@ class Registry:
                         account_id=accounts[wallet_id, limit.asset], floor=floor, transaction=connection
                     )
             wallet = await self._get(connection, principal, wallet_id)
-            await self._tell(connection, events.UPDATED, wallet, credit_limits=limits)
+            if limits or wallet != before:
+                await self._tell(connection, events.UPDATED, wallet, credit_limits=limits)
         return wallet
 
     async def freeze(self, *, principal: Principal, wallet_id: UUID) -> Wallet:

@@ -87,15 +87,14 @@ async def of_wallet(connection: Connection, wallet_id: UUID, *, owner: UUID | No
 
 async def of_owner(connection: Connection, *, owner: UUID, see_all: bool, asset: str | None, limit: int) -> list[Kept]:
     """Accounts in the owner's wallets, or with `see_all` in anybody's."""
+    narrowed = "" if see_all else " AND wallet.owner_id = $1"
     rows = await connection.fetch(
-        """
+        f"""
         SELECT account.account_id, account.wallet_id, account.asset, wallet.owner_id = $1
         FROM wallets.accounts AS account JOIN wallets.wallets AS wallet ON wallet.id = account.wallet_id
-        WHERE (wallet.owner_id = $1 OR $2) AND ($3::text IS NULL OR account.asset = $3)
-        LIMIT $4
+        WHERE ($2::text IS NULL OR account.asset = $2){narrowed} LIMIT $3
         """,
         owner,
-        see_all,
         asset,
         limit,
     )
