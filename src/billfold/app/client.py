@@ -49,6 +49,7 @@ class ApiUnreachable(errors.Unavailable):
     was_reached = False
     idempotency_key: str | None = None
 
+
 class AnswerUnreadable(errors.BillfoldError):
     """What listens at this address does not answer like Billfold."""
 
@@ -61,6 +62,7 @@ class GatewayFailed(errors.Unavailable):
     code = "gateway_failed"
 
     idempotency_key: str | None = None
+
 
 class UrlInvalid(errors.Invalid):
     """The address of the API is not an http or https URL."""
