@@ -304,11 +304,8 @@ class Ledger:
             return []
         async with self._database.connection() as connection:
             last = max(at for _, at in points)
-            now = await reading.clock(connection)
-            if last >= now:
+            if not await _settled(connection, [account for account, _ in points], last):
                 raise errors.InstantInFuture
-            if now - last < SETTLED_AFTER:
-                await reading.wait_for_postings(connection, [account for account, _ in points])
             found = await read(connection, points)
         return [BalancePoint(at=at, posted=posted) for (_, at), posted in zip(points, found, strict=True)]
 
@@ -320,8 +317,12 @@ class Ledger:
         after: tuple[datetime, UUID] | None,
         limit: int,
     ) -> list[Entry]:
-        """Entries of the accounts, newest first, from behind the entry (recorded_at, account) on."""
+        """Entries of the accounts, newest first, from behind the entry (recorded_at, account) on.
+
+        Those of a period that is over never change (I15).
+        """
         async with self._database.connection() as connection:
+            await _settled(connection, account_ids, filter.recorded_to)
             return await reading.entries(connection, account_ids, filter, after=after, limit=limit)
 
     async def stream_entries(
@@ -330,10 +331,15 @@ class Ledger:
         account_ids: Sequence[UUID],
         filter: EntryFilter,  # noqa: A002 - it is what the caller means
     ) -> AsyncIterator[list[Entry]]:
-        """Entries of the accounts, oldest first, in blocks: any number of them in constant memory."""
+        """Entries of the accounts, oldest first, in blocks: any number of them in constant memory.
+
+        Those of a period that is over never change (I15).
+        """
         after: tuple[datetime, UUID] | None = None
         while True:
             async with self._database.connection() as connection:
+                if after is None:
+                    await _settled(connection, account_ids, filter.recorded_to)
                 block = await reading.block(connection, account_ids, filter, after=after)
             if block:
                 yield block
@@ -347,8 +353,9 @@ class Ledger:
         account_ids: Sequence[UUID],
         filter: EntryFilter,  # noqa: A002 - it is what the caller means
     ) -> EntrySummary:
-        """Count and sums of the entries that the filter selects."""
+        """Count and sums of the entries that the filter selects; those of a period that is over never change (I15)."""
         async with self._database.connection() as connection:
+            await _settled(connection, account_ids, filter.recorded_to)
             return await reading.summary(connection, account_ids, filter)
 
     async def transfer(self, *, transfer_id: UUID) -> Transfer:
@@ -403,3 +410,15 @@ class Ledger:
         else:
             async with self._database.connection() as connection:
                 yield connection
+
+
+async def _settled(connection: Connection, account_ids: Sequence[UUID], until: datetime | None) -> bool:
+    """Wait until nothing can be recorded before `until` any more; False if it has not come yet, or there is no end."""
+    if until is None:
+        return False
+    now = await reading.clock(connection)
+    if until >= now:
+        return False
+    if now - until < SETTLED_AFTER:
+        await reading.wait_for_postings(connection, account_ids)
+    return True
