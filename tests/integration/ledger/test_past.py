@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 
 from billfold.kernel import clock, ids
-from billfold.ledger.contracts import EntryFilter
+from billfold.ledger.contracts import Entry, EntryFilter
 from tests import servers
 from tests.integration.ledger.support import Bank, eventually, execute, key, new
 
@@ -61,6 +61,10 @@ async def blocker(dsn: str) -> AsyncIterator[Blocker]:
         await connection.close()
 
 
+async def whole(stream: AsyncIterator[list[Entry]]) -> list[Entry]:
+    return [entry async for block in stream for entry in block]
+
+
 async def test_a_batch_that_waits_for_its_locks_is_recorded_after_every_instant_asked_about_meanwhile(
     bank_and_owner: tuple[Bank, str],
 ) -> None:
@@ -105,6 +109,30 @@ async def test_an_answer_waits_for_a_batch_that_is_recorded_but_not_yet_committe
     assert paid.recorded_at <= asked_at
     assert [point.posted for point in await recorded] == [90, 110]
     assert [point.posted for point in await effective] == [90, 110]
+
+
+async def test_the_entries_of_a_period_that_is_over_wait_for_a_batch_that_may_still_belong_to_it(
+    bank_and_owner: tuple[Bank, str],
+) -> None:
+    bank, owner_dsn = bank_and_owner
+    a, b = await bank.accounts(2, 100)
+    own = key()
+    async with blocker(owner_dsn) as other:
+        await other.claim_key(own.digest)
+        posting = asyncio.create_task(bank.ledger.post(key=own, transfers=[new(a, b, 10)]))
+        await other.waiting(1)
+        over = EntryFilter(recorded_to=await bank.now())
+        page = asyncio.create_task(bank.ledger.entries(account_ids=[b], filter=over, after=None, limit=10))
+        summary = asyncio.create_task(bank.ledger.summary(account_ids=[b], filter=over))
+        stream = asyncio.create_task(whole(bank.ledger.stream_entries(account_ids=[b], filter=over)))
+        await other.waiting(4)
+        # What has no end is told as it is now.
+        live = await bank.ledger.entries(account_ids=[b], filter=EntryFilter(), after=None, limit=10)
+        assert [entry.amount for entry in live] == [100]
+    assert (await posting).single().recorded_at < await bank.now()
+    assert [entry.amount for entry in await page] == [10, 100]
+    assert [entry.amount for entry in await stream] == [100, 10]
+    assert (await summary).credited == 110
 
 
 async def test_an_old_past_is_told_without_waiting(bank_and_owner: tuple[Bank, str]) -> None:
