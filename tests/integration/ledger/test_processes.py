@@ -11,7 +11,9 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from billfold.kernel.events import Event
 from billfold.ledger.contracts import Account, Transfer
+from billfold.ledger.service import journal
 from billfold.ledger.store import rows
 from tests import servers
 from tests.integration.ledger.client import Line, Task
@@ -31,8 +33,11 @@ Entry = tuple[int, int, int, datetime]
 class Run:
     """What was answered, and what is there afterwards."""
 
-    def __init__(self, lines: list[Line], transfers: list[Transfer], accounts: dict[UUID, Account]) -> None:
+    def __init__(
+        self, lines: list[Line], transfers: list[Transfer], accounts: dict[UUID, Account], events: list[Event]
+    ) -> None:
         self.lines = lines
+        self.events = events
         self.transfers = {transfer.id: transfer for transfer in transfers}
         self.accounts = accounts
         self.by_text: dict[str, list[Line]] = defaultdict(list)
@@ -79,9 +84,12 @@ async def run(postgres_server: servers.PostgresServer, ledger_template: servers.
         lines = [told for told_all in await asyncio.gather(*map(told_by, processes)) for told in told_all]
         async with bank.database.connection() as connection:
             found = await connection.fetch(f"SELECT {rows.TRANSFER} FROM ledger.transfers")
+            outbox = await connection.fetch("SELECT kind, payload FROM messaging.outbox ORDER BY seq")
+            pointers = [row["payload"] for row in outbox if row["kind"] == journal.OUTBOX_KIND]
+            told = [event for events in await bank.ledger.expand(connection, pointers) for event in events]
         states = await bank.ledger.accounts(ids=[bank.outside, *accounts])
         assert (await bank.verified()).transfers == len(found)
-        return Run(lines, [rows.transfer(row) for row in found], {state.id: state for state in states})
+        return Run(lines, [rows.transfer(row) for row in found], {state.id: state for state in states}, told)
 
 
 def test_they_were_really_in_each_others_way(run: Run) -> None:
@@ -139,3 +147,16 @@ def test_every_acknowledged_transfer_is_there_and_nothing_else(run: Run) -> None
 
 def test_every_process_reads_its_own_writes(run: Run) -> None:
     assert [told.unread for told in run.lines if told.unread] == []
+
+
+def test_every_transfer_is_told_once_and_in_the_order_of_each_accounts_versions(run: Run) -> None:
+    """In the order in which the outbox has them, which is drawn while the accounts are locked."""
+    assert len(run.events) == len(run.transfers)
+    assert {UUID(event.subject) for event in run.events} == set(run.transfers)
+    versions: dict[UUID, int] = defaultdict(int)
+    for event in run.events:
+        transfer = run.transfers[UUID(event.subject)]
+        sides = ((transfer.debit_account, transfer.debit_version), (transfer.credit_account, transfer.credit_version))
+        for account, version in sides:
+            assert version == versions[account] + 1
+            versions[account] = version
