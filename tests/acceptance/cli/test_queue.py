@@ -46,7 +46,7 @@ def _confirmed(wallet: str, amount: str, *, direction: str = "credit") -> bytes:
         "source": "/bank",
         "wallet": wallet,
         "direction": direction,
-        "amount": {"amount": amount, "asset": "USD"},
+        "money": {"amount": amount, "asset": "USD"},
     }
     return json.dumps(document).encode()
 

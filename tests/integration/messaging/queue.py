@@ -61,7 +61,7 @@ def plain(
         "id": sender_id,
         "wallet": wallet,
         "direction": direction,
-        "amount": {"amount": amount, "asset": asset},
+        "money": {"amount": amount, "asset": asset},
         **more,
     }
     return json.dumps(document).encode()
@@ -71,7 +71,7 @@ def cloud_event(
     wallet: str, amount: str, *, sender_id: str, asset: str = "USD", direction: str = "credit", **more: Any
 ) -> bytes:
     """The same as a CloudEvent."""
-    data = {"wallet": wallet, "direction": direction, "amount": {"amount": amount, "asset": asset}, **more}
+    data = {"wallet": wallet, "direction": direction, "money": {"amount": amount, "asset": asset}, **more}
     document = {
         "specversion": "1.0",
         "type": "confirmed-transaction.v1",

@@ -14,7 +14,7 @@ WALLET = "019aa2c6-7a00-7000-8000-00000000a001"
 DATA: dict[str, Any] = {
     "wallet": WALLET,
     "direction": "credit",
-    "amount": {"amount": "12.34", "asset": "USD"},
+    "money": {"amount": "12.34", "asset": "USD"},
     "reference": "invoice 4711",
     "description": "Two coffees",
     "effective_at": "2026-01-31",
@@ -54,7 +54,7 @@ def test_both_forms_say_the_same() -> None:
 
 
 def test_texts_and_the_value_date_may_be_left_out() -> None:
-    short = {name: PLAIN[name] for name in ("source", "id", "wallet", "direction", "amount")}
+    short = {name: PLAIN[name] for name in ("source", "id", "wallet", "direction", "money")}
     read = confirmed.read(_bytes(short))
     assert (read.reference, read.description, read.effective_at) == ("", "", None)
 
@@ -84,8 +84,8 @@ def test_a_text_that_names_the_specification_makes_no_cloudevent() -> None:
         _changed(PLAIN, wallet=...),
         _changed(PLAIN, direction="in"),
         _changed(PLAIN, amount="12.34"),
-        _changed(PLAIN, amount={"amount": 12.34, "asset": "USD"}),
-        _changed(PLAIN, amount={"amount": "12.34", "asset": "USD", "scale": 2}),
+        _changed(PLAIN, money={"amount": 12.34, "asset": "USD"}),
+        _changed(PLAIN, money={"amount": "12.34", "asset": "USD", "scale": 2}),
         _changed(PLAIN, reference=None),
         _changed(PLAIN, valuedate="2026-01-31"),
         _changed(PLAIN, specversion="1.0"),

@@ -26,7 +26,7 @@ _Name = Annotated[str, Meta(min_length=1, max_length=cloudevents.ATTRIBUTE_MAX)]
 class _Data(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     wallet: str
     direction: Literal["credit", "debit"]
-    amount: Money
+    money: Money
     reference: str = ""
     description: str = ""
     effective_at: str | None = None
@@ -74,8 +74,8 @@ def _transaction(data: _Data, *, source: str, sender_id: str) -> ConfirmedTransa
         id=sender_id,
         wallet=data.wallet,
         direction=data.direction,
-        amount=data.amount.amount,
-        asset=data.amount.asset,
+        amount=data.money.amount,
+        asset=data.money.asset,
         reference=data.reference,
         description=data.description,
         effective_at=data.effective_at,
