@@ -64,6 +64,30 @@ async def test_a_transaction_that_commits_late_is_not_skipped(database: Database
     assert [seen.body["data"]["number"] for seen in await in_stream(server)] == [*range(2, 12), 1]
 
 
+async def test_a_transaction_that_commits_between_reading_and_deleting_is_not_deleted_with_the_others(
+    database: Database, server: nats.Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit, committed = asyncio.Event(), asyncio.Event()
+    publish = nats.Broker.publish
+
+    async def commit_meanwhile(
+        broker: nats.Broker, messages: Sequence[nats.Message], *, perhaps_repeated: bool
+    ) -> None:
+        commit.set()
+        await committed.wait()
+        await publish(broker, messages, perhaps_repeated=perhaps_repeated)
+
+    monkeypatch.setattr(nats.Broker, "publish", commit_meanwhile)
+    async with running(Relay(database=database, server=server, expanders={})):
+        async with database.transaction() as slow:
+            await outbox.append(slow, fact("slow", 1))
+            await _append(database, fact("quick", 2))
+            await asyncio.wait_for(commit.wait(), 30)
+        committed.set()
+        await published(database)
+    assert [seen.body["data"]["number"] for seen in await in_stream(server)] == [2, 1]
+
+
 async def test_relays_that_take_the_lead_from_one_another_all_the_time_lose_repeat_and_reorder_nothing(
     database: Database, server: nats.Server, postgres_server: servers.PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
