@@ -52,7 +52,8 @@ class Report(msgspec.Struct, frozen=True):
     refused: int
     unanswered: int
     unanswered_posted: int
-    confirmed: int
+    confirmed_applied: int
+    confirmed_dead: int
     transfers: int
     events: int
 
@@ -65,7 +66,7 @@ async def audit(story: Story, plan: load.Plan, owner_dsn: str, app_dsn: str) -> 
         _check_answers(story, posted)
         before = sum(1 for key in story.of("transfer") if key not in story.answers and posted[key])
         unanswered = await _ask_again(story, plan)
-        await _drained(connection, story)
+        applied, dead = await _drained(connection, story)
         posted = await _posted(connection)
         _check_answers(story, posted)
         _check_once(story, posted)
@@ -80,7 +81,8 @@ async def audit(story: Story, plan: load.Plan, owner_dsn: str, app_dsn: str) -> 
         refused=sum(answer.refused is not None for answer in answers),
         unanswered=unanswered,
         unanswered_posted=before,
-        confirmed=len(story.of("confirmed")),
+        confirmed_applied=applied,
+        confirmed_dead=dead,
         transfers=sum(posted.values()),
         events=len(events),
     )
@@ -121,8 +123,8 @@ async def _ask_again(story: Story, plan: load.Plan) -> int:
     return len(waiting)
 
 
-async def _drained(connection: asyncpg.Connection[asyncpg.Record], story: Story) -> None:
-    """Wait until the outbox is empty, and every confirmed transaction is a transfer or a dead letter."""
+async def _drained(connection: asyncpg.Connection[asyncpg.Record], story: Story) -> tuple[int, int]:
+    """Wait until the outbox is empty and all confirmed transactions are applied or dead letters: how many of each."""
     confirmed = set(story.of("confirmed"))
     deadline = asyncio.get_running_loop().time() + DRAIN_S
     while True:
@@ -132,11 +134,16 @@ async def _drained(connection: asyncpg.Connection[asyncpg.Record], story: Story)
                 "SELECT reference FROM ledger.transfers WHERE reference = ANY($1)", list(confirmed)
             )
         }
-        dead = await connection.fetchval("SELECT count(*) FROM wallets.dead_letters")
+        reasons = dict(
+            map(tuple, await connection.fetch("SELECT reason, count(*) FROM wallets.dead_letters GROUP BY reason"))
+        )
+        dead = sum(reasons.values())
         waiting = await connection.fetchval("SELECT count(*) FROM messaging.outbox")
         # The last message may have been broken off before the stream had it.
         if waiting == 0 and len(applied) + dead >= len(confirmed) - 1:
-            return
+            assert set(reasons) <= {"insufficient_funds"}, f"refused for no reason of theirs: {reasons}"
+            assert applied, "not one confirmed transaction was applied"
+            return len(applied), dead
         assert asyncio.get_running_loop().time() < deadline, (
             f"after {DRAIN_S} s: {waiting} in the outbox; of {len(confirmed)} confirmed "
             f"{len(applied)} are applied and {dead} are dead"
