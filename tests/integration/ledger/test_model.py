@@ -388,7 +388,7 @@ class LedgerMachine(RuleBasedStateMachine):
         return Command(f"each {wanted}", _post(wanted, atomic=False), decide)
 
     def reversal(self, data: st.DataObject) -> Command:
-        transfer = data.draw(st.sampled_from(self.transfers))
+        transfer = data.draw(st.sampled_from(self.transfers[-3:]) | st.sampled_from(self.transfers))
         amount = data.draw(st.none() | st.integers(1, 40) | AMOUNTS)
 
         return Command(
@@ -413,7 +413,7 @@ class LedgerMachine(RuleBasedStateMachine):
         )
 
     def settlement(self, data: st.DataObject) -> Command:
-        hold = data.draw(st.sampled_from(self.holds))
+        hold = data.draw(st.sampled_from(self.holds[-2:]) | st.sampled_from(self.holds))
         to = data.draw(st.sampled_from(self.accounts))
         amount = data.draw(st.none() | st.integers(1, 40) | AMOUNTS)
         rest = data.draw(st.booleans())
@@ -426,14 +426,14 @@ class LedgerMachine(RuleBasedStateMachine):
         )
 
     def release(self, data: st.DataObject) -> Command:
-        hold = data.draw(st.sampled_from(self.holds))
+        hold = data.draw(st.sampled_from(self.holds[-2:]) | st.sampled_from(self.holds))
         return Command(
             "release",
             lambda ledger, own: ledger.release_hold(key=own, hold_id=hold),
             lambda now: self.model.release(hold, now),
         )
 
-    kinds = (transfer, transfer, transfer, group, each, reversal, hold, settlement, settlement, release)
+    kinds = (transfer, transfer, transfer, group, each, reversal, reversal, hold, settlement, settlement, release)
 
 
 def _post(wanted: Sequence[model.Wanted], *, atomic: bool) -> Callable[[Ledger, Key], Awaitable[Answer]]:

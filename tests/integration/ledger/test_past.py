@@ -4,61 +4,24 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 import pytest
 
 from billfold.kernel import clock, ids
 from billfold.ledger.contracts import Entry, EntryFilter
 from tests import servers
-from tests.integration.ledger.support import Bank, eventually, execute, key, new
+from tests.integration.ledger.blocker import blocker
+from tests.integration.ledger.support import Bank, execute, key, new
 
 INSTANT = timedelta(microseconds=1)
-
-
-class Blocker:
-    """Somebody else's transaction on the same database, which keeps a batch from going on."""
-
-    def __init__(self, connection: Any) -> None:
-        self.connection = connection
-
-    async def lock_row(self, account: UUID) -> None:
-        await self.connection.execute("SELECT FROM ledger.accounts WHERE id = $1 FOR UPDATE", account)
-
-    async def claim_key(self, digest: UUID) -> None:
-        await self.connection.execute("INSERT INTO ledger.idempotency VALUES ($1, $1, $1, NULL)", digest)
-
-    async def waiting(self, count: int) -> None:
-        """Until so many others wait for a lock."""
-
-        async def all_wait() -> bool:
-            # Whoever waits has exactly one lock that is not granted.
-            found = await self.connection.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted")
-            return bool(found == count)
-
-        await eventually(all_wait)
 
 
 @pytest.fixture
 def bank_and_owner(bank: Bank, shared_database: servers.TestDatabase) -> tuple[Bank, str]:
     return bank, shared_database.owner_dsn
-
-
-@asynccontextmanager
-async def blocker(dsn: str) -> AsyncIterator[Blocker]:
-    """Its transaction is rolled back in the end."""
-    connection = await asyncpg.connect(dsn)
-    try:
-        await connection.execute("BEGIN")
-        yield Blocker(connection)
-        if not connection.is_closed():
-            await connection.execute("ROLLBACK")
-    finally:
-        await connection.close()
 
 
 async def whole(stream: AsyncIterator[list[Entry]]) -> list[Entry]:

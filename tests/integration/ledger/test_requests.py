@@ -12,6 +12,7 @@ from billfold.kernel import ids
 from billfold.kernel.idempotency import IdempotencyKeyInUse, IdempotencyKeyReused, Key
 from billfold.ledger import Ledger, errors
 from billfold.ledger.contracts import GROUP_MAX, NewHold, NewTransfer, Posting, Transfer
+from billfold.platform.messaging import cloudevents
 from tests.integration.ledger.support import Bank, key, names, new
 
 
@@ -131,22 +132,6 @@ async def test_a_key_sent_by_two_processes_at_once_applies_once(bank: Bank, othe
     assert await bank.balances(a, b) == [800, 1_200]
 
 
-async def test_batches_with_the_same_keys_in_opposite_order_do_not_wait_in_a_circle(
-    bank: Bank, other_bank: Bank
-) -> None:
-    a, b, c, d = await bank.accounts(4, 10_000)
-    before = await bank.count("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
-    for turn in range(30):
-        texts = [f"circle {turn} {n}" for n in range(8)]
-        one = [bank.post(new(a, b, 1), text=text) for text in texts]
-        other = [other_bank.post(new(c, d, 1), text=text) for text in reversed(texts)]
-        outcomes = await asyncio.gather(*one, *other)
-        assert sum(outcome.replayed for outcome in outcomes) == len(texts)
-    assert sum(await bank.balances(b, d)) == 20_000 + 240
-    after = await bank.count("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
-    assert after == before
-
-
 @pytest.mark.parametrize(
     "poison",
     [
@@ -171,6 +156,23 @@ async def test_a_request_that_breaks_its_batch_fails_alone(bank: Bank, poison: d
     assert isinstance(outcomes.pop(20), Exception)
     assert names(outcomes) == ["Posting"] * 40
     assert await bank.balances(a, b) == [960, 1_040]
+
+
+async def test_an_error_of_ours_that_one_request_causes_is_not_taken_for_everybodys(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cloudevents, "EVENT_MAX_BYTES", 100)
+    a, b = await bank.accounts(2, 100)
+    wanted = NewHold(account=a, amount=1, asset="USD")
+    with structlog.testing.capture_logs():
+        outcomes = await asyncio.gather(
+            *[bank.post(new(a, b, 1)) for _ in range(5)],
+            bank.ledger.place_hold(key=key(), hold=wanted),
+            *[bank.post(new(a, b, 1)) for _ in range(5)],
+            return_exceptions=True,
+        )
+    assert names(outcomes) == [*["Posting"] * 5, "EventTooLarge", *["Posting"] * 5]
+    assert await bank.balances(a, b) == [90, 110]
 
 
 async def test_a_breach_of_another_unique_index_is_not_told_as_a_key_in_use(bank: Bank, monkeypatch: Any) -> None:
