@@ -20,7 +20,7 @@ def running(folder: Path) -> Iterator[dict[str, str]]:
     """A fresh stack, and the environment of somebody who has pasted what it printed."""
     data = folder / "data"
     log_file = folder / "up.log"
-    environment = _clean_environment() | {"BILLFOLD_DATA": str(data)}
+    environment = clean_environment() | {"BILLFOLD_DATA": str(data)}
     with log_file.open("wb") as log:
         command = [sys.executable, "-m", "billfold.app.cli", "up"]
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT, cwd=folder)
@@ -43,7 +43,7 @@ def _record(process: "subprocess.Popen[bytes]", file: Path, log: Path) -> dict[s
     return found
 
 
-def _clean_environment() -> dict[str, str]:
+def clean_environment() -> dict[str, str]:
     """Ours, without settings of Billfold, and with the programs of this Python first."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("BILLFOLD_")}
     return kept | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
