@@ -57,8 +57,9 @@ async def run(plan: Plan, folder: Path, progress: Progress) -> Measured:
         described = machine.describe(folder, postgresql=await yardstick.version())
         async with _bench(plan, running, yardstick, progress) as bench:
             clients, rounds = await bench.rounds(folder)
-            reads = await bench.reads(folder)
+            # Before the long pasts are written: the worker reads the whole ledger again every few minutes.
             events = await bench.events(folder, per_s=STEADY * median([turn.spread.per_s for turn in rounds]))
+            reads = await bench.reads(folder)
             verified = await bench.verify()
     return Measured(
         plan=plan,
