@@ -30,9 +30,14 @@ class BillfoldError(Exception):
 
         `pointer` is the JSON Pointer of the field at fault, where there is one.
         """
-        self.detail = detail or (type(self).__doc__ or "").strip().splitlines()[0]
+        self.detail = detail or self.sentence()
         self.pointer = pointer
         super().__init__(self.detail)
+
+    @classmethod
+    def sentence(cls) -> str:
+        """What is wrong, when nothing more is known: the first line of the class's docstring."""
+        return (cls.__doc__ or "").strip().splitlines()[0]
 
 
 class Refusal(BillfoldError):

@@ -12,8 +12,12 @@ ALL = [error for error in errors.catalogue() if error.__module__.startswith(("bi
 @pytest.mark.parametrize("error", ALL, ids=lambda error: error.__name__)
 def test_every_error_has_a_code_and_a_sentence(error: type[errors.BillfoldError]) -> None:
     assert re.fullmatch(r"[a-z]+(_[a-z0-9]+)*", error.code)
-    assert error().detail.endswith(".")
-    assert error("Another sentence.", pointer="/a").detail == "Another sentence."
+    assert error.sentence().endswith(".")
+
+
+def test_an_error_says_its_sentence_unless_it_is_told_another() -> None:
+    assert errors.NotFound().detail == errors.NotFound.sentence()
+    assert errors.NotFound("Another sentence.", pointer="/a").detail == "Another sentence."
 
 
 def test_no_two_errors_share_a_code() -> None:

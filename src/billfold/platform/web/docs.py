@@ -55,7 +55,7 @@ def _errors_html() -> bytes:
         f'<tr id="{error.code}"><td><a href="#{error.code}"><code>{error.code}</code></a></td>'
         f"<td>{status_of(error):d}</td>"
         f"<td>{'yes' if error.retryable else 'no'}</td><td><b>{html.escape(title_of(error))}.</b> "
-        f"{html.escape(error().detail)}</td></tr>"
+        f"{html.escape(error.sentence())}</td></tr>"
         for error in errors.catalogue()
     )
     return _file("errors.html").replace(b"{rows}", rows.encode())
