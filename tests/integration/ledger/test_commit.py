@@ -9,6 +9,7 @@ from billfold.ledger import errors
 from billfold.ledger.contracts import NewHold
 from billfold.ledger.service import posting
 from billfold.platform.postgres import cluster, database
+from billfold.platform.postgres.database import DatabaseUnavailable
 from tests import servers
 from tests.integration.ledger.support import Bank, ask, eventually, key, names, new
 from tests.integration.postgres import proxy
@@ -81,6 +82,28 @@ async def test_cut_for_too_long_the_outcome_is_unknown_until_it_is_asked_for_by_
     assert answer.replayed is (how is Cut.AFTER)
     assert (await process.post(new(a, b, 10), text=text)).results == answer.results
     assert await bank.balances(a, b) == [90, 110]
+
+
+@pytest.mark.parametrize("how", [Cut.BEFORE, Cut.AFTER])
+async def test_a_database_that_goes_at_commit_and_stays_away_leaves_the_outcome_unknown(
+    cuttable: Cuttable, bank: Bank, how: Cut, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Later tries find nobody there. That is no reason to say that nothing was done."""
+    monkeypatch.setattr(posting, "RETRY_FOR_S", 0.3)
+    line, process = cuttable
+    a, b = await bank.accounts(2, 100)
+    text = f"gone {how}"
+    line.refuse_after_cut = True
+    line.cut(how, 1)
+    with pytest.raises(errors.OutcomeUnknown):
+        await process.post(new(a, b, 10), text=text)
+    with pytest.raises(DatabaseUnavailable) as away:
+        await process.post(new(a, b, 10), text=text + " later")
+    assert away.value.code == "database_unavailable"
+    line.refusing = False
+    assert (await process.post(new(a, b, 10), text=text)).replayed is (how is Cut.AFTER)
+    assert not (await process.post(new(a, b, 10), text=text + " later")).replayed
+    assert await bank.balances(a, b) == [80, 120]
 
 
 async def test_a_network_that_falls_silent_holds_nobody_up_for_ever(

@@ -37,6 +37,9 @@ class Proxy:
         self.seen = 0
         #: Set, nothing is passed on any more and nobody is told.
         self.silent = False
+        #: Set, a cut is the last that is heard of the server until `refusing` is taken back.
+        self.refuse_after_cut = False
+        self.refusing = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     def cut(self, how: Cut, times: int) -> None:
@@ -47,6 +50,9 @@ class Proxy:
         assert task is not None
         self._tasks.add(task)
         try:
+            if self.refusing:
+                writer.transport.abort()
+                return
             server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
             line = _Line(self)
             ways = [
@@ -91,6 +97,7 @@ class _Line:
             return True, False
         self._proxy.cuts -= 1
         self._proxy.seen += 1
+        self._proxy.refusing = self._proxy.refuse_after_cut
         self._doomed = True
         return self._proxy.how is not Cut.BEFORE, self._proxy.how is not Cut.AFTER
 
