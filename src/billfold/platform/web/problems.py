@@ -17,6 +17,9 @@ MEDIA_TYPE = "application/problem+json"
 #: What is unavailable is mostly back within a second: a restart of PostgreSQL, a full queue.
 RETRY_AFTER_S = 1
 
+#: What is not written as a word in titles.
+_ABBREVIATIONS = {"api": "API", "json": "JSON"}
+
 #: The nearest class of an error's ancestry decides. 400 is for what can't be understood as a request at all, 422 for
 #: what is understood and not valid.
 STATUSES: dict[type[errors.BillfoldError], HTTPStatus] = {
@@ -84,7 +87,8 @@ def status_of(error: type[errors.BillfoldError]) -> HTTPStatus:
 
 def title_of(error: type[errors.BillfoldError]) -> str:
     """The code in words, such as Insufficient funds."""
-    return error.code.replace("_", " ").capitalize()
+    words = error.code.replace("_", " ").capitalize().split()
+    return " ".join(_ABBREVIATIONS.get(word.lower(), word) for word in words)
 
 
 class Problems:

@@ -9,9 +9,29 @@ function element(tag, properties = {}, ...children) {
   return made;
 }
 
+// `code` and **strong** words of a sentence; the rest is text.
+function prose(text) {
+  return text.replaceAll("\n", " ").split(/(`[^`]+`|\*\*[^*]+\*\*)/).map((part) => {
+    if (part.startsWith("`")) return element("code", { textContent: part.slice(1, -1) });
+    if (part.startsWith("**")) return element("strong", { textContent: part.slice(2, -2) });
+    return part;
+  });
+}
+
+// What may be null is shown as what it is otherwise.
+function notNull(schema) {
+  const kinds = (schema?.anyOf || []).filter((one) => one.type !== "null");
+  return kinds.length === 1 ? kinds[0] : schema;
+}
+
 function resolve(api, schema) {
-  if (!schema || !schema.$ref) return schema || {};
-  return schema.$ref.slice(2).split("/").reduce((place, step) => place[step], api);
+  const found = notNull(schema);
+  if (!found || !found.$ref) return found || {};
+  return found.$ref.slice(2).split("/").reduce((place, step) => place[step], api);
+}
+
+function description(api, schema) {
+  return schema.description || notNull(schema).description || resolve(api, schema).description || "";
 }
 
 function typeName(api, schema) {
@@ -36,7 +56,7 @@ function fieldRows(api, schema, path = "", depth = 0) {
   for (const [name, inner] of Object.entries(found.properties || {})) {
     const target = resolve(api, inner);
     const needed = (found.required || []).includes(name) ? "required" : "";
-    rows.push([path + name, typeName(api, inner), needed, inner.description || target.description || ""]);
+    rows.push([path + name, typeName(api, inner), needed, description(api, inner)]);
     const nested = target.type === "array" ? resolve(api, target.items) : target;
     if (nested.properties && depth < 2) {
       rows.push(...fieldRows(api, nested, `${path}${name}${target.type === "array" ? "[]" : ""}.`, depth + 1));
@@ -47,7 +67,7 @@ function fieldRows(api, schema, path = "", depth = 0) {
 
 function table(heads, rows) {
   const body = rows.map((cells) =>
-    element("tr", {}, ...cells.map((text, at) => element("td", {}, at === 0 ? element("code", { textContent: text }) : text))),
+    element("tr", {}, ...cells.map((text, at) => element("td", {}, ...(at === 0 ? [element("code", { textContent: text })] : prose(text))))),
   );
   return element(
     "table", {},
@@ -131,10 +151,13 @@ function section(api, path, method, operation) {
   const answers = Object.entries(success?.[1].content || {});
   const scope = (operation.security || []).flatMap((one) => Object.values(one).flat()).join(", ");
   const parameters = (operation.parameters || []).map((one) => [
-    one.name, `${one.in}: ${typeName(api, one.schema)}`, one.required ? "required" : "", one.description || "",
+    one.name,
+    `${one.in}: ${typeName(api, notNull(one.schema))}`,
+    one.required ? "required" : "",
+    one.description || description(api, one.schema),
   ]);
   const parts = [
-    operation.description && element("p", { textContent: operation.description }),
+    operation.description && element("p", {}, ...prose(operation.description)),
     element("p", {}, scope ? "Scope: " : "For everybody.", scope ? element("code", { textContent: scope }) : ""),
     ...(parameters.length ? titled("Parameters", table(["Name", "Type", "", "What it is"], parameters)) : []),
     ...(content ? titled("Body", table(["Field", "Type", "", "What it is"], fieldRows(api, content.schema))) : []),
@@ -151,9 +174,7 @@ function section(api, path, method, operation) {
 }
 
 function introduction(api) {
-  const paragraphs = (api.info.description || "").split("\n\n").map((text) =>
-    element("p", { textContent: text.replaceAll("\n", " ").replaceAll("**", "").replaceAll("`", "") }),
-  );
+  const paragraphs = (api.info.description || "").split("\n\n").map((text) => element("p", {}, ...prose(text)));
   return [element("h1", { textContent: `${api.info.title} API ${api.info.version}` }), ...paragraphs];
 }
 
