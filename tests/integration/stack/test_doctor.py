@@ -99,8 +99,9 @@ def test_people_get_the_same_as_text(data: Path) -> None:
 
 async def test_a_taken_port_is_a_fault_when_it_was_asked_for(data: Path, foreign_port: int) -> None:
     found = await examined(data, {"BILLFOLD_API__PORT": str(foreign_port)})
-    assert [(finding.state, finding.found) for finding in found if finding.check == "ports"] == [
-        ("fail", f"api.port {foreign_port} is taken by another program")
+    # The default ports may be taken too, and are then warned of.
+    assert [finding.found for finding in found if finding.check == "ports" and finding.state == "fail"] == [
+        f"api.port {foreign_port} is taken by another program"
     ]
 
 
