@@ -12,7 +12,8 @@ BIN := $(VENV)/bin
 CODE := $(wildcard src tests bench)
 UV := $(BIN)/uv --quiet
 PYTEST = BILLFOLD_KILLS=$(TEST_KILLS) $(BIN)/pytest
-MKDOCS := $(BIN)/mkdocs build --strict --quiet
+# Not --quiet: what it doesn't say, --strict doesn't count.
+MKDOCS := $(BIN)/mkdocs build --strict
 # Named after the Python, so that another PYTHON makes the environment anew.
 TOOLS := $(VENV)/.tools-$(VERSION)
 RUN := $(VENV)/.run-$(VERSION)
@@ -129,7 +130,8 @@ wrk:
 
 .PHONY: docs
 docs: $(DEV) ## Build the documentation into site/; a broken link is an error
-	@$(MKDOCS) && echo 'The documentation is in site/index.html.'
+	@said=$$($(MKDOCS) 2>&1) || { printf '%s\n' "$$said"; exit 1; }
+	@echo 'The documentation is in site/index.html.'
 
 # Pins stay as they are unless UPGRADE=1. No file names a package index: yours is used.
 COMPILE = $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-header \
