@@ -33,8 +33,10 @@ from billfold.platform.postgres.database import Connection, Database
 BATCH_MAX = 4_000
 #: What waits longer than a few seconds had better be told to come back: this is about two seconds of work.
 WAITING_MAX = 50_000
-#: A restarting database answers again within a second or two; after this the caller is told.
+#: A restarting database answers again within a second or two. A request that has waited for longer than this is told.
 RETRY_FOR_S = 6.0
+#: However long it has waited, what became of a COMMIT is asked for so long.
+RETRY_AT_LEAST_S = 1.0
 RETRY_PAUSE_S = 0.05
 RETRY_PAUSE_MAX_S = 0.5
 
@@ -42,13 +44,14 @@ log = structlog.get_logger(__name__)
 
 
 class Job:
-    """A command and where its answer goes."""
+    """A command, where its answer goes, and when it came, by the loop's clock."""
 
-    __slots__ = ("command", "future")
+    __slots__ = ("came_at", "command", "future")
 
-    def __init__(self, command: Command, future: asyncio.Future[Any]) -> None:
+    def __init__(self, command: Command, future: asyncio.Future[Any], came_at: float) -> None:
         self.command = command
         self.future = future
+        self.came_at = came_at
 
     def answer(self, outcome: Any) -> None:
         """Hand over the outcome. The caller may have gone; what was done stays done."""
@@ -101,8 +104,9 @@ class Poster:
             if command.key.digest in self._in_flight:
                 raise IdempotencyKeyInUse
             self._in_flight.add(command.key.digest)
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._queue.append(Job(command, future))
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Any] = loop.create_future()
+        self._queue.append(Job(command, future, loop.time()))
         self._waiting += command.size
         self._wake.set()
         return future
@@ -136,7 +140,7 @@ class Poster:
     async def _run(self, jobs: Sequence[Job]) -> None:
         """Commit the batch and answer everybody. A request that makes its batch fail is found by halving the batch."""
         try:
-            outcomes = await self._commit([job.command for job in jobs])
+            outcomes = await self._commit([job.command for job in jobs], came_at=jobs[0].came_at)
         except (kernel_errors.Unavailable, IdempotencyKeyInUse) as error:
             for job in jobs:
                 job.answer(error)
@@ -153,13 +157,14 @@ class Poster:
             for job, outcome in zip(jobs, outcomes, strict=True):
                 job.answer(outcome)
 
-    async def _commit(self, batch: Sequence[Command]) -> list[Any]:
-        """Run the batch until it is known to be committed, or the database stays away for too long.
+    async def _commit(self, batch: Sequence[Command], *, came_at: float) -> list[Any]:
+        """Run the batch until it is known to be committed, or the database has stayed away for too long.
 
         Repeating it is safe whatever became of the last try: a key that was committed is found and replayed, and a key
         that a dying connection is still committing makes the repetition wait and then fail on its unique index.
         """
-        deadline = asyncio.get_running_loop().time() + RETRY_FOR_S
+        loop = asyncio.get_running_loop()
+        deadline = max(came_at + RETRY_FOR_S, loop.time() + RETRY_AT_LEAST_S)
         pause = RETRY_PAUSE_S
         unknown = False
         while True:
@@ -174,7 +179,7 @@ class Poster:
                 reason = errors.OutcomeUnknown()
             except database.DatabaseUnavailable as error:
                 reason = errors.OutcomeUnknown() if unknown else error
-            if asyncio.get_running_loop().time() + pause > deadline:
+            if loop.time() + pause > deadline:
                 raise reason
             await asyncio.sleep(pause)
             pause = min(pause * 2, RETRY_PAUSE_MAX_S)
