@@ -69,6 +69,7 @@ async def test_cut_for_too_long_the_outcome_is_unknown_until_it_is_asked_for_by_
     cuttable: Cuttable, bank: Bank, how: Cut, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(posting, "RETRY_FOR_S", 0.3)
+    monkeypatch.setattr(posting, "RETRY_AT_LEAST_S", 0.3)
     line, process = cuttable
     a, b = await bank.accounts(2, 100)
     text = f"unknown {how}"
@@ -90,6 +91,7 @@ async def test_a_database_that_goes_at_commit_and_stays_away_leaves_the_outcome_
 ) -> None:
     """Later tries find nobody there. That is no reason to say that nothing was done."""
     monkeypatch.setattr(posting, "RETRY_FOR_S", 0.3)
+    monkeypatch.setattr(posting, "RETRY_AT_LEAST_S", 0.3)
     line, process = cuttable
     a, b = await bank.accounts(2, 100)
     text = f"gone {how}"
@@ -104,6 +106,35 @@ async def test_a_database_that_goes_at_commit_and_stays_away_leaves_the_outcome_
     assert (await process.post(new(a, b, 10), text=text)).replayed is (how is Cut.AFTER)
     assert not (await process.post(new(a, b, 10), text=text + " later")).replayed
     assert await bank.balances(a, b) == [80, 120]
+
+
+async def test_while_the_database_is_away_nobody_waits_much_longer_than_a_restart_takes(
+    cuttable: Cuttable, bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many have come in the meantime: more than one batch, each of which would wait anew."""
+    monkeypatch.setattr(posting, "RETRY_FOR_S", 1.0)
+    monkeypatch.setattr(posting, "RETRY_AT_LEAST_S", 0.1)
+    monkeypatch.setattr(posting, "BATCH_MAX", 10)
+    line, process = cuttable
+    a, b = await bank.accounts(2, 1_000)
+    line.refuse_after_cut = True
+    line.cut(Cut.BEFORE, 1)
+    loop = asyncio.get_running_loop()
+    waited: list[float] = []
+
+    async def asked(number: int) -> None:
+        begin = loop.time()
+        with pytest.raises(DatabaseUnavailable if number else errors.OutcomeUnknown):
+            await process.post(new(a, b, 1), text=f"away {number}")
+        waited.append(loop.time() - begin)
+
+    first = asyncio.create_task(asked(0))
+    await asyncio.sleep(0.1)
+    await asyncio.gather(first, *[asked(number) for number in range(1, 100)])
+    # Ten batches of a second each, if each began to wait when its turn came.
+    assert max(waited) < 5
+    line.refusing = False
+    assert not (await process.post(new(a, b, 1), text="away 99")).replayed
 
 
 async def test_a_network_that_falls_silent_holds_nobody_up_for_ever(
