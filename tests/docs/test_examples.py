@@ -1,4 +1,4 @@
-"""README.md and every page under docs/: what is marked to be run does what the page says."""
+"""The pages in the root and under docs/: what is marked to be run does what the page says."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 from tests.docs import blocks, shell
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def _name(page: Path) -> str:
