@@ -33,8 +33,9 @@ STATEMENT_TIMEOUT_S = 30
 ANSWER_TIMEOUT_S = STATEMENT_TIMEOUT_S + 5
 #: Row locks are held for milliseconds; whoever waits longer than this waits for something that is stuck.
 LOCK_TIMEOUT_S = 10
-#: An application that died while its transaction was open must not hold row locks for longer.
-IDLE_IN_TRANSACTION_TIMEOUT_S = 15
+#: An application that hangs while its transaction is open must not hold row locks for longer. Less than others wait for
+#: them: so they are held up once, and not refused.
+IDLE_IN_TRANSACTION_TIMEOUT_S = 5
 
 _LOST = (
     asyncpg.PostgresConnectionError,
