@@ -138,6 +138,21 @@ async def test_a_lock_that_is_not_given_free_is_told_as_unavailable(pool: Databa
                 await waiter.execute("INSERT INTO notes VALUES (1)")
 
 
+async def test_a_process_that_hangs_in_a_transaction_holds_others_up_and_does_not_fail_them(
+    own_database: servers.TestDatabase, pool: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert database.IDLE_IN_TRANSACTION_TIMEOUT_S < database.LOCK_TIMEOUT_S
+    monkeypatch.setattr(database, "IDLE_IN_TRANSACTION_TIMEOUT_S", 0.2)
+    hanging = await Database.connect(own_database.owner_dsn, size=1)
+    with pytest.raises(DatabaseUnavailable):
+        async with hanging.transaction() as connection:
+            await connection.execute("LOCK TABLE notes")
+            async with pool.transaction() as other:
+                await other.execute("INSERT INTO notes VALUES (1)")
+    assert await count(pool) == 1
+    await hanging.close()
+
+
 async def test_the_loser_of_a_deadlock_is_told_to_try_again(pool: Database) -> None:
     async with pool.connection() as connection:
         await connection.execute("INSERT INTO notes VALUES (1), (2)")
