@@ -36,4 +36,5 @@ async def look(dsn: str) -> Seen:
         halfway = before + (datetime.now(UTC) - before) / 2
     finally:
         await connection.close()
-    return Seen(major=version.major, minor=version.minor, skew=theirs - halfway)
+    # Since version 10 there are two numbers, and the driver calls the second one by the name of the third.
+    return Seen(major=version.major, minor=version.micro, skew=theirs - halfway)
