@@ -29,6 +29,16 @@ class ImportTooOld(errors.Conflict):
     code = "import_too_old"
 
 
+class ImportChanged(errors.Conflict):
+    """The file has changed since its import, and without an id column its rows can't be told apart from those before.
+
+    A row is then known by its place, which another row may have now: it would be left out, and one that has moved on
+    would count twice.
+    """
+
+    code = "import_changed"
+
+
 class Summary(msgspec.Struct, kw_only=True):
     """What an import has done so far."""
 
@@ -141,6 +151,8 @@ class Import:
         if remembered is None or not await self._is_in_ledger(remembered.last_transfer):
             return 0
         if not source.skip_to(remembered.position):
+            if self._mapping.id_column is None:
+                raise ImportChanged
             if self._clock.now() - remembered.begun_at > KEYS_KEPT:
                 raise ImportTooOld(
                     f"{self._path} has changed since its import {self.summary.name!r} was begun, longer ago than the "

@@ -15,10 +15,13 @@ from billfold.app.client import Api
 from billfold.app.importing import mapping as mappings
 from billfold.app.importing import posting
 from billfold.app.importing.posting import StillUnavailable
-from billfold.app.importing.run import Import, ImportTooOld
+from billfold.app.importing.run import Import, ImportChanged, ImportTooOld
 from billfold.kernel.idempotency import KEPT_DAYS
 
 _MAPPING = mappings.load(None, {"asset": "USD", "account_column": "account", "amount_column": "amount"})
+_BY_ID = mappings.load(
+    None, {"asset": "USD", "account_column": "account", "amount_column": "amount", "id_column": "account"}
+)
 _BUSY = {"code": "overloaded", "detail": "Busy.", "retryable": True}
 _POSTED = {"transfer": {"id": "019aa2c6-7a00-7000-8000-00000000c001"}}
 
@@ -64,11 +67,11 @@ class FakeApi:
         return httpx2.Response(200, json={})
 
 
-def _import(fake: FakeApi, folder: Path, clock: FixedClock) -> Import:
+def _import(fake: FakeApi, folder: Path, clock: FixedClock, mapping: mappings.Mapping = _MAPPING) -> Import:
     return Import(
         fake.api(),
         path=folder / "bank.csv",
-        mapping=_MAPPING,
+        mapping=mapping,
         name="bank",
         rejects=folder / "rejects.csv",
         memory=folder / "memory",
@@ -129,13 +132,23 @@ async def test_rows_go_out_in_blocks_and_in_the_order_of_the_file(tmp_path: Path
 async def test_a_changed_file_is_not_imported_again_when_its_keys_may_be_forgotten(tmp_path: Path) -> None:
     fake, clock = FakeApi(), FixedClock()
     _file(tmp_path, "a,1")
-    await _import(fake, tmp_path, clock).run()
+    await _import(fake, tmp_path, clock, _BY_ID).run()
     _file(tmp_path, "a,1", "b,2")
     clock.time += timedelta(days=KEPT_DAYS)
-    appended = _import(fake, tmp_path, clock)
+    appended = _import(fake, tmp_path, clock, _BY_ID)
     await appended.run()
     assert (appended.summary.before.imported, appended.summary.now.imported) == (1, 1)
     _file(tmp_path, "z,9", "a,1", "b,2")
     with pytest.raises(ImportTooOld, match="another --name"):
-        await _import(fake, tmp_path, clock).run()
+        await _import(fake, tmp_path, clock, _BY_ID).run()
     assert len(fake.asked) == 2
+
+
+async def test_a_changed_file_whose_rows_have_no_id_is_not_imported_again(tmp_path: Path) -> None:
+    fake, clock = FakeApi(), FixedClock()
+    _file(tmp_path, "a,1")
+    await _import(fake, tmp_path, clock).run()
+    _file(tmp_path, "z,9", "a,1")
+    with pytest.raises(ImportChanged):
+        await _import(fake, tmp_path, clock).run()
+    assert len(fake.asked) == 1
