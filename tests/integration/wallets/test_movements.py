@@ -186,3 +186,11 @@ async def test_a_reversal_in_another_asset_is_refused(wallets: Wallets, ada: Pri
     came = (await move(wallets, ada, "deposit", target=mine)).transfer.id
     with pytest.raises(ledger_errors.AssetMismatch):
         await wallets.movements.reverse(principal=ada, transfer_id=came, money=Money("1.00", "EUR"), key="r")
+
+
+async def test_sending_a_deposit_back_outside_needs_the_scope_of_withdrawals(wallets: Wallets, ada: Principal) -> None:
+    wallet = await wallet_of(wallets, ada)
+    moved = await move(wallets, ada, "deposit", target=wallet, amount="5.00")
+    lacking = msgspec.structs.replace(ada, scopes=SCOPES - {contracts.ORDER_SCOPES["withdrawal"]})
+    with pytest.raises(MissingScope):
+        await wallets.movements.reverse(principal=lacking, transfer_id=moved.transfer.id, money=None, key="back")

@@ -92,7 +92,11 @@ class Movements:
         return Moved(await self.seen(principal, reversal), posting.replayed)
 
     async def _check_may_reverse(self, principal: Principal, original: ledger.Transfer, seen: Transfer) -> None:
-        """Money is given back by whoever got it. What went outside comes back as a deposit does."""
+        """Money is given back by whoever got it.
+
+        What went outside comes back as a deposit does, and what came from there goes back as a withdrawal does: a
+        reversal is no way around their scopes.
+        """
         if principal.is_operator:
             return
         if seen.target == contracts.OUTSIDE:
@@ -101,6 +105,8 @@ class Movements:
         holders = await self._resolution.holders(principal, [original.credit_account])
         if not holders[original.credit_account].mine:
             raise errors.ReversalNotAllowed
+        if seen.source == contracts.OUTSIDE:
+            principal.require(contracts.ORDER_SCOPES["withdrawal"])
 
     async def seen(self, principal: Principal, posted: ledger.Transfer) -> Transfer:
         """The transfer in the words of wallets, for those who hold a side of it.

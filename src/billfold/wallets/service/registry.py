@@ -126,9 +126,13 @@ class Registry:
                 accounts = await self._resolution.open(
                     {(wallet_id, limit.asset) for limit in limits}, transaction=connection
                 )
-                for limit, floor in zip(limits, floors, strict=True):
+                # In the order in which postings lock accounts, so that neither can wait for the other in a circle.
+                by_account = {
+                    accounts[wallet_id, limit.asset]: floor for limit, floor in zip(limits, floors, strict=True)
+                }
+                for account_id in sorted(by_account):
                     await self._ledger.set_floor(
-                        account_id=accounts[wallet_id, limit.asset], floor=floor, transaction=connection
+                        account_id=account_id, floor=by_account[account_id], transaction=connection
                     )
             wallet = await self._get(connection, principal, wallet_id)
             if limits or wallet != before:
