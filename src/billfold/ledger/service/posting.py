@@ -166,14 +166,19 @@ class Poster:
         loop = asyncio.get_running_loop()
         deadline = max(came_at + RETRY_FOR_S, loop.time() + RETRY_AT_LEAST_S)
         pause = RETRY_PAUSE_S
-        unknown = False
+        unknown = met = False
         while True:
             try:
                 return await self._attempt(batch)
             except database.UniqueViolation as violation:
                 if violation.constraint_name != store.KEYS_UNIQUE:
                     raise
+                # Whoever had the key has answered it by now, so the next try finds the answer. However long this one
+                # has waited, its neighbours must not be refused for it.
                 reason: Exception = IdempotencyKeyInUse()
+                if not met:
+                    met = True
+                    continue
             except database.CommitUnknown:
                 unknown = True
                 reason = errors.OutcomeUnknown()
