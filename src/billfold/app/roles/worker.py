@@ -1,6 +1,7 @@
 """The role `worker`: what nobody waits for.
 
-It takes confirmed transactions, publishes the outbox, ends holds, forgets old keys, and verifies.
+It takes confirmed transactions, publishes the outbox, ends holds, and verifies. It forgets no idempotency key: a
+sender may repeat a confirmed transaction at any time, and its key is what keeps it from counting twice.
 
 Each duty runs on its own. When PostgreSQL or the broker is away, a duty waits and begins again; nothing is lost by
 that, since what is to be done stands in the database or in the stream. Any other failure is a bug: it ends the process,
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import math
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
@@ -36,7 +38,6 @@ RETRY_PAUSE_MAX_S = 5.0
 #: A hold ends at most so long after its time; meanwhile it can't be settled any more.
 EXPIRY_PAUSE_S = 1.0
 EXPIRY_BLOCK = 500
-FORGET_PAUSE_S = 3600.0
 MEASURE_PAUSE_S = 5.0
 #: From the end of one verification of the whole ledger to the begin of the next.
 VERIFY_PAUSE_S = 300.0
@@ -44,6 +45,8 @@ VERIFY_PAUSE_S = 300.0
 _GC_THRESHOLD = 20_000
 
 FAULTS = Gauge("billfold_ledger_faults", "Breaches of the ledger's invariants that the last verification found.")
+#: Until a verification has ended nobody knows.
+FAULTS.set(math.nan)
 VERIFIED = Gauge("billfold_ledger_verified_timestamp_seconds", "When the last verification ended.")
 VERIFIED_TRANSFERS = Gauge("billfold_ledger_verified_transfers", "How many transfers the last verification read.")
 
@@ -106,7 +109,6 @@ def _duties(tree: settings.Settings, parts: Container) -> Sequence[Duty]:
         Duty("publish the outbox", relay.run),
         Duty("measure the outbox", lambda: _measure(relay)),
         Duty("expire holds", lambda: _expire_holds(parts)),
-        Duty("forget idempotency keys", lambda: _forget_keys(parts)),
         Duty("verify the ledger", lambda: _verify(parts)),
     )
 
@@ -139,18 +141,9 @@ async def _expire_holds(parts: Container) -> None:
             await asyncio.sleep(EXPIRY_PAUSE_S)
 
 
-async def _forget_keys(parts: Container) -> None:
-    clock = SystemClock()
-    while True:
-        forgotten = await parts.ledger.forget_keys(now=clock.now())
-        log.info("old idempotency keys are forgotten", keys=forgotten)
-        await asyncio.sleep(FORGET_PAUSE_S)
-
-
 async def _verify(parts: Container) -> None:
     clock = SystemClock()
     while True:
-        await asyncio.sleep(VERIFY_PAUSE_S)
         found = await parts.ledger.verify()
         FAULTS.set(len(found.faults))
         VERIFIED.set(clock.now().timestamp())
@@ -162,3 +155,4 @@ async def _verify(parts: Container) -> None:
                 subject=str(fault.subject),
                 detail=fault.detail,
             )
+        await asyncio.sleep(VERIFY_PAUSE_S)
