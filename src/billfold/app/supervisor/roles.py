@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from billfold.app import settings
-from billfold.platform import children
+from billfold.platform import children, host
 
 #: Python and all imports on a slow machine, or many processes at once.
 READY_TIMEOUT_S = 60.0
@@ -55,7 +55,9 @@ class RoleProcess:
         """Start the role and return when its address answers.
 
         Raises: ChildFailed, LeftoverProcess.
+            PortTaken: another program would answer in its place.
         """
+        host.checked_port(urlsplit(self._ready_url).port or 0)
         program = children.Program(
             name=self.name,
             command=self._command,
