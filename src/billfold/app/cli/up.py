@@ -87,6 +87,8 @@ def reset(
         typer.echo(f"There is no data in {data_dir}.")
         return
     host.check_folder(data_dir)
+    if (pid := record.running_pid(data_dir)) is not None:
+        raise record.AlreadyRunning(f"A stack runs in {data_dir} as process {pid}; stop it with `billfold down` first.")
     if not yes:
         typer.confirm(f"Delete {data_dir} with every account, transfer and event in it?", abort=True)
     with record.locked(data_dir):
