@@ -9,9 +9,9 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 import hypothesis
@@ -30,7 +30,6 @@ from billfold.kernel import ids
 from billfold.kernel.assets import Asset
 from billfold.kernel.errors import BillfoldError
 from billfold.kernel.idempotency import Key
-from billfold.ledger import Ledger
 from billfold.ledger.contracts import (
     AccountStatus,
     BalancePoint,
@@ -38,41 +37,19 @@ from billfold.ledger.contracts import (
     EntryFilter,
     HoldChange,
     NewAccount,
-    NewHold,
     Posting,
     Transfer,
-    TransferKind,
 )
 from tests import servers
 from tests.integration.ledger import model
-from tests.integration.ledger.support import Bank, execute, key, new
+from tests.integration.ledger.requests import Answer, Command, Requests, post
+from tests.integration.ledger.support import Bank, execute, key
 
 SEED = int(os.environ.get("BILLFOLD_SEED", "20261121"))
 EXAMPLES = int(os.environ.get("BILLFOLD_EXAMPLES", "40"))
 STEPS = 50
 
-Answer = Posting | HoldChange | BillfoldError
 _codes = itertools.count(1)
-
-#: Of the same instant, of both sides of 1970 and of a period's border, too early, and not yet.
-VALUE_DATES = [
-    None,
-    None,
-    *(datetime(2020, 2, 29, tzinfo=UTC), datetime(2020, 2, 29, 0, 0, 0, 1, tzinfo=UTC)),
-    *(datetime(1969, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC), datetime(1970, 1, 1, tzinfo=UTC)),
-    *(datetime(1900, 1, 1, tzinfo=UTC), datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=(1 << 46) * 20)),
-    *(datetime(1899, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)),
-]
-AMOUNTS = st.sampled_from([1, 2, 3, 5, 10, 40, 100, 0, -1, 10**77, 10**78 - 1, 10**78])
-
-
-@dataclass(frozen=True)
-class Command:
-    """What is asked of both: how the real ledger is asked, and what the model says."""
-
-    name: str
-    ask: Callable[[Ledger, Key], Awaitable[Answer]]
-    decide: Callable[[datetime], object]
 
 
 @dataclass(frozen=True)
@@ -90,12 +67,9 @@ class LedgerMachine(RuleBasedStateMachine):
     def __init__(self, world: World) -> None:
         super().__init__()
         self.world = world
-        self.model = model.Model()
-        self.accounts: list[UUID] = []
-        self.transfers: list[UUID] = [ids.new()]
-        self.holds: list[UUID] = [ids.new()]
+        self.requests = Requests()
+        self.model = self.requests.model
         self.asked: list[tuple[Key, Command, Answer]] = []
-        self.assets: list[str] = []
 
     def run(self, work: Awaitable[Any]) -> Any:
         async def awaited() -> Any:
@@ -109,30 +83,28 @@ class LedgerMachine(RuleBasedStateMachine):
         self.run(self.world.banks[0].ledger.expire_holds(limit=1_000))
         for _ in range(2):
             code = f"T{next(_codes)}"
-            self.assets.append(code)
+            self.requests.assets.append(code)
             self.run(self.world.banks[0].ledger.add_asset(asset=Asset(code=code, scale=2, kind="fiat", name=code)))
             outside = self.run(self.world.banks[1].ledger.external_account(asset=code))
             self.model.places[outside] = model.Place(code, None)
-            self.accounts.append(outside)
-        # Never opened.
-        self.accounts.append(ids.new())
+            self.requests.accounts.append(outside)
         for floor in (0, -50, 0):
-            self._open(self.assets[0], floor)
+            self._open(self.requests.assets[0], floor)
 
     def _open(self, asset: str, floor: int | None) -> None:
         account = ids.new()
         self.run(self.world.banks[0].ledger.open_accounts(accounts=[NewAccount(id=account, asset=asset, floor=floor)]))
         self.model.places[account] = model.Place(asset, floor)
-        self.accounts.insert(2, account)
+        self.requests.accounts.append(account)
         outside = next(known for known, place in self.model.places.items() if place.asset == asset)
         deposit = model.Wanted(outside, account, 100, asset)
-        self._ask([Command("deposit", _post([deposit], atomic=True), lambda now: self.model.post(deposit, now))], 0)
+        self._ask([Command("deposit", post([deposit], atomic=True), lambda now: self.model.post(deposit, now))], 0)
 
     # Accounts
 
     @rule(other=st.booleans(), floor=st.sampled_from([0, 0, -50, None]))
     def open_account(self, *, other: bool, floor: int | None) -> None:
-        self._open(self.assets[other], floor)
+        self._open(self.requests.assets[other], floor)
 
     @rule(data=st.data(), status=st.sampled_from(["open", "open", "frozen", "closed"]), bank=st.integers(0, 1))
     def set_status(self, data: st.DataObject, status: AccountStatus, bank: int) -> None:
@@ -164,11 +136,11 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(data=st.data(), count=st.integers(2, 8), bank=st.integers(0, 1))
     def ask(self, data: st.DataObject, count: int, bank: int) -> None:
         """Several at once: they share a batch, and are done in the order in which they came."""
-        self._ask([data.draw(st.sampled_from(self.kinds))(self, data) for _ in range(count)], bank)
+        self._ask([self.requests.any(data) for _ in range(count)], bank)
 
     @rule(data=st.data(), bank=st.integers(0, 1))
     def ask_for_one(self, data: st.DataObject, bank: int) -> None:
-        self._ask([data.draw(st.sampled_from(self.kinds))(self, data)], bank)
+        self._ask([self.requests.any(data)], bank)
 
     def _ask(self, commands: Sequence[Command], bank: int) -> None:
         keys = [key() for _ in commands]
@@ -224,14 +196,14 @@ class LedgerMachine(RuleBasedStateMachine):
             assert all(instant < result.recorded_at for instant in before)
         moved.id, moved.recorded_at = result.id, result.recorded_at
         assert _told(result) == _expected(moved)
-        self.transfers.append(result.id)
+        self.requests.transfers.append(result.id)
 
     def _learn_hold(self, held: object, answer: HoldChange) -> None:
         assert isinstance(held, model.Held)
         got = answer.hold
         if held.id is None:
             held.id = got.id
-            self.holds.append(got.id)
+            self.requests.holds.append(got.id)
         assert (got.id, got.account, got.amount, got.reference) == (held.id, held.account, held.amount, held.reference)
         assert (got.settled, got.status, got.remaining) == (held.settled, held.status, held.remaining)
 
@@ -261,7 +233,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def let_the_time_of_a_hold_be_over(self, data: st.DataObject) -> None:
-        held = self.model.hold(data.draw(st.sampled_from(self.holds)))
+        held = self.model.hold(data.draw(st.sampled_from(self.requests.holds)))
         if held is not None and held.status == "active":
             past = datetime(2026, 1, 1, tzinfo=UTC)
             held.expires_at = past
@@ -293,7 +265,7 @@ class LedgerMachine(RuleBasedStateMachine):
         assert effective == [BalancePoint(at=at, posted=self.model.effective(account, at)) for account, at in points]
 
     def teardown(self) -> None:
-        if self.accounts:
+        if self.model.places:
             self.run(self._compare_everything())
 
     async def _compare_everything(self) -> None:
@@ -328,128 +300,6 @@ class LedgerMachine(RuleBasedStateMachine):
         assert streamed == paged[::-1]
         summary = await bank.ledger.summary(account_ids=known, filter=EntryFilter())
         assert (summary.count, summary.credited - summary.debited) == (len(expected), 0)
-
-    # The kinds of requests
-
-    def _pairs(self) -> list[tuple[UUID, UUID]]:
-        """From where to where money can go, if it is there."""
-        places = self.model.places.items()
-        return [
-            (debit, credit)
-            for (debit, one), (credit, other) in itertools.permutations(places, 2)
-            if one.asset == other.asset and one.status == other.status == "open"
-        ]
-
-    def _wanted(self, data: st.DataObject) -> model.Wanted:
-        pairs = self._pairs()
-        if not pairs or data.draw(st.integers(0, 5)) == 5:
-            return self._anything(data)
-        debit, credit = data.draw(st.sampled_from(pairs))
-        return model.Wanted(
-            debit=debit,
-            credit=credit,
-            amount=data.draw(st.integers(1, 40)),
-            asset=self.model.places[debit].asset,
-            reference=data.draw(st.sampled_from(["", "invoice\t7\\\n", "\N{PILE OF POO}"])),
-            effective_at=data.draw(st.sampled_from(VALUE_DATES[:-2])),
-        )
-
-    def _anything(self, data: st.DataObject) -> model.Wanted:
-        return model.Wanted(
-            debit=data.draw(st.sampled_from(self.accounts)),
-            credit=data.draw(st.sampled_from(self.accounts)),
-            amount=data.draw(AMOUNTS),
-            asset=data.draw(st.sampled_from(self.assets)),
-            kind=data.draw(st.sampled_from(["transfer", "deposit", "fee"])),
-            reference=data.draw(st.sampled_from(["", "", "\0"])),
-            effective_at=data.draw(st.sampled_from(VALUE_DATES)),
-        )
-
-    def transfer(self, data: st.DataObject) -> Command:
-        wanted = self._wanted(data)
-        return Command(f"{wanted}", _post([wanted], atomic=True), lambda now: self.model.post(wanted, now))
-
-    def group(self, data: st.DataObject) -> Command:
-        wanted = [self._wanted(data) for _ in range(data.draw(st.integers(2, 3)))]
-        return Command(f"group {wanted}", _post(wanted, atomic=True), lambda now: self.model.group(wanted, now))
-
-    def each(self, data: st.DataObject) -> Command:
-        wanted = [self._wanted(data) for _ in range(data.draw(st.integers(2, 3)))]
-
-        def decide(now: datetime) -> list[model.Moved | model.No]:
-            decided: list[model.Moved | model.No] = []
-            for one in wanted:
-                try:
-                    decided.append(self.model.post(one, now))
-                except model.No as no:
-                    decided.append(no)
-            return decided
-
-        return Command(f"each {wanted}", _post(wanted, atomic=False), decide)
-
-    def reversal(self, data: st.DataObject) -> Command:
-        transfer = data.draw(st.sampled_from(self.transfers[-3:]) | st.sampled_from(self.transfers))
-        amount = data.draw(st.none() | st.integers(1, 40) | AMOUNTS)
-
-        return Command(
-            f"reverse {amount}",
-            lambda ledger, own: ledger.reverse(key=own, transfer_id=transfer, amount=amount),
-            lambda now: self.model.reverse(transfer, amount, now),
-        )
-
-    def hold(self, data: st.DataObject) -> Command:
-        account = data.draw(st.sampled_from(self.accounts))
-        place = self.model.places.get(account)
-        asset = data.draw(st.sampled_from([place.asset if place else "USD"] * 5 + self.assets))
-        expires = data.draw(st.sampled_from([None, datetime(2100, 1, 1, tzinfo=UTC), datetime(2020, 1, 1, tzinfo=UTC)]))
-        amount = data.draw(st.integers(1, 40) | AMOUNTS)
-        reference = data.draw(st.sampled_from(["", "", "booking", "booking", "\0"]))
-
-        wanted = NewHold(account=account, amount=amount, asset=asset, expires_at=expires, reference=reference)
-        return Command(
-            f"{wanted}",
-            lambda ledger, own: ledger.place_hold(key=own, hold=wanted),
-            lambda now: self.model.place(model.Held(account, amount, reference, expires), asset, now),
-        )
-
-    def settlement(self, data: st.DataObject) -> Command:
-        hold = data.draw(st.sampled_from(self.holds[-2:]) | st.sampled_from(self.holds))
-        to = data.draw(st.sampled_from(self.accounts))
-        amount = data.draw(st.none() | st.integers(1, 40) | AMOUNTS)
-        rest = data.draw(st.booleans())
-        return Command(
-            f"settle {amount}",
-            lambda ledger, own: ledger.settle_hold(
-                key=own, hold_id=hold, credit_account=to, amount=amount, release_rest=rest
-            ),
-            lambda now: self.model.settle(hold, to, amount, now, release_rest=rest),
-        )
-
-    def release(self, data: st.DataObject) -> Command:
-        hold = data.draw(st.sampled_from(self.holds[-2:]) | st.sampled_from(self.holds))
-        return Command(
-            "release",
-            lambda ledger, own: ledger.release_hold(key=own, hold_id=hold),
-            lambda now: self.model.release(hold, now),
-        )
-
-    kinds = (transfer, transfer, transfer, group, each, reversal, reversal, hold, settlement, settlement, release)
-
-
-def _post(wanted: Sequence[model.Wanted], *, atomic: bool) -> Callable[[Ledger, Key], Awaitable[Answer]]:
-    transfers = [
-        new(
-            one.debit,
-            one.credit,
-            one.amount,
-            asset=one.asset,
-            kind=cast("TransferKind", one.kind),
-            reference=one.reference,
-            effective_at=one.effective_at,
-        )
-        for one in wanted
-    ]
-    return lambda ledger, own: ledger.post(key=own, transfers=transfers, atomic=atomic)
 
 
 def _told(result: Transfer) -> tuple[object, ...]:
