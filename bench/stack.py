@@ -19,10 +19,12 @@ import msgspec
 from bench import processes, programs
 from billfold.app import settings
 from billfold.app.supervisor.record import StackRecord
+from billfold.platform import host
 from billfold.platform.postgres.embedded import SOCKET_PATH_MAX_BYTES, EmbeddedPostgres
 
 #: Far beyond the target; what takes longer hangs.
 START_TIMEOUT_S = 120.0
+_PORTS = ("api.port", "api.metrics_port", "worker.metrics_port")
 #: What the log said last, to explain a failure.
 _LOG_LINES = 30
 
@@ -81,12 +83,11 @@ async def up(folder: Path) -> AsyncIterator[Running]:
 
     Raises: ProgramFailed.
     """
+    env = _environment()
     began = time.perf_counter()
-    # A settings file or variables of the developer's must not change what is measured.
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(settings.PREFIX)}
     command = (sys.executable, "-m", "billfold.app.cli", "up", "--json", "--data", str(folder / "data"))
     process = await asyncio.create_subprocess_exec(
-        *command, cwd=folder, env=kept, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        *command, cwd=folder, env=env, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
     assert process.stderr is not None
@@ -98,6 +99,12 @@ async def up(folder: Path) -> AsyncIterator[Running]:
     finally:
         await programs.stop(process)
         await reading
+
+
+def _environment() -> dict[str, str]:
+    """Ours, without settings of the developer's, and with ports that no other stack on this machine will ask for."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(settings.PREFIX)}
+    return kept | {settings.variable(name): str(host.free_port()) for name in _PORTS}
 
 
 async def _ready(output: asyncio.StreamReader, log: deque[str]) -> StackRecord:
