@@ -88,7 +88,9 @@ def reset(
         return
     host.check_folder(data_dir)
     if (pid := record.running_pid(data_dir)) is not None:
-        raise record.AlreadyRunning(f"A stack runs in {data_dir} as process {pid}; stop it with `billfold down` first.")
+        raise record.AlreadyRunning(
+            f"A stack already runs in {data_dir} as process {pid}; stop it with `billfold down` first."
+        )
     if not yes:
         typer.confirm(f"Delete {data_dir} with every account, transfer and event in it?", abort=True)
     with record.locked(data_dir):
