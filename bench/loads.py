@@ -21,8 +21,6 @@ DRAIN_TIMEOUT_S = 120.0
 _LOOK_S = 0.1
 #: The outbox of a stack at rest is empty at each of so many looks.
 _QUIET_LOOKS = 3
-#: One round of storage is the growth of these: the journal, its links, and the idempotency records, with their indexes.
-_STORED = ("ledger.transfers", "ledger.links", "ledger.idempotency")
 
 
 class Lost(Exception):
@@ -42,9 +40,22 @@ class Result(msgspec.Struct, frozen=True):
     publishing: Cost
     #: From the last answer until the last event was published.
     drain_s: float
-    stored_bytes: int
     #: The share of all processors' time that went to others while the load ran: what blurs a figure.
     others: float
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """Bytes of the journal with its links, and of the idempotency records, all with their indexes; and their rows."""
+
+    journal_bytes: int
+    transfers: int
+    keys_bytes: int
+    keys: int
+
+    @property
+    def single_bytes(self) -> float:
+        """What a transfer takes that was a request of its own."""
+        return self.journal_bytes / self.transfers + self.keys_bytes / self.keys
 
 
 class Site:
@@ -62,7 +73,6 @@ class Site:
         Raises: Lost, ProgramFailed.
         """
         first = ids.floor_of(time.time_ns() // 1_000_000)
-        stored = await self._stored()
         before = processes.cpu_seconds(self._running.roots)
         began = Moment.now()
         answers = await wrk.run(self._load(lines, label, connections, seconds, per_s))
@@ -82,7 +92,6 @@ class Site:
             cost(processes.spent(before, answered), found),
             cost(processes.spent(before, published), found),
             drain_s,
-            await self._stored() - stored,
             others,
         )
 
@@ -100,11 +109,18 @@ class Site:
             await asyncio.sleep(_LOOK_S)
         return time.perf_counter() - began - _QUIET_LOOKS * _LOOK_S
 
-    async def _stored(self) -> int:
-        found: int = await self._connection.fetchval(
-            "SELECT sum(pg_total_relation_size(name::regclass))::bigint FROM unnest($1::text[]) AS name", _STORED
+    async def stored(self) -> Stored:
+        """What is kept by now."""
+        found = await self._connection.fetchrow(
+            """
+            SELECT pg_total_relation_size('ledger.transfers') + pg_total_relation_size('ledger.links'),
+                   (SELECT count(*) FROM ledger.transfers),
+                   pg_total_relation_size('ledger.idempotency'),
+                   (SELECT count(*) FROM ledger.idempotency)
+            """
         )
-        return found
+        assert found is not None, "a SELECT without FROM has a row"
+        return Stored(*found)
 
     def _load(self, lines: Path, label: str | None, connections: int, seconds: int, per_s: float | None) -> Load:
         record = self._running.record

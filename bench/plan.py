@@ -6,7 +6,7 @@ import msgspec
 
 from bench.balances import Timing
 from bench.consumer import Delays
-from bench.loads import Result
+from bench.loads import Result, Stored
 from bench.machine import Machine
 from bench.pgbench import Speed
 from bench.wrk import Answers
@@ -96,6 +96,8 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     #: Of pgbench, at its peak.
     clients: int
     rounds: list[Round]
+    #: After the rounds.
+    stored: Stored
     reads: Reads
     events: Events
     #: Transfers that were read again at the end, and found right.

@@ -57,6 +57,7 @@ async def run(plan: Plan, folder: Path, progress: Progress) -> Measured:
         described = machine.describe(folder, postgresql=await yardstick.version())
         async with _bench(plan, running, yardstick, progress) as bench:
             clients, rounds = await bench.rounds(folder)
+            stored = await bench.site.stored()
             # Before the long pasts are written: the worker reads the whole ledger again every few minutes.
             events = await bench.events(folder, per_s=STEADY * median([turn.spread.per_s for turn in rounds]))
             reads = await bench.reads(folder)
@@ -67,6 +68,7 @@ async def run(plan: Plan, folder: Path, progress: Progress) -> Measured:
         first_start=first,
         clients=clients,
         rounds=rounds,
+        stored=stored,
         reads=reads,
         events=events,
         verified=verified,
