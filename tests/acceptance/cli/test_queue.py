@@ -82,7 +82,7 @@ def test_a_message_that_was_refused_is_shown_mended_and_retried(operator: Billfo
     refused = operator("dead-letters", "retry", dead["id"], code=1)
     assert "stays open" in refused.out
     send(_confirmed(wallet, "100.00"))
-    _until(lambda: operator.json("balance", wallet)["balances"])
+    _until(lambda: [found["posted"] for found in operator.json("balance", wallet)["balances"]] == ["100.00"])
     assert operator("dead-letters", "retry", dead["id"]).out.startswith("It is applied: transfer ")
     assert operator.json("balance", wallet)["balances"][0]["posted"] == "60.00"
     assert "already" in operator("dead-letters", "retry", dead["id"], code=1).err
@@ -143,7 +143,8 @@ def test_events_are_followed_as_they_happen(operator: Billfold, billfold_stack: 
         "--count",
         "1",
     ]
-    following = subprocess.Popen(command, env=os.environ | billfold_stack, stdout=subprocess.PIPE, text=True)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("BILLFOLD_")}
+    following = subprocess.Popen(command, env=kept | billfold_stack, stdout=subprocess.PIPE, text=True)
     created = []
 
     def ended() -> bool:
