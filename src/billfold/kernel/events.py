@@ -24,4 +24,5 @@ class Event(msgspec.Struct, frozen=True):
     time: datetime
     #: What orders it, such as the wallet's or account's id.
     key: str
-    data: dict[str, Any] | msgspec.Raw
+    #: Whatever msgspec writes as a JSON object, or the JSON itself.
+    data: dict[str, Any] | msgspec.Struct | msgspec.Raw

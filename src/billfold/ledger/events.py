@@ -10,8 +10,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
+from uuid import UUID
 
 import msgspec
 
@@ -23,21 +25,21 @@ SOURCE = "/billfold/ledger"
 HoldStep = Literal["placed", "settled", "released", "expired"]
 
 
-class TransferPosted(msgspec.Struct, frozen=True, kw_only=True):
+class TransferPosted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Money moved from the debit to the credit account. Versions and balances are those right after it."""
 
-    id: str
+    id: UUID
     kind: str
     money: Money
-    debit_account: str
-    credit_account: str
+    debit_account: UUID
+    credit_account: UUID
     debit_version: int
     credit_version: int
     debit_balance: str
     credit_balance: str
     reference: str
     description: str
-    metadata: dict[str, str]
+    metadata: Mapping[str, str]
     effective_at: datetime
     recorded_at: datetime
 
@@ -58,13 +60,13 @@ class HoldChanged(msgspec.Struct, frozen=True, kw_only=True):
 def transfer_posted(posted: TransferPosted) -> events.Event:
     """The event of a posted transfer. Its id is the transfer's, so telling it twice is seen as once."""
     return events.Event(
-        id=posted.id,
+        id=(transfer_id := str(posted.id)),
         type="transfer.posted.v1",
         source=SOURCE,
-        subject=posted.id,
+        subject=transfer_id,
         time=posted.recorded_at,
-        key=posted.debit_account,
-        data=msgspec.Raw(msgspec.json.encode(posted)),
+        key=str(posted.debit_account),
+        data=posted,
     )
 
 
@@ -77,5 +79,5 @@ def hold_changed(step: HoldStep, changed: HoldChanged, *, event_id: str, time: d
         subject=changed.id,
         time=time,
         key=changed.account,
-        data=msgspec.Raw(msgspec.json.encode(changed)),
+        data=changed,
     )

@@ -70,7 +70,7 @@ class _Written(msgspec.Struct, frozen=True, kw_only=True):
     time: str
     datacontenttype: str = "application/json"
     partitionkey: str
-    data: dict[str, Any] | msgspec.Raw
+    data: dict[str, Any] | msgspec.Struct | msgspec.Raw
 
 
 _encoder = msgspec.json.Encoder()
