@@ -34,7 +34,8 @@ class Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has connected."""
-        super().connection_made(transport)
+        whole: Any = _Whole(transport, self.loop)
+        super().connection_made(whole)
         self._head_timer = self.loop.call_later(HEAD_TIMEOUT_S, self._too_late)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -79,6 +80,43 @@ class Protocol(HttpToolsProtocol):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+
+class _Whole:
+    """A transport that sends the head of an answer together with the body behind it.
+
+    uvicorn writes them apart, and uvloop makes a system call of each, with a packet, which is a tenth of a transfer's
+    whole time. What is written first in a turn of the event loop waits here for what is written next, or for its end.
+    """
+
+    __slots__ = ("_held", "_loop", "_transport")
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._held: bytes | None = None
+
+    def write(self, data: bytes) -> None:
+        """Send it, now or at the end of this turn."""
+        if self._held is None:
+            self._held = data
+            self._loop.call_soon(self._send)
+        else:
+            self._transport.write(self._held + data)
+            self._held = None
+
+    def close(self) -> None:
+        """Send what is held, and hang up."""
+        self._send()
+        self._transport.close()
+
+    def _send(self) -> None:
+        if self._held is not None:
+            self._transport.write(self._held)
+            self._held = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
 
 
 async def serve(app: ASGIApp, *, host: str, port: int) -> None:
