@@ -45,7 +45,7 @@ class Past(msgspec.Struct, frozen=True):
 _TRANSFERS = """
 INSERT INTO ledger.transfers (recorded_at, effective_at, debit_version, credit_version, batch, kind, id, debit_account,
     credit_account, amount, debit_balance, credit_balance, asset, reference, description, metadata)
-SELECT at, {effective_at}, n, n, pg_current_xact_id()::text::bigint, 'transfer', uuidv7(at - clock_timestamp()),
+SELECT at, {effective_at}, n, n, pg_current_xact_id()::xid, 'transfer', uuidv7(at - clock_timestamp()),
        $1::uuid, $2::uuid, 1, -n, n, 'USD', '', '', ''
 FROM generate_series($3::bigint, $4::bigint) AS n, LATERAL (SELECT $5::timestamptz + n * $6::interval AS at) AS instant
 """

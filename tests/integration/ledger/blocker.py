@@ -20,7 +20,9 @@ class Blocker:
         await self.connection.execute("SELECT FROM ledger.accounts WHERE id = $1 FOR UPDATE", account)
 
     async def claim_key(self, digest: UUID) -> None:
-        await self.connection.execute("INSERT INTO ledger.idempotency VALUES ($1, $1, $1, NULL)", digest)
+        await self.connection.execute(
+            "INSERT INTO ledger.idempotency (fingerprint, digest, subject) VALUES (0, $1, $1)", digest
+        )
 
     async def waiting(self, count: int) -> None:
         """Until so many others wait for a lock."""

@@ -226,7 +226,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(data=st.data(), bank=st.integers(0, 1))
     def ask_something_else_under_the_same_key(self, data: st.DataObject, bank: int) -> None:
         own, command, _ = self.asked[data.draw(st.integers(0, len(self.asked) - 1))]
-        (answer,) = self._answers(bank, [command], [replace(own, fingerprint=ids.new())])
+        (answer,) = self._answers(bank, [command], [replace(own, fingerprint=own.fingerprint ^ 1)])
         assert type(answer).__name__ == "IdempotencyKeyReused"
 
     # Holds and time

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
 from typing import Any, cast
 
 import pytest
@@ -229,20 +228,3 @@ async def test_closing_finishes_what_waits_and_takes_nothing_more(shared_databas
         with pytest.raises(errors.Overloaded):
             await bank.pay(a, b, 1)
         assert await bank.balances(b) == [1_050]
-
-
-async def test_records_older_than_30_days_are_forgotten_and_younger_ones_kept(own_bank: Bank) -> None:
-    bank = own_bank
-    a, b = await bank.accounts(2, 100)
-    hold = await bank.hold(a, 10)
-    await bank.pay(a, b, 1, text="kept")
-    with pytest.raises(errors.InsufficientFunds):
-        await bank.pay(a, b, 1_000, text="refused")
-    released = await bank.ledger.release_hold(key=key("released"), hold_id=hold)
-    now = await bank.now()
-    assert await bank.ledger.forget_keys(now=now + timedelta(days=29, hours=23)) == 0
-    assert (await bank.post(new(a, b, 1), text="kept")).replayed
-    assert (await bank.ledger.release_hold(key=key("released"), hold_id=hold)).hold == released.hold
-    total = await bank.count("SELECT count(*) FROM ledger.idempotency")
-    assert await bank.ledger.forget_keys(now=now + timedelta(days=30, seconds=1)) == total
-    assert not (await bank.post(new(a, b, 1), text="kept")).replayed

@@ -34,6 +34,7 @@ FORBIDDEN_TO_THE_APPLICATION = [
     "UPDATE ledger.backdated_totals SET total = total",
     "DELETE FROM ledger.backdated_totals",
     "UPDATE ledger.idempotency SET answer = NULL",
+    "DELETE FROM ledger.idempotency",
     "TRUNCATE ledger.idempotency",
     "UPDATE ledger.entries SET amount = 0",
     "CREATE TABLE ledger.mine (id int)",

@@ -1,7 +1,6 @@
 """What is kept of an answer under its key, and how it is told again."""
 
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
 
 import msgspec
 import pytest
@@ -14,6 +13,8 @@ from billfold.ledger.service import commands
 from billfold.ledger.store import rows
 from tests.unit.ledger.books import Shelf, pay
 
+#: The highest number that PostgreSQL gives a database transaction without its epoch.
+BATCH = 2**32 - 1
 REFUSALS = [error for error in kernel_errors.catalogue(errors.LedgerError) if issubclass(error, kernel_errors.Refusal)]
 
 
@@ -23,8 +24,9 @@ def transfer() -> Transfer:
 
 
 def told_again(outcome: Posting | HoldChange | errors.LedgerError, *journal: Transfer) -> object:
-    subject, answer = commands.keep(outcome)
-    return commands.replay(commands.stored(subject, answer), {item.id: item for item in journal})
+    answer = commands.stored(*commands.keep(outcome, batch=BATCH))
+    several = {} if answer.span is None else {answer.span: journal}
+    return commands.replay(answer, {item.id: item for item in journal}, several)
 
 
 @pytest.mark.parametrize("error", REFUSALS, ids=lambda error: error.__name__)
@@ -40,13 +42,13 @@ def test_every_refusal_is_told_again_in_the_same_words(error: type[errors.Ledger
 
 def test_a_single_transfer_is_read_back_from_the_journal_alone() -> None:
     posted = transfer()
-    assert commands.keep(Posting(results=[posted])) == (posted.id, None)
+    assert commands.keep(Posting(results=[posted]), batch=BATCH) == (posted.id, None)
     assert told_again(Posting(results=[posted]), posted) == Posting(results=[posted], replayed=True)
 
 
 def test_a_mixed_answer_is_told_again_in_its_order() -> None:
     first, second = transfer(), transfer()
-    again = told_again(Posting(results=[first, errors.InsufficientFunds(), second]), second, first)
+    again = told_again(Posting(results=[first, errors.InsufficientFunds(), second]), first, second)
     assert isinstance(again, Posting)
     assert again.replayed
     assert again.results[0] == first
@@ -77,25 +79,19 @@ def test_a_hold_is_told_again_as_it_was_then(*, settled: bool) -> None:
     assert again == msgspec.structs.replace(change, replayed=True)
 
 
-def test_the_end_of_an_old_hold_is_dated_by_now() -> None:
-    """Records are forgotten by their subject's date: the hold's own would be forgotten too soon."""
-    old = UUID(int=(ids.floor_of(1_600_000_000_000).int | 7))
-    now = datetime(2026, 1, 1, tzinfo=UTC)
-    hold = Hold(
-        id=old,
-        account=ids.new(),
-        asset="USD",
-        amount=5,
-        settled=0,
-        status="released",
-        expires_at=None,
-        reference="",
-        description="",
-        created_at=now,
-        ended_at=now,
-    )
-    subject, _ = commands.keep(HoldChange(hold=hold))
-    assert subject > ids.floor_of(1_700_000_000_000)
+def test_a_thousand_posted_transfers_are_kept_in_a_few_bytes() -> None:
+    posted = [transfer() for _ in range(1_000)]
+    subject, answer = commands.keep(Posting(results=posted), batch=BATCH)
+    assert subject is None
+    assert answer is not None
+    assert len(answer) < 200
+    assert commands.stored(None, answer).span == (posted[0].id, posted[-1].id, BATCH)
+
+
+def test_an_answer_of_refusals_alone_needs_no_transfers() -> None:
+    again = told_again(Posting(results=[errors.InsufficientFunds(), errors.AccountUnknown()]))
+    assert isinstance(again, Posting)
+    assert [type(result) for result in again.results] == [errors.InsufficientFunds, errors.AccountUnknown]
 
 
 @pytest.mark.parametrize(

@@ -43,8 +43,8 @@ CREATE TABLE ledger.transfers (
     effective_at timestamptz NOT NULL,
     debit_version bigint NOT NULL,
     credit_version bigint NOT NULL,
-    -- The database transaction that wrote it: with an id range it names the transfers of one batch.
-    batch bigint NOT NULL,
+    -- The database transaction that wrote it, without its epoch: with an id range it names the transfers of one batch.
+    batch xid NOT NULL,
     kind ledger.transfer_kind NOT NULL,
     id uuid NOT NULL,
     debit_account uuid NOT NULL,
@@ -122,15 +122,15 @@ CREATE TABLE ledger.holds (
 CREATE INDEX holds_account ON ledger.holds (account_id, id);
 CREATE INDEX holds_due ON ledger.holds (expires_at) WHERE status = 'active' AND expires_at IS NOT NULL;
 
--- One row per request that was answered. `subject` is its transfer, or a fresh id where it has none or several: being
--- UUIDv7 it also says when. `answer` is only what can't be read back from the journal.
+-- One row per request that was answered, kept for ever: forgetting one would let a late repeat count twice. `subject` is
+-- its transfer, where that is the whole answer; `answer` is what can't be read back from the journal.
 CREATE TABLE ledger.idempotency (
+    fingerprint bigint NOT NULL,
     digest uuid PRIMARY KEY,
-    fingerprint uuid NOT NULL,
-    subject uuid NOT NULL,
-    answer bytea
+    subject uuid,
+    answer bytea,
+    CHECK ((subject IS NULL) <> (answer IS NULL))
 );
-CREATE INDEX idempotency_subject ON ledger.idempotency USING brin (subject) WITH (pages_per_range = 32);
 
 CREATE FUNCTION ledger.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -152,7 +152,6 @@ GRANT INSERT ON ledger.assets, ledger.accounts, ledger.transfers, ledger.links, 
 GRANT UPDATE (version, last_recorded_us, status, posted, held, floor) ON ledger.accounts TO billfold_app;
 GRANT UPDATE (amount) ON ledger.backdated_periods TO billfold_app;
 GRANT UPDATE (settled, status, ended_at) ON ledger.holds TO billfold_app;
-GRANT DELETE ON ledger.idempotency TO billfold_app;
 
 -- A starting set; more are added by `billfold assets add` or the API.
 INSERT INTO ledger.assets (code, scale, kind, name, chain, contract, external_account)

@@ -10,10 +10,9 @@ from uuid import UUID
 
 import structlog
 
-from billfold.kernel import ids
 from billfold.kernel.assets import Asset
 from billfold.kernel.errors import BillfoldError
-from billfold.kernel.idempotency import KEPT_DAYS, Key
+from billfold.kernel.idempotency import Key
 from billfold.ledger import errors
 from billfold.ledger.contracts import (
     GROUP_MAX,
@@ -39,7 +38,6 @@ from billfold.ledger.service.journal import Journal
 from billfold.ledger.service.posting import Poster
 from billfold.ledger.store import accounts as account_store
 from billfold.ledger.store import batch as batch_store
-from billfold.ledger.store import keys as key_store
 from billfold.ledger.store import reading
 from billfold.platform.postgres.database import Connection, Database
 
@@ -170,17 +168,6 @@ class Ledger:
             else:
                 expired += 1
         return expired
-
-    async def forget_keys(self, *, now: datetime) -> int:
-        """Forget idempotency records older than 30 days, and say how many."""
-        before = ids.floor_of(int((now - timedelta(days=KEPT_DAYS)).timestamp() * 1000))
-        forgotten = 0
-        while True:
-            async with self._database.transaction() as connection:
-                count = await key_store.forget(connection, before, FORGET_BLOCK)
-            forgotten += count
-            if count < FORGET_BLOCK:
-                return forgotten
 
     # Accounts
 

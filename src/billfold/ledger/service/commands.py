@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from billfold.ledger import errors
 from billfold.ledger.contracts import Hold, HoldChange, NewHold, NewTransfer, Posting, Transfer
 from billfold.ledger.domain import holds, transfers
 from billfold.ledger.domain.book import Book
+from billfold.ledger.store.batch import Span
 
 _BY_CODE: dict[str, type[errors.LedgerError]] = {
     error.code: error
@@ -40,14 +41,12 @@ class Refused(msgspec.Struct, frozen=True, tag="refused"):
         return error
 
 
-class Posted(msgspec.Struct, frozen=True, tag="posted"):
-    """A posted transfer as it is kept to be replayed: the journal has the rest."""
-
-    id: UUID
-
-
 class _Results(msgspec.Struct, frozen=True, tag="results"):
-    items: list[Posted | Refused]
+    """Of `count` results, which were refused; the others are the transfers of `span`, in their order."""
+
+    count: int
+    refused: dict[int, Refused]
+    span: Span | None
 
 
 class _HoldAnswer(msgspec.Struct, frozen=True, tag="hold"):
@@ -59,37 +58,42 @@ _ANSWER: msgspec.json.Decoder[Refused | _Results | _HoldAnswer] = msgspec.json.D
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """An answer read back: the ids of the transfers it needs, and what was kept of it."""
+    """An answer read back: what was kept of it, and the transfers it needs, by their ids or as a span."""
 
     transfers: list[UUID]
+    span: Span | None
     kept: Refused | _Results | _HoldAnswer | None
 
 
-def stored(subject: UUID, answer: bytes | None) -> Stored:
+def stored(subject: UUID | None, answer: bytes | None) -> Stored:
     """Read back what `keep` of a command made."""
     if answer is None:
-        return Stored([subject], None)
+        assert subject is not None, "an answer is a transfer, or else it is kept"
+        return Stored([subject], None, None)
     kept = _ANSWER.decode(answer)
     match kept:
-        case _Results(items):
-            return Stored([item.id for item in items if isinstance(item, Posted)], kept)
+        case _Results():
+            return Stored([], kept.span, kept)
         case _HoldAnswer(_, transfer) if transfer is not None:
-            return Stored([transfer], kept)
-    return Stored([], kept)
+            return Stored([transfer], None, kept)
+    return Stored([], None, kept)
 
 
-def replay(answer: Stored, found: dict[UUID, Transfer]) -> Posting | HoldChange | errors.LedgerError:
+def replay(
+    answer: Stored, single: Mapping[UUID, Transfer], several: Mapping[Span, Sequence[Transfer]]
+) -> Posting | HoldChange | errors.LedgerError:
     """The answer that was given the first time, marked as a replay."""
     match answer.kept:
         case None:
-            return Posting(results=[found[answer.transfers[0]]], replayed=True)
-        case _Results(items):
-            results = [found[item.id] if isinstance(item, Posted) else item.error() for item in items]
+            return Posting(results=[single[answer.transfers[0]]], replayed=True)
+        case _Results(count, refused, span):
+            posted = iter(several[span] if span is not None else ())
+            results = [refused[place].error() if place in refused else next(posted) for place in range(count)]
             return Posting(results=results, replayed=True)
         case _HoldAnswer(hold, transfer):
-            return HoldChange(hold=hold, transfer=found[transfer] if transfer else None, replayed=True)
-        case Refused() as refused:
-            return refused.error()
+            return HoldChange(hold=hold, transfer=single[transfer] if transfer else None, replayed=True)
+        case Refused() as refusal:
+            return refusal.error()
 
 
 class Command(Protocol):
@@ -243,18 +247,20 @@ class ExpireHold(_OnHold):
         return HoldChange(hold=holds.expire(book, self.hold(book)))
 
 
-def keep(outcome: Posting | HoldChange | errors.LedgerError) -> tuple[UUID, bytes | None]:
-    """What is kept of an outcome under its key: a subject id that dates it, and the answer if the journal lacks it.
+def keep(outcome: Posting | HoldChange | errors.LedgerError, *, batch: int) -> tuple[UUID | None, bytes | None]:
+    """What is kept of an outcome under its key: its transfer if that is the whole answer, otherwise the answer.
 
-    The subject is never a hold: one that was placed long ago would have its release forgotten at once.
+    `batch` is the number of the batch that posted it.
     """
     if isinstance(outcome, errors.LedgerError):
-        return ids.new(), msgspec.json.encode(Refused.of(outcome))
+        return None, msgspec.json.encode(Refused.of(outcome))
     if isinstance(outcome, HoldChange):
         answer = _HoldAnswer(outcome.hold, outcome.transfer.id if outcome.transfer else None)
-        return ids.new(), msgspec.json.encode(answer)
-    first = outcome.results[0]
-    if len(outcome.results) == 1 and isinstance(first, Transfer):
-        return first.id, None
-    items = [Posted(item.id) if isinstance(item, Transfer) else Refused.of(item) for item in outcome.results]
-    return ids.new(), msgspec.json.encode(_Results(items))
+        return None, msgspec.json.encode(answer)
+    results = outcome.results
+    if len(results) == 1 and isinstance(results[0], Transfer):
+        return results[0].id, None
+    posted = [result.id for result in results if isinstance(result, Transfer)]
+    refused = {place: Refused.of(result) for place, result in enumerate(results) if not isinstance(result, Transfer)}
+    span = Span(posted[0], posted[-1], batch) if posted else None
+    return None, msgspec.json.encode(_Results(len(results), refused, span))

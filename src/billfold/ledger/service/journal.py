@@ -19,12 +19,12 @@ from billfold.platform.postgres.database import Connection
 #: The kind of an outbox row whose payload is a pointer.
 OUTBOX_KIND = "ledger.batch"
 
-_POINTER = struct.Struct(">16s16sq")
+_POINTER = struct.Struct(">16s16sI")
 
 
-def pointer(first: UUID, last: UUID, batch: int) -> bytes:
-    """Where a batch's transfers are: an id range, and the database transaction that tells them from neighbours."""
-    return _POINTER.pack(first.bytes, last.bytes, batch)
+def pointer(span: store.Span) -> bytes:
+    """Where a batch's transfers are."""
+    return _POINTER.pack(span.first.bytes, span.last.bytes, span.batch)
 
 
 class Journal:
@@ -35,37 +35,22 @@ class Journal:
 
     async def expand(self, connection: Connection, payloads: Sequence[bytes]) -> list[list[Event]]:
         """The events of each batch that a payload points at, in the order of posting."""
-        pointers = [
-            (UUID(bytes=first), UUID(bytes=last), batch) for first, last, batch in map(_POINTER.unpack, payloads)
+        spans = [
+            store.Span(UUID(bytes=first), UUID(bytes=last), batch)
+            for first, last, batch in map(_POINTER.unpack, payloads)
         ]
-        batches = await store.transfers_of_batches(connection, pointers)
+        batches = await store.transfers_of(connection, spans)
+        scales: dict[str, int] = {}
+        for code in {transfer.asset for transfers in batches for transfer in transfers}:
+            scales[code] = (await self._assets.get(code, connection=connection)).scale
         return [
-            [events.transfer_posted(await self._posted(connection, transfer)) for transfer in transfers]
+            [events.transfer_posted(_posted(transfer, scales[transfer.asset])) for transfer in transfers]
             for transfers in batches
         ]
 
     async def hold_events(self, connection: Connection, book: Book) -> list[Event]:
         """The events of all that the batch did to holds, in order."""
         return [await self._hold_event(connection, step, hold, book) for step, hold in book.hold_steps]
-
-    async def _posted(self, connection: Connection, transfer: Transfer) -> events.TransferPosted:
-        scale = (await self._assets.get(transfer.asset, connection=connection)).scale
-        return events.TransferPosted(
-            id=str(transfer.id),
-            kind=transfer.kind,
-            money=Money(money.format(transfer.amount, scale), transfer.asset),
-            debit_account=str(transfer.debit_account),
-            credit_account=str(transfer.credit_account),
-            debit_version=transfer.debit_version,
-            credit_version=transfer.credit_version,
-            debit_balance=money.format(transfer.debit_balance, scale),
-            credit_balance=money.format(transfer.credit_balance, scale),
-            reference=transfer.reference,
-            description=transfer.description,
-            metadata=dict(transfer.metadata),
-            effective_at=transfer.effective_at,
-            recorded_at=transfer.recorded_at,
-        )
 
     async def _hold_event(self, connection: Connection, step: HoldStep, hold: Hold, book: Book) -> Event:
         scale = (await self._assets.get(hold.asset, connection=connection)).scale
@@ -80,3 +65,22 @@ class Journal:
             expires_at=hold.expires_at,
         )
         return events.hold_changed(step, changed, event_id=str(ids.new()), time=book.now)
+
+
+def _posted(transfer: Transfer, scale: int) -> events.TransferPosted:
+    return events.TransferPosted(
+        id=transfer.id,
+        kind=transfer.kind,
+        money=Money(money.format(transfer.amount, scale), transfer.asset),
+        debit_account=transfer.debit_account,
+        credit_account=transfer.credit_account,
+        debit_version=transfer.debit_version,
+        credit_version=transfer.credit_version,
+        debit_balance=money.format(transfer.debit_balance, scale),
+        credit_balance=money.format(transfer.credit_balance, scale),
+        reference=transfer.reference,
+        description=transfer.description,
+        metadata=transfer.metadata,
+        effective_at=transfer.effective_at,
+        recorded_at=transfer.recorded_at,
+    )

@@ -200,7 +200,7 @@ class Poster:
         book, xid = await _open_book(connection, batch)
         outcomes = [_apply(command, book) for command in batch]
         records = [
-            store.Record(command.key, *commands.keep(outcome))
+            store.Record(command.key, *commands.keep(outcome, batch=xid))
             for command, outcome in zip(batch, outcomes, strict=True)
             if command.key is not None
         ]
@@ -213,7 +213,7 @@ class Poster:
         pointer = None
         if book.transfers:
             await store.write_transfers(connection, book.transfers, book.recorded_us, xid)
-            pointer = journal.pointer(book.transfers[0].id, book.transfers[-1].id, xid)
+            pointer = journal.pointer(store.Span(book.transfers[0].id, book.transfers[-1].id, xid))
         await store.write_state(connection, book.touched(), records, pointer)
         if book.links:
             await store.write_links(connection, book.links)
@@ -249,9 +249,11 @@ async def _replays(connection: Connection, batch: Sequence[Command]) -> dict[int
             kept[place] = commands.stored(answered.subject, answered.answer)
         else:
             found[place] = IdempotencyKeyReused()
-    transfers = await store.transfers(connection, [id_ for answer in kept.values() for id_ in answer.transfers])
+    single = await store.transfers(connection, [id_ for answer in kept.values() for id_ in answer.transfers])
+    spans = {answer.span for answer in kept.values() if answer.span is not None}
+    several = dict(zip(spans, await store.transfers_of(connection, list(spans)), strict=True)) if spans else {}
     for place, answer in kept.items():
-        found[place] = commands.replay(answer, transfers)
+        found[place] = commands.replay(answer, single, several)
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -27,7 +28,7 @@ WITH locked AS MATERIALIZED (
 )
 SELECT id, asset, floor, status::text, posted, held, version, last_recorded_us FROM locked
 UNION ALL
-SELECT NULL, NULL, NULL, NULL, NULL, NULL, pg_current_xact_id()::text::bigint,
+SELECT NULL, NULL, NULL, NULL, NULL, NULL, pg_current_xact_id()::xid::text::bigint,
        (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
 FROM (SELECT count(*) FROM locked) AS all_locked
 """
@@ -42,7 +43,7 @@ WITH changed AS (
     RETURNING 1
 ), noted AS (
     INSERT INTO ledger.idempotency (digest, fingerprint, subject, answer)
-    SELECT * FROM unnest($7::uuid[], $8::uuid[], $9::uuid[], $10::bytea[])
+    SELECT * FROM unnest($7::uuid[], $8::bigint[], $9::uuid[], $10::bytea[])
 )
 SELECT count(*), (SELECT messaging.append('ledger.batch', $11) WHERE $11::bytea IS NOT NULL) FROM changed
 """
@@ -52,24 +53,32 @@ SELECT count(*), (SELECT messaging.append('ledger.batch', $11) WHERE $11::bytea 
 KEYS_UNIQUE = "idempotency_pkey"
 
 
+class Span(NamedTuple):
+    """Transfers that one batch posted one after the other: the first and last id, and the batch's number."""
+
+    first: UUID
+    last: UUID
+    batch: int
+
+
 class Answered(msgspec.Struct, frozen=True):
     """The record of a request that was answered before."""
 
-    fingerprint: UUID
-    subject: UUID
+    fingerprint: int
+    subject: UUID | None
     answer: bytes | None
 
 
 class Record(msgspec.Struct, frozen=True):
-    """The answer of a request, to be kept under its key. `answer` is None when the transfer `subject` says it all."""
+    """The answer of a request, to be kept under its key: the transfer `subject` says it all, or `answer` does."""
 
     key: Key
-    subject: UUID
+    subject: UUID | None
     answer: bytes | None
 
 
 class Locked(msgspec.Struct, frozen=True):
-    """The locked accounts, the database transaction's id, and the database's clock read after the last lock."""
+    """The locked accounts, the database transaction's number, and the database's clock read after the last lock."""
 
     accounts: dict[UUID, AccountState]
     batch: int
@@ -254,21 +263,19 @@ async def write_backdated(connection: Connection, found: Backdated) -> None:
     )
 
 
-async def transfers_of_batches(
-    connection: Connection, pointers: Sequence[tuple[UUID, UUID, int]]
-) -> list[list[Transfer]]:
-    """The transfers of each batch (its first id, last id and number) in the order in which they were posted."""
+async def transfers_of(connection: Connection, spans: Sequence[Span]) -> list[list[Transfer]]:
+    """The transfers of each span in the order in which they were posted."""
     found = await connection.fetch(
-        f"SELECT {rows.TRANSFER}, place FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) WITH ORDINALITY "
-        "AS pointer (first_id, last_id, number, place) "
+        f"SELECT place, {rows.TRANSFER} FROM unnest($1::uuid[], $2::uuid[], $3::xid[]) WITH ORDINALITY "
+        "AS span (first_id, last_id, number, place) "
         "JOIN ledger.transfers ON id BETWEEN first_id AND last_id AND batch = number ORDER BY place, id",
-        *zip(*pointers, strict=True),
+        *zip(*spans, strict=True),
     )
-    batches: list[list[Transfer]] = [[] for _ in pointers]
+    posted: list[list[Transfer]] = [[] for _ in spans]
     for row in found:
         values = dict(row)
-        batches[values.pop("place") - 1].append(rows.transfer(values))
-    return batches
+        posted[values.pop("place") - 1].append(rows.transfer(values))
+    return posted
 
 
 async def reversed_so_far(connection: Connection, originals: Sequence[UUID]) -> tuple[dict[UUID, int], set[UUID]]:
