@@ -45,8 +45,6 @@ from billfold.platform.postgres.database import Connection, Database
 SETTLED_AFTER = timedelta(minutes=5)
 #: A chart has no more pixels; each point is a few index seeks.
 POINTS_MAX = 1_000
-#: Records forgotten in one go.
-FORGET_BLOCK = 5_000
 
 
 _Read = Callable[[Connection, Sequence[tuple[UUID, datetime]]], Awaitable[list[int]]]
