@@ -11,7 +11,7 @@ population   wallets, and the money in them
 loads        transfers over HTTP: one at a time, on one hot wallet, in bulk
 journal      accounts with long pasts, written by SQL
 balances     what it costs to read a balance, now and at an instant
-latency      from a transfer to its event at a consumer; the consumer is a process of its own
+latency      from a COMMIT to its event at a consumer; the consumer is a process of its own
 figures      medians and percentiles
 rows         a figure, its target, and whether it was reached
 report       the table, and the files in results/

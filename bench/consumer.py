@@ -1,7 +1,7 @@
 """An independent consumer of the events, as a process of its own: `python -m bench.consumer`.
 
 It says `ready` when it listens, takes every posted transfer's event until its standard input closes, and then prints
-how long each took from `recorded_at` to here. Both clocks are this machine's.
+when each came, by this machine's clock.
 """
 
 from __future__ import annotations
@@ -10,51 +10,40 @@ import asyncio
 import os
 import sys
 import time
-from datetime import datetime
+from uuid import UUID
 
 import msgspec
 import nats
 from nats.aio.msg import Msg
 from nats.js.api import DeliverPolicy
 
-from bench import figures
-
 SUBJECT = "billfold.events.transfer.posted.v1"
 #: No event that was published is under way for longer.
 _QUIET_S = 0.5
 
 
-class Delays(msgspec.Struct, frozen=True):
-    """How many events came, how many different ones, and milliseconds from `recorded_at` to their arrival."""
+class Arrivals(msgspec.Struct, frozen=True):
+    """How many events came, and when the first one of each transfer did, in seconds since 1970."""
 
     events: int
-    different: int
-    p50_ms: float
-    p99_ms: float
-    max_ms: float
+    first: dict[UUID, float]
 
 
 class _Data(msgspec.Struct):
-    id: str
-    recorded_at: datetime
+    id: UUID
 
 
 class _Event(msgspec.Struct):
     data: _Data
 
 
-def delays(arrived: list[tuple[float, bytes]]) -> Delays:
-    """The delays of events by when they came, in seconds since 1970, and their bodies."""
+def arrivals(arrived: list[tuple[float, bytes]]) -> Arrivals:
+    """Which transfers' events came, of the moments and bodies of all that did."""
     decode = msgspec.json.Decoder(_Event).decode
-    events = [(at, decode(body).data) for at, body in arrived]
-    taken = [(at - data.recorded_at.timestamp()) * 1000 for at, data in events]
-    return Delays(
-        len(events),
-        len({data.id for _, data in events}),
-        figures.percentile(taken, 0.5),
-        figures.percentile(taken, 0.99),
-        max(taken),
-    )
+    first: dict[UUID, float] = {}
+    for at, body in arrived:
+        first.setdefault(decode(body).data.id, at)
+    return Arrivals(len(arrived), first)
 
 
 async def _main() -> None:
@@ -73,7 +62,7 @@ async def _main() -> None:
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
     await _quiet(arrived)
     await client.close()
-    print(msgspec.json.encode(delays(arrived)).decode(), flush=True)
+    print(msgspec.json.encode(arrivals(arrived)).decode(), flush=True)
 
 
 async def _quiet(arrived: list[tuple[float, bytes]]) -> None:

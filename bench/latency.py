@@ -1,17 +1,23 @@
-"""From a transfer to its event at a consumer, under a steady load. The consumer is `consumer`, another process."""
+"""From COMMIT to the event at a consumer, under a steady load. The consumer is `consumer`, another process.
+
+PostgreSQL itself says when it began to write a COMMIT to its log (track_commit_timestamp), so the time that the disk
+takes for it counts too. All clocks are this machine's.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
+from uuid import UUID
 
+import asyncpg
 import msgspec
 
-from bench import programs
-from bench.consumer import Delays
+from bench import figures, programs
+from bench.consumer import Arrivals
 from billfold.app.supervisor.record import StackRecord
 
 _READY_TIMEOUT_S = 30.0
@@ -20,13 +26,13 @@ _END_TIMEOUT_S = 60.0
 
 
 class Consumer:
-    """The running consumer; `delays` ends it."""
+    """The running consumer; `arrivals` ends it."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
 
-    async def delays(self) -> Delays:
-        """Stop taking events, and say how long they took.
+    async def arrivals(self) -> Arrivals:
+        """Stop taking events, and say when they came.
 
         Raises: ProgramFailed.
         """
@@ -37,7 +43,39 @@ class Consumer:
             raise programs.ProgramFailed("the consumer has not ended") from None
         if self._process.returncode != 0:
             raise programs.ProgramFailed(f"the consumer ended with {self._process.returncode}")
-        return msgspec.json.decode(output, type=Delays)
+        return msgspec.json.decode(output, type=Arrivals)
+
+
+class Delays(msgspec.Struct, frozen=True):
+    """How many events came, of how many different transfers, and milliseconds from COMMIT to their arrival."""
+
+    events: int
+    different: int
+    p50_ms: float
+    p99_ms: float
+    max_ms: float
+
+
+async def committed(connection: asyncpg.Connection[asyncpg.Record], ids: Iterable[UUID]) -> dict[UUID, float]:
+    """When these transfers were committed, in seconds since 1970."""
+    found = await connection.fetch(
+        "SELECT id, extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8 "
+        "FROM ledger.transfers WHERE id = ANY($1::uuid[])",
+        list(ids),
+    )
+    return {row[0]: row[1] for row in found}
+
+
+def delays(arrived: Arrivals, committed: Mapping[UUID, float]) -> Delays:
+    """How long events took that came after the COMMIT of a transfer that there is; there are no others."""
+    taken = [(at - committed[transfer]) * 1000 for transfer, at in arrived.first.items()]
+    return Delays(
+        arrived.events,
+        len(arrived.first),
+        figures.percentile(taken, 0.5),
+        figures.percentile(taken, 0.99),
+        max(taken),
+    )
 
 
 @asynccontextmanager

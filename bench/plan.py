@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from bench.balances import Timing
-from bench.consumer import Delays
+from bench.latency import Delays
 from bench.loads import Result, Stored
 from bench.machine import Machine
 from bench.pgbench import Speed

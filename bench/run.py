@@ -164,7 +164,8 @@ class _Bench:
                 seconds=self.plan.latency_seconds,
                 per_s=per_s,
             )
-            return Events(load, await consumer.delays())
+            arrived = await consumer.arrivals()
+        return Events(load, latency.delays(arrived, await latency.committed(self.owner, arrived.first)))
 
     async def verify(self) -> int:
         """Read the whole ledger again.

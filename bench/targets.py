@@ -158,8 +158,8 @@ def _events(measured: Measured) -> Iterator[Row]:
         value=delays.p50_ms,
         unit="ms",
         target=Target("≤", 10, "ms"),
-        note=f"At {significant(load.per_s)} transfers/s, half of the spread figure. From `recorded_at`, which is read "
-        "before the batch is written and committed, to a JetStream consumer in a process of its own.",
+        note=f"At {significant(load.per_s)} transfers/s, half of the spread figure. From the moment at which "
+        "PostgreSQL begins to write the COMMIT to its log, to a JetStream consumer in a process of its own.",
     )
     yield Row(
         work="Event at a consumer, p99",

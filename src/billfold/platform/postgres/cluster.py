@@ -51,6 +51,8 @@ max_connections = 60
 fsync = on
 synchronous_commit = on
 full_page_writes = on
+# When each batch was committed can be asked for afterwards; `make bench` measures the delay of events from there.
+track_commit_timestamp = on
 
 # A laptop: little memory at rest, and long stretches of write-ahead log between checkpoints, since each page that is
 # first changed after a checkpoint goes into the log whole.
