@@ -46,9 +46,27 @@ class Writer:
         self._file.write(msgspec.json.encode(line) + b"\n")
 
 
+class Reader:
+    """Reads a journal that may still be written: each call of `news` goes on where the last one ended."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._place = 0
+        self._decoder = msgspec.json.Decoder(Line)
+
+    def news(self) -> Iterator[Line]:
+        """The lines that have been added. One is there when its newline is; what is half written comes next time."""
+        if not self._path.exists():
+            return
+        with self._path.open("rb") as file:
+            file.seek(self._place)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    return
+                self._place += len(line)
+                yield self._decoder.decode(line)
+
+
 def read(path: Path) -> Iterator[Line]:
-    """All lines."""
-    decoder = msgspec.json.Decoder(Line)
-    with path.open("rb") as file:
-        for line in file:
-            yield decoder.decode(line)
+    """All lines that are there."""
+    return Reader(path).news()

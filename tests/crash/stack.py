@@ -156,13 +156,15 @@ class Clients:
         )
         plan = folder / "plan.json"
         plan.write_bytes(msgspec.json.encode(self.plan))
+        self._reader = journals.Reader(Path(self.plan.journal))
+        self._answers = 0
         self._process = subprocess.Popen([sys.executable, "-m", "tests.crash.load", str(plan)], cwd=_ROOT)
 
     @property
     def answers(self) -> int:
         """How many answers there have been."""
-        path = Path(self.plan.journal)
-        return sum(isinstance(line, journals.Answer) for line in journals.read(path)) if path.exists() else 0
+        self._answers += sum(isinstance(line, journals.Answer) for line in self._reader.news())
+        return self._answers
 
     def stop(self) -> audit.Story:
         """End the load and read what it was told."""
