@@ -1,187 +1,178 @@
-"""What must be true after any crash: the clients' journal, the ledger and the event stream tell the same story."""
+"""After any crash: every request gets its answer, and the clients' journal, the ledger and the events agree.
+
+The order matters. First what was acknowledged is looked for, before anything is asked again: a repeat could do anew
+what was lost. Then what has no answer is asked for by its key, and then everything is asked for again.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from pathlib import Path
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, TypeVar
 
 import asyncpg
 import httpx2
-import msgspec
 import nats
-import nats.errors
-from nats.js.api import ConsumerConfig, DeliverPolicy
+from msgspec.structs import replace
 
 from billfold.ledger import Ledger
 from billfold.platform.postgres.database import Database
-from tests.crash import journal, load
+from tests.crash import asking, balances, load, reckoning, telling
+from tests.crash.books import Books, Connection
+from tests.crash.journal import Answer, Intent
+from tests.crash.story import Story
+
+T = TypeVar("T")
 
 #: What is in flight when the load ends is worked off within this.
 DRAIN_S = 120.0
 EVENTS_STREAM = "BILLFOLD_EVENTS"
+CONFIRMED_STREAM = "BILLFOLD_CONFIRMED"
+DEAD_LETTERS_STREAM = "BILLFOLD_DEAD_LETTERS"
+#: How many ask again at once.
+ASKING = 8
 
-
-class Story(msgspec.Struct):
-    """The clients' journal, by key."""
-
-    intents: dict[str, journal.Intent]
-    answers: dict[str, list[journal.Answer]]
-
-    @classmethod
-    def read(cls, path: Path) -> Story:
-        """Read it back."""
-        story = cls({}, {})
-        for line in journal.read(path):
-            if isinstance(line, journal.Intent):
-                story.intents[line.key] = line
-            else:
-                story.answers.setdefault(line.key, []).append(line)
-        return story
-
-    def of(self, kind: journal.Kind) -> dict[str, journal.Intent]:
-        """The intents of one kind."""
-        return {key: intent for key, intent in self.intents.items() if intent.kind == kind}
-
-
-class Report(msgspec.Struct, frozen=True):
-    """What was found, for the summary."""
-
-    acknowledged: int
-    refused: int
-    unanswered: int
-    unanswered_posted: int
-    confirmed_applied: int
-    confirmed_dead: int
-    transfers: int
-    events: int
+#: What was found, counted, for the summary.
+Report = Counter[str]
 
 
 async def audit(story: Story, plan: load.Plan, owner_dsn: str, app_dsn: str) -> Report:
-    """Hold the journal against the ledger and the stream; an assertion says what was lost, doubled or invented."""
+    """Hold the journal against the ledger and the events; an assertion says what was lost, doubled or invented."""
+    report = Report(
+        acknowledged=sum(answer.done for _, answer in story.answered()),
+        refused=sum(not answer.done for _, answer in story.answered()),
+    )
     connection = await asyncpg.connect(owner_dsn)
     try:
-        posted = await _posted(connection)
-        _check_answers(story, posted)
-        before = sum(1 for key in story.of("transfer") if key not in story.answers and posted[key])
-        unanswered = await _ask_again(story, plan)
-        applied, dead = await _drained(connection, story)
-        posted = await _posted(connection)
-        _check_answers(story, posted)
-        _check_once(story, posted)
-        events = await _events(plan)
-        _check_events(await _ids(connection), events)
+        reckoning.acknowledged(story, await Books.read(connection))
+        async with asking.client(plan.url, plan.api_key) as http:
+            report += await _ask_for_the_unanswered(http, story)
+            report["replays"] = await _ask_again(http, story)
+            await _drained(connection, plan)
+            books = await Books.read(connection)
+            reckoning.acknowledged(story, books)
+            report += reckoning.exactly_once(story, books, plan.opening)
+            reckoning.holds(story, books)
+            reckoning.reversals(story, books)
+            await balances.check(http, books, plan.wallets)
+        told = await telling.Told.read(plan.broker, EVENTS_STREAM)
+        telling.everything(told, story, books)
+        telling.dead_letters(await telling.Told.read(plan.broker, DEAD_LETTERS_STREAM), books)
     finally:
         await connection.close()
     await _verify(app_dsn)
-    answers = [answer for given in story.answers.values() for answer in given]
-    return Report(
-        acknowledged=sum(answer.transfer is not None for answer in answers),
-        refused=sum(answer.refused is not None for answer in answers),
-        unanswered=unanswered,
-        unanswered_posted=before,
-        confirmed_applied=applied,
-        confirmed_dead=dead,
-        transfers=sum(posted.values()),
-        events=len(events),
-    )
+    report.update(transfers=len(books.posted), holds=len(books.holds), events=len(told.events), repeats=told.repeats)
+    return report
 
 
-async def _posted(connection: asyncpg.Connection[asyncpg.Record]) -> Counter[str]:
-    """How many transfers there are for each reference."""
-    found = await connection.fetch("SELECT reference, count(*) FROM ledger.transfers GROUP BY reference")
-    return Counter(dict(map(tuple, found)))
+async def _each(work: Iterable[T], do: Callable[[T], Awaitable[None]]) -> None:
+    """Some at a time."""
+    waiting = iter(work)
+
+    async def some() -> None:
+        for one in waiting:
+            await do(one)
+
+    await asyncio.gather(*(some() for _ in range(ASKING)))
 
 
-async def _ids(connection: asyncpg.Connection[asyncpg.Record]) -> set[str]:
-    return {str(row["id"]) for row in await connection.fetch("SELECT id FROM ledger.transfers")}
+async def _ask_for_the_unanswered(http: httpx2.AsyncClient, story: Story) -> Report:
+    """Every request without an answer is asked for by its key, and gets one; how many had been done before."""
+    found = Report()
+
+    async def ask(intent: Intent) -> None:
+        answer = story.answers[intent.key] = await _answer(http, intent)
+        found["unanswered"] += 1
+        found["unanswered_done"] += answer.done and answer.replayed
+
+    await _each(story.unanswered(), ask)
+    return found
 
 
-def _check_answers(story: Story, posted: Counter[str]) -> None:
-    """What was acknowledged is there once; what was refused is not there; an answer never changes."""
-    for key, answers in story.answers.items():
-        assert len({(answer.transfer, answer.refused) for answer in answers}) == 1, f"two answers to one key: {answers}"
-        expected = 1 if answers[0].transfer is not None else 0
-        assert posted[key] == expected, f"{answers[0]} but posted {posted[key]} times"
+async def _ask_again(http: httpx2.AsyncClient, story: Story) -> int:
+    """The same request gets the same answer, marked as a repeat; how many there were.
+
+    A wallet's name is whatever it was called last, so that is not asked for again.
+    """
+    asked = [(intent, answer) for intent, answer in story.answered() if intent.kind != "rename"]
+
+    async def ask(pair: tuple[Intent, Answer]) -> None:
+        intent, before = pair
+        again = await _answer(http, _shuffled(intent))
+        if intent.kind == "wallet":
+            assert again.body["id"] == before.body["id"], f"{before} and then {again}"
+            return
+        if _has_own_keys(intent):
+            again = replace(again, body=again.body | {"results": again.body["results"][::-1]})
+            assert all(item.get("replayed") for item in again.body["results"]), again
+        else:
+            assert again.replayed, f"not known to be a repeat: {again}"
+        assert _essence(again) == _essence(before), f"{before} and then {again}"
+
+    await _each(asked, ask)
+    return len(asked)
 
 
-async def _ask_again(story: Story, plan: load.Plan) -> int:
-    """Every request without an answer is asked for by its key, and gets one; how many there were."""
-    waiting = [intent for key, intent in story.of("transfer").items() if key not in story.answers]
-    headers = {"authorization": f"Bearer {plan.api_key}"}
-    async with httpx2.AsyncClient(base_url=plan.url, headers=headers, timeout=load.TIMEOUT_S) as http:
-        for intent in waiting:
-            for _ in range(load.PATIENCE):
-                answer = await load.send(http, intent.key, intent.body)
-                if answer is not None:
-                    break
-                await asyncio.sleep(load.PAUSE_S)
-            else:
-                raise AssertionError(f"no answer for {intent}")
-            story.answers[intent.key] = [answer]
-    return len(waiting)
+def _has_own_keys(intent: Intent) -> bool:
+    return intent.kind == "bulk" and "idempotency_key" in intent.body["items"][0]
 
 
-async def _drained(connection: asyncpg.Connection[asyncpg.Record], story: Story) -> tuple[int, int]:
-    """Wait until the outbox is empty and all confirmed transactions are applied or dead letters: how many of each."""
-    confirmed = set(story.of("confirmed"))
+def _shuffled(intent: Intent) -> Intent:
+    """Items with keys of their own are requests of their own: in another order under another key they are the same."""
+    if not _has_own_keys(intent):
+        return intent
+    return replace(intent, key=f"{intent.key} again", body=intent.body | {"items": intent.body["items"][::-1]})
+
+
+def _essence(answer: Answer) -> Any:
+    """What must be the same each time: not the id of the request, and not that it was repeated."""
+    if not answer.done:
+        return answer.status, answer.body["code"], answer.body["detail"], answer.body["errors"]
+    if "results" not in answer.body:
+        return answer.status, answer.body
+    results = [
+        {name: _unplaced(value) for name, value in item.items() if name != "replayed"}
+        for item in answer.body["results"]
+    ]
+    return answer.status, answer.body | {"results": results}
+
+
+def _unplaced(value: dict[str, Any]) -> dict[str, Any]:
+    """An item's result without its place in the request."""
+    return {name: part for name, part in value.items() if name != "pointer"}
+
+
+async def _answer(http: httpx2.AsyncClient, intent: Intent) -> Answer:
+    for _ in range(asking.PATIENCE):
+        answer = await asking.ask(http, intent)
+        if answer is not None:
+            return answer
+        await asyncio.sleep(asking.PAUSE_S)
+    raise AssertionError(f"no answer for {intent}")
+
+
+async def _drained(connection: Connection, plan: load.Plan) -> None:
+    """Wait until the queue and the outbox are empty, and what is overdue has expired."""
+    broker = await nats.connect(**plan.broker)
     deadline = asyncio.get_running_loop().time() + DRAIN_S
-    while True:
-        applied = {
-            row[0]
-            for row in await connection.fetch(
-                "SELECT reference FROM ledger.transfers WHERE reference = ANY($1)", list(confirmed)
-            )
-        }
-        reasons = dict(
-            map(tuple, await connection.fetch("SELECT reason, count(*) FROM wallets.dead_letters GROUP BY reason"))
-        )
-        dead = sum(reasons.values())
-        waiting = await connection.fetchval("SELECT count(*) FROM messaging.outbox")
-        # The last message may have been broken off before the stream had it.
-        if waiting == 0 and len(applied) + dead >= len(confirmed) - 1:
-            assert set(reasons) <= {"insufficient_funds"}, f"refused for no reason of theirs: {reasons}"
-            assert applied, "not one confirmed transaction was applied"
-            return len(applied), dead
-        assert asyncio.get_running_loop().time() < deadline, (
-            f"after {DRAIN_S} s: {waiting} in the outbox; of {len(confirmed)} confirmed "
-            f"{len(applied)} are applied and {dead} are dead"
-        )
-        await asyncio.sleep(0.2)
-
-
-def _check_once(story: Story, posted: Counter[str]) -> None:
-    """Nothing was applied twice, whatever was repeated or redelivered."""
-    doubled = {key: count for key, count in posted.items() if count > 1 and key in story.intents}
-    assert not doubled, f"applied more than once: {doubled}"
-
-
-async def _events(plan: load.Plan) -> Counter[str]:
-    """The ids of all posted transfers that the stream tells of, with how often."""
-    broker = await nats.connect(plan.nats_url, user=plan.nats_user, password=plan.nats_password)
-    told: Counter[str] = Counter()
     try:
-        config = ConsumerConfig(deliver_policy=DeliverPolicy.ALL, mem_storage=True)
-        consumer = await broker.jetstream().pull_subscribe("billfold.events.>", stream=EVENTS_STREAM, config=config)
         while True:
-            try:
-                messages = await consumer.fetch(500, timeout=2.0)
-            except (nats.errors.TimeoutError, TimeoutError):
-                return told
-            for message in messages:
-                event: dict[str, Any] = msgspec.json.decode(message.data)
-                if event["type"] == "transfer.posted.v1":
-                    told[event["subject"]] += 1
-                await message.ack()
+            queued = (await broker.jetstream().stream_info(CONFIRMED_STREAM)).state.messages
+            counts = dict(
+                await connection.fetchrow(
+                    "SELECT (SELECT count(*) FROM messaging.outbox) AS outbox, "
+                    "(SELECT count(*) FROM messaging.parked) AS parked, "
+                    "(SELECT count(*) FROM ledger.holds WHERE status = 'active' AND expires_at IS NOT NULL) AS expiring"
+                )
+                or {}
+            )
+            if queued == 0 and not any(counts.values()):
+                return
+            assert asyncio.get_running_loop().time() < deadline, f"after {DRAIN_S} s: {queued} on the queue, {counts}"
+            await asyncio.sleep(0.2)
     finally:
         await broker.close()
-
-
-def _check_events(posted: set[str], told: Counter[str]) -> None:
-    """Every committed transfer has been told of, and nothing else has."""
-    assert posted - set(told) == set(), f"{len(posted - set(told))} transfers were never told of"
-    assert set(told) - posted == set(), "events tell of transfers that are not there"
 
 
 async def _verify(app_dsn: str) -> None:

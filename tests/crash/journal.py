@@ -12,27 +12,53 @@ from typing import Any, Literal
 
 import msgspec
 
-Kind = Literal["transfer", "confirmed"]
+Kind = Literal[
+    "transfer",
+    "deposit",
+    "withdrawal",
+    "bulk",
+    "reverse",
+    "hold",
+    "settle",
+    "release",
+    "wallet",
+    "rename",
+    "confirmed",
+]
 
 
 class Intent(msgspec.Struct, frozen=True, tag="intent"):
-    """About to be sent. `key` is unique, and is the reference of the transfer that it makes."""
+    """About to be sent to `path`, or of the kind `confirmed` to the queue. `key` is unique."""
 
     key: str
     kind: Kind
+    path: str
     body: dict[str, Any]
+    #: What the clients know of the thing in the path: the transfer to reverse, the hold to settle or release.
+    of: dict[str, Any] | None = None
 
 
 class Answer(msgspec.Struct, frozen=True, tag="answer"):
-    """A definite answer: `transfer` is the id of what was posted, `refused` the code of a refusal."""
+    """A definite answer: it was done, or refused for good."""
 
     key: str
-    transfer: str | None = None
-    refused: str | None = None
+    status: int
+    body: dict[str, Any]
     replayed: bool = False
 
+    @property
+    def done(self) -> bool:
+        """Whether it was done and not refused."""
+        return self.status < 300
 
-Line = Intent | Answer
+
+class Kept(msgspec.Struct, frozen=True, tag="kept"):
+    """The queue has said that it keeps the confirmed transaction."""
+
+    key: str
+
+
+Line = Intent | Answer | Kept
 
 
 class Writer:

@@ -1,4 +1,4 @@
-"""A whole stack, as a user starts it, with clients at it."""
+"""A whole stack, as a user starts it, and the ways to take its parts from it."""
 
 from __future__ import annotations
 
@@ -14,17 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-import msgspec
 
 from billfold.platform import host
-from tests.crash import audit, load
-from tests.crash import journal as journals
+from tests.crash import asking
 
-_ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[2]
 START_TIMEOUT_S = 90.0
 #: From a kill to the next answer; the slowest is PostgreSQL's recovery on a busy machine.
 RECOVERY_TIMEOUT_S = 90.0
-WALLETS = 12
 PARTS = ("api", "worker", "nats", "postgres")
 
 
@@ -47,7 +44,7 @@ class Stack:
             stdout=self._log,
             stderr=self._log,
             env=environment,
-            cwd=_ROOT,
+            cwd=ROOT,
         )
 
         def answers() -> bool:
@@ -83,7 +80,7 @@ class Stack:
         """An HTTP client with the sandbox's key."""
         record = self.record
         headers = {"authorization": f"Bearer {record['api_key']}"}
-        return httpx2.Client(base_url=record["api_url"], headers=headers, timeout=load.TIMEOUT_S)
+        return httpx2.Client(base_url=record["api_url"], headers=headers, timeout=asking.TIMEOUT_S)
 
     def pid(self, part: str) -> int:
         """The process of a part now."""
@@ -115,6 +112,30 @@ class Stack:
         self._log.close()
 
 
+@contextlib.contextmanager
+def silent(running: Stack, part: str) -> Iterator[None]:
+    """A part that takes connections and says nothing."""
+    pid = running.pid(part)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+@contextlib.contextmanager
+def gone(running: Stack, part: str) -> Iterator[None]:
+    """A part that was killed, whose address refuses connections: the supervisor stands still and replaces nothing."""
+    before, supervisor = running.pid(part), int(running.record["pid"])
+    os.kill(supervisor, signal.SIGSTOP)
+    try:
+        kill_family(before)
+        yield
+    finally:
+        os.kill(supervisor, signal.SIGCONT)
+    running.replaced(part, before)
+
+
 def kill_family(pid: int) -> None:
     """SIGKILL a process and all its descendants, the parent first so that it replaces none."""
     family = [pid, *_descendants(pid)]
@@ -137,81 +158,3 @@ def _descendants(pid: int) -> list[int]:
         found += below
         waiting += below
     return found
-
-
-class Clients:
-    """The load, as a process of its own, and what it was told."""
-
-    def __init__(self, stack: Stack, folder: Path, *, seed: int) -> None:
-        record = stack.record
-        self.plan = load.Plan(
-            url=record["api_url"],
-            api_key=record["api_key"],
-            nats_url=record["nats_url"],
-            nats_user=record["nats_user"],
-            nats_password=record["nats_password"],
-            wallets=_wallets(stack),
-            journal=str(folder / "journal.jsonl"),
-            seed=seed,
-        )
-        plan = folder / "plan.json"
-        plan.write_bytes(msgspec.json.encode(self.plan))
-        self._reader = journals.Reader(Path(self.plan.journal))
-        self._answers = 0
-        self._process = subprocess.Popen([sys.executable, "-m", "tests.crash.load", str(plan)], cwd=_ROOT)
-
-    @property
-    def answers(self) -> int:
-        """How many answers there have been."""
-        self._answers += sum(isinstance(line, journals.Answer) for line in self._reader.news())
-        return self._answers
-
-    def stop(self) -> audit.Story:
-        """End the load and read what it was told."""
-        self._process.send_signal(signal.SIGTERM)
-        assert self._process.wait(RECOVERY_TIMEOUT_S) == 0, "the load has failed"
-        return audit.Story.read(Path(self.plan.journal))
-
-    def close(self) -> None:
-        """End it whatever it does."""
-        self._process.kill()
-        self._process.wait()
-
-
-def at(plan: load.Plan, record: dict[str, Any]) -> load.Plan:
-    """The plan for a stack that was started again, and may listen elsewhere."""
-    fields = ("api_key", "nats_url", "nats_user", "nats_password")
-    return msgspec.structs.replace(plan, url=record["api_url"], **{field: record[field] for field in fields})
-
-
-def _wallets(stack: Stack) -> list[str]:
-    """Few wallets, so that they are contended, and not so rich that nothing is ever refused."""
-    made = []
-    with stack.client() as http:
-        for number in range(WALLETS):
-            answer = http.post(
-                "/api/v1/wallets", json={"name": f"Wallet {number}"}, headers={"idempotency-key": f"w{number}"}
-            )
-            assert answer.is_success, answer.text
-            wallet = answer.json()["id"]
-            money = {"money": {"amount": "1000.00", "asset": "USD"}, "reference": f"opening {number}"}
-            answer = http.post(
-                f"/api/v1/wallets/{wallet}/deposits", json=money, headers={"idempotency-key": f"d{number}"}
-            )
-            assert answer.is_success, answer.text
-            made.append(wallet)
-    return made
-
-
-@contextlib.contextmanager
-def under_load(folder: Path, *, seed: int, journal: Path | None = None) -> Iterator[tuple[Stack, Clients]]:
-    """A stack on `folder` with clients at it, who write their journal there or to a folder of its own."""
-    stack = Stack(folder / "data")
-    try:
-        clients = Clients(stack, journal or folder, seed=seed)
-        try:
-            yield stack, clients
-        finally:
-            clients.close()
-    finally:
-        stack.stop()

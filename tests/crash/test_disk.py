@@ -12,8 +12,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.crash import stack
-from tests.crash.test_kills import ANSWERS_BETWEEN, answered, audited
+from tests.crash.clients import under_load
+from tests.crash.tally import SEED
+from tests.crash.trial import answered, audited
 
 #: Room for an empty database, its write-ahead log, and a little work.
 DISK = "420m"
@@ -49,14 +50,15 @@ def _fill(place: Path) -> Path:
 
 
 async def test_a_full_disk_loses_nothing_and_room_makes_it_go_on(small_disk: Path, tmp_path: Path) -> None:
-    with stack.under_load(small_disk, seed=1, journal=tmp_path) as (running, clients):
-        answered(running, clients, ANSWERS_BETWEEN)
+    with under_load(small_disk, seed=SEED, notes=tmp_path) as (running, clients):
+        answered(running, clients)
         filler = _fill(small_disk)
         with running.client() as http:
 
             def refused() -> bool:
                 source, target = clients.plan.wallets[:2]
-                money = {"amount": "0.01", "asset": "USD"}
+                # More than anybody has: with room it is refused too, but for want of funds.
+                money = {"amount": "1000000.00", "asset": "USD"}
                 order = {"from": source, "to": target, "money": money}
                 headers = {"idempotency-key": uuid.uuid4().hex}
                 answer = http.post("/api/v1/transfers", json=order, headers=headers, timeout=30.0)
@@ -64,5 +66,6 @@ async def test_a_full_disk_loses_nothing_and_room_makes_it_go_on(small_disk: Pat
 
             running.wait(refused, "it says that it can't take the transfer now")
         filler.unlink()
-        answered(running, clients, ANSWERS_BETWEEN)
-        await audited(running, clients)
+        answered(running, clients)
+        # How often PostgreSQL comes up in vain while there is no room is nobody's promise.
+        await audited(running, clients, outages=None)

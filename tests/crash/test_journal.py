@@ -11,7 +11,7 @@ from tests.crash import journal
 
 
 def _line(key: str) -> bytes:
-    return msgspec.json.encode(journal.Answer(key, refused="insufficient_funds")) + b"\n"
+    return msgspec.json.encode(journal.Answer(key, 422, {"code": "insufficient_funds"})) + b"\n"
 
 
 def test_a_line_that_is_half_written_is_read_when_it_is_whole(tmp_path: Path) -> None:
