@@ -5,7 +5,7 @@ PYTHON ?= python3
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 # How many kills the crash tests inflict.
 TEST_KILLS := $(or $(BILLFOLD_KILLS),20)
-TORTURE_KILLS := $(or $(BILLFOLD_KILLS),1000)
+TORTURE_KILLS := $(or $(KILLS),$(BILLFOLD_KILLS),1000)
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -111,8 +111,8 @@ else status=$$?; printf '%s\n' "$$said"; printf '  %-8s FAILED: %s\n' '$(1)' '$(
 endef
 
 .PHONY: torture
-torture: $(DEV) ## Run the crash tests with 1,000 kills (BILLFOLD_KILLS sets another number)
-	@BILLFOLD_KILLS=$(TORTURE_KILLS) $(BIN)/pytest tests/crash
+torture: $(DEV) ## Run the crash tests at length, with 1,000 kills (KILLS=200 for as many)
+	@BILLFOLD_KILLS=$(TORTURE_KILLS) $(BIN)/pytest tests/crash --capture=no --verbose
 
 # --- the rest ----------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,11 @@
+"""The end of a run of crash tests says what it did."""
+
+import pytest
+
+from tests.crash.tally import tally
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    terminalreporter.section("what was crashed")
+    for line in tally.summary():
+        terminalreporter.write_line(line)
