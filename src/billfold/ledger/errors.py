@@ -8,6 +8,7 @@ LedgerError
 ├── GroupRefused                       a neighbour in an all-or-nothing group was refused
 ├── TransferUnknown, TransferNotReversible, ReversalExceedsTransfer
 ├── HoldUnknown, HoldEnded, SettlementExceedsHold, ExpiryInPast
+├── Voided                             its key was voided before anything was posted under it
 └── OutcomeUnknown, Overloaded         not refused: ask again with the same key
 """
 
@@ -164,6 +165,12 @@ class ExpiryInPast(LedgerError, errors.Invalid):
     """The expiry is in the past."""
 
     code = "expiry_in_past"
+
+
+class Voided(LedgerError, errors.Conflict):
+    """This was discarded before it was posted, and never will be posted; send what is new under a key of its own."""
+
+    code = "voided"
 
 
 class OutcomeUnknown(LedgerError, errors.Unavailable):

@@ -2,7 +2,7 @@
 
 BillfoldError
 ├── NotFound   WalletUnknown, TransactionUnknown, DeadLetterUnknown
-├── Conflict   WalletFrozen, WalletClosed, WalletNotEmpty, ExternalIdReused, DeadLetterClosed
+├── Conflict   WalletFrozen, WalletClosed, WalletNotEmpty, ExternalIdReused, DeadLetterClosed, DeadLetterApplied
 ├── Denied     ReversalNotAllowed
 └── Invalid    SameWallet, SidesWrong, ItemKeysMixed, ItemKeysAtomic, AssetNeeded, WalletNeeded, CreditLimitNegative,
                InstantAmbiguous, PeriodWrong, StepWrong, ConfirmedTransactionInvalid, ConfirmedTransactionTooLarge,
@@ -128,6 +128,12 @@ class DeadLetterClosed(errors.Conflict):
     """The dead letter has been retried or discarded already."""
 
     code = "dead_letter_closed"
+
+
+class DeadLetterApplied(errors.Conflict):
+    """The transaction has been applied meanwhile, so it can't be discarded; retry it to be told its transfer."""
+
+    code = "dead_letter_applied"
 
 
 class ConfirmedTransactionInvalid(errors.Invalid):

@@ -142,12 +142,12 @@ class ConfirmedTransactions:
         pause_s = RETRY_PAUSE_S
         while True:
             try:
-                await self._wallets.deliveries.give_up(delivery=_delivery(message), why=why)
+                taken = await self._wallets.deliveries.give_up(delivery=_delivery(message), why=why)
             except DatabaseUnavailable:
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, RETRY_PAUSE_MAX_S)
             else:
-                TAKEN.labels("refused").inc()
+                TAKEN.labels(taken).inc()
                 await hand.settle(message)
                 return
 

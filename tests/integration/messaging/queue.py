@@ -28,6 +28,7 @@ OPERATOR = Principal(
             contracts.READ,
             contracts.WRITE,
             contracts.TRANSFERS_READ,
+            contracts.ASSETS_WRITE,
             *contracts.ORDER_SCOPES.values(),
         ]
     ),

@@ -177,22 +177,6 @@ async def test_a_dead_letter_that_the_sender_has_repeated_meanwhile_is_not_appli
     assert await balance(wallets, wallet) == "7.00"
 
 
-async def test_a_discarded_dead_letter_stays_discarded(wallets: Wallets, server: nats.Server) -> None:
-    await send(server, [b"nonsense"])
-    async with consuming(ConfirmedTransactions(wallets=wallets, server=server)):
-        await emptied(server)
-        (dead,) = await dead_letters(wallets)
-        assert await wallets.dead_letters.count_open() == 1
-        await wallets.dead_letters.discard(principal=OPERATOR, dead_letter_id=dead.id)
-        await send(server, [b"nonsense"])
-        await emptied(server)
-    (dead,) = await dead_letters(wallets)
-    assert (dead.status, dead.deliveries) == ("discarded", 2)
-    assert await wallets.dead_letters.count_open() == 0
-    with pytest.raises(errors.DeadLetterClosed):
-        await wallets.dead_letters.discard(principal=OPERATOR, dead_letter_id=dead.id)
-
-
 async def test_dead_letters_are_listed_in_pages(wallets: Wallets, server: nats.Server) -> None:
     await send(server, [b"nonsense %d" % number for number in range(7)])
     async with consuming(ConfirmedTransactions(wallets=wallets, server=server)):

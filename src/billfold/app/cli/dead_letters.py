@@ -97,7 +97,7 @@ async def retry(api: Api, dead_letter: DeadLetterId, json: options.Json = False)
 @app.command("discard")
 @client.command
 async def discard(api: Api, dead_letter: DeadLetterId, json: options.Json = False) -> None:
-    """Close a dead letter without moving money. It can still be read."""
+    """Close a dead letter for ever without moving money. It can still be read; sent again, it is dropped."""
     answer = await api.post(f"{_PATH}/{dead_letter}/discard")
     if json:
         output.print_json(answer.body)

@@ -112,6 +112,14 @@ class Ledger:
                 outcomes.append(error)
         return outcomes
 
+    async def void(self, *, key: Key) -> Posting:
+        """See to it that nothing is posted under `key` any more: its answer is Voided, for ever and for everybody.
+
+        An answer that it has already stands, and is what this returns. Of a posting and a void that race, one wins.
+        """
+        posting: Posting = await self._poster.submit(commands.Void(key))
+        return posting
+
     async def reverse(self, *, key: Key, transfer_id: UUID, amount: int | None) -> Posting:
         """Post the opposite of a transfer, or of `amount` of it; None is all that is left of it.
 

@@ -161,6 +161,16 @@ class Post(_Named):
         return Posting(results=(transfers.post_group if grouped else transfers.post_each)(book, self.wanted))
 
 
+class Void(_Named):
+    """Refuse what a key stands for before it was tried: nobody posts it any more, since its key has an answer."""
+
+    def __init__(self, key: Key) -> None:
+        self.key = key
+
+    def apply(self, _: Book) -> Posting:
+        return Posting(results=(errors.Voided(),))
+
+
 class Reverse(_Named):
     """Reverse a transfer or a part of it."""
 

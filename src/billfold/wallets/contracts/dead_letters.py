@@ -10,8 +10,9 @@ from msgspec import Meta
 from billfold.wallets.contracts.fields import Instant
 
 DeadLetterStatus = Literal["open", "retried", "discarded"]
-#: What became of a delivery: applied, set aside as a dead letter, or to be taken again because something is not there.
-Taken = Literal["applied", "refused", "later"]
+#: What became of a delivery: applied, set aside as a dead letter, dropped since an operator has discarded it, or to be
+#: taken again because something is not there.
+Taken = Literal["applied", "refused", "discarded", "later"]
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):

@@ -111,8 +111,9 @@ async def retry_dead_letter(dead_letter_id: str, principal: Principal, wallets: 
         summary="Discard a dead letter",
         tag=_TAG,
         scope=contracts.OPERATOR,
-        description="Closes it without moving money. It stays to be read, and so does the same message sent again.",
-        errors=(*_UNKNOWN, errors.DeadLetterClosed),
+        description="Closes it for ever without moving money, and voids its source and id: the same transaction sent "
+        "again is dropped. It stays to be read.",
+        errors=(*_UNKNOWN, errors.DeadLetterClosed, errors.DeadLetterApplied),
         answers=_EXAMPLE | {"status": "discarded"},
     ),
 )

@@ -71,6 +71,18 @@ class Bulk:
         outcomes = await self._post_each(_QUEUE, requests, named=False)
         return [found.transfer if isinstance(found, Moved) else found for found in outcomes]
 
+    async def void_confirmed(self, *, transaction: ConfirmedTransaction) -> UUID | BillfoldError:
+        """Refuse this attempt at a confirmed transaction for ever, unless it has an answer by now; say what it has.
+
+        That is a transfer's id, or the error that refused it: Voided, now or before, or another one.
+        """
+        try:
+            key = orders.key(_QUEUE, domain.sender_key(transaction), domain.order_of(transaction))
+            (result,) = (await self._ledger.void(key=key)).results
+        except BillfoldError as error:
+            return error
+        return result if isinstance(result, BillfoldError) else result.id
+
     async def _post_as_one(
         self, principal: Principal, wanted: Sequence[Order], *, atomic: bool, key: str
     ) -> list[Moved | BillfoldError]:

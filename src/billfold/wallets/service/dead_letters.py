@@ -13,10 +13,11 @@ from billfold.kernel import ids, paging
 from billfold.kernel.clock import Clock
 from billfold.kernel.errors import BillfoldError
 from billfold.kernel.principal import Principal
+from billfold.ledger import errors as ledger_errors
 from billfold.platform.messaging import outbox
 from billfold.platform.postgres.database import Connection, Database
-from billfold.wallets import contracts, errors, events
-from billfold.wallets.contracts import DeadLetter, DeadLetterContent, DeadLetterStatus, Delivery, Transfer
+from billfold.wallets import contracts, domain, errors, events
+from billfold.wallets.contracts import DeadLetter, DeadLetterContent, DeadLetterStatus, Delivery, Taken, Transfer
 from billfold.wallets.service import confirmed
 from billfold.wallets.service.bulk import Bulk
 from billfold.wallets.store import dead_letters as store
@@ -40,12 +41,18 @@ class DeadLetters:
         self._bulk = bulk
         self._clock = clock
 
-    async def record(self, *, refused: Sequence[tuple[Delivery, BillfoldError]]) -> None:
-        """Set messages aside and tell of each new one, in one database transaction: none is lost between the two."""
+    async def record(self, *, refused: Sequence[tuple[Delivery, BillfoldError]]) -> list[Taken]:
+        """Set messages aside and tell of each new one, in one database transaction: none is lost between the two.
+
+        What became of each stands at its place: `refused`, or `discarded` if an operator has decided so before.
+        """
+        digests = [_digest(message) for message, _ in refused]
+        taken: dict[int, Taken] = {}
         async with self._database.transaction() as connection:
             # In the order of their digests, so that two workers with the same messages don't wait for one another.
-            for message, why in sorted(refused, key=lambda pair: _digest(pair[0])):
-                await self._record(connection, message, why)
+            for place in sorted(range(len(refused)), key=digests.__getitem__):
+                taken[place] = await self._record(connection, digests[place], *refused[place])
+        return [taken[place] for place in range(len(refused))]
 
     async def page(
         self, *, principal: Principal, status: DeadLetterStatus | None, cursor: str | None, limit: int | None
@@ -87,12 +94,13 @@ class DeadLetters:
             MissingScope, DeadLetterUnknown, DeadLetterClosed
             Unavailable: it is not known what became of it; repeat it.
         """
-        found = await self.dead_letter(principal=principal, dead_letter_id=dead_letter_id)
-        if found.status != "open":
-            raise errors.DeadLetterClosed
+        found = await self._open(principal, dead_letter_id)
         outcome = await self._apply(found.content)
         if isinstance(outcome, BillfoldError) and outcome.retryable:
             raise outcome
+        if isinstance(outcome, ledger_errors.Voided):
+            await self._close(dead_letter_id)
+            raise errors.DeadLetterClosed
         async with self._database.transaction() as connection:
             if isinstance(outcome, Transfer):
                 await store.retried(connection, dead_letter_id, outcome.id)
@@ -102,15 +110,21 @@ class DeadLetters:
         return await self.dead_letter(principal=principal, dead_letter_id=dead_letter_id)
 
     async def discard(self, *, principal: Principal, dead_letter_id: UUID) -> DeadLetterContent:
-        """Close one without applying it. It stays, and the same message sent again is dropped too.
+        """Close one without applying it. It stays, and the same transaction sent again is dropped too.
+
+        What decides is the sender's key in the ledger: whoever answers it first, a posting or this, has decided for
+        ever, however many processes have the transaction in hand. What can't be read is known by its bytes alone; it
+        can't be posted either.
 
         Raises:
             MissingScope, DeadLetterUnknown, DeadLetterClosed
+            DeadLetterApplied: the transaction was posted first.
+            Unavailable: it may be posted yet; repeat it.
         """
-        await self.dead_letter(principal=principal, dead_letter_id=dead_letter_id)
-        async with self._database.transaction() as connection:
-            if not await store.discard(connection, dead_letter_id):
-                raise errors.DeadLetterClosed
+        found = await self._open(principal, dead_letter_id)
+        await self._void(found.content)
+        if not await self._close(dead_letter_id):
+            raise errors.DeadLetterClosed
         log.info("a dead letter was discarded", dead_letter=str(dead_letter_id))
         return await self.dead_letter(principal=principal, dead_letter_id=dead_letter_id)
 
@@ -119,11 +133,26 @@ class DeadLetters:
         async with self._database.connection() as connection:
             return await store.count_open(connection, COUNT_MAX)
 
-    async def _record(self, connection: Connection, message: Delivery, why: BillfoldError) -> None:
+    async def _open(self, principal: Principal, dead_letter_id: UUID) -> DeadLetterContent:
+        found = await self.dead_letter(principal=principal, dead_letter_id=dead_letter_id)
+        if found.status != "open":
+            raise errors.DeadLetterClosed
+        return found
+
+    async def _close(self, dead_letter_id: UUID) -> bool:
+        async with self._database.transaction() as connection:
+            return await store.discard(connection, dead_letter_id)
+
+    async def _record(self, connection: Connection, digest: UUID, message: Delivery, why: BillfoldError) -> Taken:
         now = self._clock.now()
+        if isinstance(why, ledger_errors.Voided):
+            await store.dropped(
+                connection, digest=digest, now=now, sequence=message.sequence, deliveries=message.deliveries
+            )
+            return "discarded"
         new = NewDeadLetter(
             id=ids.new(),
-            digest=_digest(message),
+            digest=digest,
             now=now,
             sequence=message.sequence,
             deliveries=message.deliveries,
@@ -133,7 +162,8 @@ class DeadLetters:
             headers=_headers(message),
             content=message.body,
         )
-        if await store.record(connection, new):
+        known, status = await store.record(connection, new)
+        if known == new.id:
             event = events.refused(
                 event_id=str(ids.new()),
                 dead_letter_id=str(new.id),
@@ -143,6 +173,7 @@ class DeadLetters:
                 time=now,
             )
             await outbox.append_dead_letter(connection, event)
+        return "discarded" if status == "discarded" else "refused"
 
     async def _apply(self, content: bytes) -> Transfer | BillfoldError:
         try:
@@ -151,13 +182,33 @@ class DeadLetters:
             return error
         while True:
             (outcome,) = await self._bulk.apply_confirmed(transactions=[transaction])
-            if isinstance(outcome, Transfer) or outcome.retryable or not outcome.replayed:
+            if isinstance(outcome, Transfer | ledger_errors.Voided) or outcome.retryable or not outcome.replayed:
                 return outcome
+            transaction = confirmed.next_attempt(transaction)
+
+    async def _void(self, content: bytes) -> None:
+        """Void the attempt that would come next, so that there is none any more."""
+        try:
+            transaction = confirmed.read(content)
+        except BillfoldError:
+            return
+        while True:
+            outcome = await self._bulk.void_confirmed(transaction=transaction)
+            if isinstance(outcome, UUID):
+                raise errors.DeadLetterApplied
+            if outcome.retryable:
+                raise outcome
+            if isinstance(outcome, ledger_errors.Voided) or not outcome.replayed:
+                return
             transaction = confirmed.next_attempt(transaction)
 
 
 def _digest(message: Delivery) -> UUID:
-    content = message.subject.encode() + b"\0" + message.body
+    """What makes two messages the same one: the transaction, however it is spelt; of what can't be read, the bytes."""
+    try:
+        content = b"\0" + domain.content_of(confirmed.read(message.body))
+    except Exception:  # noqa: BLE001 - whatever makes reading it fail, it must be possible to set it aside
+        content = message.subject.encode() + b"\0" + message.body
     return UUID(bytes=blake2b(content, digest_size=16).digest())
 
 

@@ -21,8 +21,9 @@ class Deliveries:
     async def take(self, *, deliveries: Sequence[Delivery]) -> list[Taken]:
         """Apply what can be applied and set aside what can't. Both are durable when this returns.
 
-        Delivered again, each gets the same answer and does nothing more. What is answered with `later` is to be taken
-        again: something it needs is not there now, or another process has it in hand.
+        Delivered again, each gets the same answer and does nothing more, and what an operator has discarded is dropped.
+        What is answered with `later` is to be taken again: something it needs is not there now, or another process has
+        it in hand.
 
         Raises:
             Unavailable: all of them are to be taken again.
@@ -33,13 +34,13 @@ class Deliveries:
             for delivery, outcome in zip(deliveries, outcomes, strict=True)
             if isinstance(outcome, BillfoldError) and not outcome.retryable
         ]
-        if refused:
-            await self._dead_letters.record(refused=refused)
-        return [_taken(outcome) for outcome in outcomes]
+        kept = iter(await self._dead_letters.record(refused=refused) if refused else ())
+        return [next(kept) if taken == "refused" else taken for taken in map(_taken, outcomes)]
 
-    async def give_up(self, *, delivery: Delivery, why: BillfoldError) -> None:
+    async def give_up(self, *, delivery: Delivery, why: BillfoldError) -> Taken:
         """Set a message aside that can't even be tried."""
-        await self._dead_letters.record(refused=[(delivery, why)])
+        (taken,) = await self._dead_letters.record(refused=[(delivery, why)])
+        return taken
 
     async def _outcomes(self, deliveries: Sequence[Delivery]) -> list[Transfer | BillfoldError]:
         found: dict[int, Transfer | BillfoldError] = {}

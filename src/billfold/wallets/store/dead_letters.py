@@ -16,6 +16,13 @@ _COLUMNS = (
     "octet_length(content) AS size"
 )
 
+_SEEN_AGAIN = """
+    last_seen = greatest(known.last_seen, excluded.last_seen),
+    sequence = excluded.sequence,
+    deliveries = CASE WHEN known.sequence = excluded.sequence
+        THEN greatest(known.deliveries, excluded.deliveries) ELSE known.deliveries + excluded.deliveries END
+"""
+
 
 class NewDeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     """A message to set aside. `id` is for when it is not known yet."""
@@ -32,24 +39,22 @@ class NewDeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     content: bytes
 
 
-async def record(connection: Connection, new: NewDeadLetter) -> bool:
-    """Set a message aside, and say whether it is a new one. One that an operator has dealt with stays dealt with.
+async def record(connection: Connection, new: NewDeadLetter) -> tuple[UUID, DeadLetterStatus]:
+    """Set a message aside; its id (another one than `new.id` if it was known) and status.
 
-    Delivered again, it counts the higher number; sent again, the deliveries of both add up.
+    One that an operator has dealt with stays dealt with. Delivered again, it counts the higher number; sent again, the
+    deliveries of both add up.
     """
-    is_new: bool = await connection.fetchval(
-        """
+    row = await connection.fetchrow(
+        f"""
         INSERT INTO wallets.dead_letters AS known
             (id, digest, first_seen, last_seen, sequence, deliveries, reason, detail, subject, headers, content)
         VALUES ($1, $2, $3, $3, $4, $5, $6, $7, $8, $9, $10)
         ON CONFLICT (digest) DO UPDATE SET
-            last_seen = greatest(known.last_seen, excluded.last_seen),
-            sequence = excluded.sequence,
-            deliveries = CASE WHEN known.sequence = excluded.sequence
-                THEN greatest(known.deliveries, excluded.deliveries) ELSE known.deliveries + excluded.deliveries END,
+            {_SEEN_AGAIN},
             reason = CASE WHEN known.status = 'open' THEN excluded.reason ELSE known.reason END,
             detail = CASE WHEN known.status = 'open' THEN excluded.detail ELSE known.detail END
-        RETURNING id = $1
+        RETURNING id, status
         """,
         new.id,
         new.digest,
@@ -62,7 +67,24 @@ async def record(connection: Connection, new: NewDeadLetter) -> bool:
         new.headers,
         new.content,
     )
-    return is_new
+    assert row is not None, "it is inserted or updated"
+    return row[0], row[1]
+
+
+async def dropped(connection: Connection, *, digest: UUID, now: datetime, sequence: int, deliveries: int) -> None:
+    """Note that a discarded message has come again. Open, it is one whose discard has not got as far as this row."""
+    await connection.execute(
+        f"""
+        UPDATE wallets.dead_letters AS known
+        SET {_SEEN_AGAIN}, status = CASE WHEN known.status = 'open' THEN 'discarded' ELSE known.status END
+        FROM (VALUES ($2::timestamptz, $3::bigint, $4::integer)) AS excluded (last_seen, sequence, deliveries)
+        WHERE digest = $1
+        """,
+        digest,
+        now,
+        sequence,
+        deliveries,
+    )
 
 
 async def page(
