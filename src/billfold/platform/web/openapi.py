@@ -241,7 +241,7 @@ def _header_parameters(one: _Described) -> Iterator[dict[str, Any]]:
             "in": "header",
             "required": True,
             "description": "Any text of your own that is unique to this operation. Sent again, it gets the same answer "
-            "and nothing happens twice; it is remembered for 30 days.",
+            "and nothing happens twice; it is remembered for ever.",
             "schema": {
                 "type": "string",
                 "minLength": 1,
