@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from time import monotonic
 
 import pytest
 
@@ -316,3 +317,45 @@ async def test_a_ledger_that_works_meanwhile_has_no_fault(own_bank: Bank) -> Non
             verified = await bank.verified()
         over = True
     await bank.verified()
+
+
+class Slow(Database):
+    """Each look takes a while; how long all of them took."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.busy_s = 0.0
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        began = monotonic()
+        async with self._database.transaction() as connection:
+            await connection.execute("SELECT pg_sleep(0.02)")
+            yield connection
+        self.busy_s += monotonic() - began
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5])
+async def test_it_takes_no_more_of_the_time_than_it_may(
+    superuser: Database, furnished: Furnished, share: float
+) -> None:
+    slow = Slow(superuser)
+    began = monotonic()
+    found = await verification.verify(slow, None, share=share)
+    assert not found.faults
+    assert slow.busy_s >= 0.02 * 7
+    assert slow.busy_s / (monotonic() - began) <= share
+
+
+async def test_at_full_speed_it_does_not_rest(
+    superuser: Database, furnished: Furnished, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rests: list[float] = []
+
+    async def rest(seconds: float) -> None:
+        rests.append(seconds)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(asyncio, "sleep", rest)
+        await verification.verify(superuser, None)
+    assert set(rests) == {0}

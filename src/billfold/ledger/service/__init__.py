@@ -382,9 +382,12 @@ class Ledger:
         async with self._database.connection() as connection:
             return await reading.holds(connection, account_ids, status=status, after=after, limit=limit)
 
-    async def verify(self, *, progress: verification.Progress | None = None) -> Verification:
-        """Derive every balance and version again from the entries; `progress` gets (entries done, of)."""
-        return await verification.verify(self._database, progress)
+    async def verify(self, *, progress: verification.Progress | None = None, share: float = 1) -> Verification:
+        """Derive every balance and version again from the entries; `progress` gets (entries done, of).
+
+        It keeps PostgreSQL at work for `share` of the time: 1 is full speed.
+        """
+        return await verification.verify(self._database, progress, share=share)
 
     @asynccontextmanager
     async def _within(self, transaction: Connection | None) -> AsyncIterator[Connection]:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
+from typing import TypeVar
 from uuid import UUID
 
 from billfold.kernel import clock
 from billfold.ledger.contracts import Fault, Verification
 from billfold.ledger.store import verification as store
 from billfold.ledger.store.verification import Reread, Stretch
-from billfold.platform.postgres.database import Database
+from billfold.platform.postgres.database import Connection, Database
 
 Progress = Callable[[int, int], None]
+_T = TypeVar("_T")
 
 #: Accounts looked up at once, and the entries that one statement may read of several small ones.
 ACCOUNTS_PER_LOOK = 1_000
@@ -23,38 +27,58 @@ FAULTS_MAX = 1_000
 _BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 
 
-async def verify(database: Database, progress: Progress | None) -> Verification:
+class _Paced:
+    """A database that is looked at for `share` of the time at most: each look is followed by a rest in proportion."""
+
+    def __init__(self, database: Database, share: float) -> None:
+        assert 0 < share <= 1, "it is a part of the time"
+        self._database = database
+        self._share = share
+
+    async def look(self, read: Callable[[Connection], Awaitable[_T]], *, at_all: bool = False) -> _T:
+        """What `read` finds; `at_all` in one statement takes its time, and one core unless all of the time is ours."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        async with self._database.transaction() as connection:
+            if at_all:
+                await store.take_time(connection, parallel=self._share == 1)
+            found = await read(connection)
+        await asyncio.sleep((loop.time() - began) * (1 / self._share - 1))
+        return found
+
+
+async def verify(database: Database, progress: Progress | None, *, share: float = 1) -> Verification:
     """Check I1, I2, I7, I10, I11 and I15 over the whole ledger while it works; `progress` gets (entries done, of).
 
-    What I15 rests on are the sums of back-dated money; of I11, what links say.
+    What I15 rests on are the sums of back-dated money; of I11, what links say. PostgreSQL is kept at work for `share`
+    of the time.
     """
-    async with database.connection() as connection:
-        accounts, entries, holds = await store.totals(connection)
+    paced = _Paced(database, share)
+    accounts, entries, holds = await paced.look(store.totals)
     faults: list[Fault] = []
     done = 0
-    async for count, found in _accounts(database):
+    async for count, found in _accounts(paced):
         done += count
         faults.extend(found)
         if progress is not None:
             progress(min(done, entries), entries)
         if len(faults) >= FAULTS_MAX:
             break
-    transfers, whole = await _whole(database)
+    transfers, whole = await _whole(paced)
     faults.extend(whole)
     return Verification(accounts=accounts, transfers=transfers, holds=holds, faults=faults[:FAULTS_MAX])
 
 
-async def _accounts(database: Database) -> AsyncIterator[tuple[int, list[Fault]]]:
+async def _accounts(paced: _Paced) -> AsyncIterator[tuple[int, list[Fault]]]:
     """Every account, in blocks of about ENTRIES_PER_STATEMENT: how many entries were read, and what is wrong."""
     last: UUID | None = None
     while True:
-        async with database.connection() as connection:
-            sizes = await store.sizes(connection, last, ACCOUNTS_PER_LOOK)
+        sizes = await paced.look(partial(store.sizes, after=last, limit=ACCOUNTS_PER_LOOK))
         if not sizes:
             return
         last = sizes[-1][0]
         for block in _blocks(sizes):
-            async for found in _block(database, block):
+            async for found in _block(paced, block):
                 yield found
 
 
@@ -70,12 +94,11 @@ def _blocks(sizes: list[tuple[UUID, int]]) -> Iterator[list[UUID]]:
     yield block
 
 
-async def _block(database: Database, accounts: list[UUID]) -> AsyncIterator[tuple[int, list[Fault]]]:
+async def _block(paced: _Paced, accounts: list[UUID]) -> AsyncIterator[tuple[int, list[Fault]]]:
     """One block, in as many rounds as its longest account has pages."""
     stretches = [Stretch(account, _BEGINNING, 0, 0, 0, 0, 0) for account in accounts]
     while stretches:
-        async with database.connection() as connection:
-            reread = await store.reread(connection, stretches)
+        reread = await paced.look(partial(store.reread, stretches=stretches))
         faults = [fault for found in reread for fault in _faults(found)]
         yield sum(found.count for found in reread), faults
         stretches = [found.following for found in reread if found.count == store.PAGE]
@@ -119,16 +142,14 @@ def _row_faults(found: Reread) -> Iterator[Fault]:
         yield Fault(invariant="I15", subject=found.account, detail=detail)
 
 
-async def _whole(database: Database) -> tuple[int, list[Fault]]:
+async def _whole(paced: _Paced) -> tuple[int, list[Fault]]:
     """The number of transfers, and what can only be said of everything together; each statement is one snapshot."""
-    async with database.transaction() as connection:
-        await store.take_time(connection)
-        transfers, counted = await store.entries_counted(connection)
-        sums = await store.sums_by_asset(connection)
-        below = await store.below_floor(connection, FAULTS_MAX)
-        holds = await store.false_holds(connection, FAULTS_MAX)
-        links = await store.false_links(connection, FAULTS_MAX)
-        reversed_ = await store.over_reversed(connection, FAULTS_MAX)
+    transfers, counted = await paced.look(store.entries_counted, at_all=True)
+    sums = await paced.look(store.sums_by_asset, at_all=True)
+    below = await paced.look(partial(store.below_floor, limit=FAULTS_MAX), at_all=True)
+    holds = await paced.look(partial(store.false_holds, limit=FAULTS_MAX), at_all=True)
+    links = await paced.look(partial(store.false_links, limit=FAULTS_MAX), at_all=True)
+    reversed_ = await paced.look(partial(store.over_reversed, limit=FAULTS_MAX), at_all=True)
     faults = [
         Fault(invariant="I1", subject=asset, detail=f"All balances together are {total}, not zero.")
         for asset, total in sums.items()

@@ -137,9 +137,11 @@ async def reread(connection: Connection, stretches: Sequence[Stretch]) -> list[R
     return [Reread(*row) for row in found]
 
 
-async def take_time(connection: Connection) -> None:
+async def take_time(connection: Connection, *, parallel: bool) -> None:
     """Let the server give the statements of this database transaction the time that a look at everything takes."""
     await connection.execute(f"SET LOCAL statement_timeout = '{WHOLE_TIMEOUT_S}s'")
+    if not parallel:
+        await connection.execute("SET LOCAL max_parallel_workers_per_gather = 0")
 
 
 async def entries_counted(connection: Connection) -> tuple[int, int]:
