@@ -11,6 +11,7 @@ from uuid import UUID
 
 from billfold.kernel import clock
 from billfold.ledger.contracts import Fault, Verification
+from billfold.ledger.store import guards
 from billfold.ledger.store import verification as store
 from billfold.ledger.store.verification import Reread, Stretch
 from billfold.platform.postgres.database import Connection, Database
@@ -48,10 +49,10 @@ class _Paced:
 
 
 async def verify(database: Database, progress: Progress | None, *, share: float = 1) -> Verification:
-    """Check I1, I2, I7, I10, I11 and I15 over the whole ledger while it works; `progress` gets (entries done, of).
+    """Check I1, I2, I4, I7, I10, I11 and I15 over the whole ledger while it works; `progress` gets (entries done, of).
 
-    What I15 rests on are the sums of back-dated money; of I11, what links say. PostgreSQL is kept at work for `share`
-    of the time.
+    docs/why/reliability.md says which part of each shows here, and what shows the others. PostgreSQL is kept at work
+    for `share` of the time.
     """
     paced = _Paced(database, share)
     accounts, entries, holds = await paced.look(store.totals)
@@ -64,6 +65,8 @@ async def verify(database: Database, progress: Progress | None, *, share: float 
             progress(min(done, entries), entries)
         if len(faults) >= FAULTS_MAX:
             break
+    faults += await _answers(paced)
+    faults += await _guards(paced)
     transfers, whole = await _whole(paced)
     faults.extend(whole)
     return Verification(accounts=accounts, transfers=transfers, holds=holds, faults=faults[:FAULTS_MAX])
@@ -140,6 +143,33 @@ def _row_faults(found: Reread) -> Iterator[Fault]:
     if found.totals_count != found.late_count:
         detail = f"It has {found.late_count} back-dated entries and {found.totals_count} running totals."
         yield Fault(invariant="I15", subject=found.account, detail=detail)
+
+
+async def _answers(paced: _Paced) -> list[Fault]:
+    """What is wrong with the answers of keys. Two of one transfer are found if they were given about the same time."""
+    false: dict[UUID, bool] = {}
+    for page in range(0, await paced.look(guards.answer_pages), guards.PAGES_PER_LOOK):
+        false.update(await paced.look(partial(guards.false_answers, page=page, limit=FAULTS_MAX)))
+        if len(false) >= FAULTS_MAX:
+            break
+    whys = {True: "another key has the same answer", False: "it is not there"}
+    return [
+        Fault(invariant="I4", subject=digest, detail=f"A transfer is this key's answer, and {whys[there]}.")
+        for digest, there in false.items()
+    ]
+
+
+async def _guards(paced: _Paced) -> list[Fault]:
+    """What no longer keeps the journal from being changed."""
+    faults = []
+    for table, unguarded, changeable in await paced.look(guards.unguarded):
+        if unguarded:
+            detail = "The trigger that refuses to change or delete its rows is gone, or switched off."
+            faults.append(Fault(invariant="I11", subject=table, detail=detail))
+        if changeable:
+            detail = "The role billfold_app may change or delete its rows."
+            faults.append(Fault(invariant="I11", subject=table, detail=detail))
+    return faults
 
 
 async def _whole(paced: _Paced) -> tuple[int, list[Fault]]:
