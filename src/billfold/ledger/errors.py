@@ -9,6 +9,7 @@ LedgerError
 ├── TransferUnknown, TransferNotReversible, ReversalExceedsTransfer
 ├── HoldUnknown, HoldEnded, SettlementExceedsHold, ExpiryInPast
 ├── Voided                             its key was voided before anything was posted under it
+├── RequestFailed                      a defect of ours, which is no answer to the request
 └── OutcomeUnknown, Overloaded         not refused: ask again with the same key
 """
 
@@ -171,6 +172,12 @@ class Voided(LedgerError, errors.Conflict):
     """This was discarded before it was posted, and never will be posted; send what is new under a key of its own."""
 
     code = "voided"
+
+
+class RequestFailed(LedgerError):
+    """The ledger failed at this request, which is a defect; nothing was posted. Its key makes it safe to try again."""
+
+    code = "request_failed"
 
 
 class OutcomeUnknown(LedgerError, errors.Unavailable):

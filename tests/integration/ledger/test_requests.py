@@ -208,6 +208,18 @@ async def test_many_are_each_answered_at_their_place(ledger: Ledger, bank: Bank)
     assert await bank.balances(a, b) == [0, 200]
 
 
+async def test_one_of_many_that_breaks_the_ledger_hides_no_answer_of_the_others(ledger: Ledger, bank: Bank) -> None:
+    a, b = await bank.accounts(2, 100)
+    broken = new(a, b, "12")  # type: ignore[arg-type]
+    with structlog.testing.capture_logs() as logs:
+        outcomes = await ledger.post_many(
+            requests=[(key(), new(a, b, 1)), (key(), broken), (key(), new(a, b, 2)), (key(), new(a, b, 98))]
+        )
+    assert [line["log_level"] for line in logs if line["event"] == "a batch of one failed"] == ["error"]
+    assert names(outcomes) == ["Posting", "RequestFailed", "Posting", "Posting"]
+    assert await bank.balances(a, b) == [97, 103]
+
+
 async def test_too_much_that_waits_is_refused_as_retryable(bank: Bank, monkeypatch: Any) -> None:
     monkeypatch.setattr("billfold.ledger.service.posting.WAITING_MAX", 10)
     a, b = await bank.accounts(2, 1_000)

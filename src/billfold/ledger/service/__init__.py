@@ -96,7 +96,7 @@ class Ledger:
         """Post many requests, each on its own and under its own key, and answer each at its place.
 
         The ledger's refusals stand in the postings; what is no answer of the ledger (a key reused or in use, too much
-        waiting, the database away) stands as its error.
+        waiting, the database away, a defect of ours) stands as its error. Others were posted, so none may hide them.
         """
         waiting: list[asyncio.Future[Posting] | BillfoldError] = []
         for key, new in requests:
@@ -110,6 +110,8 @@ class Ledger:
                 outcomes.append(answer if isinstance(answer, BillfoldError) else await answer)
             except BillfoldError as error:
                 outcomes.append(error)
+            except Exception:  # noqa: BLE001 - the writer has logged it
+                outcomes.append(errors.RequestFailed())
         return outcomes
 
     async def void(self, *, key: Key) -> Posting:
