@@ -153,7 +153,7 @@ def _killed(bank: Bank, environment: dict[str, str], *, at: float) -> Path:
 
 def _rows_done(folder: Path) -> int:
     for memory in folder.glob("*.json"):
-        counts = json.loads(memory.read_bytes())["counts"]
+        counts = json.loads(memory.read_bytes())[0]["counts"]
         return int(counts["imported"]) + int(counts["replayed"])
     return 0
 

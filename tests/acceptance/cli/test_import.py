@@ -134,7 +134,23 @@ def test_bad_rows_go_to_a_file_with_line_field_and_reason(billfold: Billfold, in
     assert all(found["reject_reason"].endswith(".") for found in rejects)
     assert _posted(billfold, "a") == "6.00"
     billfold("import", "transactions", path, *_DATED, "--allow-rejects")
-    assert "8 (done by an earlier run)" in billfold("import", "transactions", path, *_DATED, code=1).out
+    again = billfold("import", "transactions", path, *_DATED, code=1).out
+    assert "2 (done by an earlier run)" in again
+    assert "6 (in bank.rejects.csv)" in again
+    (in_folder / "bank.rejects.csv").unlink()
+    assert "6 (6 by an earlier run)" in billfold("import", "transactions", path, *_DATED, code=1).out
+
+
+def test_a_reject_file_replaces_no_other_file(billfold: Billfold, in_folder: Path) -> None:
+    path = _file(in_folder, "1,a,2020-01-01,nonsense\n")
+    mine = in_folder / "mine.csv"
+    mine.write_text("of mine")
+    for taken, said in ((mine, "is there already"), (path, "is the file to import")):
+        found = billfold("import", "transactions", path, *_DATED, "--rejects", taken.name, code=2)
+        assert said in found.err
+    (in_folder / "bank.rejects.csv").write_text("of mine")
+    assert _import(billfold, path, code=1)["rejects_file"] == str(in_folder / "bank.rejects-2.csv")
+    assert mine.read_text() == (in_folder / "bank.rejects.csv").read_text() == "of mine"
 
 
 def test_a_reject_file_is_imported_once_it_is_corrected(billfold: Billfold, in_folder: Path) -> None:

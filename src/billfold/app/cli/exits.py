@@ -30,6 +30,7 @@ _BY_CODE = {
     "not_embedded": USAGE,
     "url_invalid": USAGE,
     "mapping_invalid": USAGE,
+    "rejects_taken": USAGE,
     "not_running": UNREACHABLE,
     "nats_unavailable": UNREACHABLE,
     "broker_unavailable": UNREACHABLE,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +16,6 @@ from billfold.app.importing import mapping as mappings
 from billfold.app.importing import memory, posting
 from billfold.app.importing.run import Import, Summary
 from billfold.app.importing.source import FileUnfinished
-from billfold.kernel.clock import SystemClock
 
 app = typer.Typer(help="Import transactions from a file.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -91,7 +91,11 @@ async def transactions(
     ] = None,
     rejects: Annotated[
         Path | None,
-        typer.Option("--rejects", metavar="FILE", help="Where rows go that can't be imported; by default beside you."),
+        typer.Option(
+            "--rejects",
+            metavar="FILE",
+            help="Where rows go that can't be imported: a new file, by default in the working folder.",
+        ),
     ] = None,
     allow_rejects: Annotated[
         bool, typer.Option("--allow-rejects", help="End with exit code 0 though rows were rejected.")
@@ -123,7 +127,6 @@ async def transactions(
         "encoding": encoding,
         "decimal_comma": decimal_comma or None,
     }
-    rejects = rejects or _rejects_of(file)
     api.patience_s = posting.PATIENCE_S
     with progress.bar("Import") as advance:
         running = Import(
@@ -134,11 +137,10 @@ async def transactions(
             rejects=rejects,
             memory=memory.default_folder(),
             complete=complete,
-            clock=SystemClock(),
             progress=lambda summary: advance(summary.read_bytes, summary.size_bytes, _beside_the_bar(summary)),
         )
         unfinished = await _run(running)
-    _show(running.summary, rejects, json=json)
+    _show(running.summary, json=json)
     if unfinished is not None:
         raise unfinished
     if running.summary.rejected and not allow_rejects:
@@ -156,31 +158,37 @@ async def _run(running: Import) -> FileUnfinished | None:
     return None
 
 
-def _rejects_of(file: Path) -> Path:
-    """Beside whoever calls: the file itself may lie where nothing can be written."""
-    plain = Path(file.name.removesuffix(_GZIP))
-    return Path(f"{plain.stem}.rejects{plain.suffix}")
-
-
 def _beside_the_bar(summary: Summary) -> str:
     rejected = f", {summary.rejected:,} rejected" if summary.rejected else ""
     return f"{summary.now.rows:,} rows, {summary.rows_per_s:,.0f}/s{rejected}"
 
 
-def _show(summary: Summary, rejects: Path, *, json: bool) -> None:
+def _show(summary: Summary, *, json: bool) -> None:
     if json:
         found = msgspec.to_builtins(summary)
         del found["read_bytes"], found["size_bytes"]
-        output.print_json(found | {"rejects_file": str(rejects) if summary.rejected else None})
+        output.print_json(found)
         return
     now, before = summary.now, summary.before
     fields = [
         ("Import", summary.name),
         ("Imported", f"{now.imported:,}"),
         ("Replayed", f"{now.replayed:,} (had been posted before)" if now.replayed else "0"),
-        ("Skipped", f"{before.rows:,} (done by an earlier run)" if before.rows else "0"),
-        ("Rejected", f"{summary.rejected:,} (in {rejects})" if summary.rejected else "0"),
+        ("Skipped", f"{before.done:,} (done by an earlier run)" if before.done else "0"),
+        ("Rejected", _rejected(summary)),
         ("Wallets created", f"{now.wallets_created:,}"),
         ("Time", f"{summary.seconds:.1f} s" + (f" ({summary.rows_per_s:,.0f} rows/s)" if now.rows else "")),
     ]
     money.show_fields(fields)
+
+
+def _rejected(summary: Summary) -> str:
+    """How many rows, and where they are as far as that is known: an earlier run's file may be gone, or corrected."""
+    elsewhere = summary.rejected_elsewhere
+    places = [f"{elsewhere:,} by an earlier run"] if elsewhere else []
+    if summary.rejects_file is not None:
+        here = summary.rejected - elsewhere
+        file = os.path.relpath(summary.rejects_file)
+        shown = summary.rejects_file if file.startswith(os.pardir) else file
+        places.append(f"{here:,} in {shown}" if elsewhere else f"in {shown}")
+    return f"{summary.rejected:,}" + (f" ({', '.join(places)})" if places else "")

@@ -5,21 +5,21 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
 from hashlib import blake2b
 from pathlib import Path
 
 import msgspec
 from msgspec.structs import astuple
 
+from billfold.app.importing.rejects import Kept
 from billfold.app.importing.source import Position
 from billfold.kernel import errors
-from billfold.kernel.idempotency import KEPT_DAYS
+from billfold.platform import host
 
-#: The API forgets a row's key a little after this; a margin for clocks that differ.
-KEYS_KEPT = timedelta(days=KEPT_DAYS - 1)
+#: Ledgers that one import is remembered for, such as a test's and the real one; for those longer ago it begins anew.
+LEDGERS_MAX = 8
 _NAME_IN_FILE_MAX = 60
 
 
@@ -47,29 +47,33 @@ class Counts(msgspec.Struct):
     @property
     def rows(self) -> int:
         """All of them."""
-        return self.imported + self.replayed + self.rejected
+        return self.done + self.rejected
+
+    @property
+    def done(self) -> int:
+        """Those that are in the ledger."""
+        return self.imported + self.replayed
 
     def __add__(self, other: Counts) -> Counts:
         return Counts(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
 
 
 class Remembered(msgspec.Struct, frozen=True, kw_only=True):
-    """An import up to `position`."""
+    """An import into one ledger up to `position`."""
 
-    begun_at: datetime
     position: Position
     counts: Counts
-    #: How long the reject file was.
-    rejects_bytes: int
-    #: A transfer that exists if, and only if, the ledger is still the one that everything before was posted to.
+    #: The reject file, if any row went there.
+    rejects: Kept | None
+    #: A transfer that exists if, and only if, the ledger is the one that everything before was posted to.
     last_transfer: str | None
 
 
 class Memory:
-    """The memory of one import: of this name, into this API."""
+    """The memory of one import by its name, for each ledger it went into: addresses change, what is posted stays."""
 
-    def __init__(self, folder: Path, *, url: str, name: str) -> None:
-        digest = blake2b(f"{url}\0{name}".encode(), digest_size=8).hexdigest()
+    def __init__(self, folder: Path, *, name: str) -> None:
+        digest = blake2b(name.encode(), digest_size=8).hexdigest()
         readable = re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:_NAME_IN_FILE_MAX]
         self.path = folder / f"{readable}-{digest}.json"
 
@@ -92,19 +96,17 @@ class Memory:
                 ) from error
             yield
 
-    def read(self) -> Remembered | None:
-        """What is remembered. A file that can't be understood is no memory."""
+    def read(self) -> list[Remembered]:
+        """What is remembered, the latest first. A file that can't be understood is no memory."""
         try:
-            return msgspec.json.decode(self.path.read_bytes(), type=Remembered)
+            return msgspec.json.decode(self.path.read_bytes(), type=list[Remembered])
         except (FileNotFoundError, msgspec.DecodeError):
-            return None
+            return []
 
-    def write(self, remembered: Remembered) -> None:
-        """Remember this instead. The file is replaced as a whole, so a kill leaves the old one or the new one."""
-        fresh = self.path.with_suffix(".new")
+    def write(self, remembered: Sequence[Remembered]) -> None:
+        """Remember these instead. After a kill or a power cut the file is the old one or the new one."""
         with _translated(self.path):
-            fresh.write_bytes(msgspec.json.encode(remembered))
-            fresh.replace(self.path)
+            host.write_private(self.path, msgspec.json.encode(remembered[:LEDGERS_MAX]).decode())
 
 
 def default_folder() -> Path:

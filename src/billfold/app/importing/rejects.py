@@ -11,9 +11,13 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from hashlib import blake2b
+from itertools import chain, count
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+import msgspec
 
 from billfold.app.importing.mapping import Mapping
 from billfold.app.importing.rows import Reject
@@ -30,17 +34,61 @@ class RejectsUnwritable(errors.BillfoldError):
     code = "rejects_unwritable"
 
 
+class RejectsTaken(errors.Conflict):
+    """The file that --rejects names is there already, and not one that this import has written."""
+
+    code = "rejects_taken"
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """A reject file as an import remembers it: so many rows, in so many bytes of this digest."""
+
+    path: str
+    rows: int
+    bytes: int
+    digest: str
+
+    def is_there(self) -> bool:
+        """Whether it still begins like that: nobody has moved, corrected or replaced it."""
+        try:
+            with Path(self.path).open("rb") as file:
+                return _digest(file.read(self.bytes)).hexdigest() == self.digest
+        except OSError:
+            return False
+
+
 class Rejects:
     """A file that is only appended to. It is made with the first row, so that a clean import leaves none."""
 
-    def __init__(self, path: Path, source: Source, mapping: Mapping, *, kept_bytes: int) -> None:
-        """`kept_bytes` is the length that the import remembers; a killed run may have written further."""
-        self._path = path
+    def __init__(
+        self, path: Path | None, source: Source, mapping: Mapping, *, folder: Path, kept: Kept | None = None
+    ) -> None:
+        """`path` is what the user named; otherwise it is the one that is `kept`, or one in `folder` that is not there.
+
+        A killed run may have written further than is kept.
+
+        Raises:
+            RejectsTaken: what the user named is there and is not ours, so it may hold corrections, or anything.
+        """
         self._columns = [column for column in source.columns if column not in _OWN]
         self._is_json = source.is_json
         self._mapping = mapping
-        self.kept_bytes = kept_bytes
         self._file: io.FileIO | None = None
+        self._written = _digest()
+        self.rows = self._bytes = 0
+        own = Path(kept.path) if kept is not None and kept.is_there() else None
+        self._is_continued = own is not None and (path is None or path.resolve() == own)
+        if own is not None and kept is not None and self._is_continued:
+            self.path, self.rows, self._bytes = own, kept.rows, kept.bytes
+            self._written.update(own.read_bytes()[: kept.bytes])
+        else:
+            self.path = _vacant(folder, source.path) if path is None else path.resolve()
+            _check_vacant(self.path, source.path)
+
+    @property
+    def kept(self) -> Kept | None:
+        """What to remember of it; None while it holds nothing."""
+        return Kept(str(self.path), self.rows, self._bytes, self._written.hexdigest()) if self._bytes else None
 
     def __enter__(self) -> Self:
         return self
@@ -59,22 +107,24 @@ class Rejects:
         """
         if not rejects:
             return
-        with _translated(self._path):
+        with _translated(self.path):
             if self._file is None:
                 self._file = self._open()
-            written = b"" if self._is_json or self.kept_bytes else self._csv([[*self._columns, *_OWN]])
+            written = b"" if self._is_json or self._bytes else self._csv([[*self._columns, *_OWN]])
             written += self._json(rejects) if self._is_json else self._csv([self._values(reject) for reject in rejects])
             left = memoryview(written)
             while left:
                 left = left[self._file.write(left) :]
             os.fsync(self._file.fileno())
-            self.kept_bytes = self._file.tell()
+            self._written.update(written)
+            self._bytes = self._file.tell()
+            self.rows += len(rejects)
 
     def _open(self) -> io.FileIO:
-        """The file, at the place up to which it belongs to what is remembered. It may have been moved away since."""
-        file = self._path.open("r+b" if self._path.exists() else "w+b", buffering=0)
-        self.kept_bytes = file.truncate(min(self.kept_bytes, file.seek(0, os.SEEK_END)))
-        file.seek(self.kept_bytes)
+        """The file, at the place up to which it is kept; or a new one, which replaces none."""
+        file = self.path.open("r+b" if self._is_continued else "xb", buffering=0)
+        file.truncate(self._bytes)
+        file.seek(self._bytes)
         return file
 
     def _values(self, reject: Reject) -> list[str]:
@@ -99,6 +149,26 @@ class Rejects:
             return text.encode(encoding, errors="surrogateescape")
         except UnicodeEncodeError:
             return text.encode(encoding, errors="replace")
+
+
+def _digest(content: bytes = b"") -> blake2b:
+    return blake2b(content, digest_size=16)
+
+
+def _vacant(folder: Path, source: Path) -> Path:
+    """The file's name with .rejects in it, and a number if that is taken."""
+    plain = Path(source.name.removesuffix(".gz"))
+    numbers = chain([""], (f"-{number}" for number in count(2)))
+    paths = (folder.resolve() / f"{plain.stem}.rejects{number}{plain.suffix}" for number in numbers)
+    return next(path for path in paths if not path.exists())
+
+
+def _check_vacant(path: Path, source: Path) -> None:
+    if not path.exists():
+        return
+    if path.samefile(source):
+        raise RejectsTaken(f"{path.name} is the file to import; name another with --rejects.")
+    raise RejectsTaken(f"{path} is there already; move it away, or name another with --rejects.")
 
 
 @contextmanager

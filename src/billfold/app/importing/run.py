@@ -12,21 +12,13 @@ from billfold.app.client import Api, ApiRefusal
 from billfold.app.importing import accounts, posting
 from billfold.app.importing.accounts import Accounts
 from billfold.app.importing.mapping import Mapping
-from billfold.app.importing.memory import KEYS_KEPT, Counts, Memory, Remembered
-from billfold.app.importing.rejects import Rejects
+from billfold.app.importing.memory import Counts, Memory, Remembered
+from billfold.app.importing.rejects import Kept, Rejects
 from billfold.app.importing.rows import Reject, Row, Rows
 from billfold.app.importing.source import FileUnfinished, Source
 from billfold.kernel import errors
-from billfold.kernel.clock import Clock
-from billfold.kernel.idempotency import KEPT_DAYS
 
 _NOT_FOUND = 404
-
-
-class ImportTooOld(errors.Conflict):
-    """The file has changed since an import of this name that the API may have forgotten; its rows could count twice."""
-
-    code = "import_too_old"
 
 
 class ImportChanged(errors.Conflict):
@@ -52,9 +44,14 @@ class Summary(msgspec.Struct, kw_only=True):
     read_bytes: int = 0
     size_bytes: int = 0
 
+    #: The reject file, where this run or the one that it continues has written one.
+    rejects_file: str | None = None
+    #: Of the rejected rows those that are not in it: an earlier run has rejected them.
+    rejected_elsewhere: int = 0
+
     @property
     def rejected(self) -> int:
-        """Rows in the reject file."""
+        """Rows that could not be imported, by this run or an earlier one."""
         return self.before.rejected + self.now.rejected
 
     @property
@@ -73,23 +70,24 @@ class Import:
         path: Path,
         mapping: Mapping,
         name: str,
-        rejects: Path,
+        rejects: Path | None,
         memory: Path,
         complete: bool,
-        clock: Clock,
         progress: Callable[[Summary], None],
     ) -> None:
-        """`memory` is the folder of what imports remember; `complete` says that the file's last line is whole."""
+        """`memory` is the folder of what imports remember; `complete` says that the file's last line is whole.
+
+        Without `rejects`, rows that can't be imported go to a new file in the working folder.
+        """
         self._api = api
         self._path = path
         self._mapping = mapping
         self._rejects_path = rejects
-        self._memory = Memory(memory, url=api.url, name=name)
+        self._memory = Memory(memory, name=name)
         self._complete = complete
-        self._clock = clock
         self._progress = progress
-        self._begun_at = clock.now()
         self._last_transfer: str | None = None
+        self._of_other_ledgers: list[Remembered] = []
         self.summary = Summary(name=name, asset=mapping.asset)
 
     async def run(self) -> None:
@@ -97,16 +95,18 @@ class Import:
 
         Raises:
             FileUnfinished: the file breaks off; all before is imported.
-            FileUnreadable, MappingInvalid, ImportRunning, ImportTooOld, RejectsUnwritable, MemoryUnwritable, and what
-            the API refuses; a run of the same import goes on behind the last block that was posted.
+            FileUnreadable, MappingInvalid, ImportRunning, ImportChanged, RejectsTaken, RejectsUnwritable,
+            MemoryUnwritable, and what the API refuses; a run of the same import goes on behind the last block that
+            was posted.
         """
         started = monotonic()
         with self._memory.locked(), Source(self._path, self._mapping, complete=self._complete) as source:
             asset = await accounts.asset_of(self._api, self._mapping.asset)
-            rejects_bytes = await self._resume(source)
+            kept = await self._resume(source)
             rows = Rows(self._mapping, name=self.summary.name, scale=asset.scale)
             wallets = Accounts(self._api, asset=asset, overdraft=self._mapping.overdraft)
-            with Rejects(self._rejects_path, source, self._mapping, kept_bytes=rejects_bytes) as rejects:
+            with Rejects(self._rejects_path, source, self._mapping, folder=Path.cwd(), kept=kept) as rejects:
+                self._say_where(rejects)
                 for block in _blocks(source, rows):
                     await self._import(block, rows, wallets, rejects)
                     self._remember(source, rejects)
@@ -133,37 +133,44 @@ class Import:
                 self._last_transfer = result.transfer.id
         rejects.append(sorted(bad, key=lambda reject: reject.line))
         counts.rejected += len(bad)
+        self._say_where(rejects)
+
+    def _say_where(self, rejects: Rejects) -> None:
+        self.summary.rejects_file = None if rejects.kept is None else rejects.kept.path
+        self.summary.rejected_elsewhere = self.summary.rejected - rejects.rows
 
     def _remember(self, source: Source, rejects: Rejects) -> None:
-        self._memory.write(
-            Remembered(
-                begun_at=self._begun_at,
-                position=source.position,
-                counts=self.summary.before + self.summary.now,
-                rejects_bytes=rejects.kept_bytes,
-                last_transfer=self._last_transfer,
-            )
+        if self._last_transfer is None:
+            return  # Nothing was posted that could tell this ledger from another one.
+        remembered = Remembered(
+            position=source.position,
+            counts=self.summary.before + self.summary.now,
+            rejects=rejects.kept,
+            last_transfer=self._last_transfer,
         )
+        self._memory.write([remembered, *self._of_other_ledgers])
 
-    async def _resume(self, source: Source) -> int:
-        """Leave out what is remembered, if it is still so, and return how much of the reject file belongs to it."""
-        remembered = self._memory.read()
-        if remembered is None or not await self._is_in_ledger(remembered.last_transfer):
-            return 0
+    async def _resume(self, source: Source) -> Kept | None:
+        """Leave out what is remembered, if it is still so, and return the reject file that belongs to it."""
+        remembered = await self._remembered()
+        if remembered is None:
+            return None
         if not source.skip_to(remembered.position):
             if self._mapping.id_column is None:
                 raise ImportChanged
-            if self._clock.now() - remembered.begun_at > KEYS_KEPT:
-                raise ImportTooOld(
-                    f"{self._path} has changed since its import {self.summary.name!r} was begun, longer ago than the "
-                    f"{KEPT_DAYS} days for which the API knows its rows again. Import the new rows alone, under "
-                    "another --name."
-                )
-            return 0
+            return None
         self.summary.before = remembered.counts
-        self._begun_at = remembered.begun_at
         self._last_transfer = remembered.last_transfer
-        return remembered.rejects_bytes
+        return remembered.rejects
+
+    async def _remembered(self) -> Remembered | None:
+        """What is remembered of this import into the ledger behind the API."""
+        self._of_other_ledgers = self._memory.read()
+        for remembered in self._of_other_ledgers:
+            if await self._is_in_ledger(remembered.last_transfer):
+                self._of_other_ledgers.remove(remembered)
+                return remembered
+        return None
 
     async def _is_in_ledger(self, transfer: str | None) -> bool:
         """Whether this ledger is the one that the import was into, and no new one or older copy of it."""
