@@ -75,7 +75,8 @@ class NewApiKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     expires_at: Annotated[
         str | None,
         Meta(
-            description="From when on it is refused: an RFC 3339 instant in the future. Without it: never.",
+            description="From when on it is refused: an RFC 3339 instant in the future, and no later than the "
+            "end of the key that creates it. Without it: never.",
             examples=["2027-12-31T00:00:00Z"],
         ),
     ] = None

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from billfold.identity import errors
 from billfold.identity.contracts import ApiKey, Grant, Mode
+from billfold.kernel import clock
 from billfold.kernel.principal import Principal
 
 #: 256 bits: no guessing, at any rate, for as long as there is hardware.
@@ -61,19 +62,32 @@ def check_usable(key: ApiKey, *, key_hash: bytes, token_hash: bytes, now: dateti
 
 
 def check_grant(by: Principal, grant: Grant) -> None:
-    """Go on only if `by` may create this key.
+    """Go on only if `by` may create this key. An operator too hands on only what it has.
 
     Raises:
         ScopeNotYours, OwnerNotYours.
     """
-    if by.is_operator:
-        return
-    if grant.owner_id != by.owner_id:
+    if grant.owner_id != by.owner_id and not by.is_operator:
         raise errors.OwnerNotYours(pointer="/owner_id")
     if missing := grant.scopes - by.scopes:
         raise errors.ScopeNotYours(
             f"A key can give away only the scopes that it has itself; yours lacks {', '.join(sorted(missing))}.",
             pointer="/scopes",
+        )
+
+
+def check_creator(creator: ApiKey, expires_at: datetime | None) -> None:
+    """Go on only if this key still is one, and ends no sooner than the one that it creates.
+
+    Raises:
+        ApiKeyInvalid, ExpiryNotYours.
+    """
+    if creator.revoked_at is not None:
+        raise errors.ApiKeyInvalid("This API key has been revoked.")
+    if creator.expires_at is not None and (expires_at is None or expires_at > creator.expires_at):
+        raise errors.ExpiryNotYours(
+            f"The key that creates it ends at {clock.format(creator.expires_at)}; name an expires_at until then.",
+            pointer="/expires_at",
         )
 
 

@@ -1,7 +1,7 @@
 """Why the identity context turns a request down.
 
 BillfoldError
-├── Denied     ApiKeyInvalid, ScopeNotYours, OwnerNotYours
+├── Denied     ApiKeyInvalid, ScopeNotYours, OwnerNotYours, ExpiryNotYours
 ├── NotFound   ApiKeyUnknown, OwnerUnknown
 ├── Conflict   OwnerExists, TooManyApiKeys
 └── Invalid    ApiKeyExpiryInPast
@@ -28,6 +28,12 @@ class OwnerNotYours(errors.Denied):
     """Only an operator can create a key for another owner."""
 
     code = "owner_not_yours"
+
+
+class ExpiryNotYours(errors.Denied):
+    """A key can't create one that is good for longer than itself; name an expiry that is no later than its own."""
+
+    code = "expiry_not_yours"
 
 
 class ApiKeyUnknown(errors.NotFound):

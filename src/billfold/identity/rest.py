@@ -46,6 +46,8 @@ class KeyList(msgspec.Struct, frozen=True, kw_only=True):
         errors=(
             errors.ScopeNotYours,
             errors.OwnerNotYours,
+            errors.ExpiryNotYours,
+            errors.ApiKeyInvalid,
             errors.OwnerUnknown,
             errors.ApiKeyExpiryInPast,
             errors.TooManyApiKeys,

@@ -131,6 +131,16 @@ def test_a_key_hands_on_no_more_than_it_has(ada: Caller, bob: Caller, operator: 
     assert operator.post("/api-keys", for_bob).json()["owner_id"] == bobs["owner_id"]
 
 
+def test_a_key_that_ends_creates_none_that_ends_later(api_server: ApiServer, ada: Caller) -> None:
+    order = {"name": "x", "scopes": ["keys:write"], "expires_at": "2199-01-01T00:00:00Z"}
+    ending = api_server.caller(ada.post("/api-keys", order).json()["key"])
+    for later in ({"expires_at": "2199-01-01T00:00:01Z"}, {"expires_at": None}):
+        refused = ending.post("/api-keys", order | later)
+        assert (refused.status_code, refused.json()["code"]) == (403, "expiry_not_yours")
+        assert refused.json()["errors"][0]["pointer"] == "/expires_at"
+    assert ending.post("/api-keys", order).status_code == 201
+
+
 @pytest.mark.parametrize(
     ("body", "status", "code", "pointer"),
     [

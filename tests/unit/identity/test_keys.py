@@ -113,8 +113,26 @@ def test_a_key_creates_keys_for_its_own_owner_alone() -> None:
         domain.check_grant(by("keys:write"), Grant(owner_id=ids.new(), name="k", scopes=frozenset({"keys:write"})))
 
 
-def test_an_operator_creates_any_key_for_anybody() -> None:
-    domain.check_grant(by("operator"), Grant(owner_id=ids.new(), name="k", scopes=ALL_SCOPES))
+def test_an_operator_creates_keys_for_anybody_and_gives_away_no_more_than_it_has() -> None:
+    operator = by("operator", "wallets:read")
+    domain.check_grant(operator, Grant(owner_id=ids.new(), name="k", scopes=frozenset({"wallets:read"})))
+    with pytest.raises(errors.ScopeNotYours, match="withdrawals:write"):
+        domain.check_grant(operator, Grant(owner_id=ids.new(), name="k", scopes=frozenset({"withdrawals:write"})))
+
+
+def test_a_key_is_outlived_by_none_that_it_creates() -> None:
+    creator = a_key(expires_at=NOW)
+    domain.check_creator(creator, NOW)
+    for later in (NOW + timedelta(microseconds=1), None):
+        with pytest.raises(errors.ExpiryNotYours, match="ends at 2026-11-21T12:00:00") as raised:
+            domain.check_creator(creator, later)
+        assert raised.value.pointer == "/expires_at"
+    domain.check_creator(a_key(), None)
+
+
+def test_a_revoked_key_creates_none() -> None:
+    with pytest.raises(errors.ApiKeyInvalid, match="revoked"):
+        domain.check_creator(a_key(revoked_at=NOW), None)
 
 
 def test_an_expiry_lies_in_the_future() -> None:

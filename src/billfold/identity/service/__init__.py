@@ -72,7 +72,8 @@ class Identity:
         """A new key, and whether it is that of an earlier, equal `request`: then its text is not known any more.
 
         Raises:
-            OwnerUnknown, OwnerNotYours, ScopeNotYours, ApiKeyExpiryInPast, TooManyApiKeys
+            OwnerUnknown, OwnerNotYours, ScopeNotYours, ExpiryNotYours, ApiKeyExpiryInPast, TooManyApiKeys
+            ApiKeyInvalid: the key that asks was revoked while it did.
             IdempotencyKeyReused: the request's key stands for another one.
         """
         if by is not None:
@@ -89,9 +90,11 @@ class Identity:
     ) -> CreatedApiKey:
         now = self._clock.now()
         domain.check_expiry(grant.expires_at, now=now)
+        creator = await store.find_key(connection, by.credential_id, owner=None) if by is not None else None
+        if creator is not None:
+            domain.check_creator(creator, grant.expires_at)
         if await store.count_usable(connection, grant.owner_id, now=now) >= KEYS_MAX:
             raise errors.TooManyApiKeys
-        creator = await store.find_key(connection, by.credential_id, owner=None) if by is not None else None
         key_id, mode = ids.new(), creator.mode if creator else grant.mode
         text = domain.text_of(key_id, mode, secrets.token_bytes(domain.SECRET_BYTES))
         try:
