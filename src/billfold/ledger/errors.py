@@ -17,6 +17,9 @@ from __future__ import annotations
 
 from billfold.kernel import errors
 
+#: Of a text that is wrong anyway no more is told.
+_SHOWN_MAX = 20
+
 
 class LedgerError(errors.BillfoldError):
     """The ledger could not do this."""
@@ -28,6 +31,12 @@ class AssetUnknown(LedgerError, errors.Invalid):
     """There is no such asset."""
 
     code = "asset_unknown"
+
+    @classmethod
+    def named(cls, code: str, *, pointer: str | None = None) -> AssetUnknown:
+        """Says which one, and how codes are written if that may be why."""
+        hint = "" if code == code.upper() else "; codes are written in capitals, such as USD"
+        return cls(f"There is no asset {code[:_SHOWN_MAX]!r}{hint}.", pointer=pointer)
 
 
 class AssetExists(LedgerError, errors.Conflict):

@@ -96,7 +96,7 @@ def positive_units(amount: Money, assets: Mapping[str, Asset]) -> tuple[int, int
     """
     asset = assets.get(amount.asset)
     if asset is None:
-        raise ledger_errors.AssetUnknown(pointer="/money/asset")
+        raise ledger_errors.AssetUnknown.named(amount.asset, pointer="/money/asset")
     units = money.parse(amount.amount, asset.scale, pointer="/money/amount")
     if units <= 0:
         raise ledger_errors.AmountNotPositive(pointer="/money/amount")

@@ -189,7 +189,10 @@ def test_a_new_key_is_shown_once(billfold: Billfold) -> None:
     [
         (("transfers", "create", "1000", "USD", "--from", "ada", "--to", "bob"), 1, "`billfold balance`"),
         (("wallets", "deposit", "ada", "1.234", "USD"), 1, "2 decimals; 3 were given."),
-        (("wallets", "deposit", "ada", "1", "XXX"), 1, "`billfold assets list`"),
+        (("wallets", "deposit", "ada", "1", "XXX"), 1, "There is no asset 'XXX'. `billfold assets list`"),
+        (("wallets", "deposit", "ada", "-5", "USD"), 2, "An amount is positive"),
+        (("transfers", "create", "-0.5", "USD", "--from", "ada", "--to", "bob"), 2, "An amount is positive"),
+        (("wallets", "deposit", "ada", "5", "USD", "--refrence", "x"), 2, "--reference"),
         (("wallets", "show", "nobody"), 1, "'nobody'; `billfold wallets list` shows all."),
         (("wallets", "show", "019aa2c6-7a00-7000-8000-00000000a001"), 1, "`billfold wallets list`"),
         (("wallets", "deposit", "ada", "1", "USD", "--metadata", "x"), 2, "not NAME=TEXT"),
@@ -212,6 +215,12 @@ def test_what_goes_wrong_is_one_sentence_with_the_next_step(
     assert said in found.err
     assert "Traceback" not in found.err
     assert found.out == ""
+
+
+def test_an_asset_may_be_typed_in_small_letters(billfold: Billfold) -> None:
+    billfold("wallets", "create", "Ada", "--external-id", "ada")
+    assert "5.00 USD" in billfold("wallets", "deposit", "ada", "5", "usd").out
+    assert billfold.json("balance", "ada", "--asset", "usd")["balances"][0]["posted"] == "5.00"
 
 
 def test_a_refusal_can_be_read_by_programs(billfold: Billfold) -> None:

@@ -183,6 +183,9 @@ def test_an_overdraft_that_is_wider_already_stays(owner: Callable[..., Billfold]
     assert _import(operator, second, *_DATED, "--overdraft", "5")["now"] == _counts(imported=1)
     (still,) = operator.json("balance", "wide-a")["balances"]
     assert still["credit_limit"] == wide["credit_limit"] == "1000000000000000.00"
+    shown = operator("balance", "wide-a").out
+    assert "unlimited" in shown
+    assert "1000000000000000" not in shown
 
 
 def test_the_columns_can_be_told_by_a_file(billfold: Billfold, in_folder: Path) -> None:

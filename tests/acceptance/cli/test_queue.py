@@ -144,16 +144,11 @@ def test_events_are_followed_as_they_happen(operator: Billfold, billfold_stack: 
         "1",
     ]
     kept = {name: value for name, value in os.environ.items() if not name.startswith("BILLFOLD_")}
-    following = subprocess.Popen(command, env=kept | billfold_stack, stdout=subprocess.PIPE, text=True)
-    created = []
-
-    def ended() -> bool:
-        # It doesn't say when it has begun to listen, so there is something to hear until it has heard it.
-        created.append(operator.json("wallets", "create", "Ada")["id"])
-        return following.poll() is not None
-
-    _until(ended)
-    assert following.stdout is not None
-    (line,) = following.stdout.read().splitlines()
-    following.stdout.close()
-    assert any(wallet in line for wallet in created)
+    following = subprocess.Popen(
+        command, env=kept | billfold_stack, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert following.stderr is not None
+    assert "Waiting for events" in following.stderr.readline()
+    wallet = operator.json("wallets", "create", "Ada")["id"]
+    (line,) = following.communicate(timeout=60)[0].splitlines()
+    assert wallet in line

@@ -31,6 +31,14 @@ def test_the_help_names_every_command_and_exit_code_and_imports_none() -> None:
     assert not {f"billfold.app.cli.{command.module}" for command in COMMANDS.values()} & imported
 
 
+def test_completion_is_offered_at_the_top_alone() -> None:
+    command = [sys.executable, "-c", "from billfold.app.cli import main; main()"]
+    for name in COMMANDS:
+        found = subprocess.run([*command, name, "--help"], capture_output=True, text=True, check=True)
+        assert "--help" in found.stdout
+        assert "completion" not in found.stdout, name
+
+
 def test_the_shell_completes_commands_and_their_own() -> None:
     for words, expected in (("billfold wal", "wallets"), ("billfold wallets dep", "deposit")):
         environment = {

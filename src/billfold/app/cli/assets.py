@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from billfold.app.cli import client, options, output
+from billfold.app.cli import client, commands, options, output
 from billfold.app.client import Api
 
-app = typer.Typer(help="List the assets there are, and add more.", no_args_is_help=True, rich_markup_mode=None)
+app = commands.group("assets")
 
 
 class Kind(StrEnum):

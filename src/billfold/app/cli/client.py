@@ -47,7 +47,7 @@ _NEXT_STEPS = {
     "wallet_unknown": "`billfold wallets list` shows yours.",
     "wallet_frozen": "`billfold wallets unfreeze` lets an operator do that.",
     "wallet_needed": "Name one with --wallet.",
-    "asset_unknown": "`billfold assets list` shows them, and `billfold assets add` adds one.",
+    "asset_unknown": "`billfold assets list` shows all, and `billfold assets add` adds one.",
     "asset_needed": "Name one with --asset.",
     "insufficient_funds": "`billfold balance` shows what is there.",
     "hold_unknown": "`billfold holds list` shows yours.",

@@ -7,10 +7,15 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import re
 from typing import Any, NamedTuple
 
 import typer
 from typer.core import TyperGroup
+
+#: What is wrong with a command line; of its kinds Typer makes public this one alone.
+_UsageError: type[Any] = typer.BadParameter.__mro__[1]
+_NEGATIVE = re.compile(r"-[\d.,]")
 
 
 class Command(NamedTuple):
@@ -39,10 +44,17 @@ COMMANDS = {
     "balance": Command("balance", "balance", "Show what is in a wallet, now or in the past."),
     "statement": Command("statement", "statement", "Write all transactions of a wallet to a file."),
     "import": Command("importing", "app", "Import transactions from a file."),
-    "dead-letters": Command("dead_letters", "app", "Look at messages that could not be applied, and retry them."),
+    "dead-letters": Command(
+        "dead_letters", "app", "Look at messages that could not be applied; retry or discard them."
+    ),
     "events": Command("events", "app", "Watch what happens."),
     "ledger": Command("ledger", "app", "Check the books."),
 }
+
+
+def group(name: str) -> typer.Typer:
+    """The empty group of that name. Completion is set up once, at the top."""
+    return typer.Typer(help=COMMANDS[name].help, no_args_is_help=True, rich_markup_mode=None, add_completion=False)
 
 
 class LazyGroup(TyperGroup):
@@ -64,6 +76,15 @@ class LazyGroup(TyperGroup):
         loaded = typer.main.get_command(found)
         loaded.name = cmd_name
         return loaded
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command. An amount with a minus, which reads as an option, is answered as what was meant."""
+        try:
+            return super().invoke(ctx)
+        except _UsageError as error:
+            if _NEGATIVE.match(getattr(error, "option_name", "")):
+                error.ctx.fail("An amount is positive; which way the money goes is said by the command.")
+            raise
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command of these arguments. A misspelt one is answered with the nearest."""

@@ -8,14 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from billfold.app.cli import client, money, options, output
+from billfold.app.cli import client, commands, money, options, output
 from billfold.app.client import Api
 
-app = typer.Typer(
-    help="Look at messages that could not be applied, and retry or discard them. For operators.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+app = commands.group("dead-letters")
 
 _PATH = "/admin/dead-letters"
 DeadLetterId = Annotated[str, typer.Argument(metavar="DEAD_LETTER", help="The dead letter's id.")]

@@ -14,12 +14,12 @@ import msgspec
 import typer
 
 from billfold.app import settings
-from billfold.app.cli import options, output
+from billfold.app.cli import commands, options, output
 from billfold.app.supervisor import record
 from billfold.platform.messaging import cloudevents
 from billfold.platform.messaging.brokers import nats, streams
 
-app = typer.Typer(help="Watch what happens.", no_args_is_help=True, rich_markup_mode=None)
+app = commands.group("events")
 
 #: Events fetched at a time; a terminal shows no more at once.
 FETCH_MAX = 500
@@ -85,6 +85,7 @@ async def _events(server: nats.Server, begin: From, subjects: list[str]) -> Asyn
                 wanted = {**start, "filter_subjects": subjects, "ack_policy": "none", "mem_storage": True}
                 name = await streams.ensure_consumer(broker, streams.EVENTS.name, wanted)
                 async with broker.pulling(streams.EVENTS.name, name) as pull:
+                    sys.stderr.write("billfold: Waiting for events; Ctrl-C ends it.\n")
                     while True:
                         for message in await pull.fetch(FETCH_MAX, max_bytes=FETCH_MAX_BYTES, wait_s=FETCH_WAIT_S):
                             yield message.data

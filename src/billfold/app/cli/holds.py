@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from billfold.app.cli import client, money, options, output
+from billfold.app.cli import client, commands, money, options, output
 from billfold.app.client import Api
 
-app = typer.Typer(help="Set money aside, and settle or release it.", no_args_is_help=True, rich_markup_mode=None)
+app = commands.group("holds")
 
 _OUTSIDE = "outside"
 HoldId = Annotated[str, typer.Argument(metavar="HOLD", help="The hold's id.")]

@@ -10,14 +10,14 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from billfold.app.cli import client, exits, money, options, output, progress
+from billfold.app.cli import client, commands, exits, money, options, output, progress
 from billfold.app.client import Api
 from billfold.app.importing import mapping as mappings
 from billfold.app.importing import memory, posting
 from billfold.app.importing.run import Import, Summary
 from billfold.app.importing.source import FileUnfinished
 
-app = typer.Typer(help="Import transactions from a file.", no_args_is_help=True, rich_markup_mode=None)
+app = commands.group("import")
 
 _GZIP = ".gz"
 
@@ -40,7 +40,7 @@ async def transactions(
     mapping: Annotated[
         Path | None, typer.Option("--mapping", metavar="FILE", help="TOML file with any of the flags that follow.")
     ] = None,
-    asset: Annotated[str | None, typer.Option("--asset", metavar="ASSET", help="What the amounts are in.")] = None,
+    asset: Annotated[str | None, options.asset("What the amounts are in.")] = None,
     account_column: Annotated[
         str | None, _column("--account-column", "Whose it is: the external_id of a wallet.")
     ] = None,

@@ -10,10 +10,10 @@ from uuid import UUID
 import msgspec
 import typer
 
-from billfold.app.cli import client, direct, money, options, output
+from billfold.app.cli import client, commands, direct, money, options, output
 from billfold.app.client import Api
 
-app = typer.Typer(help="Create, list and revoke API keys.", no_args_is_help=True, rich_markup_mode=None)
+app = commands.group("keys")
 
 
 @app.command("list")

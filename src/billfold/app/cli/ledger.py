@@ -9,10 +9,10 @@ from typing import Annotated
 import typer
 
 from billfold.app import container
-from billfold.app.cli import direct, exits, money, options, output, progress
+from billfold.app.cli import commands, direct, exits, money, options, output, progress
 from billfold.ledger.contracts import Verification
 
-app = typer.Typer(help="Check the books.", no_args_is_help=True, rich_markup_mode=None)
+app = commands.group("ledger")
 
 
 @app.callback()

@@ -11,7 +11,7 @@ from billfold.app.cli import output
 from billfold.app.client import Answer
 
 Amount = Annotated[str, typer.Argument(metavar="AMOUNT", help="How much, such as 12.34.")]
-Asset = Annotated[str, typer.Argument(metavar="ASSET", help="What of, such as USD.")]
+Asset = Annotated[str, typer.Argument(metavar="ASSET", help="What of, such as USD.", parser=str.upper)]
 Reference = Annotated[
     str | None,
     typer.Option("--reference", metavar="TEXT", help="A short text to search for, such as an invoice's number."),

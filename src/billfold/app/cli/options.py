@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -23,6 +23,11 @@ Until = Annotated[
 ]
 LIMIT_DEFAULT = 25
 Limit = Annotated[int, typer.Option("--limit", min=1, metavar="NUMBER", help="How many at most.")]
+
+
+def asset(what: str) -> Any:
+    """The option that names an asset. Codes have no small letters, so however it is typed, one thing is meant."""
+    return typer.Option("--asset", metavar="ASSET", help=what, parser=str.upper)
 
 
 def load(config: Path | None, data: Path | None = None) -> settings.Loaded:

@@ -34,7 +34,7 @@ async def statement(
     api: Api,
     wallet: Annotated[str, typer.Argument(metavar="WALLET", help="A wallet's id, or your own external_id of it.")],
     *,
-    asset: Annotated[str | None, typer.Option("--asset", metavar="ASSET", help="If the wallet has several.")] = None,
+    asset: Annotated[str | None, options.asset("If the wallet has several.")] = None,
     since: options.Since = None,
     until: options.Until = None,
     form: Annotated[Format, typer.Option("--format", help="How to write it.")] = Format.CSV,

@@ -7,12 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from billfold.app.cli import client, money, options, output
+from billfold.app.cli import client, commands, money, options, output
 from billfold.app.client import Api
 
-app = typer.Typer(
-    help="Move money between wallets, and list what has happened.", no_args_is_help=True, rich_markup_mode=None
-)
+app = commands.group("transfers")
 
 TransferId = Annotated[str, typer.Argument(metavar="TRANSFER", help="The transfer's id.")]
 
@@ -102,7 +100,7 @@ async def list_(
     api: Api,
     *,
     wallet: Annotated[str | None, typer.Option("--wallet", metavar="WALLET", help="Only of this wallet.")] = None,
-    asset: Annotated[str | None, typer.Option("--asset", metavar="ASSET", help="Only in this asset.")] = None,
+    asset: Annotated[str | None, options.asset("Only in this asset.")] = None,
     kind: Annotated[Kind | None, typer.Option("--kind", help="Only of this kind.")] = None,
     direction: Annotated[Direction | None, typer.Option("--direction", help="Only what came in, or went out.")] = None,
     reference: Annotated[

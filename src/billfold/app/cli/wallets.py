@@ -7,12 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from billfold.app.cli import client, money, options, output
+from billfold.app.cli import client, commands, money, options, output
 from billfold.app.client import Api
 
-app = typer.Typer(
-    help="Create, show and change wallets; deposit and withdraw.", no_args_is_help=True, rich_markup_mode=None
-)
+app = commands.group("wallets")
 
 Wallet = Annotated[str, typer.Argument(metavar="WALLET", help="A wallet's id, or your own external_id of it.")]
 

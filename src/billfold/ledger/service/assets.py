@@ -65,5 +65,5 @@ class Assets:
                 self._known = await store.assets(connection)
             found = self._known.get(code)
         if found is None:
-            raise errors.AssetUnknown
+            raise errors.AssetUnknown.named(code)
         return found

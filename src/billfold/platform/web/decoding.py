@@ -41,6 +41,8 @@ _LISTS = (
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>.*)`", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(?P<name>.*)`", re.DOTALL)
 _WRONG_TYPE = re.compile(r"Expected `[^`]+`, got `[^`]+`")
+#: A number in JSON loses digits in many a reader, so amounts and ids are texts.
+_NUMBER_FOR_TEXT = re.compile(r"Expected `str(?: \| null)?`, got `(?:int|float)`")
 _PLACE = re.compile(r" - at (?:`key` in )?`(?P<path>\$[^`]*)`$")
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
 _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
@@ -197,6 +199,8 @@ def _explained(error: Exception, raw: bytes) -> BillfoldError:
         )
     if found := _MISSING.fullmatch(text):
         return errors.MissingField(f"The field {found['name']!r} is missing.", pointer=f"{pointer}/{found['name']}")
+    if _NUMBER_FOR_TEXT.fullmatch(text):
+        return errors.WrongType('A number stands where a text belongs; put it in quotes: "1.5".', pointer=pointer)
     kind = errors.WrongType if _WRONG_TYPE.fullmatch(text) else errors.InvalidValue
     return kind(_sentence(text), pointer=pointer)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from litestar import Request, Response, get
 from litestar.handlers import HTTPRouteHandler
+from litestar.response import Redirect
 
 from billfold.kernel import errors
 from billfold.platform.web import openapi
@@ -28,6 +29,10 @@ def handlers(document: openapi.Document, *, prefix: str) -> Sequence[HTTPRouteHa
     def openapi_json() -> Response[bytes]:
         return Response(document.encoded(), media_type="application/json", headers=_CACHED)
 
+    @get("/", sync_to_thread=False)
+    def root() -> Redirect:
+        return Redirect("/docs")
+
     @get("/docs", sync_to_thread=False)
     def page() -> Response[bytes]:
         content = _file("docs.html").replace(b"{openapi}", (prefix + OPENAPI_PATH).encode())
@@ -42,7 +47,7 @@ def handlers(document: openapi.Document, *, prefix: str) -> Sequence[HTTPRouteHa
         name = request.url.path.rpartition("/")[2]
         return Response(_file(name), media_type=_STATIC[name], headers=_CACHED)
 
-    return [openapi_json, page, errors_page, static]
+    return [openapi_json, root, page, errors_page, static]
 
 
 @cache

@@ -46,7 +46,7 @@ class Holdings:
         try:
             await self._ledger.asset(code=code)
         except ledger_errors.AssetUnknown:
-            raise ledger_errors.AssetUnknown(pointer="asset") from None
+            raise ledger_errors.AssetUnknown.named(code, pointer="asset") from None
 
     async def one_of_wallet(
         self, principal: Principal, wallet_id: UUID, *, asset: str | None

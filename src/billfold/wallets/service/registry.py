@@ -200,7 +200,7 @@ class Registry:
         try:
             asset = await self._ledger.asset(code=limit.asset)
         except ledger_errors.AssetUnknown:
-            raise ledger_errors.AssetUnknown(pointer=f"{pointer}/asset") from None
+            raise ledger_errors.AssetUnknown.named(limit.asset, pointer=f"{pointer}/asset") from None
         units = money.parse(limit.amount, asset.scale, pointer=f"{pointer}/amount")
         if units < 0:
             raise errors.CreditLimitNegative(pointer=f"{pointer}/amount")

@@ -63,6 +63,15 @@ async def test_each_way_of_being_wrong_has_its_code_and_place(client: Client, pa
 
 
 @KINDS
+@pytest.mark.parametrize("amount", [b"1.5", b"1"])
+async def test_an_amount_that_is_a_json_number_is_told_to_be_written_as_text(
+    client: Client, path: str, amount: bytes
+) -> None:
+    reply = await client.post(path, b'{"name":"a","price":{"amount":%b,"asset":"USD"}}' % amount)
+    assert reply.json["detail"] == 'A number stands where a text belongs; put it in quotes: "1.5".'
+
+
+@KINDS
 async def test_of_a_key_that_stands_twice_the_last_counts(client: Client, path: str) -> None:
     reply = await client.post(path, b'{"name":"a","name":"b",%b}' % PRICE)
     assert reply.json["name"] == "b"

@@ -151,8 +151,13 @@ async def test_a_request_that_is_cut_off_by_our_end_can_be_tried_again(path: str
     assert b"shutting_down" in sent[1]["body"]
 
 
+async def test_whoever_opens_the_address_alone_is_led_to_the_documentation(client: Client) -> None:
+    reply = await client.call("GET", "/")
+    assert (reply.status, reply.headers["location"]) == (302, "/docs")
+
+
 async def test_a_path_that_is_not_there(client: Client) -> None:
-    for path in ("/", "/api/v1", "/api/v1/nothing", "/api/v2/things", "/api/v1/things/7/pay/more", "/docs/../etc"):
+    for path in ("/api/v1", "/api/v1/nothing", "/api/v2/things", "/api/v1/things/7/pay/more", "/docs/../etc"):
         reply = await client.call("GET", path)
         assert (reply.status, reply.json["code"]) == (404, "route_not_found")
 
