@@ -10,7 +10,7 @@ import os
 import pwd
 import random
 import socket
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -172,14 +172,14 @@ def sync_folder(path: Path) -> None:
         os.close(fd)
 
 
-def free_port() -> int:
-    """A TCP port that nothing on 127.0.0.1 listens on now.
+def free_port(*, besides: Collection[int] = ()) -> int:
+    """A TCP port that nothing on 127.0.0.1 listens on now, and none of those that are given away already.
 
     Raises: NoFreePort.
     """
     for _ in range(FREE_PORT_TRIES):
         port = random.choice(FREE_PORTS)  # noqa: S311 - chance spreads the ports of parallel stacks; nothing is secret.
-        if port_is_free(port):
+        if port not in besides and port_is_free(port):
             return port
     raise NoFreePort
 

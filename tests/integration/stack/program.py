@@ -39,9 +39,12 @@ def parts() -> stack.Parts:
     return stack.Parts(
         roles=(
             roles.Role(
-                name="api", command=(sys.executable, _ROLE, "BILLFOLD_API__PORT"), ready_url=roles.API.ready_url
+                name="api",
+                command=(sys.executable, _ROLE, "BILLFOLD_API__PORT"),
+                ready_url=roles.API.ready_url,
+                ports=roles.API.ports,
             ),
-            roles.Role(name="worker", command=worker, ready_url=roles.WORKER.ready_url),
+            roles.Role(name="worker", command=worker, ready_url=roles.WORKER.ready_url, ports=roles.WORKER.ports),
         ),
         migrate=migrate,
         sandbox=sandbox,

@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -205,6 +206,37 @@ def test_a_port_that_was_set_and_is_taken_is_refused_and_a_default_gives_way(dat
         support.up(data.with_name("second"), default_ports=True) as second,
     ):
         assert first.record["api_url"] != second.record["api_url"]
+
+
+def test_stacks_that_start_at_the_same_moment_come_up_on_ports_of_their_own(tmp_path: Path) -> None:
+    with ThreadPoolExecutor() as pool, contextlib.ExitStack() as stacks:
+        starting = [
+            pool.submit(support.Up, tmp_path / str(number), env={"XDG_STATE_HOME": str(tmp_path / "state")})
+            for number in range(3)
+        ]
+        running = [one.result() for one in starting]
+        for one in running:
+            stacks.callback(one.close)
+        assert len({one.first["api_url"] for one in running}) == 3
+        for one in running:
+            assert one.record["processes"] == one.first["processes"], one.log
+
+
+def test_a_role_gets_no_rights_of_the_databases_owner(data: Path) -> None:
+    with support.up(data) as running:
+        environ = Path(f"/proc/{running.pid('api')}/environ").read_bytes()
+        assert b"BILLFOLD_POSTGRES__DSN=" in environ
+        assert b"OWNER" not in environ
+
+
+def test_an_address_that_has_changed_since_the_last_time_is_told(data: Path) -> None:
+    with support.up(data) as first:
+        assert "last time" not in first.log
+    with support.up(data) as second:
+        before, now = first.first["api_url"], second.first["api_url"]
+        support.eventually(lambda: f"the API is at {now} now; last time it was at {before}" in second.log, "the remark")
+        asked = support.billfold("wallets", "list", "--data", str(data), env={"BILLFOLD_URL": before})
+        assert f"It is what $BILLFOLD_URL says; your stack is at {now}." in asked.stderr
 
 
 def test_servers_of_ones_own_are_for_serve_and_not_for_up(data: Path) -> None:

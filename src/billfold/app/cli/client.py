@@ -102,8 +102,8 @@ def call(
     data: Path | None,
 ) -> T:
     """Do something with the API that the options name; what it refuses is said with the next step."""
-    address, credentials = _address(url, api_key, config, data)
-    return asyncio.run(_use(Api(url=address, key=credentials), function))
+    address, credentials, elsewhere = _address(url, api_key, config, data)
+    return asyncio.run(_use(Api(url=address, key=credentials), function, elsewhere))
 
 
 def key(given: str | None) -> str:
@@ -132,26 +132,30 @@ async def wallet_id(api: Api, name: str) -> str:
     return str(found[0]["id"])
 
 
-async def _use(api: Api, function: Callable[[Api], Awaitable[T]]) -> T:
+async def _use(api: Api, function: Callable[[Api], Awaitable[T]], elsewhere: str) -> T:
     try:
         async with api:
             return await function(api)
     except (ApiRefusal, ApiUnreachable, GatewayFailed) as error:
-        error.detail = " ".join([error.detail, *_next_steps(error)])
+        error.detail = " ".join([error.detail, *_next_steps(error, elsewhere)])
         raise
 
 
-def _next_steps(error: ApiRefusal | ApiUnreachable | GatewayFailed) -> Iterator[str]:
+def _next_steps(error: ApiRefusal | ApiUnreachable | GatewayFailed, elsewhere: str) -> Iterator[str]:
     if error.code in _NEXT_STEPS:
         yield _NEXT_STEPS[error.code]
     if isinstance(error, ApiUnreachable) and not error.was_reached:
-        yield "`billfold up` starts a stack, and --url names another."
+        yield elsewhere or "`billfold up` starts a stack, and --url names another."
     elif error.retryable and error.idempotency_key is not None:
         yield f"Add --idempotency-key {error.idempotency_key} to repeat the command; nothing is done twice."
 
 
-def _address(url: str | None, api_key: str | None, config: Path | None, data: Path | None) -> tuple[str, str | None]:
+def _address(
+    url: str | None, api_key: str | None, config: Path | None, data: Path | None
+) -> tuple[str, str | None, str]:
     """The URL and key: of the command line, of the settings, or of the stack that runs here.
+
+    Besides, what to say if nothing answers at an address of the settings while a stack runs here.
 
     Raises:
         SettingInvalid, SettingUnknown
@@ -159,11 +163,23 @@ def _address(url: str | None, api_key: str | None, config: Path | None, data: Pa
     """
     given = {"client.url": url, "client.api_key": api_key, "data_dir": None if data is None else str(data)}
     overrides = {name: value for name, value in given.items() if value is not None}
-    tree = settings.load(file=config, overrides=overrides).settings
+    loaded = settings.load(file=config, overrides=overrides)
+    tree = loaded.settings
     if tree.client.url is not None:
-        return tree.client.url, tree.client.api_key
+        return tree.client.url, tree.client.api_key, _elsewhere(loaded)
     try:
         found = record.read(tree.data_dir)
     except record.NotRunning as error:
         raise record.NotRunning(f"{error.detail} Or name another API with --url and --api-key.") from error
-    return found.api_url, tree.client.api_key or found.api_key
+    return found.api_url, tree.client.api_key or found.api_key, ""
+
+
+def _elsewhere(loaded: settings.Loaded) -> str:
+    """Where the stack of the data folder is, if it runs and is not at the address that the settings name."""
+    try:
+        found = record.read(loaded.settings.data_dir)
+    except record.NotRunning:
+        return ""
+    if found.api_url == loaded.settings.client.url:
+        return ""
+    return f"It is what {loaded.sources['client.url']} says; your stack is at {found.api_url}."

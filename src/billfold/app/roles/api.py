@@ -40,7 +40,7 @@ async def _serve(tree: settings.Settings) -> None:
     REGISTRY.register(requests)
     async with (
         container.opened(tree, name=f"billfold {ROLE}") as parts,
-        listener.listening(REGISTRY, host=tree.api.host, port=tree.api.metrics_port),
+        listener.listening(REGISTRY, host=tree.metrics.host, port=tree.api.metrics_port),
     ):
         app = web.build(
             [identity_rest.part(parts.identity), wallets_rest.part(parts.wallets)],

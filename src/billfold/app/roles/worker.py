@@ -81,7 +81,7 @@ async def _work(tree: settings.Settings) -> None:
         loop.add_signal_handler(number, stop.set)
     async with (
         container.opened(tree, name=f"billfold {ROLE}") as parts,
-        listener.listening(REGISTRY, host=tree.api.host, port=tree.worker.metrics_port),
+        listener.listening(REGISTRY, host=tree.metrics.host, port=tree.worker.metrics_port),
     ):
         gc.collect()
         gc.freeze()

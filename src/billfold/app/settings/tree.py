@@ -64,7 +64,7 @@ class Nats(Section, frozen=True, kw_only=True):
 class Api(Section, frozen=True, kw_only=True):
     """The HTTP role."""
 
-    #: The address to listen on, with the API and with the metrics of both roles.
+    #: The address to listen on.
     host: str = "127.0.0.1"
     #: `billfold up` takes a free port instead of the default when that is taken.
     port: Port = 8080
@@ -76,8 +76,7 @@ class Api(Section, frozen=True, kw_only=True):
     @property
     def local_url(self) -> str:
         """The address of the API for programs on this machine."""
-        address = "127.0.0.1" if self.host in _ALL_ADDRESSES else self.host
-        return f"http://[{address}]:{self.port}" if ":" in address else f"http://{address}:{self.port}"
+        return _local_url(self.host, self.port)
 
 
 class Worker(Section, frozen=True, kw_only=True):
@@ -85,6 +84,17 @@ class Worker(Section, frozen=True, kw_only=True):
 
     #: Where `/metrics` is.
     metrics_port: Port = 9081
+
+
+class Metrics(Section, frozen=True, kw_only=True):
+    """What `/metrics` of every role has in common."""
+
+    #: The address to listen on. There is no password, so let only Prometheus reach it.
+    host: str = "127.0.0.1"
+
+    def local_url(self, port: int) -> str:
+        """The address of a role's metrics for programs on this machine."""
+        return f"{_local_url(self.host, port)}/metrics"
 
 
 class Client(Section, frozen=True, kw_only=True):
@@ -114,6 +124,7 @@ class Settings(Section, frozen=True, kw_only=True):
     nats: Nats = Nats()
     api: Api = Api()
     worker: Worker = Worker()
+    metrics: Metrics = Metrics()
     client: Client = Client()
     log: Log = Log()
 
@@ -169,6 +180,11 @@ def _build(section: type[Section], values: Mapping[str, object], prefix: str) ->
         elif prefix + name in values:
             given[name] = values[prefix + name]
     return section(**given)
+
+
+def _local_url(host: str, port: int) -> str:
+    address = "127.0.0.1" if host in _ALL_ADDRESSES else host
+    return f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"
 
 
 @cache

@@ -19,6 +19,7 @@ from billfold.platform import children, host
 
 LOCK = "up.lock"
 _FILE = "stack.json"
+_ADDRESS = "api.url"
 #: Much longer than another process holds the lock only to see whether it is free.
 _PROBE_S = 0.2
 
@@ -82,6 +83,17 @@ def locked(data_dir: Path) -> Iterator[None]:
         os.close(lock)
 
 
+def claim_port(port: int) -> int | None:
+    """Hold a lock on the port among the stacks of this user, whatever their folders; None when another one holds it.
+
+    Raises: OSError.
+    """
+    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    folder = state / "billfold" / "ports"
+    folder.mkdir(parents=True, exist_ok=True)
+    return children.try_lock(folder / f"{port}.lock")
+
+
 def running_pid(data_dir: Path) -> int | None:
     """The process that runs the stack of this folder, or None."""
     path = data_dir / LOCK
@@ -115,6 +127,14 @@ def program_locks(data_dir: Path) -> list[Path]:
 def write(data_dir: Path, record: StackRecord) -> None:
     """Tell the others. The file is replaced as a whole, so nobody reads half of it."""
     host.write_private(data_dir / _FILE, msgspec.json.format(msgspec.json.encode(record)).decode())
+
+
+def replace_address(data_dir: Path, url: str) -> str | None:
+    """Keep the API's address beyond this run, and return the one before if it was another."""
+    file = data_dir / _ADDRESS
+    before = file.read_text(encoding="utf-8") if file.exists() else url
+    host.write_private(file, url)
+    return before if before != url else None
 
 
 def read(data_dir: Path) -> StackRecord:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+import msgspec
+
 from billfold.app import settings
 from billfold.platform import children, host
 
@@ -22,22 +24,25 @@ POLL_S = 0.02
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Role:
-    """What to run, and the address that answers 200 when it is ready."""
+    """What to run, the address that answers 200 when it is ready, and the ports it listens on."""
 
     name: str
     command: Sequence[str]
     ready_url: Callable[[settings.Settings], str]
+    ports: Callable[[settings.Settings], Sequence[int]]
 
 
 API = Role(
     name="api",
     command=(sys.executable, "-m", "billfold.app.cli", "serve", "api"),
     ready_url=lambda tree: f"{tree.api.local_url}/readyz",
+    ports=lambda tree: (tree.api.port, tree.api.metrics_port),
 )
 WORKER = Role(
     name="worker",
     command=(sys.executable, "-m", "billfold.app.cli", "serve", "worker"),
-    ready_url=lambda tree: f"http://127.0.0.1:{tree.worker.metrics_port}/metrics",
+    ready_url=lambda tree: tree.metrics.local_url(tree.worker.metrics_port),
+    ports=lambda tree: (tree.worker.metrics_port,),
 )
 
 
@@ -49,15 +54,16 @@ class RoleProcess:
         self._command = role.command
         self._settings = tree
         self._ready_url = role.ready_url(tree)
+        self._ports = role.ports(tree)
         self._on_line = on_line
 
     async def start(self) -> children.Child:
         """Start the role and return when its address answers.
 
         Raises: ChildFailed, LeftoverProcess.
-            PortTaken: another program would answer in its place.
+            PortTaken: another program would answer in its place, or has taken its port while it started.
         """
-        host.checked_port(urlsplit(self._ready_url).port or 0)
+        self._check_ports()
         program = children.Program(
             name=self.name,
             command=self._command,
@@ -68,10 +74,16 @@ class RoleProcess:
         child = await children.start(program, on_line=self._on_line)
         try:
             await self._wait_ready(child)
-        except BaseException:
+        except BaseException as error:
             await child.stop()
+            if isinstance(error, children.ChildFailed):
+                self._check_ports()
             raise
         return child
+
+    def _check_ports(self) -> None:
+        for port in self._ports:
+            host.checked_port(port)
 
     async def _wait_ready(self, child: children.Child) -> None:
         deadline = asyncio.get_running_loop().time() + READY_TIMEOUT_S
@@ -84,7 +96,11 @@ class RoleProcess:
 
 
 def environment(tree: settings.Settings, outer: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a role: ours, with the stack's settings in place of those we were started with."""
+    """The environment of a role: ours, with the stack's settings in place of those we were started with.
+
+    The database's owner is not among them: a role can neither change the schema nor what the journal has.
+    """
+    tree = msgspec.structs.replace(tree, postgres=msgspec.structs.replace(tree.postgres, owner_dsn=None))
     kept = {name: value for name, value in outer.items() if not name.startswith(settings.PREFIX)}
     return kept | settings.as_environment(tree) | {"PYTHONUNBUFFERED": "1"}
 

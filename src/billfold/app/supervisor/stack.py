@@ -27,6 +27,8 @@ from billfold.platform.messaging.embedded import EmbeddedNats
 from billfold.platform.postgres import cluster
 from billfold.platform.postgres.embedded import EmbeddedPostgres
 
+#: A port that is chosen by chance is seldom taken while a role starts, and not again and again.
+PORT_TRIES = 3
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -75,6 +77,7 @@ class Stack:
             self._keeper(self._nats, writes_to=self._data_dir),
         )
         self._roles: tuple[Keeper, ...] = ()
+        self._claims: dict[int, int] = {}
         self._started_at = datetime.now(UTC)
         self._record: record.StackRecord | None = None
 
@@ -95,7 +98,7 @@ class Stack:
 
     async def _start(self) -> None:
         await end_leftovers(self._data_dir)
-        self._settings = with_ports(self._loaded)
+        self._settings = with_ports(self._loaded, claim=self._claim_port)
         nats = self._servers[1]
         await _together(self._start_database(), nats.start())
         self._settings = msgspec.structs.replace(
@@ -104,12 +107,42 @@ class Stack:
                 self._settings.nats, url=self._nats.url, user=self._nats.user, password=self._nats.password
             ),
         )
+        self._record = self._describe(await self._start_roles())
+        self._write_record()
+        if (before := record.replace_address(self._data_dir, self._record.api_url)) is not None:
+            self._say(f"the API is at {self._record.api_url} now; last time it was at {before}")
+
+    async def _start_roles(self, tries_left: int = PORT_TRIES) -> Sandbox:
+        """Start them, on other ports again where another program has been faster."""
         self._roles = tuple(
             self._keeper(RoleProcess(role, self._settings, on_line=self._log(role.name))) for role in self._parts.roles
         )
-        sandbox, *_ = await _together(self._parts.sandbox(self._settings), *(keeper.start() for keeper in self._roles))
-        self._record = self._describe(sandbox)
-        self._write_record()
+        starting = [keeper.start() for keeper in self._roles]
+        try:
+            sandbox: Sandbox = (await _together(self._parts.sandbox(self._settings), *starting))[0]
+        except host.PortTaken as taken:
+            if not tries_left:
+                raise
+            # One that was set is refused here.
+            free = with_ports(self._loaded, claim=self._claim_port)
+            self._say(f"{taken.detail} Trying a free one …")
+            await asyncio.gather(*(keeper.stop() for keeper in self._roles))
+            self._settings = msgspec.structs.replace(self._settings, api=free.api, worker=free.worker)
+            return await self._start_roles(tries_left - 1)
+        return sandbox
+
+    def _claim_port(self, port: int) -> bool:
+        """Keep other stacks of this user, which may be starting too, from choosing the same port."""
+        if port not in self._claims:
+            try:
+                lock = record.claim_port(port)
+            except OSError as error:
+                self._say(f"port {port} can't be kept from other stacks that start now: {error}")
+                return True
+            if lock is None:
+                return False
+            self._claims[port] = lock
+        return True
 
     async def _start_database(self) -> None:
         await self._servers[0].start()
@@ -127,6 +160,8 @@ class Stack:
         self._say("stopping")
         for group in (self._roles, self._servers[1:], self._servers[:1]):
             await asyncio.gather(*(keeper.stop() for keeper in group))
+        for lock in self._claims.values():
+            os.close(lock)
         self._say("stopped")
 
     def _keepers(self) -> tuple[Keeper, ...]:
@@ -154,8 +189,8 @@ class Stack:
             api_url=tree.api.local_url,
             docs_url=f"{tree.api.local_url}/docs",
             metrics_urls={
-                "api": f"http://127.0.0.1:{tree.api.metrics_port}/metrics",
-                "worker": f"http://127.0.0.1:{tree.worker.metrics_port}/metrics",
+                "api": tree.metrics.local_url(tree.api.metrics_port),
+                "worker": tree.metrics.local_url(tree.worker.metrics_port),
             },
             api_key=sandbox.api_key,
             example=sandbox.example,
@@ -217,8 +252,10 @@ async def end_leftovers(data_dir: Path) -> None:
         await children.end_leftover(lock, stop_signal=number, timeout_s=STOP_TIMEOUT_S)
 
 
-def with_ports(loaded: settings.Loaded) -> settings.Settings:
+def with_ports(loaded: settings.Loaded, *, claim: Callable[[int], bool]) -> settings.Settings:
     """The settings with ports that are free: one that was set is kept or refused, a default gives way.
+
+    It also does so to another stack that has claimed it and does not listen yet.
 
     Raises: PortTaken, NoFreePort.
     """
@@ -233,8 +270,8 @@ def with_ports(loaded: settings.Loaded) -> settings.Settings:
         if key in loaded.sources:
             chosen[key] = host.checked_port(port)
         else:
-            free = host.port_is_free(port) and port not in chosen.values()
-            chosen[key] = port if free else host.free_port()
+            free = host.port_is_free(port) and port not in chosen.values() and claim(port)
+            chosen[key] = port if free else host.free_port(besides=chosen.values())
     return msgspec.structs.replace(
         loaded.settings,
         api=msgspec.structs.replace(api, port=chosen["api.port"], metrics_port=chosen["api.metrics_port"]),

@@ -108,7 +108,7 @@ class EmbeddedNats:
         host.private_folder(self.home, user=user)
         self.password = self._password()
         self.port = host.checked_port(self.port) if self.port else host.free_port()
-        self.monitor_port = self.monitor_port or host.free_port()
+        self.monitor_port = self.monitor_port or host.free_port(besides=[self.port])
         child = await self._start(binary, lock, user)
         try:
             await self._wait_ready(child)
