@@ -13,6 +13,8 @@ import structlog
 
 #: Set by the HTTP edge for the time of a request.
 request_id: ContextVar[bytes] = ContextVar("request_id", default=b"")
+#: The caller's trace that the request is a part of, where it names one.
+trace_id: ContextVar[bytes] = ContextVar("trace_id", default=b"")
 
 _MASK = "********"
 #: Values under these names are never written, whatever they hold.
@@ -96,8 +98,8 @@ def _clean(name: str, value: object, depth: int) -> object:
 
 
 def _with_request(_logger: object, _method: str, event: Event) -> Event:
-    current = request_id.get()
-    return {"request_id": current.decode(), **event} if current else event
+    known = (("request_id", request_id.get()), ("trace_id", trace_id.get()))
+    return {**{name: current.decode() for name, current in known if current}, **event}
 
 
 def _with_logger(_logger: object, _method: str, event: Event) -> Event:

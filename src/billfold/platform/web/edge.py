@@ -29,6 +29,8 @@ from billfold.platform.web.problems import Headers, Problems
 #: Slower answers are logged: a person waits by then.
 SLOW_S = 1.0
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
+#: Version ff and ids of zeros alone are none; a later version may go on behind the flags.
+_TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-((?!0{32})[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:\Z|-)")
 #: A request's own id is this process's, drawn once, and a number: a UUID for each would be a tenth of its whole time.
 _INSTANCE = secrets.token_hex(8).encode()
 _numbers = itertools.count(1)
@@ -90,8 +92,10 @@ class Edge:
         started = perf_counter()
         headers: dict[bytes, bytes] = dict(scope["headers"])
         method, path = cast("str", scope["method"]), scope["path"]
-        request_id = _request_id(headers)
+        trace_id = _trace_id(headers)
+        request_id = _request_id(headers, trace_id)
         logs.request_id.set(request_id)
+        logs.trace_id.set(trace_id)
         exchange = _Exchange(send, self._docs_headers if path.startswith(_DOCS) else self._api_headers, request_id)
         found = self._routes.find(method, path)
         try:
@@ -184,12 +188,19 @@ class _Exchange:
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-def _request_id(headers: Mapping[bytes, bytes]) -> bytes:
-    """The caller's own id when it is a sane one, otherwise a new one."""
+def _trace_id(headers: Mapping[bytes, bytes]) -> bytes:
+    """The trace of W3C's `traceparent`; nothing when there is none, or it is not as it should be."""
+    given = headers.get(b"traceparent")
+    found = _TRACEPARENT.match(given) if given is not None else None
+    return found[1] if found is not None else b""
+
+
+def _request_id(headers: Mapping[bytes, bytes], trace_id: bytes) -> bytes:
+    """The caller's own id when it is a sane one, else that of their trace, else a new one."""
     given = headers.get(b"x-request-id")
     if given is not None and _REQUEST_ID.fullmatch(given):
         return given
-    return b"%b-%x" % (_INSTANCE, next(_numbers))
+    return trace_id or b"%b-%x" % (_INSTANCE, next(_numbers))
 
 
 def _known(error: BaseException) -> tuple[BillfoldError, str | None]:

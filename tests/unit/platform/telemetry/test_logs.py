@@ -34,12 +34,20 @@ def lines(stream: io.StringIO) -> list[Any]:
 
 
 def test_a_line_has_its_role_level_time_and_request(written: io.StringIO) -> None:
-    token = logs.request_id.set(b"r-1")
+    tokens = logs.request_id.set(b"r-1"), logs.trace_id.set(b"t-1")
     structlog.get_logger("t1").warning("something", number=7)
-    logs.request_id.reset(token)
+    logs.request_id.reset(tokens[0])
+    logs.trace_id.reset(tokens[1])
     (line,) = lines(written)
     assert line.pop("timestamp").endswith("Z")
-    assert line == {"event": "something", "role": "api", "level": "warning", "request_id": "r-1", "number": 7}
+    assert line == {
+        "event": "something",
+        "role": "api",
+        "level": "warning",
+        "request_id": "r-1",
+        "trace_id": "t-1",
+        "number": 7,
+    }
 
 
 def test_what_is_below_the_level_is_left_out(written: io.StringIO) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from billfold.platform.telemetry import logs
 from billfold.platform.web import edge
 from tests.unit.platform.web.example import Client, Gone, TooHeavy
 
@@ -246,3 +247,33 @@ async def test_a_slow_answer_is_logged_and_a_fast_one_is_not(client: Client, mon
         monkeypatch.setattr(edge, "SLOW_S", -1.0)
         await client.post("/api/v1/payments", THING)
     assert logs[0]["route"] == "/api/v1/payments"
+
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+
+
+@pytest.mark.parametrize("given", [f"00-{TRACE}-00f067aa0ba902b7-01", f"cc-{TRACE}-00f067aa0ba902b7-00-more"])
+async def test_the_callers_trace_is_the_requests_id_unless_they_name_another(client: Client, given: str) -> None:
+    traced = await client.call("GET", "/api/v1/things", traceparent=given)
+    assert traced.headers["x-request-id"] == TRACE
+    named = await client.call("GET", "/api/v1/things", traceparent=given, x_request_id="mine-1")
+    assert named.headers["x-request-id"] == "mine-1"
+    assert logs.trace_id.get() == TRACE.encode()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "",
+        TRACE,
+        f"ff-{TRACE}-00f067aa0ba902b7-01",
+        f"00-{TRACE.upper()}-00f067aa0ba902b7-01",
+        f"00-{'0' * 32}-00f067aa0ba902b7-01",
+        f"00-{TRACE}-{'0' * 16}-01",
+        f"00-{TRACE}-00f067aa0ba902b7-01x",
+    ],
+)
+async def test_a_trace_that_is_none_is_not_taken(client: Client, given: str) -> None:
+    reply = await client.call("GET", "/api/v1/things", traceparent=given)
+    assert TRACE not in reply.headers["x-request-id"].lower()
+    assert logs.trace_id.get() == b""
