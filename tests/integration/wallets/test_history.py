@@ -224,6 +224,17 @@ async def test_a_statement_adds_up_from_its_opening_balance(wallets: Wallets, ad
     assert await lines(wallets, ada, empty, asset="EUR") == []
 
 
+async def test_a_statement_ends_at_the_instant_that_its_head_says(wallets: Wallets, ada: Principal) -> None:
+    mine, other = await wallet_of(wallets, ada, holding="10.00"), await wallet_of(wallets, ada)
+    await move(wallets, ada, source=mine, target=other, amount="1.00")
+    head, blocks = await wallets.transactions.statement(principal=ada, wallet_id=ids.parse(mine))
+    await move(wallets, ada, source=mine, target=other, amount="2.00")
+    found = [line async for block in blocks for line in block]
+    assert [line.balance for line in found] == ["10.00", "9.00"]
+    assert found[-1].recorded_at < head.until
+    assert await lines(wallets, ada, mine, until=head.until) == found
+
+
 async def test_whoever_has_too_many_accounts_names_a_wallet(
     wallets: Wallets, ada: Principal, database: Database, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:

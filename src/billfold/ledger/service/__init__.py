@@ -261,6 +261,11 @@ class Ledger:
 
     # Reading
 
+    async def now(self) -> datetime:
+        """What time it is by the clock that entries are recorded by."""
+        async with self._database.connection() as connection:
+            return await reading.clock(connection)
+
     async def balances_recorded(self, *, points: Sequence[tuple[UUID, datetime]]) -> list[BalancePoint]:
         """The posted balance of each (account, instant) as it was recorded then; never changes later (I15).
 

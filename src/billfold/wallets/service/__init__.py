@@ -52,7 +52,7 @@ class Wallets:
         self.assets = Assets(ledger=ledger)
         self.dead_letters = DeadLetters(database=database, bulk=self.bulk, clock=clock)
         self.deliveries = Deliveries(bulk=self.bulk, dead_letters=self.dead_letters)
-        self.transactions = Transactions(ledger=ledger, resolution=resolution, holdings=holdings, clock=clock)
+        self.transactions = Transactions(ledger=ledger, resolution=resolution, holdings=holdings)
 
     async def apply_confirmed(self, *, transactions: Sequence[ConfirmedTransaction]) -> list[Transfer | BillfoldError]:
         """Credit and debit wallets for what has happened elsewhere, each exactly once by its sender's id.

@@ -8,7 +8,6 @@ from datetime import datetime
 from uuid import UUID
 
 from billfold.kernel import clock, ids, money, paging
-from billfold.kernel.clock import Clock
 from billfold.kernel.principal import Principal
 from billfold.ledger import Ledger
 from billfold.ledger import contracts as ledger
@@ -16,7 +15,6 @@ from billfold.ledger import errors as ledger_errors
 from billfold.wallets import contracts, domain, errors
 from billfold.wallets.contracts import StatementHead, Summary, Transaction, TransactionFilter
 from billfold.wallets.domain import Side
-from billfold.wallets.service.balances import CLOCK_SKEW
 from billfold.wallets.service.holdings import Holdings
 from billfold.wallets.service.resolution import Resolution
 
@@ -27,11 +25,10 @@ STATEMENT_BLOCK = 200
 class Transactions:
     """Use cases that read what has happened."""
 
-    def __init__(self, *, ledger: Ledger, resolution: Resolution, holdings: Holdings, clock: Clock) -> None:
+    def __init__(self, *, ledger: Ledger, resolution: Resolution, holdings: Holdings) -> None:
         self._ledger = ledger
         self._resolution = resolution
         self._holdings = holdings
-        self._clock = clock
 
     async def page(
         self,
@@ -116,24 +113,26 @@ class Transactions:
         """
         principal.require(contracts.READ)
         code, account = await self._holdings.one_of_wallet(principal, wallet_id, asset=asset)
-        now = self._clock.now()
-        if since is not None and since > (until or now):
-            raise errors.PeriodWrong(pointer="until")
+        # By the clock that entries are recorded by, so that the head says exactly where the lines end.
+        now = await self._ledger.now()
         if until is not None and until > now:
             raise ledger_errors.InstantInFuture(pointer="until")
+        until = until or now
+        if since is not None and since > until:
+            raise errors.PeriodWrong(pointer="until")
         opening = 0 if account is None else await self._balance_before(account, since, until)
         head = StatementHead(
             wallet=str(wallet_id),
             asset=code,
             since=since,
-            until=until or now,
+            until=until,
             opening_balance=money.format(opening, (await self._ledger.asset(code=code)).scale),
         )
-        period = ledger.EntryFilter(recorded_from=since, recorded_to=until or now + CLOCK_SKEW)
+        period = ledger.EntryFilter(recorded_from=since, recorded_to=until)
         sides = {} if account is None else {account: Side(account, str(wallet_id), code, mine=True)}
         return head, self._blocks(principal, sides, period)
 
-    async def _balance_before(self, account: UUID, since: datetime | None, until: datetime | None) -> int:
+    async def _balance_before(self, account: UUID, since: datetime | None, until: datetime) -> int:
         """The balance before `since`. What is still being posted before `until` is waited for: a statement is final."""
         ends = [at - clock.MICROSECOND for at in (since, until) if at is not None]
         found = await self._ledger.balances_recorded(points=[(account, at) for at in ends])
