@@ -293,3 +293,18 @@ async def test_wallets_are_found_by_external_id_and_by_status(wallets: Wallets, 
     await wallets.registry.freeze(principal=ada, wallet_id=ids.parse(frozen))
     assert [w.id for w in (await wallets.registry.wallets(principal=ada, external_id="c-2")).items] == [new.id]
     assert [w.id for w in (await wallets.registry.wallets(principal=ada, status="frozen")).items] == [frozen]
+
+
+async def test_a_wallet_names_its_ledger_accounts_as_events_do(
+    wallets: Wallets, ledger: Ledger, ada: Principal
+) -> None:
+    wallet = await wallet_of(wallets, ada)
+    assert (await wallets.registry.wallet(principal=ada, wallet_id=ids.parse(wallet))).accounts == {}
+    for asset in ("USD", "BTC"):
+        await move(wallets, ada, "deposit", target=wallet, amount="1.00", asset=asset)
+    found = await wallets.registry.wallet(principal=ada, wallet_id=ids.parse(wallet))
+    accounts = await ledger.accounts(ids=[ids.parse(account) for account in found.accounts.values()])
+    assert {str(account.id): account.asset for account in accounts} == {
+        account: asset for asset, account in found.accounts.items()
+    }
+    assert sorted(found.accounts) == found.assets == ["BTC", "USD"]

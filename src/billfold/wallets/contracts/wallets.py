@@ -41,3 +41,6 @@ class Wallet(msgspec.Struct, frozen=True, kw_only=True):
     metadata: Mapping[str, str]
     created_at: Instant
     assets: Annotated[list[str], Meta(description="Codes of the assets that it has held.")]
+    accounts: Annotated[
+        Mapping[str, str], Meta(description="The ledger account of each of these assets, as events name it.")
+    ]

@@ -20,6 +20,7 @@ WALLET: dict[str, Any] = {
     "metadata": {"tier": "gold"},
     "created_at": AT,
     "assets": ["USD"],
+    "accounts": {"USD": "019aa2c6-7a00-7000-8000-00000000d001"},
 }
 ORDER: dict[str, Any] = {"from": ADA, "to": BOB, "money": MONEY, **TEXTS}
 TRANSFER: dict[str, Any] = {

@@ -93,7 +93,7 @@ def routes(wallets: Wallets) -> list[Route]:
                 "wallet, marked by `Idempotency-Replayed`.",
                 errors=(errors.ExternalIdReused,),
                 sends={"name": "Ada's savings", "external_id": "customer-4711", "metadata": {"tier": "gold"}},
-                answers=examples.WALLET | {"assets": []},
+                answers=examples.WALLET | {"assets": [], "accounts": {}},
             ),
         ),
         Route(

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 _COLUMNS = """
     wallet.id, wallet.owner_id, wallet.name, wallet.external_id, wallet.status, wallet.metadata, wallet.created_at,
-    ARRAY(SELECT asset FROM wallets.accounts AS account WHERE account.wallet_id = wallet.id ORDER BY asset) AS assets
+    ARRAY(SELECT asset FROM wallets.accounts AS account WHERE account.wallet_id = wallet.id ORDER BY asset) AS assets,
+    ARRAY(SELECT account_id FROM wallets.accounts AS account WHERE account.wallet_id = wallet.id ORDER BY asset)
+        AS accounts
 """
 
 
@@ -38,6 +40,7 @@ def _wallet(row: asyncpg.Record) -> Wallet:
     values: dict[str, Any] = dict(row)
     values["id"] = str(values["id"])
     values["owner_id"] = str(values["owner_id"])
+    values["accounts"] = dict(zip(values["assets"], map(str, values["accounts"]), strict=True))
     return Wallet(**values)
 
 
