@@ -97,7 +97,7 @@ async def insert_key(
     return _key(row)
 
 
-async def key_of_request(connection: Connection, digest: UUID) -> tuple[ApiKey, UUID] | None:
+async def key_of_request(connection: Connection, digest: UUID) -> tuple[ApiKey, int] | None:
     """The key that was created with this idempotency key, and the fingerprint of what was asked for then."""
     row = await connection.fetchrow(
         f"SELECT {_COLUMNS}, request_fingerprint FROM identity.api_keys WHERE request_digest = $1", digest

@@ -17,7 +17,7 @@ CREATE TABLE identity.api_keys (
     key_hash bytea NOT NULL CHECK (octet_length(key_hash) = 32),
     -- The idempotency key with which it was created, and the fingerprint of what was asked then.
     request_digest uuid UNIQUE,
-    request_fingerprint uuid,
+    request_fingerprint bigint,
     created_at timestamptz NOT NULL,
     expires_at timestamptz,
     last_used_at timestamptz,
