@@ -10,8 +10,6 @@ import msgspec
 from billfold.kernel import errors
 
 KEY_MAX = 255
-#: Records are kept this long; the same key later is a new request.
-KEPT_DAYS = 30
 
 
 class IdempotencyKeyMissing(errors.Invalid):
