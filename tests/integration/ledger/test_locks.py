@@ -7,9 +7,11 @@ import pytest
 from billfold.kernel import ids
 from billfold.kernel.idempotency import Key
 from billfold.ledger.contracts import NewAccount
+from billfold.ledger.service import posting
+from billfold.platform.postgres.database import RowsLocked
 from tests import servers
 from tests.integration.ledger.blocker import blocker
-from tests.integration.ledger.support import Bank, key, new
+from tests.integration.ledger.support import Bank, key, names, new
 
 
 async def test_accounts_are_locked_in_the_order_of_their_ids_wherever_they_lie(
@@ -58,3 +60,60 @@ async def test_holders_of_the_same_keys_and_other_accounts_wait_and_then_find_th
     assert sum(answer.replayed for answer in answers) == len(keys)
     for mine, theirs in zip(answers[:20], reversed(answers[20:]), strict=True):
         assert mine.results == theirs.results
+
+
+async def test_a_session_that_holds_an_account_keeps_nobody_waiting_who_does_not_need_it(
+    bank: Bank, shared_database: servers.TestDatabase
+) -> None:
+    a, b, c, d, e = await bank.accounts(5, 1_000)
+    hold = await bank.hold(a, 5)
+    paid = await bank.pay(a, b, 1)
+    async with blocker(shared_database.owner_dsn) as stranger:
+        await stranger.lock_row(a)
+        alone = asyncio.create_task(bank.pay(c, d, 1))  # The writer takes this one, and then all the others together.
+        kept_waiting = [
+            asyncio.create_task(one)
+            for one in (
+                bank.post(new(a, b, 1)),
+                bank.post(new(c, d, 1), new(d, a, 1)),
+                bank.ledger.release_hold(key=key(), hold_id=hold),
+                bank.ledger.reverse(key=key(), transfer_id=paid.id, amount=None),
+            )
+        ]
+        free = [asyncio.create_task(bank.post(new(*pair, 1))) for pair in ((c, d), (d, e), (b, c)) for _ in range(50)]
+        async with asyncio.timeout(4 * posting.LOCK_WAIT_S):
+            await asyncio.gather(alone, *free)
+        assert not any(task.done() for task in kept_waiting)
+    await asyncio.gather(*kept_waiting)
+    assert await bank.balances(a, b) == [1_000, 951]
+
+
+async def test_whoever_needs_an_account_that_another_session_never_gives_free_is_told_and_can_ask_again(
+    bank: Bank, shared_database: servers.TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(posting, "LOCK_WAIT_S", 0.05)
+    monkeypatch.setattr(posting, "RETRY_FOR_S", 0.5)
+    a, b, c, d = await bank.accounts(4, 1_000)
+    async with blocker(shared_database.owner_dsn) as stranger:
+        await stranger.lock_row(a)
+        outcomes = await asyncio.gather(
+            bank.post(new(a, b, 1), text="held"), bank.post(new(c, d, 1)), return_exceptions=True
+        )
+        assert names(outcomes) == ["RowsLocked", "Posting"]
+        assert isinstance(outcomes[0], RowsLocked)
+        assert outcomes[0].retryable
+    assert not (await bank.post(new(a, b, 1), text="held")).replayed
+    assert await bank.balances(a, b) == [999, 1_001]
+
+
+async def test_a_lock_on_the_whole_journal_holds_everybody_up_and_refuses_nobody(
+    bank: Bank, shared_database: servers.TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(posting, "LOCK_WAIT_S", 0.05)
+    a, b = await bank.accounts(2, 1_000)
+    async with blocker(shared_database.owner_dsn) as stranger:
+        await stranger.connection.execute("LOCK TABLE ledger.transfers")
+        tasks = [asyncio.create_task(bank.post(new(a, b, 1))) for _ in range(10)]
+        done, _ = await asyncio.wait(tasks, timeout=10 * posting.LOCK_WAIT_S)
+        assert not done
+    assert names(await asyncio.gather(*tasks)) == ["Posting"] * 10

@@ -22,7 +22,7 @@ from billfold.kernel.idempotency import IdempotencyKeyInUse, IdempotencyKeyReuse
 from billfold.ledger import errors
 from billfold.ledger.domain import backdating
 from billfold.ledger.domain.book import Book
-from billfold.ledger.service import commands, journal
+from billfold.ledger.service import commands, held, journal
 from billfold.ledger.service.commands import Command
 from billfold.ledger.store import batch as store
 from billfold.platform.messaging import outbox
@@ -37,6 +37,9 @@ WAITING_MAX = 50_000
 RETRY_FOR_S = 6.0
 #: However long it has waited, what became of a COMMIT is asked for so long.
 RETRY_AT_LEAST_S = 1.0
+#: Batches hold their locks for a tenth of that. When another session keeps one waiting for longer, the requests that do
+#: not need what it holds are posted first.
+LOCK_WAIT_S = 1.0
 RETRY_PAUSE_S = 0.05
 RETRY_PAUSE_MAX_S = 0.5
 
@@ -119,13 +122,7 @@ class Poster:
                 self._wake.clear()
                 await self._wake.wait()
                 continue
-            jobs = self._take()
-            try:
-                await self._run(jobs)
-            finally:
-                for job in jobs:
-                    if job.command.key is not None:
-                        self._in_flight.discard(job.command.key.digest)
+            await self._run(self._take())
 
     def _take(self) -> list[Job]:
         jobs = [self._queue.popleft()]
@@ -141,13 +138,15 @@ class Poster:
         """Commit the batch and answer everybody. A request that makes its batch fail is found by halving the batch."""
         try:
             outcomes = await self._commit([job.command for job in jobs], came_at=jobs[0].came_at)
+        except database.RowsLocked as error:
+            await self._run_around(jobs, error)
         except (kernel_errors.Unavailable, IdempotencyKeyInUse) as error:
             for job in jobs:
-                job.answer(error)
+                self._answer(job, error)
         except Exception as error:
             if len(jobs) == 1:
                 log.exception("a batch of one failed", command=type(jobs[0].command).__name__)
-                jobs[0].answer(error)
+                self._answer(jobs[0], error)
                 return
             log.warning("a batch failed; its halves are run apart", requests=len(jobs), error=repr(error))
             middle = len(jobs) // 2
@@ -155,7 +154,34 @@ class Poster:
             await self._run(jobs[middle:])
         else:
             for job, outcome in zip(jobs, outcomes, strict=True):
-                job.answer(outcome)
+                self._answer(job, outcome)
+
+    def _answer(self, job: Job, outcome: Any) -> None:
+        if job.command.key is not None:
+            self._in_flight.discard(job.command.key.digest)
+        job.answer(outcome)
+
+    async def _run_around(self, jobs: Sequence[Job], error: database.RowsLocked) -> None:
+        """Run what another session doesn't keep from its accounts. The others join a later batch, for RETRY_FOR_S."""
+        kept = await self._kept_waiting(jobs)
+        log.warning("another session holds what requests need", requests=len(jobs), kept_waiting=len(kept))
+        free = [job for place, job in enumerate(jobs) if place not in kept]
+        overdue = asyncio.get_running_loop().time() - RETRY_FOR_S
+        for place in sorted(kept):
+            if jobs[place].came_at < overdue:
+                self._answer(jobs[place], error)
+            else:
+                self._queue.append(jobs[place])
+                self._waiting += jobs[place].command.size
+        if free:
+            await self._run(free)
+
+    async def _kept_waiting(self, jobs: Sequence[Job]) -> set[int]:
+        try:
+            async with self._database.transaction(lock_timeout_s=LOCK_WAIT_S) as connection:
+                return await held.places(connection, [job.command for job in jobs])
+        except database.DatabaseUnavailable:
+            return set(range(len(jobs)))
 
     async def _commit(self, batch: Sequence[Command], *, came_at: float) -> list[Any]:
         """Run the batch until it is known to be committed, or the database has stayed away for too long.
@@ -179,6 +205,10 @@ class Poster:
                 if not met:
                     met = True
                     continue
+            except database.RowsLocked:
+                if not unknown:
+                    raise
+                reason = errors.OutcomeUnknown()
             except database.CommitUnknown:
                 unknown = True
                 reason = errors.OutcomeUnknown()
@@ -190,7 +220,7 @@ class Poster:
             pause = min(pause * 2, RETRY_PAUSE_MAX_S)
 
     async def _attempt(self, batch: Sequence[Command]) -> list[Any]:
-        async with self._database.transaction() as connection:
+        async with self._database.transaction(lock_timeout_s=LOCK_WAIT_S) as connection:
             replays = await _replays(connection, batch)
             fresh = [command for place, command in enumerate(batch) if place not in replays]
             outcomes = iter(await self._post(connection, fresh) if fresh else ())

@@ -109,6 +109,20 @@ async def lock(connection: Connection, account_ids: Iterable[UUID]) -> Locked:
     return Locked(accounts, last[6], last[7])
 
 
+async def held_by_others(connection: Connection, account_ids: Iterable[UUID]) -> set[UUID]:
+    """Which of the accounts another database transaction has locked at this moment."""
+    found = await connection.fetch(
+        """
+        WITH free AS MATERIALIZED (
+            SELECT id FROM ledger.accounts WHERE id = ANY($1) FOR NO KEY UPDATE SKIP LOCKED
+        )
+        SELECT id FROM ledger.accounts WHERE id = ANY($1) EXCEPT SELECT id FROM free
+        """,
+        list(account_ids),
+    )
+    return {row["id"] for row in found}
+
+
 async def write_transfers(
     connection: Connection, transfers: Sequence[Transfer], recorded_us: Sequence[int], batch: int
 ) -> None:

@@ -62,6 +62,12 @@ class DatabaseUnavailable(errors.Unavailable):
     code = "database_unavailable"
 
 
+class RowsLocked(DatabaseUnavailable):
+    """Another session of the database holds what this needs; try again with the same idempotency key."""
+
+    code = "rows_locked"
+
+
 class CommitUnknown(DatabaseUnavailable):
     """The connection was lost during COMMIT: the transaction may or may not have taken place."""
 
@@ -73,6 +79,8 @@ def translated() -> Iterator[None]:
     """Turn the driver's errors about lost connections, time-outs and full disks into DatabaseUnavailable."""
     try:
         yield
+    except asyncpg.LockNotAvailableError as error:
+        raise RowsLocked from error
     except _LOST as error:
         raise DatabaseUnavailable from error
 
@@ -152,15 +160,17 @@ class Database:
                 yield connection
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Connection]:
+    async def transaction(self, *, lock_timeout_s: float | None = None) -> AsyncIterator[Connection]:
         """A database transaction: committed when the block ends, rolled back when it raises.
 
         Raises:
+            RowsLocked: a lock was not to be had within `lock_timeout_s`, or LOCK_TIMEOUT_S: nothing has happened.
             DatabaseUnavailable: no connection, or it was lost before COMMIT: nothing has happened.
             CommitUnknown: it was lost during COMMIT.
         """
         async with self.connection() as connection:
-            await connection.execute("BEGIN")
+            timeout = "" if lock_timeout_s is None else f"; SET LOCAL lock_timeout = '{lock_timeout_s}s'"
+            await connection.execute("BEGIN" + timeout)
             try:
                 yield connection
             except BaseException:

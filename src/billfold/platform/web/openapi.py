@@ -16,7 +16,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from billfold.kernel import errors, idempotency
 from billfold.kernel.principal import MissingScope
-from billfold.platform.postgres.database import DatabaseUnavailable
+from billfold.platform.postgres.database import DatabaseUnavailable, RowsLocked
 from billfold.platform.web import errors as web_errors
 from billfold.platform.web import operations
 from billfold.platform.web.problems import MEDIA_TYPE, Problem, Problems, status_of
@@ -34,6 +34,7 @@ _ALWAYS = (
     web_errors.InternalError,
     web_errors.ShuttingDown,
     DatabaseUnavailable,
+    RowsLocked,
 )
 _WITH_CREDENTIALS = (web_errors.Unauthorized, MissingScope)
 _WITH_PARAMETERS = (web_errors.InvalidQueryParameter,)
