@@ -117,3 +117,21 @@ async def test_a_lock_on_the_whole_journal_holds_everybody_up_and_refuses_nobody
         done, _ = await asyncio.wait(tasks, timeout=10 * posting.LOCK_WAIT_S)
         assert not done
     assert names(await asyncio.gather(*tasks)) == ["Posting"] * 10
+
+
+async def test_a_key_that_another_process_has_answered_meanwhile_refuses_no_neighbour_however_late_it_is(
+    own_bank: Bank, own_database: servers.TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(posting, "RETRY_FOR_S", 0)
+    monkeypatch.setattr(posting, "RETRY_AT_LEAST_S", 0)
+    a, b = await own_bank.accounts(2, 100)
+    both = [key(), key()]
+    async with blocker(own_database.owner_dsn) as other:
+        await other.claim_key(both[0].digest)
+        answers = asyncio.gather(
+            *[own_bank.ledger.post(key=own, transfers=[new(a, b, 1)]) for own in both], return_exceptions=True
+        )
+        await other.waiting(1)
+        await other.connection.execute("COMMIT")
+        assert names(await answers) == ["IdempotencyKeyReused", "Posting"]
+    assert await own_bank.balances(a, b) == [99, 101]
