@@ -184,7 +184,7 @@ class Voided(LedgerError, errors.Conflict):
 
 
 class RequestFailed(LedgerError):
-    """The ledger failed at this request, which is a defect; nothing was posted. Its key makes it safe to try again."""
+    """The ledger failed at this request, which is a defect of ours; its key makes it safe to send it again."""
 
     code = "request_failed"
 

@@ -32,7 +32,12 @@ async def test_another_program_that_answers_at_a_roles_address_is_not_taken_for_
 ) -> None:
     # It never answers itself; so whoever says that it is ready has asked the other program.
     command = ("/bin/sh", "-c", "echo started; exec sleep 1000")
-    role = roles.Role(name="api", command=command, ready_url=lambda _: f"http://127.0.0.1:{foreign_port}/readyz")
+    role = roles.Role(
+        name="api",
+        command=command,
+        ready_url=lambda _: f"http://127.0.0.1:{foreign_port}/readyz",
+        ports=lambda _: [foreign_port],
+    )
     heard: list[str] = []
     process = roles.RoleProcess(role, settings.Settings(data_dir=tmp_path), on_line=heard.append)
     with pytest.raises(host.PortTaken, match=f"Port {foreign_port} is taken by another program"):
