@@ -155,7 +155,7 @@ async def _add_history(api: Api, wallet: str, count: int) -> None:
             INSERT INTO ledger.transfers (recorded_at, effective_at, debit_version, credit_version, batch, kind, id,
                 debit_account, credit_account, amount, debit_balance, credit_balance, asset, reference, description,
                 metadata)
-            SELECT at, at, debit.version + n, credit.version + n, pg_current_xact_id()::text::bigint, 'deposit',
+            SELECT at, at, debit.version + n, credit.version + n, pg_current_xact_id()::xid, 'deposit',
                 uuidv7(), debit.id, credit.id, 100, debit.posted - 100 * n, credit.posted + 100 * n, 'USD', 'ref ' || n,
                 'A sentence about this one', ''
             FROM generate_series(1, $3::int) AS n, ledger.accounts AS debit, ledger.accounts AS credit,

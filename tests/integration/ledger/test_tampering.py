@@ -238,7 +238,7 @@ TAMPERING: dict[str, tuple[str, str, str]] = {
     # Keys
     "an answer that is not there": (
         (
-            "INSERT INTO ledger.idempotency SELECT '{empty}', fingerprint, gen_random_uuid() FROM ledger.idempotency"
+            "INSERT INTO ledger.idempotency SELECT fingerprint, '{empty}', gen_random_uuid() FROM ledger.idempotency"
             " LIMIT 1"
         ),
         "I4",
@@ -246,16 +246,16 @@ TAMPERING: dict[str, tuple[str, str, str]] = {
     ),
     "answers that are not there, over many pages": (
         (
-            "INSERT INTO ledger.idempotency SELECT gen_random_uuid(), fingerprint, subject, answer FROM"
+            "INSERT INTO ledger.idempotency SELECT fingerprint, gen_random_uuid(), subject, answer FROM"
             " (SELECT * FROM ledger.idempotency WHERE answer IS NOT NULL LIMIT 1) AS kept, generate_series(1, 500);"
-            "INSERT INTO ledger.idempotency SELECT '{empty}', fingerprint, gen_random_uuid() FROM ledger.idempotency"
+            "INSERT INTO ledger.idempotency SELECT fingerprint, '{empty}', gen_random_uuid() FROM ledger.idempotency"
             " LIMIT 1"
         ),
         "I4",
         "empty",
     ),
     "an answer of two keys": (
-        "INSERT INTO ledger.idempotency SELECT '{empty}', fingerprint, '{paid}' FROM ledger.idempotency LIMIT 1",
+        "INSERT INTO ledger.idempotency SELECT fingerprint, '{empty}', '{paid}' FROM ledger.idempotency LIMIT 1",
         "I4",
         "empty",
     ),

@@ -236,7 +236,7 @@ def test_an_address_that_has_changed_since_the_last_time_is_told(data: Path) -> 
         before, now = first.first["api_url"], second.first["api_url"]
         support.eventually(lambda: f"the API is at {now} now; last time it was at {before}" in second.log, "the remark")
         asked = support.billfold("wallets", "list", "--data", str(data), env={"BILLFOLD_URL": before})
-        assert f"It is what $BILLFOLD_URL says; your stack is at {now}." in asked.stderr
+        assert f"That address was set by $BILLFOLD_URL; your stack is at {now}." in asked.stderr
 
 
 def test_servers_of_ones_own_are_for_serve_and_not_for_up(data: Path) -> None:

@@ -182,4 +182,4 @@ def _elsewhere(loaded: settings.Loaded) -> str:
         return ""
     if found.api_url == loaded.settings.client.url:
         return ""
-    return f"It is what {loaded.sources['client.url']} says; your stack is at {found.api_url}."
+    return f"That address was set by {loaded.sources['client.url']}; your stack is at {found.api_url}."
