@@ -70,7 +70,7 @@ class Poster:
     """Takes commands, and runs batches of them, one after the other."""
 
     def __init__(self, database: Database, *, journal: journal.Journal) -> None:
-        self._database = database
+        self._session = database.session(lock_timeout_s=LOCK_WAIT_S)
         self._journal = journal
         self._queue: deque[Job] = deque()
         self._waiting = 0
@@ -85,6 +85,7 @@ class Poster:
         self._closing = True
         self._wake.set()
         await self._writer
+        await self._session.close()
 
     async def submit(self, command: Command) -> Any:
         """Run `command` in the next batch; what it returns or raises is durable when this ends.
@@ -178,7 +179,7 @@ class Poster:
 
     async def _kept_waiting(self, jobs: Sequence[Job]) -> set[int]:
         try:
-            async with self._database.transaction(lock_timeout_s=LOCK_WAIT_S) as connection:
+            async with self._session.transaction() as connection:
                 return await held.places(connection, [job.command for job in jobs])
         except database.DatabaseUnavailable:
             return set(range(len(jobs)))
@@ -220,7 +221,7 @@ class Poster:
             pause = min(pause * 2, RETRY_PAUSE_MAX_S)
 
     async def _attempt(self, batch: Sequence[Command]) -> list[Any]:
-        async with self._database.transaction(lock_timeout_s=LOCK_WAIT_S) as connection:
+        async with self._session.transaction() as connection:
             replays = await _replays(connection, batch)
             fresh = [command for place, command in enumerate(batch) if place not in replays]
             outcomes = iter(await self._post(connection, fresh) if fresh else ())

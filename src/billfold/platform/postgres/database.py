@@ -160,23 +160,71 @@ class Database:
                 yield connection
 
     @asynccontextmanager
-    async def transaction(self, *, lock_timeout_s: float | None = None) -> AsyncIterator[Connection]:
+    async def transaction(self) -> AsyncIterator[Connection]:
         """A database transaction: committed when the block ends, rolled back when it raises.
 
         Raises:
-            RowsLocked: a lock was not to be had within `lock_timeout_s`, or LOCK_TIMEOUT_S: nothing has happened.
+            RowsLocked: a lock was not to be had within LOCK_TIMEOUT_S: nothing has happened.
             DatabaseUnavailable: no connection, or it was lost before COMMIT: nothing has happened.
             CommitUnknown: it was lost during COMMIT.
         """
-        async with self.connection() as connection:
-            timeout = "" if lock_timeout_s is None else f"; SET LOCAL lock_timeout = '{lock_timeout_s}s'"
-            await connection.execute("BEGIN" + timeout)
+        async with self.connection() as connection, _transaction(connection):
+            yield connection
+
+    def session(self, *, lock_timeout_s: float) -> Session:
+        """A connection of its own for database transactions, whose statements wait so long for locks."""
+        return Session(self._pool, lock_timeout_s)
+
+
+class Session:
+    """A connection that is kept from one database transaction to the next, and replaced when it is lost.
+
+    To take one from the pool and to give it back are turns of the event loop each. Whoever has one transaction after
+    the other, and a busy event loop, would wait for them while the database has nothing to do.
+    """
+
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], lock_timeout_s: float) -> None:
+        self._pool = pool
+        self._lock_timeout_s = lock_timeout_s
+        self._connection: Connection | None = None
+
+    async def close(self) -> None:
+        """Give the connection back, as it was."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
             try:
-                yield connection
+                await connection.execute("RESET lock_timeout")
+            except (*_LOST, asyncpg.PostgresError):
+                end(connection)
+            await self._pool.release(connection)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """As Database.transaction. One after the other."""
+        with translated():
+            try:
+                async with _transaction(await self._connected()) as connection:
+                    yield connection
             except BaseException:
-                await _rollback(connection)
+                await self.close()
                 raise
-            await commit(connection)
+
+    async def _connected(self) -> Connection:
+        if self._connection is None:
+            self._connection = await self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
+            await self._connection.execute(f"SET lock_timeout = '{self._lock_timeout_s}s'")
+        return self._connection
+
+
+@asynccontextmanager
+async def _transaction(connection: Connection) -> AsyncIterator[Connection]:
+    await connection.execute("BEGIN")
+    try:
+        yield connection
+    except BaseException:
+        await _rollback(connection)
+        raise
+    await commit(connection)
 
 
 async def commit(connection: Connection) -> None:
