@@ -58,9 +58,9 @@ class Slow(Database):
         self.busy_s = 0.0
 
     @asynccontextmanager
-    async def transaction(self, *, lock_timeout_s: float | None = None) -> AsyncIterator[Connection]:
+    async def transaction(self) -> AsyncIterator[Connection]:
         began = monotonic()
-        async with self._database.transaction(lock_timeout_s=lock_timeout_s) as connection:
+        async with self._database.transaction() as connection:
             await connection.execute("SELECT pg_sleep(0.02)")
             yield connection
         self.busy_s += monotonic() - began

@@ -311,7 +311,7 @@ class Undone(Database):
         yield self._only
 
     @asynccontextmanager
-    async def transaction(self, *, lock_timeout_s: float | None = None) -> AsyncIterator[Connection]:  # noqa: ARG002
+    async def transaction(self) -> AsyncIterator[Connection]:
         yield self._only
 
 
