@@ -44,7 +44,7 @@ class Postgres(Section, frozen=True, kw_only=True):
     owner_dsn: Secret | None = None
     #: Where the embedded server listens; free when not set.
     port: Port | None = None
-    #: Connections of each process.
+    #: Connections of each process, beside the one that it writes transfers with.
     pool_size: Annotated[int, msgspec.Meta(ge=2, le=100)] = 8
 
 

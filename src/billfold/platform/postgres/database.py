@@ -6,8 +6,9 @@ SQL itself lives in the stores of the contexts.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -108,8 +109,11 @@ async def _prepare(connection: asyncpg.Connection[asyncpg.Record]) -> None:
 class Database:
     """A pool of connections to one database."""
 
-    def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+    def __init__(
+        self, pool: asyncpg.Pool[asyncpg.Record], open_session: Callable[[float], Awaitable[Connection]]
+    ) -> None:
         self._pool = pool
+        self._open_session = open_session
 
     @classmethod
     async def connect(cls, dsn: str, *, size: int = 8, name: str = "billfold") -> Database:
@@ -125,9 +129,19 @@ class Database:
             "synchronous_commit": "on",
             "default_transaction_isolation": "read committed",
             "statement_timeout": f"{STATEMENT_TIMEOUT_S}s",
-            "lock_timeout": f"{LOCK_TIMEOUT_S}s",
             "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION_TIMEOUT_S}s",
         }
+
+        async def open_session(lock_timeout_s: float) -> Any:
+            connection = await asyncpg.connect(
+                dsn,
+                timeout=CONNECT_TIMEOUT_S,
+                command_timeout=ANSWER_TIMEOUT_S,
+                server_settings={**settings, "lock_timeout": f"{lock_timeout_s}s"},
+            )
+            await _prepare(connection)
+            return connection
+
         with translated():
             pool = await asyncpg.create_pool(
                 dsn,
@@ -137,9 +151,9 @@ class Database:
                 command_timeout=ANSWER_TIMEOUT_S,
                 init=_prepare,
                 connection_class=_Connection,
-                server_settings=settings,
+                server_settings={**settings, "lock_timeout": f"{LOCK_TIMEOUT_S}s"},
             )
-        return cls(pool)
+        return cls(pool, open_session)
 
     async def close(self) -> None:
         """Close the pool; connections in use are waited for briefly."""
@@ -172,8 +186,8 @@ class Database:
             yield connection
 
     def session(self, *, lock_timeout_s: float) -> Session:
-        """A connection of its own for database transactions, whose statements wait so long for locks."""
-        return Session(self._pool, lock_timeout_s)
+        """A connection beside the pool for database transactions, whose statements wait so long for locks."""
+        return Session(partial(self._open_session, lock_timeout_s))
 
 
 class Session:
@@ -183,37 +197,31 @@ class Session:
     the other, and a busy event loop, would wait for them while the database has nothing to do.
     """
 
-    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], lock_timeout_s: float) -> None:
-        self._pool = pool
-        self._lock_timeout_s = lock_timeout_s
+    def __init__(self, connect: Callable[[], Awaitable[Connection]]) -> None:
+        self._connect = connect
         self._connection: Connection | None = None
 
     async def close(self) -> None:
-        """Give the connection back, as it was."""
+        """End the connection."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            try:
-                await connection.execute("RESET lock_timeout")
-            except (*_LOST, asyncpg.PostgresError):
-                end(connection)
-            await self._pool.release(connection)
+            with suppress(*_LOST):
+                await connection.close(timeout=CONNECT_TIMEOUT_S)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
         """As Database.transaction. One after the other."""
         with translated():
+            if self._connection is None:
+                self._connection = await self._connect()
             try:
-                async with _transaction(await self._connected()) as connection:
-                    yield connection
+                async with _transaction(self._connection):
+                    yield self._connection
             except BaseException:
-                await self.close()
+                # Why it failed may be the connection; to ask would cost as much as a new one.
+                connection, self._connection = self._connection, None
+                end(connection)
                 raise
-
-    async def _connected(self) -> Connection:
-        if self._connection is None:
-            self._connection = await self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
-            await self._connection.execute(f"SET lock_timeout = '{self._lock_timeout_s}s'")
-        return self._connection
 
 
 @asynccontextmanager
