@@ -40,6 +40,9 @@ RETRY_AT_LEAST_S = 1.0
 #: Batches hold their locks for a tenth of that. When another session keeps one waiting for longer, the requests that do
 #: not need what it holds are posted first.
 LOCK_WAIT_S = 1.0
+#: Of a batch so many are answered in one turn of the event loop. Callers answered together send their next requests
+#: together, and the next batch would wait for all of that work between its statements, while the database is idle.
+ANSWERED_AT_ONCE = 16
 RETRY_PAUSE_S = 0.05
 RETRY_PAUSE_MAX_S = 0.5
 
@@ -75,6 +78,7 @@ class Poster:
         self._queue: deque[Job] = deque()
         self._waiting = 0
         self._in_flight: set[UUID] = set()
+        self._outcomes: deque[tuple[Job, Any]] = deque()
         self._wake = asyncio.Event()
         self._closing = False
         # One writer: a second would mostly wait for the first one's row locks, and halve the batches.
@@ -154,8 +158,16 @@ class Poster:
             await self._run(jobs[:middle])
             await self._run(jobs[middle:])
         else:
-            for job, outcome in zip(jobs, outcomes, strict=True):
-                self._answer(job, outcome)
+            answering = bool(self._outcomes)
+            self._outcomes.extend(zip(jobs, outcomes, strict=True))
+            if not answering:
+                self._answer_some()
+
+    def _answer_some(self) -> None:
+        for _ in range(min(ANSWERED_AT_ONCE, len(self._outcomes))):
+            self._answer(*self._outcomes.popleft())
+        if self._outcomes:
+            asyncio.get_running_loop().call_soon(self._answer_some)
 
     def _answer(self, job: Job, outcome: Any) -> None:
         if job.command.key is not None:
