@@ -1,7 +1,11 @@
 """What pages under docs/reference take from the product is what the product says."""
 
+import re
+from pathlib import Path
+
 import pytest
 
+import billfold
 from billfold.kernel.errors import catalogue
 from tests.docs import references
 from tests.docs.references import running
@@ -29,6 +33,15 @@ def test_every_error_code_is_explained_once(seen: running.Running) -> None:
 def test_every_scope_is_needed_by_an_operation(seen: running.Running) -> None:
     rows = references.PAGES["roles-and-scopes.md"](seen)["scopes"].splitlines()
     assert [row for row in rows if row.endswith("|  |")] == []
+
+
+@pytest.mark.parametrize("context", ["identity", "ledger", "wallets"])
+def test_every_event_type_is_described(context: str) -> None:
+    told = (references.FOLDER / "events.md").read_text(encoding="utf-8")
+    source = (Path(billfold.__file__).parent / context / "events.py").read_text(encoding="utf-8")
+    types = set(re.findall(r"[a-z_-]+\.[a-z_]+\.v\d", source))
+    assert types
+    assert {one for one in types if f"`{one}`" not in told} == set()
 
 
 def test_a_page_without_its_part_is_refused() -> None:
