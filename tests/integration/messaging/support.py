@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import random
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -12,9 +14,10 @@ import msgspec
 from billfold.kernel import ids
 from billfold.kernel.errors import Unavailable
 from billfold.kernel.events import Event
+from billfold.platform.messaging import outbox
 from billfold.platform.messaging.brokers import nats, streams
 from billfold.platform.messaging.relay import Relay
-from billfold.platform.postgres.database import Database
+from billfold.platform.postgres.database import Database, DatabaseUnavailable
 from billfold.platform.postgres.migrations import Migrations
 
 MIGRATIONS = [
@@ -114,3 +117,47 @@ async def running(*relays: Relay) -> AsyncIterator[list[asyncio.Task[None]]]:
             task.cancel()
         ends = await asyncio.gather(*tasks, return_exceptions=True)
         assert all(isinstance(end, asyncio.CancelledError) for end in ends), ends
+
+
+async def append(database: Database, event: Event) -> None:
+    async with database.transaction() as transaction:
+        await outbox.append(transaction, event)
+
+
+async def appended(database: Database, event: Event) -> bool:
+    try:
+        await append(database, event)
+    except DatabaseUnavailable:
+        return False
+    return True
+
+
+async def append_row(database: Database, kind: str, payload: bytes) -> None:
+    async with database.transaction() as transaction:
+        await transaction.execute("SELECT messaging.append($1, $2)", kind, payload)
+
+
+async def count_up(database: Database, key: str, numbers: int, *, pause_s: float = 0.0) -> None:
+    """Two writers of one key, each of which holds the key's lock from before its append until COMMIT."""
+    counter = iter(range(numbers))
+
+    async def write() -> None:
+        while True:
+            async with database.transaction() as transaction:
+                await transaction.execute("SELECT pg_advisory_xact_lock(hashtext($1))", key)
+                number = next(counter, None)
+                if number is None:
+                    return
+                await outbox.append(transaction, fact(key, number))
+                await asyncio.sleep(random.uniform(0, 0.003) + pause_s)
+
+    await asyncio.gather(write(), write())
+
+
+def assert_each_counts_up(found: list[Seen], *, keys: int, numbers: int) -> None:
+    by_key = defaultdict(list)
+    for seen in found:
+        by_key[seen.body["partitionkey"]].append(seen.body["data"]["number"])
+    assert len(by_key) == keys
+    for key, seen_numbers in by_key.items():
+        assert seen_numbers == list(range(numbers)), key
