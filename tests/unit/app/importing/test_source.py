@@ -218,12 +218,12 @@ def test_what_was_appended_later_is_read_alone(tmp_path: Path) -> None:
 
 
 def test_a_long_file_is_read_in_constant_memory(tmp_path: Path) -> None:
-    lines = "".join(f"{number},account {number % 97},{number}.00\n" for number in range(40_000))
+    lines = "".join(f"{number},account {number % 97},{number}.00\n" for number in range(10_000))
     path = _file(tmp_path, gzip.compress((_HEADER + lines).encode()), "bank.csv.gz")
     with Source(path, _mapping()) as source:
         tracemalloc.start()
         count = sum(1 for _ in source.records())
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-    assert count == 40_000
-    assert most < len(lines) / 2
+    assert count == 10_000
+    assert most < len(lines) / 3
