@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from typing import Protocol
 
@@ -10,6 +11,10 @@ from billfold.kernel import errors
 
 _RFC3339 = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(?:\.\d{1,6})?(?:[Zz]|[+-]\d{2}:\d{2})", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+#: Instants from the world are between these. PostgreSQL's driver takes the first and the last one of Python's calendar
+#: for infinity, and sums with an instant must not leave the calendar. Many write 9999-12-31T23:59:59Z for "never".
+EARLIEST = datetime(1000, 1, 1, tzinfo=UTC)
+LATEST = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -40,17 +45,24 @@ def parse(text: str, *, pointer: str | None = None) -> datetime:
     """The UTC instant that `text` names. A bare date means its first instant in UTC.
 
     Raises:
-        InvalidInstant: another form, no offset, or no such day or time.
+        InvalidInstant: another form, no offset, no such day or time, or not between EARLIEST and LATEST.
     """
-    try:
+    instant = _read(text)
+    if instant is None:
+        raise InvalidInstant(pointer=pointer)
+    if not EARLIEST <= instant <= LATEST:
+        raise InvalidInstant("The time is not between the years 1000 and 9999.", pointer=pointer)
+    return instant
+
+
+def _read(text: str) -> datetime | None:
+    with suppress(ValueError, OverflowError):  # There is no such day or time.
         if _DATE.fullmatch(text):
             day = date.fromisoformat(text)
             return datetime(day.year, day.month, day.day, tzinfo=UTC)
         if _RFC3339.fullmatch(text):
             return datetime.fromisoformat(text.upper()).astimezone(UTC)
-    except (ValueError, OverflowError):
-        pass  # There is no such day or time: it is refused below like any other form.
-    raise InvalidInstant(pointer=pointer)
+    return None
 
 
 def format(instant: datetime) -> str:  # noqa: A001 - the module is spoken in full: clock.format(...)

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+import structlog.testing
 
 from billfold.kernel import ids
 from billfold.kernel.idempotency import Key
@@ -86,6 +87,25 @@ async def test_a_session_that_holds_an_account_keeps_nobody_waiting_who_does_not
         assert not any(task.done() for task in kept_waiting)
     await asyncio.gather(*kept_waiting)
     assert await bank.balances(a, b) == [1_000, 951]
+
+
+async def test_once_it_is_known_that_a_session_holds_an_account_no_batch_waits_for_it_again(
+    bank: Bank, shared_database: servers.TestDatabase
+) -> None:
+    a, b, c, d = await bank.accounts(4, 1_000)
+    async with blocker(shared_database.owner_dsn) as stranger:
+        await stranger.lock_row(a)
+        with structlog.testing.capture_logs() as logs:
+            kept_waiting = [asyncio.create_task(bank.pay(a, b, 1))]
+            while not logs:  # noqa: ASYNC110 - the writer finds it out
+                await asyncio.sleep(0.01)
+            for _ in range(20):
+                kept_waiting.append(asyncio.create_task(bank.pay(b, a, 1)))
+                await bank.pay(c, d, 1)
+        assert [line["event"] for line in logs] == ["another session holds what requests need"]
+        assert not any(task.done() for task in kept_waiting)
+    await asyncio.gather(*kept_waiting)
+    assert await bank.balances(a, b, c, d) == [1_019, 981, 980, 1_020]
 
 
 async def test_whoever_needs_an_account_that_another_session_never_gives_free_is_told_and_can_ask_again(

@@ -11,6 +11,7 @@ from billfold.kernel import ids
 from billfold.kernel.idempotency import IdempotencyKeyInUse, IdempotencyKeyReused, Key
 from billfold.ledger import Ledger, errors
 from billfold.ledger.contracts import GROUP_MAX, NewHold, NewTransfer, Posting, Transfer
+from billfold.ledger.domain import transfers
 from billfold.platform.messaging import cloudevents
 from tests.integration.ledger.support import Bank, key, names, new
 
@@ -151,7 +152,8 @@ async def test_a_request_that_breaks_its_batch_fails_alone(bank: Bank, poison: d
     good = [bank.post(new(a, b, 1)) for _ in range(40)]
     with structlog.testing.capture_logs() as logs:
         outcomes = await asyncio.gather(*good[:20], broken, *good[20:], return_exceptions=True)
-    assert [line["log_level"] for line in logs if line["event"] == "a batch of one failed"] == ["error"]
+    (told,) = [line["event"] for line in logs if line["log_level"] == "error"]
+    assert told in {"a request failed", "a batch of one failed"}
     assert isinstance(outcomes.pop(20), Exception)
     assert names(outcomes) == ["Posting"] * 40
     assert await bank.balances(a, b) == [960, 1_040]
@@ -215,9 +217,39 @@ async def test_one_of_many_that_breaks_the_ledger_hides_no_answer_of_the_others(
         outcomes = await ledger.post_many(
             requests=[(key(), new(a, b, 1)), (key(), broken), (key(), new(a, b, 2)), (key(), new(a, b, 98))]
         )
-    assert [line["log_level"] for line in logs if line["event"] == "a batch of one failed"] == ["error"]
+    assert [(line["event"], line["log_level"]) for line in logs] == [("a request failed", "error")]
     assert names(outcomes) == ["Posting", "RequestFailed", "Posting", "Posting"]
     assert await bank.balances(a, b) == [97, 103]
+
+
+async def test_a_defect_leaves_nothing_behind_and_keeps_no_key(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    a, b = await bank.accounts(2, 100)
+
+    def post_and_fail(book: Any, wanted: Any) -> Any:
+        results = post_each(book, wanted)
+        if wanted[0].reference == "cursed":
+            raise TypeError("after the money has moved")
+        return results
+
+    post_each = transfers.post_each
+    with monkeypatch.context() as patched, structlog.testing.capture_logs() as logs:
+        patched.setattr(transfers, "post_each", post_and_fail)
+        outcomes = await bank.ledger.post_many(
+            requests=[
+                (key(), new(a, b, 1)),
+                (key("cursed once"), new(a, b, 50, reference="cursed")),
+                (key(), new(b, a, 2)),
+                (key(), new(a, b, 7, reference="cursed")),
+                (key(), new(a, b, 4)),
+            ]
+        )
+    assert names(outcomes) == ["Posting", "RequestFailed", "Posting", "RequestFailed", "Posting"]
+    assert [line["event"] for line in logs] == ["a request failed"] * 2
+    assert await bank.balances(a, b) == [97, 103]
+    posted = [outcome.single().id for outcome in outcomes if isinstance(outcome, Posting)]
+    assert await bank.count("SELECT count(DISTINCT batch::text) FROM ledger.transfers WHERE id = ANY($1)", posted) == 1
+    assert not (await bank.post(new(a, b, 50), text="cursed once")).replayed
+    await bank.verified()
 
 
 async def test_too_much_that_waits_is_refused_as_retryable(bank: Bank, monkeypatch: Any) -> None:

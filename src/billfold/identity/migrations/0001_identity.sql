@@ -19,7 +19,7 @@ CREATE TABLE identity.api_keys (
     request_digest uuid UNIQUE,
     request_fingerprint bigint,
     created_at timestamptz NOT NULL,
-    expires_at timestamptz,
+    expires_at timestamptz CHECK (isfinite(expires_at)),
     last_used_at timestamptz,
     revoked_at timestamptz
 );

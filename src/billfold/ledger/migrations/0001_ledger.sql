@@ -109,7 +109,7 @@ CREATE TABLE ledger.holds (
     id uuid PRIMARY KEY,
     account_id uuid NOT NULL REFERENCES ledger.accounts (id),
     created_at timestamptz NOT NULL,
-    expires_at timestamptz,
+    expires_at timestamptz CHECK (isfinite(expires_at)),
     ended_at timestamptz,
     status ledger.hold_status NOT NULL DEFAULT 'active',
     asset text NOT NULL,

@@ -1,4 +1,4 @@
-"""Which requests of a batch are kept waiting because another session of the database holds their accounts."""
+"""Which requests are kept waiting because another session of the database holds their accounts."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from billfold.platform.postgres.database import Connection
 
 
 async def places(connection: Connection, batch: Sequence[Command]) -> set[int]:
-    """Their places in the batch; of all, if it is not for accounts that the batch waits."""
+    """Their places in the batch."""
     touched = await _touched(connection, batch)
     held = await store.held_by_others(connection, set().union(*touched))
-    found = {place for place, accounts in enumerate(touched) if not held.isdisjoint(accounts)}
-    return found or set(range(len(batch)))
+    return {place for place, accounts in enumerate(touched) if not held.isdisjoint(accounts)}
 
 
 async def _touched(connection: Connection, batch: Sequence[Command]) -> list[set[UUID]]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -45,6 +46,8 @@ LOCK_WAIT_S = 1.0
 ANSWERED_AT_ONCE = 16
 RETRY_PAUSE_S = 0.05
 RETRY_PAUSE_MAX_S = 0.5
+#: How often is looked whether an account that another session held is free again, when nothing else is to be done.
+LOOK_AGAIN_S = 0.05
 
 log = structlog.get_logger(__name__)
 
@@ -76,6 +79,9 @@ class Poster:
         self._session = database.session(lock_timeout_s=LOCK_WAIT_S)
         self._journal = journal
         self._queue: deque[Job] = deque()
+        #: Those that need what another session holds.
+        self._parked: list[Job] = []
+        #: Transfers that have not been answered.
         self._waiting = 0
         self._in_flight: set[UUID] = set()
         self._outcomes: deque[tuple[Job, Any]] = deque()
@@ -120,24 +126,15 @@ class Poster:
         return future
 
     async def _write(self) -> None:
-        while True:
-            if not self._queue:
-                if self._closing:
-                    return
+        while self._queue or self._parked or not self._closing:
+            ready = await self._look_again() if self._parked else deque(_batch(self._queue))
+            while ready:
+                await self._run(_batch(ready))
+            if not self._queue and (self._parked or not self._closing):
                 self._wake.clear()
-                await self._wake.wait()
-                continue
-            await self._run(self._take())
-
-    def _take(self) -> list[Job]:
-        jobs = [self._queue.popleft()]
-        size = jobs[0].command.size
-        while self._queue and size + self._queue[0].command.size <= BATCH_MAX:
-            job = self._queue.popleft()
-            size += job.command.size
-            jobs.append(job)
-        self._waiting -= size
-        return jobs
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK_AGAIN_S if self._parked else None):
+                        await self._wake.wait()
 
     async def _run(self, jobs: Sequence[Job]) -> None:
         """Commit the batch and answer everybody. A request that makes its batch fail is found by halving the batch."""
@@ -170,31 +167,45 @@ class Poster:
             asyncio.get_running_loop().call_soon(self._answer_some)
 
     def _answer(self, job: Job, outcome: Any) -> None:
+        self._waiting -= job.command.size
         if job.command.key is not None:
             self._in_flight.discard(job.command.key.digest)
         job.answer(outcome)
 
     async def _run_around(self, jobs: Sequence[Job], error: database.RowsLocked) -> None:
-        """Run what another session doesn't keep from its accounts. The others join a later batch, for RETRY_FOR_S."""
-        kept = await self._kept_waiting(jobs)
+        """Park those that another session keeps from their accounts, and run the others."""
+        # When it is not for accounts that the batch waits, nobody can do without what is held.
+        kept = await self._kept_waiting(jobs) or range(len(jobs))
         log.warning("another session holds what requests need", requests=len(jobs), kept_waiting=len(kept))
+        self._park([jobs[place] for place in sorted(kept)], error)
         free = [job for place, job in enumerate(jobs) if place not in kept]
-        overdue = asyncio.get_running_loop().time() - RETRY_FOR_S
-        for place in sorted(kept):
-            if jobs[place].came_at < overdue:
-                self._answer(jobs[place], error)
-            else:
-                self._queue.append(jobs[place])
-                self._waiting += jobs[place].command.size
         if free:
             await self._run(free)
 
+    def _park(self, jobs: Sequence[Job], error: database.RowsLocked) -> None:
+        """Let them wait apart, but nobody for longer than RETRY_FOR_S."""
+        overdue = asyncio.get_running_loop().time() - RETRY_FOR_S
+        for job in jobs:
+            if job.came_at < overdue:
+                self._answer(job, error)
+            else:
+                self._parked.append(job)
+
+    async def _look_again(self) -> deque[Job]:
+        """Those of the parked whose accounts are free again, and of the next in the queue; the others are parked."""
+        jobs = [*self._parked, *_batch(self._queue)]
+        self._parked = []
+        kept = await self._kept_waiting(jobs)
+        self._park([jobs[place] for place in sorted(kept)], database.RowsLocked())
+        return deque(job for place, job in enumerate(jobs) if place not in kept)
+
     async def _kept_waiting(self, jobs: Sequence[Job]) -> set[int]:
+        """The places of those whose accounts another session holds now."""
         try:
             async with self._session.transaction() as connection:
                 return await held.places(connection, [job.command for job in jobs])
         except database.DatabaseUnavailable:
-            return set(range(len(jobs)))
+            return set()  # Whoever runs them will be told why.
 
     async def _commit(self, batch: Sequence[Command], *, came_at: float) -> list[Any]:
         """Run the batch until it is known to be committed, or the database has stayed away for too long.
@@ -240,12 +251,11 @@ class Poster:
             return [replays[place] if place in replays else next(outcomes) for place in range(len(batch))]
 
     async def _post(self, connection: Connection, batch: Sequence[Command]) -> list[Any]:
-        book, xid = await _open_book(connection, batch)
-        outcomes = [_apply(command, book) for command in batch]
+        book, xid, outcomes = await _fold(connection, batch)
         records = [
             store.Record(command.key, *commands.keep(outcome, batch=xid))
             for command, outcome in zip(batch, outcomes, strict=True)
-            if command.key is not None
+            if command.key is not None and not _is_defect(outcome)
         ]
         # Two batches with the same keys wait for each other's in this order, or they would wait in a circle.
         records.sort(key=lambda record: record.key.digest.int)
@@ -269,11 +279,41 @@ class Poster:
                 await outbox.append(connection, event)
 
 
-def _apply(command: Command, book: Book) -> Any:
-    try:
-        return command.apply(book)
-    except errors.LedgerError as refusal:
-        return refusal
+def _batch(jobs: deque[Job]) -> list[Job]:
+    """Take the next ones out, as many as go into one batch."""
+    batch: list[Job] = []
+    size = 0
+    while jobs and (not batch or size + jobs[0].command.size <= BATCH_MAX):
+        job = jobs.popleft()
+        size += job.command.size
+        batch.append(job)
+    return batch
+
+
+def _is_defect(outcome: Any) -> bool:
+    return isinstance(outcome, Exception) and not isinstance(outcome, errors.LedgerError)
+
+
+async def _fold(connection: Connection, batch: Sequence[Command]) -> tuple[Book, int, list[Any]]:
+    """Apply one after the other to the book. Each is done or refused, or has met a defect of ours.
+
+    What a defect has left in the book nobody knows, so then it is opened anew and all the others are applied again.
+    """
+    failed: dict[int, Exception] = {}
+    while True:
+        book, xid = await _open_book(connection, batch)
+        outcomes: list[Any] = []
+        for place, command in enumerate(batch):
+            try:
+                outcomes.append(failed[place] if place in failed else command.apply(book))
+            except errors.LedgerError as refusal:
+                outcomes.append(refusal)
+            except Exception as defect:
+                log.exception("a request failed", command=type(command).__name__)
+                failed[place] = defect
+                break
+        else:
+            return book, xid, outcomes
 
 
 async def _replays(connection: Connection, batch: Sequence[Command]) -> dict[int, Any]:

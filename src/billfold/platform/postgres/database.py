@@ -212,16 +212,10 @@ class Session:
     async def transaction(self) -> AsyncIterator[Connection]:
         """As Database.transaction. One after the other."""
         with translated():
-            if self._connection is None:
+            if self._connection is None or self._connection.is_closed():
                 self._connection = await self._connect()
-            try:
-                async with _transaction(self._connection):
-                    yield self._connection
-            except BaseException:
-                # Why it failed may be the connection; to ask would cost as much as a new one.
-                connection, self._connection = self._connection, None
-                end(connection)
-                raise
+            async with _transaction(self._connection):
+                yield self._connection
 
 
 @asynccontextmanager
@@ -236,7 +230,7 @@ async def _transaction(connection: Connection) -> AsyncIterator[Connection]:
 
 
 async def commit(connection: Connection) -> None:
-    """COMMIT the open transaction.
+    """COMMIT the open transaction; a connection that can't is closed.
 
     Raises:
         CommitUnknown: the connection was lost before the answer came.
@@ -244,6 +238,7 @@ async def commit(connection: Connection) -> None:
     try:
         await connection.execute("COMMIT")
     except _LOST as error:
+        end(connection)
         raise CommitUnknown from error
 
 
