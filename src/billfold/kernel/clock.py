@@ -20,7 +20,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class InvalidInstant(errors.Invalid):
-    """The time is not an RFC 3339 instant with an offset, such as 2026-01-31T12:00:00Z."""
+    """The time is not an RFC 3339 instant with an offset, such as 2026-01-31T12:00:00Z, of the years 1000 to 9999."""
 
     code = "invalid_instant"
 
@@ -50,18 +50,27 @@ def parse(text: str, *, pointer: str | None = None) -> datetime:
     instant = _read(text)
     if instant is None:
         raise InvalidInstant(pointer=pointer)
-    if not EARLIEST <= instant <= LATEST:
-        raise InvalidInstant("The time is not between the years 1000 and 9999.", pointer=pointer)
-    return instant
+    return checked(instant, pointer=pointer)
+
+
+def checked(instant: datetime, *, pointer: str | None = None) -> datetime:
+    """`instant` in UTC, when it is one to reckon with. Whatever instant a caller names passes here.
+
+    Raises:
+        InvalidInstant: it has no offset, or is not between EARLIEST and LATEST.
+    """
+    if instant.tzinfo is None or not EARLIEST <= instant <= LATEST:
+        raise InvalidInstant(pointer=pointer)
+    return instant.astimezone(UTC)
 
 
 def _read(text: str) -> datetime | None:
-    with suppress(ValueError, OverflowError):  # There is no such day or time.
+    with suppress(ValueError):  # There is no such day or time.
         if _DATE.fullmatch(text):
             day = date.fromisoformat(text)
             return datetime(day.year, day.month, day.day, tzinfo=UTC)
         if _RFC3339.fullmatch(text):
-            return datetime.fromisoformat(text.upper()).astimezone(UTC)
+            return datetime.fromisoformat(text.upper())
     return None
 
 

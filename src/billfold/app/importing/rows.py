@@ -162,14 +162,19 @@ class Rows:
         except ValueError as error:
             raise _Wrong(column, f"{text!r} is not a date as {self._mapping.date_format!r} has it.") from error
         except clock.InvalidInstant as error:
-            raise _Wrong(column, f"{text!r} is not a date such as 2026-01-31 (see --date-format).") from error
+            wanted = (
+                "a date such as 2026-01-31 (see --date-format)"
+                if self._mapping.date_format is None
+                else "of the years 1000 to 9999"
+            )
+            raise _Wrong(column, f"{text!r} is not {wanted}.") from error
 
     def _read_instant(self, text: str) -> str:
         form = self._mapping.date_format
         if form is None:
             return clock.format(clock.parse(text))
         instant = datetime.strptime(text, form)  # noqa: DTZ007 - without an offset it is taken as UTC in the next line.
-        return clock.format(instant if instant.tzinfo is not None else instant.replace(tzinfo=UTC))
+        return clock.format(clock.checked(instant if instant.tzinfo is not None else instant.replace(tzinfo=UTC)))
 
     def _description(self, fields: Dictionary[str, str]) -> str:
         columns = self._mapping.description_columns

@@ -46,7 +46,7 @@ class Transactions:
         """
         principal.require(contracts.READ)
         size = paging.check_limit(limit)
-        after = None if cursor is None else paging.decode(cursor, tuple[datetime, UUID])
+        after = None if cursor is None else _after(cursor)
         accounts = await self._holdings.readable(principal, wallet=wanted.wallet, asset=wanted.asset)
         narrowed = await self._filter(wanted)
         found = await self._ledger.entries(account_ids=list(accounts), filter=narrowed, after=after, limit=size + 1)
@@ -187,3 +187,16 @@ class Transactions:
         if wanted.asset is None:
             raise errors.AssetNeeded("An amount means something only in an asset: add ?asset=.", pointer="asset")
         return money.parse(text, (await self._ledger.asset(code=wanted.asset)).scale, pointer=name)
+
+
+def _after(cursor: str) -> tuple[datetime, UUID]:
+    """The entry that a page ended with: when it was recorded, and in which account.
+
+    Raises:
+        InvalidCursor: it was not made of one.
+    """
+    recorded_at, account = paging.decode(cursor, tuple[datetime, UUID])
+    try:
+        return clock.checked(recorded_at), account
+    except clock.InvalidInstant:
+        raise paging.InvalidCursor(pointer="cursor") from None

@@ -88,6 +88,12 @@ def test_a_date_that_is_none_is_rejected(text: str) -> None:
     assert _reject(_rows(date_column="date"), date=text).field == "date"
 
 
+@pytest.mark.parametrize("text", ["0001-01-01 +1400", "0999-12-31 +0000", "0001-06-01 +0000"])
+def test_a_date_in_a_form_of_its_own_is_of_the_years_that_can_be_reckoned_with(text: str) -> None:
+    rows = _rows(date_column="date", date_format="%Y-%m-%d %z")
+    assert _reject(rows, date=text).reason == f"{text!r} is not of the years 1000 to 9999."
+
+
 def test_without_a_date_column_the_moment_of_the_import_counts() -> None:
     assert _row(_rows()).effective_at is None
 
