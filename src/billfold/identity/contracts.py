@@ -8,6 +8,8 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
+from billfold.kernel import clock
+
 Mode = Literal["test", "live"]
 Scope = Literal[
     "wallets:read",
@@ -73,7 +75,7 @@ class NewApiKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         ),
     ]
     expires_at: Annotated[
-        str | None,
+        clock.Text | None,
         Meta(
             description="From when on it is refused: an RFC 3339 instant in the future, and no later than the "
             "end of the key that creates it. Without it: never.",

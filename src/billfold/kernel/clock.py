@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
-from typing import Protocol
+from typing import Annotated, Protocol
+
+from msgspec import Meta
 
 from billfold.kernel import errors
 
 _RFC3339 = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(?:\.\d{1,6})?(?:[Zz]|[+-]\d{2}:\d{2})", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+#: The text of an instant, as it is described to callers; `parse` reads it.
+Text = Annotated[str, Meta(extra_json_schema={"anyOf": [{"format": "date-time"}, {"format": "date"}]})]
 #: Instants from the world are between these. PostgreSQL's driver takes the first and the last one of Python's calendar
 #: for infinity, and sums with an instant must not leave the calendar. Many write 9999-12-31T23:59:59Z for "never".
 EARLIEST = datetime(1000, 1, 1, tzinfo=UTC)

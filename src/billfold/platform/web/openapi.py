@@ -204,7 +204,8 @@ class _Schemas:
         if form is None:
             return
         described = self._parameters[repr(form)]
-        for name, schema in described["properties"].items():
+        for name, field in described["properties"].items():
+            schema = _without_null(field)
             inner = {key: value for key, value in schema.items() if key not in {"description", "examples"}}
             parameter = {
                 "name": name,
@@ -320,6 +321,15 @@ def _errors(one: _Described) -> Iterator[type[errors.BillfoldError]]:
         yield from _WITH_BODY
     if one.shape.idempotent:
         yield from _WITH_KEY
+
+
+def _without_null(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a query parameter can be: it is there as a text, or it is not there."""
+    kinds = [inner for inner in schema.get("anyOf", ()) if inner != {"type": "null"}]
+    if len(kinds) != 1:
+        return schema
+    rest = {key: value for key, value in schema.items() if key != "anyOf" and (key, value) != ("default", None)}
+    return {**kinds[0], **rest}
 
 
 def _name_of(schema: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from billfold.kernel import clock
 from billfold.ledger import contracts as ledger
 
 WalletStatus = Literal["open", "frozen", "closed"]
@@ -98,7 +99,7 @@ Description = Annotated[
     ),
 ]
 EffectiveAt = Annotated[
-    str | None,
+    clock.Text | None,
     Meta(
         description="When it counts as having happened (value date): an RFC 3339 instant, or a date, which means its "
         "first instant in UTC. Not in the future. Without it: the moment it is recorded.",

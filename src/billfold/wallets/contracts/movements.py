@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
+from billfold.kernel import clock
 from billfold.kernel.money import Money
 from billfold.wallets.contracts.fields import (
     OUTSIDE,
@@ -85,7 +86,7 @@ class NewHold(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     wallet: WalletId
     money: Money
     expires_at: Annotated[
-        str | None,
+        clock.Text | None,
         Meta(
             description="When what is left of it goes back by itself: an RFC 3339 instant in the future. "
             "Without it: never.",

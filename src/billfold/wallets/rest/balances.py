@@ -21,12 +21,14 @@ class BalanceQuestion(msgspec.Struct, frozen=True, kw_only=True):
 
     asset: answers.AssetCode = None
     at: (
-        Annotated[str, Meta(description="The balance as it was recorded at this instant.", examples=[examples.AT])]
+        Annotated[
+            clock.Text, Meta(description="The balance as it was recorded at this instant.", examples=[examples.AT])
+        ]
         | None
     ) = None
     effective_at: (
         Annotated[
-            str,
+            clock.Text,
             Meta(
                 description="The balance at this instant with everything that counts as having happened by then, also "
                 "what was recorded later with an earlier value date.",
@@ -41,8 +43,10 @@ class ChartQuestion(msgspec.Struct, frozen=True, kw_only=True):
     """Which series is wanted."""
 
     asset: answers.AssetCode = None
-    since: Annotated[str, Meta(description="By default 30 days before the end.", examples=["2026-01-01"])] | None = None
-    until: Annotated[str, Meta(description="By default now.", examples=["2026-01-31"])] | None = None
+    since: (
+        Annotated[clock.Text, Meta(description="By default 30 days before the end.", examples=["2026-01-01"])] | None
+    ) = None
+    until: Annotated[clock.Text, Meta(description="By default now.", examples=["2026-01-31"])] | None = None
     step: Annotated[str, Meta(description="From point to point: s, m, h, d or w.", examples=["1d"])] = "1d"
     basis: Annotated[Basis, Meta(description="By which time entries count.")] = "effective"
 

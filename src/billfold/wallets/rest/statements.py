@@ -44,9 +44,13 @@ class StatementQuestion(msgspec.Struct, frozen=True, kw_only=True):
     """Which statement is wanted."""
 
     asset: answers.AssetCode = None
-    since: Annotated[str, Meta(description="Recorded at this instant or later.", examples=["2026-01-01"])] | None = None
+    since: (
+        Annotated[clock.Text, Meta(description="Recorded at this instant or later.", examples=["2026-01-01"])] | None
+    ) = None
     until: (
-        Annotated[str, Meta(description="Recorded before this instant; by default now.", examples=["2026-02-01"])]
+        Annotated[
+            clock.Text, Meta(description="Recorded before this instant; by default now.", examples=["2026-02-01"])
+        ]
         | None
     ) = None
     format: Annotated[Literal["json", "csv"], Meta(description="Otherwise the Accept header decides.")] | None = None

@@ -6,7 +6,7 @@ import msgspec
 from litestar import get
 from msgspec import Meta
 
-from billfold.kernel import ids
+from billfold.kernel import clock, ids
 from billfold.kernel.principal import Principal
 from billfold.ledger import contracts as ledger
 from billfold.platform import web
@@ -28,8 +28,12 @@ class TransactionQuestion(msgspec.Struct, frozen=True, kw_only=True):
     reference: Annotated[str, Meta(description="Only with exactly this.", max_length=ledger.REFERENCE_MAX)] | None = (
         None
     )
-    since: Annotated[str, Meta(description="Recorded at this instant or later.", examples=["2026-01-01"])] | None = None
-    until: Annotated[str, Meta(description="Recorded before this instant.", examples=["2026-02-01"])] | None = None
+    since: (
+        Annotated[clock.Text, Meta(description="Recorded at this instant or later.", examples=["2026-01-01"])] | None
+    ) = None
+    until: Annotated[clock.Text, Meta(description="Recorded before this instant.", examples=["2026-02-01"])] | None = (
+        None
+    )
     amount_min: Annotated[str, Meta(description="Needs an asset.", examples=["0.50"])] | None = None
     amount_max: Annotated[str, Meta(description="Needs an asset.", examples=["99.99"])] | None = None
 

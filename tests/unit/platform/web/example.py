@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import Response, get, post
@@ -57,6 +57,8 @@ class ThingList(msgspec.Struct):
 
     limit: Annotated[int, Meta(ge=1, le=100, description="How many at most.")] = 25
     colour: list[str] = []
+    shape: Literal["round", "flat"] | None = None
+    maker: Annotated[str, Meta(description="Who has made it.")] | None = None
 
 
 class Known:

@@ -171,6 +171,8 @@ async def test_an_idempotency_key_is_wanted_and_sane(client: Client, path: str, 
         (b"limit=ten", "invalid_query_parameter", "limit"),
         (b"limit=", "invalid_query_parameter", "limit"),
         (b"limit=1&limit=2", "invalid_query_parameter", "limit"),
+        (b"shape=null", "invalid_query_parameter", "shape"),
+        (b"shape=NULL", "invalid_query_parameter", "shape"),
         (b"colour=a%00b", "invalid_query_parameter", "colour"),
         (b"limt=1", "unknown_query_parameter", "limt"),
         (b"x", "unknown_query_parameter", "x"),
@@ -186,6 +188,10 @@ async def test_a_wrong_query_is_refused(
     reply = await client.call("GET", path, query=query)
     assert (reply.status, reply.json["code"]) == (400, code)
     assert [fault["parameter"] for fault in reply.json["errors"]] == ([parameter] if parameter else [])
+
+
+async def test_a_text_may_be_null(client: Client) -> None:
+    assert (await client.call("GET", "/api/v1/things", query=b"maker=null")).status == 200
 
 
 async def test_a_misspelt_parameter_is_told_the_right_name(client: Client) -> None:

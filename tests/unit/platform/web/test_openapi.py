@@ -66,11 +66,14 @@ def test_every_reference_leads_somewhere(document: Any) -> None:
 
 
 def test_a_query_is_told_parameter_by_parameter(document: Any) -> None:
-    (limit, colour) = document["paths"]["/api/v1/things"]["get"]["parameters"]
+    (limit, colour, shape, maker) = document["paths"]["/api/v1/things"]["get"]["parameters"]
     assert limit["name"] == "limit"
     assert (limit["in"], limit["required"], limit["description"]) == ("query", False, "How many at most.")
     assert limit["schema"] == {"type": "integer", "minimum": 1, "maximum": 100, "default": 25}
     assert colour["schema"]["type"] == "array"
+    # A text of a query is there or not; there is no null in it.
+    assert shape["schema"] == {"enum": ["flat", "round"]}
+    assert (maker["schema"], maker["description"]) == ({"type": "string"}, "Who has made it.")
     assert "ThingList" not in document["components"]["schemas"]
 
 
