@@ -70,6 +70,14 @@ class NewTransfer(msgspec.Struct, frozen=True, kw_only=True):
     effective_at: datetime | None = None
 
 
+class Unopened(msgspec.Struct, frozen=True, kw_only=True):
+    """An account that is not there yet, as it would be if it were opened now: empty, and with this status."""
+
+    id: UUID
+    asset: str
+    status: AccountStatus
+
+
 class Transfer(msgspec.Struct, frozen=True, kw_only=True):
     """A posted transfer: immutable. Each side's version and balance are those right after it."""
 

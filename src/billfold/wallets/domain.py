@@ -40,6 +40,8 @@ class Side(msgspec.Struct, frozen=True, gc=False):
     asset: str
     #: Whether the caller owns the wallet.
     mine: bool
+    #: The wallet's status if it has no such account yet; `account` is then one that is not there.
+    unopened: contracts.WalletStatus | None = None
 
 
 class Draft(msgspec.Struct, frozen=True, gc=False):

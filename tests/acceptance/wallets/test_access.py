@@ -1,6 +1,7 @@
 """Whose wallets a caller sees, and what each key's scopes allow, on every route."""
 
 from typing import Any
+from uuid import UUID
 
 from billfold.platform import web
 from billfold.wallets import Wallets
@@ -112,6 +113,48 @@ async def test_a_stranger_is_turned_away_everywhere_and_learns_nothing(api: Api)
         items = (await api.bob.get(path)).json()["items"]
         assert not any(names["{wallet_id}"] == item.get("wallet", item["id"]) for item in items)
     assert await api.ada.posted(names["{wallet_id}"]) == "100.00"
+
+
+async def test_a_refused_stranger_leaves_no_trace_in_a_wallet(api: Api) -> None:
+    names = await prepared(api)
+    wallet = names["{wallet_id}"]
+    closed = await api.ada.wallet()
+    assert (await api.ada.post(f"/wallets/{closed}/close")).status_code == 200
+    await api.bob.deposit(names["{stranger}"], "0.00000001", asset="BTC")
+    before = await trace(api, wallet, closed)
+    assert before[1] == [200, 200]
+    coins = {"amount": "1.00", "asset": "BTC"}
+    routes = [
+        *ROUTES,
+        ("POST", "/transfers", {"from": "{stranger}", "to": "{wallet_id}", "money": coins}, "", 422),
+        ("POST", "/transfers/bulk", {"items": [{"kind": "deposit", "to": "{wallet_id}", "money": coins}]}, "", None),
+    ]
+    for target in (wallet, closed):
+        for number, (method, path, body, _, status) in enumerate(routes):
+            ours = names | {"{wallet_id}": target}
+            answer = await api.bob.request(
+                method,
+                named(path, ours),
+                json=named(body, ours | {MONEY["asset"]: "BTC"}),
+                headers={"idempotency-key": f"{target}-{number}"},
+            )
+            assert status is None or answer.status_code in (status, 409), f"{method} {path}: {answer.text}"
+            assert await trace(api, wallet, closed) == before, f"{method} {path}"
+
+
+async def trace(api: Api, *wallets: str) -> tuple[list[Any], list[int], list[Any]]:
+    """All that a wallet's owner sees of it, and the accounts that there are."""
+    seen = [(await api.ada.get(f"/wallets/{wallet}")).json() for wallet in wallets]
+    histories = [
+        (await api.ada.get(f"/wallets/{wallets[0]}/{path}")).status_code for path in ("balance/history", "statement")
+    ]
+    async with api.database.connection() as connection:
+        accounts = await connection.fetch(
+            "SELECT wallet_id, asset, account_id FROM wallets.accounts WHERE wallet_id = ANY($1) ORDER BY 1, 2",
+            [UUID(wallet) for wallet in wallets],
+        )
+        opened = await connection.fetchval("SELECT count(*) FROM ledger.accounts WHERE floor IS NOT NULL")
+    return seen, histories, [*map(tuple, accounts), opened]
 
 
 async def test_what_is_hidden_looks_as_what_is_not_there(api: Api) -> None:

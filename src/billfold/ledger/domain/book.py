@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
 import msgspec
+from msgspec.structs import replace
 
 from billfold.kernel import clock
 from billfold.ledger import contracts, errors
-from billfold.ledger.contracts import AccountStatus
+from billfold.ledger.contracts import AccountStatus, Unopened
 
 Relation = Literal["group", "reversal", "settlement"]
 HoldStep = Literal["placed", "settled", "released", "expired"]
@@ -116,6 +117,20 @@ class Book:
         """Take down a hold as it is after `step`."""
         self.holds[hold.id] = hold
         self.hold_steps.append((step, hold))
+
+    def rehearsal(self, *, accounts: Iterable[UUID], holds: Iterable[UUID], unopened: Iterable[Unopened]) -> Book:
+        """A book to try a request out on: of the same moment, and with accounts that nobody has opened.
+
+        It has copies of `accounts`, and of those of `holds`. What is written into it is written nowhere else.
+        """
+        known = {hold: self.holds[hold] for hold in holds if hold in self.holds}
+        copied = {*accounts, *(hold.account for hold in known.values())}
+        states = {account: replace(self.accounts[account]) for account in copied if account in self.accounts}
+        for one in unopened:
+            states[one.id] = AccountState(one.id, one.asset, 0, one.status, 0, 0, 0, 0, 0, 0)
+        book = Book(accounts=states, now_us=self.now_us, ids=self.ids)
+        book.holds = known
+        return book
 
     def touched(self) -> list[AccountState]:
         """The accounts that the batch changed."""

@@ -80,10 +80,13 @@ def _check_effective(book: Book, effective_at: datetime) -> None:
         raise errors.EffectiveInFuture
 
 
-def post_each(book: Book, transfers: Sequence[NewTransfer]) -> list[Result]:
-    """Post every transfer that fits; each refusal stands alone at its place."""
+def post_each(book: Book, transfers: Sequence[NewTransfer | errors.LedgerError]) -> list[Result]:
+    """Post every transfer that fits; each refusal stands alone at its place, those that came along too."""
     results: list[Result] = []
     for new in transfers:
+        if isinstance(new, errors.LedgerError):
+            results.append(new)
+            continue
         try:
             results.append(post(book, new))
         except errors.LedgerError as refusal:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 import structlog
@@ -11,7 +11,17 @@ import structlog
 from billfold.kernel.errors import BillfoldError
 from billfold.kernel.idempotency import Key
 from billfold.ledger import errors
-from billfold.ledger.contracts import GROUP_MAX, HoldChange, NewHold, NewTransfer, Posting, Verification
+from billfold.ledger.contracts import (
+    GROUP_MAX,
+    HoldChange,
+    NewHold,
+    NewTransfer,
+    Posting,
+    Transfer,
+    Unopened,
+    Verification,
+)
+from billfold.ledger.errors import LedgerError
 from billfold.ledger.service import commands, verification
 from billfold.ledger.service.accounts import Accounts
 from billfold.ledger.service.journal import Journal
@@ -48,10 +58,11 @@ class Ledger(Accounts, Reader):
         """Finish what waits."""
         await self._poster.close()
 
-    async def post(self, *, key: Key, transfers: Sequence[NewTransfer], atomic: bool = True) -> Posting:
+    async def post(self, *, key: Key, transfers: Sequence[NewTransfer | LedgerError], atomic: bool = True) -> Posting:
         """Post 1 to 1,000 transfers: all or nothing, or (not `atomic`) each that fits.
 
-        A refused transfer stands in the results at its place; see Posting.single.
+        A refused transfer stands in the results at its place; see Posting.single. One that `rehearse` has found
+        refused is given as its refusal, to be kept with the others; of a group that is all of them.
 
         Raises:
             IdempotencyKeyReused, IdempotencyKeyInUse, Overloaded, OutcomeUnknown, DatabaseUnavailable.
@@ -60,7 +71,9 @@ class Ledger(Accounts, Reader):
         posting: Posting = await self._poster.submit(commands.Post(key, transfers, atomic=atomic))
         return posting
 
-    async def post_many(self, *, requests: Sequence[tuple[Key, NewTransfer]]) -> list[Posting | BillfoldError]:
+    async def post_many(
+        self, *, requests: Sequence[tuple[Key, NewTransfer | LedgerError]]
+    ) -> list[Posting | BillfoldError]:
         """Post many requests, each on its own and under its own key, and answer each at its place.
 
         The ledger's refusals stand in the postings; what is no answer of the ledger (a key reused or in use, too much
@@ -81,6 +94,23 @@ class Ledger(Accounts, Reader):
             except Exception:  # noqa: BLE001 - the writer has logged it
                 outcomes.append(errors.RequestFailed())
         return outcomes
+
+    async def answered(self, *, keys: Iterable[Key]) -> set[UUID]:
+        """The digests of those keys that have an answer."""
+        async with self._database.connection() as connection:
+            return set(await batch_store.answered(connection, [key.digest for key in keys]))
+
+    async def rehearse(
+        self, *, transfers: Sequence[NewTransfer], unopened: Sequence[Unopened], atomic: bool
+    ) -> Sequence[Transfer | LedgerError]:
+        """What `post` would answer if the `unopened` accounts were there. Nothing is posted or kept.
+
+        Raises:
+            Overloaded, DatabaseUnavailable, OutcomeUnknown.
+        """
+        command = commands.Post(None, transfers, atomic=atomic)
+        posting: Posting = await self._poster.submit(commands.Rehearse(command, unopened))
+        return posting.results
 
     async def void(self, *, key: Key) -> Posting:
         """See to it that nothing is posted under `key` any more: its answer is Voided, for ever and for everybody.
@@ -119,6 +149,48 @@ class Ledger(Accounts, Reader):
         change: HoldChange = await self._poster.submit(
             commands.SettleHold(key, hold_id, credit_account=credit_account, amount=amount, release_rest=release_rest)
         )
+        return change
+
+    async def refusal_of_hold(self, *, hold: NewHold, unopened: Unopened) -> LedgerError:
+        """What refuses to set money aside on an account that is not there yet: there is nothing in it.
+
+        Raises:
+            Overloaded, DatabaseUnavailable, OutcomeUnknown.
+        """
+        refusal = await self._refusal(commands.PlaceHold(None, hold), unopened)
+        assert refusal is not None, "an empty account has nothing to set aside"
+        return refusal
+
+    async def refusal_of_settlement(
+        self, *, hold_id: UUID, unopened: Unopened, amount: int | None, release_rest: bool
+    ) -> LedgerError | None:
+        """What would refuse to settle a hold to an account that is not there yet, if anything would.
+
+        Raises:
+            Overloaded, DatabaseUnavailable, OutcomeUnknown.
+        """
+        return await self._refusal(
+            commands.SettleHold(None, hold_id, credit_account=unopened.id, amount=amount, release_rest=release_rest),
+            unopened,
+        )
+
+    async def _refusal(self, command: commands.Command, unopened: Unopened) -> LedgerError | None:
+        try:
+            await self._poster.submit(commands.Rehearse(command, [unopened]))
+        except (errors.Overloaded, errors.OutcomeUnknown):
+            raise
+        except LedgerError as refusal:
+            return refusal
+        return None
+
+    async def refuse(self, *, key: Key, refusal: LedgerError) -> HoldChange:
+        """Refuse what `key` stands for with what was found before, and keep that; or answer as it was answered.
+
+        Raises:
+            LedgerError: `refusal`, or what it was refused with before.
+            IdempotencyKeyReused, IdempotencyKeyInUse, DatabaseUnavailable.
+        """
+        change: HoldChange = await self._poster.submit(commands.Refuse(key, refusal))
         return change
 
     async def release_hold(self, *, key: Key, hold_id: UUID) -> HoldChange:

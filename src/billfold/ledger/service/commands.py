@@ -11,7 +11,7 @@ import msgspec
 from billfold.kernel import ids
 from billfold.kernel.idempotency import Key
 from billfold.ledger import errors
-from billfold.ledger.contracts import Hold, HoldChange, NewHold, NewTransfer, Posting, Transfer
+from billfold.ledger.contracts import Hold, HoldChange, NewHold, NewTransfer, Posting, Transfer, Unopened
 from billfold.ledger.domain import holds, transfers
 from billfold.ledger.domain.book import Book
 from billfold.ledger.store.batch import Span
@@ -142,23 +142,29 @@ class _Named:
 
 
 class Post(_Named):
-    """Post transfers: all or nothing, or each that fits."""
+    """Post transfers: all or nothing, or each that fits. One that a rehearsal has refused stands as its refusal."""
 
-    def __init__(self, key: Key | None, wanted: Sequence[NewTransfer], *, atomic: bool) -> None:
+    def __init__(self, key: Key | None, wanted: Sequence[NewTransfer | errors.LedgerError], *, atomic: bool) -> None:
         self.key = key
         self.wanted = wanted
         self.atomic = atomic
         self.size = len(wanted)
 
     def accounts(self) -> Sequence[UUID]:
-        if self.size == 1:
-            new = self.wanted[0]
-            return (new.debit_account, new.credit_account)
-        return [account for new in self.wanted for account in (new.debit_account, new.credit_account)]
+        return [
+            account
+            for new in self.wanted
+            if isinstance(new, NewTransfer)
+            for account in (new.debit_account, new.credit_account)
+        ]
 
     def apply(self, book: Book) -> Posting:
-        grouped = self.atomic and self.size > 1
-        return Posting(results=(transfers.post_group if grouped else transfers.post_each)(book, self.wanted))
+        if self.atomic and self.size > 1:
+            group = [new for new in self.wanted if isinstance(new, NewTransfer)]
+            if group:
+                assert len(group) == self.size, "a group is refused as a whole"
+                return Posting(results=transfers.post_group(book, group))
+        return Posting(results=transfers.post_each(book, self.wanted))
 
 
 class Void(_Named):
@@ -201,6 +207,35 @@ class PlaceHold(_Named):
 
     def apply(self, book: Book) -> HoldChange:
         return HoldChange(hold=holds.place(book, self.new, ids.new()))
+
+
+class Refuse(_Named):
+    """Refuse what a key stands for, with what a rehearsal has found."""
+
+    def __init__(self, key: Key, refusal: errors.LedgerError) -> None:
+        self.key = key
+        self.refusal = refusal
+
+    def apply(self, _: Book) -> HoldChange:
+        raise self.refusal
+
+
+class Rehearse:
+    """Find out what a command would do if accounts were there that nobody has opened. Nothing is written or kept."""
+
+    key = None
+
+    def __init__(self, command: Command, unopened: Sequence[Unopened]) -> None:
+        self.size = command.size
+        self.accounts = command.accounts
+        self.hold_ids = command.hold_ids
+        self.original_ids = command.original_ids
+        self._command = command
+        self._unopened = unopened
+
+    def apply(self, book: Book) -> Any:
+        rehearsal = book.rehearsal(accounts=self.accounts(), holds=self.hold_ids(), unopened=self._unopened)
+        return self._command.apply(rehearsal)
 
 
 class _OnHold(_Named):

@@ -94,16 +94,14 @@ class Bulk:
             except BillfoldError as error:
                 raise _at(error, place) from None
         all_sides = await self._orders.sides(principal, drafts)
-        posting = await self._ledger.post(
-            key=idempotency.key(
-                owner=principal.owner_id,
-                text=key,
-                operation="bulk atomic" if atomic else "bulk",
-                content=domain.content_of_all(wanted),
-            ),
-            transfers=list(map(orders.new_transfer, drafts, all_sides)),
-            atomic=atomic,
+        ours = idempotency.key(
+            owner=principal.owner_id,
+            text=key,
+            operation="bulk atomic" if atomic else "bulk",
+            content=domain.content_of_all(wanted),
         )
+        transfers = await self._orders.transfers(principal, drafts, all_sides, [ours] * len(drafts), atomic=atomic)
+        posting = await self._ledger.post(key=ours, transfers=transfers, atomic=atomic)
         replayed = posting.replayed
         outcomes = [
             orders.outcome(result, draft, sides, principal=principal, replayed=replayed)
@@ -142,7 +140,7 @@ class Bulk:
         self, principal: Principal, drafts: Sequence[Draft], keys: Sequence[idempotency.Key]
     ) -> list[Moved | BillfoldError]:
         all_sides = await self._orders.sides(principal, drafts)
-        transfers = map(orders.new_transfer, drafts, all_sides)
+        transfers = await self._orders.transfers(principal, drafts, all_sides, keys)
         postings = await self._ledger.post_many(requests=list(zip(keys, transfers, strict=True)))
         return [
             orders.outcome(

@@ -12,6 +12,7 @@ from billfold.ledger import errors as ledger_errors
 from billfold.wallets import contracts, domain, errors
 from billfold.wallets.contracts import Hold, HoldChange, HoldStatus, NewHold, Settlement
 from billfold.wallets.domain import Side
+from billfold.wallets.service import orders
 from billfold.wallets.service.holdings import Holdings
 from billfold.wallets.service.movements import Movements
 from billfold.wallets.service.orders import Orders
@@ -52,8 +53,13 @@ class Holds:
             reference=new.reference,
             description=new.description,
         )
+        ours = _key(principal, key, "hold", new)
         try:
-            change = await self._ledger.place_hold(key=_key(principal, key, "hold", new), hold=hold)
+            if side.unopened is None:
+                change = await self._ledger.place_hold(key=ours, hold=hold)
+            else:
+                refusal = await self._ledger.refusal_of_hold(hold=hold, unopened=orders.unopened(side))
+                change = await self._ledger.refuse(key=ours, refusal=refusal)
         except ledger_errors.LedgerError as error:
             raise errors.in_wallet_words(error) from error
         return await self._seen(principal, change)
@@ -110,13 +116,18 @@ class Holds:
             if settlement.money.asset != found.asset:
                 raise ledger_errors.AssetMismatch(pointer="/money/asset")
         target = await self._target(principal, settlement.target, found.asset)
+        ours = _key(principal, key, "settle", str(hold_id), settlement)
+        release_rest = settlement.release_rest
         try:
+            if target.unopened is not None and not await self._ledger.answered(keys=[ours]):
+                refusal = await self._ledger.refusal_of_settlement(
+                    hold_id=hold_id, unopened=orders.unopened(target), amount=amount, release_rest=release_rest
+                )
+                if refusal is not None:
+                    return await self._seen(principal, await self._ledger.refuse(key=ours, refusal=refusal))
+                target = (await self._resolution.open_sides(principal, [target]))[target.account]
             change = await self._ledger.settle_hold(
-                key=_key(principal, key, "settle", str(hold_id), settlement),
-                hold_id=hold_id,
-                credit_account=target,
-                amount=amount,
-                release_rest=settlement.release_rest,
+                key=ours, hold_id=hold_id, credit_account=target.account, amount=amount, release_rest=release_rest
             )
         except ledger_errors.LedgerError as error:
             raise errors.in_wallet_words(error) from error
@@ -136,14 +147,14 @@ class Holds:
             raise errors.in_wallet_words(error) from error
         return await self._seen(principal, change)
 
-    async def _target(self, principal: Principal, target: str, asset: str) -> UUID:
+    async def _target(self, principal: Principal, target: str, asset: str) -> Side:
         if target == contracts.OUTSIDE:
-            return (await self._resolution.outside(asset)).account
+            return await self._resolution.outside(asset)
         ids.parse(target, pointer="/to")
         side = await self._resolution.side(principal, target, asset)
         if side is None:
             raise errors.WalletUnknown(pointer="/to")
-        return side.account
+        return side
 
     async def _side(self, principal: Principal, hold: ledger.Hold) -> Side:
         """The wallet that a hold is in.

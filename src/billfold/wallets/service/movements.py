@@ -38,15 +38,16 @@ class Movements:
         """
         principal.require(contracts.ORDER_SCOPES[order.kind])
         draft = domain.draft(order, await self._orders.assets([order.money.asset]))
-        (sides,) = await self._orders.sides(principal, [draft])
-        if sides[0] is orders.UNKNOWN_SOURCE:
+        all_sides = await self._orders.sides(principal, [draft])
+        if all_sides[0][0] is orders.UNKNOWN_SOURCE:
             raise errors.WalletUnknown(pointer="/from" if order.kind == "transfer" else None)
-        if sides[1] is orders.UNKNOWN_TARGET:
+        if all_sides[0][1] is orders.UNKNOWN_TARGET:
             raise errors.WalletUnknown(pointer="/to" if order.kind == "transfer" else None)
+        ours = orders.key(principal, key, order)
         posting = await self._ledger.post(
-            key=orders.key(principal, key, order), transfers=[orders.new_transfer(draft, sides)]
+            key=ours, transfers=await self._orders.transfers(principal, [draft], all_sides, [ours])
         )
-        moved = orders.outcome(posting.results[0], draft, sides, principal=principal, replayed=posting.replayed)
+        moved = orders.outcome(posting.results[0], draft, all_sides[0], principal=principal, replayed=posting.replayed)
         if isinstance(moved, Moved):
             return moved
         raise moved

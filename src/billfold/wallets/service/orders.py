@@ -12,6 +12,7 @@ from billfold.kernel.principal import Principal
 from billfold.ledger import Ledger
 from billfold.ledger import contracts as ledger
 from billfold.ledger import errors as ledger_errors
+from billfold.ledger.errors import LedgerError
 from billfold.wallets import domain, errors
 from billfold.wallets.contracts import Moved, Order
 from billfold.wallets.domain import Draft, Side
@@ -65,6 +66,57 @@ class Orders:
             for draft, (debit, credit) in zip(drafts, pairs, strict=True)
         ]
 
+    async def transfers(
+        self,
+        principal: Principal,
+        drafts: Sequence[Draft],
+        all_sides: list[tuple[Side, Side]],
+        keys: Sequence[idempotency.Key],
+        *,
+        atomic: bool = False,
+    ) -> list[ledger.NewTransfer | LedgerError]:
+        """What the ledger is to post for each order, under the key at its place.
+
+        Where money arrives that a wallet has never had, its account is opened and put into `all_sides`; but only for
+        an order that will be posted, as a rehearsal tells. One that won't be is answered with its refusal instead.
+        """
+        new: list[ledger.NewTransfer | LedgerError] = list(map(_new_transfer, drafts, all_sides))
+        missing = {side for sides in all_sides for side in sides if side.unopened is not None}
+        if not missing:
+            return new
+        answered = await self._ledger.answered(keys=keys)
+        places = [place for place, key in enumerate(keys) if key.digest not in answered]
+        results = await self._rehearse([(drafts[place], all_sides[place]) for place in places], missing, atomic=atomic)
+        posted = [place for place, result in zip(places, results, strict=True) if isinstance(result, ledger.Transfer)]
+        arriving = missing.intersection(side for place in posted for side in all_sides[place])
+        opened = await self._resolution.open_sides(principal, arriving) if arriving else {}
+        for place, result in zip(places, results, strict=True):
+            source, target = (opened.get(side.account, side) for side in all_sides[place])
+            all_sides[place] = (source, target)
+            new[place] = _new_transfer(drafts[place], all_sides[place])
+            nowhere = source.unopened is not None or target.unopened is not None
+            if isinstance(result, LedgerError) and (atomic or nowhere):
+                new[place] = result
+        return new
+
+    async def _rehearse(
+        self, prepared: Sequence[tuple[Draft, tuple[Side, Side]]], missing: Iterable[Side], *, atomic: bool
+    ) -> Sequence[ledger.Transfer | LedgerError]:
+        """What would become of the orders if the missing accounts were there."""
+        if not prepared:
+            return ()
+        return await self._ledger.rehearse(
+            transfers=[_new_transfer(draft, sides) for draft, sides in prepared],
+            unopened=[unopened(side) for side in missing],
+            atomic=atomic,
+        )
+
+
+def unopened(side: Side) -> ledger.Unopened:
+    """The account that an unopened side would have."""
+    assert side.unopened is not None, "it is opened"
+    return ledger.Unopened(id=side.account, asset=side.asset, status=side.unopened)
+
 
 def _permitted(
     order: Order, debit: Side | None, credit: Side | None, found: Mapping[Named, Side], *, any_wallet: bool
@@ -88,8 +140,7 @@ def key(principal: Principal, text: str, order: Order) -> idempotency.Key:
     return idempotency.key(owner=principal.owner_id, text=text, operation=order.kind, content=domain.content(order))
 
 
-def new_transfer(draft: Draft, sides: tuple[Side, Side]) -> ledger.NewTransfer:
-    """What the ledger is to post."""
+def _new_transfer(draft: Draft, sides: tuple[Side, Side]) -> ledger.NewTransfer:
     return domain.new_transfer(draft, sides[0].account, sides[1].account)
 
 

@@ -1,5 +1,7 @@
 """From a wallet and an asset to the ledger account, and back. Accounts are opened here, at their first use.
 
+That is when money arrives, or a credit limit is set. Asking where it would arrive opens nothing.
+
 Who owns a wallet and which account holds its asset never change, so both are remembered, per owner who asked. What can
 change (frozen, closed) is not looked at here: the ledger checks it under the account's row lock.
 """
@@ -52,7 +54,7 @@ class Resolution:
         return side
 
     async def side(self, principal: Principal, wallet: str, asset: str) -> Side | None:
-        """Where `wallet` keeps `asset`; None if there is no such wallet. It may be anybody's.
+        """Where `wallet` keeps or would keep `asset`; None if there is no such wallet. It may be anybody's.
 
         Raises:
             InvalidId: `wallet` is no id.
@@ -64,7 +66,7 @@ class Resolution:
     async def look_up(self, principal: Principal, named: Collection[Named]) -> dict[Named, Side]:
         """Where each wallet keeps the asset named with it, by one statement; unknown wallets are left out.
 
-        Accounts that are missing are opened, by one database transaction for all.
+        A wallet that has no such account yet is answered with one that is not there.
 
         Raises:
             InvalidId: a name is no id.
@@ -78,14 +80,26 @@ class Resolution:
                 wallet_ids=[wallet_id for wallet_id, _ in wanted],
                 assets=[asset for _, asset in wanted],
             )
-        unopened = [(row.wallet_id, row.asset) for row in rows if row.account_id is None]
-        opened = await self.open(unopened) if unopened else {}
         found = {}
         for row in rows:
-            account = row.account_id or opened[row.wallet_id, row.asset]
-            side = found[row.wallet_id, row.asset] = Side(account, str(row.wallet_id), row.asset, row.mine)
-            self._sides.put((principal.owner_id.hex, side.wallet, row.asset), side)
+            wallet = str(row.wallet_id)
+            if row.account_id is None:
+                side = Side(ids.new(), wallet, row.asset, row.mine, row.status)
+            else:
+                side = Side(row.account_id, wallet, row.asset, row.mine)
+                self._sides.put((principal.owner_id.hex, wallet, row.asset), side)
+            found[row.wallet_id, row.asset] = side
         return {name: found[pair] for name, pair in pairs.items() if pair in found}
+
+    async def open_sides(self, principal: Principal, sides: Collection[Side]) -> dict[UUID, Side]:
+        """Open accounts for unopened sides, by one database transaction, and answer each by the id it had before."""
+        accounts = await self.open({(UUID(side.wallet), side.asset) for side in sides})
+        opened = {}
+        for side in sides:
+            account = accounts[UUID(side.wallet), side.asset]
+            opened[side.account] = known = Side(account, side.wallet, side.asset, side.mine)
+            self._sides.put((principal.owner_id.hex, side.wallet, side.asset), known)
+        return opened
 
     async def open(self, pairs: Collection[Pair], *, transaction: Connection | None = None) -> dict[Pair, UUID]:
         """Open an account for each wallet and asset that has none yet, and answer them all.

@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 
 from billfold.platform.postgres.database import Connection
+from billfold.wallets.contracts import WalletStatus
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -18,6 +19,7 @@ class Found(msgspec.Struct, frozen=True):
     #: Whether the caller owns it.
     mine: bool
     account_id: UUID | None
+    status: WalletStatus
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -35,7 +37,7 @@ async def find(
     """The wallets among `wallet_ids`, each with its account for the asset at the same place in `assets`."""
     rows = await connection.fetch(
         """
-        SELECT wallet.id, wanted.asset, wallet.owner_id = $1, account.account_id
+        SELECT wallet.id, wanted.asset, wallet.owner_id = $1, account.account_id, wallet.status
         FROM unnest($2::uuid[], $3::text[]) AS wanted (wallet_id, asset)
         JOIN wallets.wallets AS wallet ON wallet.id = wanted.wallet_id
         LEFT JOIN wallets.accounts AS account ON account.wallet_id = wanted.wallet_id AND account.asset = wanted.asset
