@@ -104,6 +104,16 @@ def test_the_same_ids_of_another_import_are_other_rows(billfold: Billfold, in_fo
     assert _posted(billfold, "a") == "20.00"
 
 
+def test_nothing_is_posted_from_a_compressed_file_without_its_checksum(billfold: Billfold, in_folder: Path) -> None:
+    path = _file(in_folder, "1,a,2020-01-01,1.00\n2,a,2020-01-02,1.00\n")
+    compressed = in_folder / "bank.csv.gz"
+    compressed.write_bytes(gzip.compress(path.read_bytes(), compresslevel=0).replace(b"1.00", b"9.00")[:-8])
+    refused = billfold("import", "transactions", compressed, *_DATED, code=1)
+    assert "breaks off before its checksum" in refused.err
+    assert _import(billfold, path)["now"]["imported"] == 2
+    assert _posted(billfold, "a") == "2.00"
+
+
 def test_bad_rows_go_to_a_file_with_line_field_and_reason(billfold: Billfold, in_folder: Path) -> None:
     rows = [
         "1,a,2020-01-01,10.00",

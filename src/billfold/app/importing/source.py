@@ -2,6 +2,9 @@
 
 How far the file was read is counted in bytes of its (uncompressed) text, with a digest of them: an import that goes on
 later can tell that the part it has behind it is still the same.
+
+A plain file that ends in the middle of a line is read as far as it is whole. A compressed one is read only when its
+checksum is right, which stands at its end: of what is there without it nobody knows whether it is what was sent.
 """
 
 from __future__ import annotations
@@ -25,6 +28,8 @@ from billfold.kernel import errors
 LINE_MAX_BYTES = 1024 * 1024
 _CHUNK_BYTES = 256 * 1024
 _GZIP = b"\x1f\x8b"
+#: What the gzip module raises at the end of a file in the middle, a wrong checksum, and anything else it can't read.
+_NOT_GZIP = (EOFError, gzip.BadGzipFile, zlib.error)
 _BOM = b"\xef\xbb\xbf"
 _JSON_START = b"{"
 
@@ -36,7 +41,7 @@ class FileUnreadable(errors.Invalid):
 
 
 class FileUnfinished(errors.Invalid):
-    """The file ends in the middle; what is whole of it was imported."""
+    """The file ends in the middle of a line; what is whole of it was imported."""
 
     code = "file_unfinished"
 
@@ -71,7 +76,7 @@ class Source:
         """`complete` says that the last line is whole though it has no line end.
 
         Raises:
-            FileUnreadable: it can't be opened, is empty, or its compressed content is damaged.
+            FileUnreadable: it can't be opened, is empty, or its compressed content is damaged or breaks off.
             MappingInvalid: a mapped column is not in its header.
         """
         self.path = path
@@ -117,8 +122,8 @@ class Source:
         """The records from here on.
 
         Raises:
-            FileUnfinished: at the end, when the file breaks off. All before was given out.
-            FileUnreadable: a line is too long to be one.
+            FileUnfinished: at the end, when the last line has none. All before was given out.
+            FileUnreadable: a line is too long to be one, or the file has changed meanwhile.
         """
         return self._from_json() if self.is_json else self._from_csv()
 
@@ -156,7 +161,6 @@ class Source:
             try:
                 values = next(reader)
             except StopIteration:
-                self._refuse_leftover()
                 return
             except csv.Error as error:
                 if self._is_half():
@@ -186,22 +190,12 @@ class Source:
             line = self._lines.keep()
             if fields is not None:
                 yield Record(line, fields)
-        self._refuse_leftover()
 
     def _is_half(self) -> bool:
-        return self._lines.broken_off or (self._lines.last_is_open and not self._complete)
-
-    def _refuse_leftover(self) -> None:
-        if self._lines.broken_off:
-            raise self._unfinished()
+        return self._lines.last_is_open and not self._complete
 
     def _unfinished(self) -> FileUnfinished:
         line = self._lines.position.lines + 1
-        if self._lines.broken_off:
-            return FileUnfinished(
-                f"The compressed file {self.path} breaks off in line {line}. All lines before it are imported; get the "
-                "whole file and run the same command again for the rest."
-            )
         return FileUnfinished(
             f"Line {line} of {self.path} has no line end, so it may be half-written. All lines before it are imported; "
             "run the same command again with the whole file, or with --complete if this is it."
@@ -221,7 +215,6 @@ class _Lines:
         #: Given out and not yet kept, and given back to be given out again.
         self._open: list[bytes] = []
         self._back: deque[bytes] = deque()
-        self.broken_off = False
 
     def __iter__(self) -> Self:
         return self
@@ -272,7 +265,7 @@ class _Lines:
         while left > 0:
             try:
                 chunk = self._back.popleft() if self._back else self._stream.read(min(left, _CHUNK_BYTES))
-            except EOFError:
+            except _NOT_GZIP:
                 return False
             if not chunk or len(chunk) > left:
                 return False
@@ -282,13 +275,10 @@ class _Lines:
         return left == 0 and self._digest.hexdigest() == position.digest
 
     def _read(self) -> bytes:
-        if self.broken_off:
-            return b""
         try:
             raw = self._stream.readline(LINE_MAX_BYTES + 1)
-        except EOFError:
-            self.broken_off = True
-            return b""
+        except _NOT_GZIP as error:
+            raise FileUnreadable(f"The compressed file {self._path} has changed while it was read.") from error
         if len(raw) > LINE_MAX_BYTES:
             line = self._count + len(self._open) + 1
             raise FileUnreadable(f"Line {line} of {self._path} is longer than a row of transactions can be.")
@@ -311,16 +301,16 @@ def _text(value: object) -> str:
 
 
 def _check_compressed(raw: IO[bytes], path: Path) -> None:
-    """Decompress it once. Damage shows only at the end, by the checksum, when money would have moved already.
-
-    A file that breaks off is not damaged: what is there of it is right.
-    """
+    """Decompress it once. Damage shows only at the end, by the checksum, when money would have moved already."""
     try:
         with gzip.GzipFile(fileobj=cast("BinaryIO", raw)) as stream:
             while stream.read(_CHUNK_BYTES):
                 pass
-    except EOFError:
-        pass
+    except EOFError as error:
+        raise FileUnreadable(
+            f"The compressed file {path} breaks off before its checksum, so nobody can say whether what is there of it "
+            "is right. Nothing was imported; get the whole file."
+        ) from error
     except (OSError, zlib.error) as error:
         raise FileUnreadable(f"The compressed file {path} is damaged: {error}. Nothing was imported.") from error
     finally:

@@ -126,14 +126,25 @@ def test_a_json_line_cut_in_the_middle_is_never_taken(tmp_path: Path, *, complet
             _read(path)
 
 
-def test_of_a_compressed_file_that_breaks_off_the_whole_lines_are_read(tmp_path: Path) -> None:
-    lines = _HEADER + "".join(f"{number},account {number * 7919 % 1009},{number}.00\n" for number in range(5_000))
-    whole = gzip.compress(lines.encode())
-    path = _file(tmp_path, whole[: len(whole) // 2], "bank.csv.gz")
-    seen, said = _until_unfinished(path)
-    assert 1_000 < len(seen) < 4_000
-    assert seen == [str(number) for number in range(len(seen))]
-    assert f"breaks off in line {len(seen) + 2}." in said
+@pytest.mark.parametrize("kept", [2, 10, 12, 60, -8, -1])
+def test_a_compressed_file_that_breaks_off_is_refused_before_its_first_row(tmp_path: Path, kept: int) -> None:
+    # Stored and not compressed, so that a changed amount is still a line like any other: the checksum alone tells.
+    whole = gzip.compress(_WHOLE.encode(), compresslevel=0).replace(b"1.00", b"9.00")
+    path = _file(tmp_path, whole[:kept], "bank.csv.gz")
+    with pytest.raises(FileUnreadable, match=r"breaks off before its checksum.* Nothing was imported;"):
+        Source(path, _mapping())
+
+
+def test_a_compressed_file_that_is_cut_off_while_it_is_read_is_no_whole_one(tmp_path: Path) -> None:
+    lines = _HEADER + "".join(f"{number},account {number * 7919 % 1009},{number}.00\n" for number in range(100_000))
+    path = _file(tmp_path, gzip.compress(lines.encode()), "bank.csv.gz")
+    with Source(path, _mapping()) as source:
+        records = source.records()
+        next(records)
+        with path.open("r+b") as file:
+            file.truncate(path.stat().st_size // 2)
+        with pytest.raises(FileUnreadable, match="has changed while it was read"):
+            list(records)
 
 
 def test_a_compressed_file_that_is_damaged_is_refused_before_its_first_row(tmp_path: Path) -> None:
