@@ -69,7 +69,8 @@ class Caller:
         return await self.request("POST", path, json=body, headers={"idempotency-key": key or str(ids.new())})
 
     async def request(self, method: str, path: str, **more: Any) -> httpx2.Response:
-        headers = {"authorization": f"Bearer {self._token}"} | dict(more.pop("headers", {}))
+        given = more.pop("headers", {})
+        headers = [("authorization", f"Bearer {self._token}"), *(given.items() if isinstance(given, dict) else given)]
         return await self._client.request(method, _full(path), headers=headers, **more)
 
     @asynccontextmanager

@@ -1,5 +1,6 @@
 """Each thing that can be wrong with a request has a code of its own, says what to do, and changes nothing."""
 
+import gzip
 from typing import Any
 
 import msgspec
@@ -294,6 +295,9 @@ async def test_a_body_that_is_no_json_is_told_from_one_that_is_wrong(api: Api, n
     wrong_type = {"idempotency-key": "k", "content-type": "text/plain"}
     answer = await api.ada.request("POST", "/transfers", content=b"{}", headers=wrong_type)
     check(answer, 415, "unsupported_media_type", None)
+    packed = headers | {"content-encoding": "gzip"}
+    answer = await api.ada.request("POST", "/transfers", content=gzip.compress(b"{}"), headers=packed)
+    check(answer, 415, "unsupported_content_encoding", None)
     answer = await api.ada.request("POST", "/transfers/bulk", content=b" " * (2 * 1024 * 1024 + 1), headers=headers)
     check(answer, 413, "body_too_large", None)
     assert await state(api) == before
@@ -317,6 +321,8 @@ async def test_an_idempotency_key_is_needed_sane_and_used_for_one_thing(api: Api
         for key in (b"", b"x" * 256, b"a b\tc", "ключ".encode()):
             answer = await api.ada.request("POST", path, json=given, headers={b"idempotency-key": key})
             check(answer, 400, "invalid_idempotency_key", None)
+        two = [("idempotency-key", "one"), ("idempotency-key", "two")]
+        check(await api.ada.request("POST", path, json=given, headers=two), 400, "invalid_idempotency_key", None)
     assert await state(api) == before
     await api.ada.post("/transfers", body, key="taken")
     before = await state(api)

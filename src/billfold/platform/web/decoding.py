@@ -41,6 +41,7 @@ _LISTS = (
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>.*)`", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(?P<name>.*)`", re.DOTALL)
 _WRONG_TYPE = re.compile(r"Expected `[^`]+`, got `[^`]+`")
+_NOT_ENCODED = (b"identity", b"")
 #: A number in JSON loses digits in many a reader, so amounts and ids are texts.
 _NUMBER_FOR_TEXT = re.compile(r"Expected `str(?: \| null)?`, got `(?:int|float)`")
 _PLACE = re.compile(r" - at (?:`key` in )?`(?P<path>\$[^`]*)`$")
@@ -57,12 +58,15 @@ async def read(receive: Receive, headers: Mapping[bytes, bytes], *, body_max: in
 
     Raises:
         UnsupportedMediaType: it is declared as something else than JSON in UTF-8.
+        UnsupportedContentEncoding: it is declared as compressed.
         BodyTooLarge: more than `body_max` bytes are declared or come.
         RequestTimeout: it does not come in time.
         ClientGone: the client hung up.
     """
     if not _is_json(headers.get(b"content-type", b"")):
         raise errors.UnsupportedMediaType
+    if headers.get(b"content-encoding", b"identity").lower() not in _NOT_ENCODED:
+        raise errors.UnsupportedContentEncoding
     length = headers.get(b"content-length")
     if length is not None and length.isdigit() and int(length) > body_max:
         raise _too_large(body_max)

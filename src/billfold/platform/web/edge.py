@@ -10,7 +10,7 @@ import asyncio
 import itertools
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from time import perf_counter
 from typing import Any, cast
 
@@ -90,7 +90,11 @@ class Edge:
 
     async def _http(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
         started = perf_counter()
-        headers: dict[bytes, bytes] = dict(scope["headers"])
+        given = cast("list[tuple[bytes, bytes]]", scope["headers"])
+        headers = dict(given)
+        if len(headers) < len(given):
+            headers = _combined(given)
+            scope["headers"] = list(headers.items())
         method, path = cast("str", scope["method"]), scope["path"]
         trace_id = _trace_id(headers)
         request_id = _request_id(headers, trace_id)
@@ -186,6 +190,17 @@ class _Exchange:
         sent = [*headers, *self._headers, (b"x-request-id", self.request_id)]
         await self._send({"type": "http.response.start", "status": status, "headers": sent})
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def _combined(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Headers of which some stand more than once, each as the one list that RFC 9110 (5.3) says they are.
+
+    What must be one value is none any more, and refused as such: no request has two idempotency keys or callers.
+    """
+    combined: dict[bytes, bytes] = {}
+    for name, value in headers:
+        combined[name] = combined[name] + b", " + value if name in combined else value
+    return combined
 
 
 def _trace_id(headers: Mapping[bytes, bytes]) -> bytes:

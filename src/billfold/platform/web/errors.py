@@ -2,7 +2,7 @@
 
 BillfoldError
 ├── Invalid
-│   ├── BadRequest, RouteNotFound, MethodNotAllowed, UnsupportedMediaType
+│   ├── BadRequest, RouteNotFound, MethodNotAllowed, UnsupportedMediaType, UnsupportedContentEncoding
 │   ├── BodyTooLarge, MalformedJson, NestingTooDeep
 │   ├── UnknownField, MissingField, WrongType, InvalidValue
 │   └── UnknownQueryParameter, InvalidQueryParameter
@@ -38,6 +38,12 @@ class UnsupportedMediaType(errors.Invalid):
     """Send the body as JSON in UTF-8, with Content-Type: application/json."""
 
     code = "unsupported_media_type"
+
+
+class UnsupportedContentEncoding(errors.Invalid):
+    """Send the body as it is, without a Content-Encoding."""
+
+    code = "unsupported_content_encoding"
 
 
 class BodyTooLarge(errors.Invalid):

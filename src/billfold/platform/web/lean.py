@@ -111,7 +111,8 @@ def header_key(headers: Mapping[bytes, bytes]) -> str:
     value = headers.get(b"idempotency-key")
     if value is None:
         raise idempotency.IdempotencyKeyMissing
-    if not (0 < len(value) <= idempotency.KEY_MAX and value.isascii()):
+    # Two keys, which the edge has put together, have a space between them.
+    if not (0 < len(value) <= idempotency.KEY_MAX and value.isascii()) or b" " in value:
         raise idempotency.InvalidIdempotencyKey
     return value.decode("ascii")
 

@@ -40,6 +40,7 @@ _WITH_CREDENTIALS = (web_errors.Unauthorized, MissingScope)
 _WITH_PARAMETERS = (web_errors.InvalidQueryParameter,)
 _WITH_BODY = (
     web_errors.UnsupportedMediaType,
+    web_errors.UnsupportedContentEncoding,
     web_errors.RequestTimeout,
     web_errors.BodyTooLarge,
     web_errors.MalformedJson,
@@ -266,6 +267,8 @@ def _headers(one: _Described, kinds: Sequence[type[errors.BillfoldError]] = ()) 
         }
     if any(issubclass(kind, errors.Unavailable) for kind in kinds):
         headers["Retry-After"] = {"description": "Seconds to wait before trying again.", "schema": {"type": "integer"}}
+    if web_errors.UnsupportedContentEncoding in kinds:
+        headers["Accept-Encoding"] = {"description": "The encoding of bodies that is taken: identity.", "schema": text}
     if web_errors.Unauthorized in kinds:
         headers["WWW-Authenticate"] = {"description": "The scheme that is wanted: Bearer.", "schema": text}
     return headers

@@ -45,6 +45,7 @@ STATUSES: dict[type[errors.BillfoldError], HTTPStatus] = {
     web_errors.RequestTimeout: HTTPStatus.REQUEST_TIMEOUT,
     web_errors.BodyTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     web_errors.UnsupportedMediaType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    web_errors.UnsupportedContentEncoding: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
 }
 
 
@@ -137,6 +138,8 @@ def _extra(error: errors.BillfoldError, allow: str | None) -> Mapping[str, str]:
         extra["retry-after"] = str(RETRY_AFTER_S)
     if isinstance(error, web_errors.Unauthorized):
         extra["www-authenticate"] = 'Bearer realm="billfold"'
+    if isinstance(error, web_errors.UnsupportedContentEncoding):
+        extra["accept-encoding"] = "identity"
     if error.replayed:
         extra["idempotency-replayed"] = "true"
     if allow is not None:

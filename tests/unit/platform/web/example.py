@@ -1,6 +1,7 @@
 """A small API around nothing: every mechanism of the edge, no context and no server."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -182,9 +183,11 @@ class Client:
         pieces: list[bytes] | None = None,
         query: bytes = b"",
         token: bytes | None = GOOD,
+        more_headers: Sequence[tuple[bytes, bytes]] = (),
         **headers: str,
     ) -> Reply:
         raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+        raw += more_headers
         if token is not None:
             raw.append((b"authorization", b"Bearer " + token))
         scope: Any = {

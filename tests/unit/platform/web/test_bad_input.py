@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from billfold.platform.web import decoding, errors
-from tests.unit.platform.web.example import Client
+from tests.unit.platform.web.example import GOOD, Client
 
 PRICE = b'"price":{"amount":"1.00","asset":"USD"}'
 KINDS = pytest.mark.parametrize("path", ["/api/v1/things", "/api/v1/payments"])
@@ -106,6 +106,41 @@ async def test_no_content_type_is_not_taken(client: Client, path: str) -> None:
 async def test_json_in_utf_8_is_taken_however_it_is_said(client: Client, path: str, content_type: str) -> None:
     reply = await client.post(path, b'{"name":"a",%b}' % PRICE, content_type=content_type)
     assert reply.status == 201
+
+
+@KINDS
+@pytest.mark.parametrize("encoding", ["gzip", "br", "identity, gzip", "x"])
+async def test_a_body_that_is_declared_as_encoded_is_not_taken(client: Client, path: str, encoding: str) -> None:
+    reply = await client.post(path, b'{"name":"a",%b}' % PRICE, content_encoding=encoding)
+    assert (reply.status, reply.json["code"]) == (415, "unsupported_content_encoding")
+    assert reply.headers["accept-encoding"] == "identity"
+
+
+@KINDS
+@pytest.mark.parametrize("encoding", ["identity", "Identity", ""])
+async def test_a_body_that_is_declared_as_it_is_is_taken(client: Client, path: str, encoding: str) -> None:
+    assert (await client.post(path, b'{"name":"a",%b}' % PRICE, content_encoding=encoding)).status == 201
+
+
+@KINDS
+@pytest.mark.parametrize(
+    ("again", "answered"),
+    [
+        ((b"idempotency-key", b"k2"), (400, "invalid_idempotency_key")),
+        ((b"idempotency-key", b"k1"), (400, "invalid_idempotency_key")),
+        ((b"authorization", b"Bearer " + GOOD), (401, "unauthorized")),
+        ((b"content-type", b"application/json"), (415, "unsupported_media_type")),
+        ((b"accept", b"text/plain"), (201, None)),
+        ((b"x-request-id", b"another"), (201, None)),
+    ],
+)
+async def test_a_header_that_stands_twice_is_one_list(
+    client: Client, path: str, again: tuple[bytes, bytes], answered: tuple[int, str | None]
+) -> None:
+    reply = await client.post(
+        path, b'{"name":"a",%b}' % PRICE, more_headers=[again], accept="application/json", x_request_id="one"
+    )
+    assert (reply.status, reply.json.get("code")) == answered
 
 
 async def test_a_body_that_is_declared_too_large_is_not_read(client: Client) -> None:

@@ -104,7 +104,7 @@ def test_every_error_of_an_operation_is_told(document: Any) -> None:
     assert told["401"] == {"unauthorized"}
     assert told["403"] == {"missing_scope"}
     assert told["413"] == {"body_too_large"}
-    assert told["415"] == {"unsupported_media_type"}
+    assert told["415"] == {"unsupported_media_type", "unsupported_content_encoding"}
     assert {"too_heavy", "unknown_field", "missing_field", "wrong_type", "invalid_value"} <= told["422"]
     assert {"malformed_json", "nesting_too_deep", "idempotency_key_missing", "unknown_query_parameter"} <= told["400"]
     assert "database_unavailable" in told["503"]
