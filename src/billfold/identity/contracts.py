@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
-from billfold.kernel import clock
+from billfold.kernel import clock, forms
 
 Mode = Literal["test", "live"]
 Scope = Literal[
@@ -49,8 +49,7 @@ NAME_MAX = 100
 #: Keys that can be used, for each owner. Whoever needs more wants an owner for each of their customers.
 KEYS_MAX = 1_000
 
-_NO_NUL = r"^[^\u0000]*$"
-Name = Annotated[str, Meta(min_length=1, max_length=NAME_MAX, pattern=_NO_NUL)]
+Name = Annotated[str, Meta(min_length=1, max_length=NAME_MAX, pattern=forms.NO_NUL)]
 
 
 class Owner(msgspec.Struct, frozen=True, kw_only=True):

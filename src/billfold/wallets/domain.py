@@ -10,7 +10,7 @@ from uuid import UUID
 
 import msgspec
 
-from billfold.kernel import clock, ids, money
+from billfold.kernel import clock, forms, ids, money
 from billfold.kernel import errors as kernel_errors
 from billfold.kernel.assets import Asset
 from billfold.kernel.money import Money
@@ -308,7 +308,7 @@ def order_of(confirmed: ConfirmedTransaction) -> Order:
             Order,
         )
     except msgspec.ValidationError as error:
-        raise kernel_errors.Invalid(str(error)) from error
+        raise kernel_errors.Invalid(forms.said(error)) from error
 
 
 def sender_key(confirmed: ConfirmedTransaction) -> str:

@@ -244,6 +244,8 @@ def check(answer: Any, status: int, code: str, where: str | None) -> None:
     assert (answer.status_code, problem["code"]) == (status, code), answer.text
     assert problem["status"] == status
     assert problem["detail"].endswith((".", "…", "?")), problem["detail"]
+    assert "regex" not in problem["detail"], problem["detail"]
+    assert "`" not in problem["detail"], problem["detail"]
     assert problem["request_id"] == answer.headers["x-request-id"]
     places = [fault.get("pointer", fault.get("parameter")) for fault in problem["errors"]]
     if where is not None:
@@ -330,6 +332,18 @@ async def test_an_idempotency_key_is_needed_sane_and_used_for_one_thing(api: Api
         another = given | {"reference": "another"} if path == "/transfers" else given
         check(await api.ada.post(path, another, key="taken"), 422, "idempotency_key_reused", None)
     assert await state(api) == before
+
+
+async def test_a_wrong_key_of_an_item_is_shown_where_it_is(api: Api, names: dict[str, str]) -> None:
+    good = filled(order(), names)
+    items = [good | {"idempotency_key": key} for key in ("fine", "not so fine", "x" * 256, "")]
+    answer = await api.ada.post("/transfers/bulk", {"items": items})
+    refusals = [result.get("refusal", {}) for result in answer.json()["results"]]
+    assert [refusal.get("pointer") for refusal in refusals] == [
+        None,
+        *(f"/items/{place}/idempotency_key" for place in (1, 2, 3)),
+    ]
+    assert {refusal.get("code") for refusal in refusals[1:]} == {"invalid_idempotency_key"}
 
 
 async def test_a_wallet_that_is_not_empty_says_what_is_left(api: Api) -> None:

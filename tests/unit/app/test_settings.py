@@ -96,10 +96,10 @@ def test_an_unknown_name_is_refused_with_its_source_and_the_nearest_name(
 @pytest.mark.parametrize(
     ("environ", "toml", "words"),
     [
-        ({"BILLFOLD_API__PORT": "eighty"}, "", ("api.port", "$BILLFOLD_API__PORT", "int")),
+        ({"BILLFOLD_API__PORT": "eighty"}, "", ("api.port", "$BILLFOLD_API__PORT", "whole number")),
         ({"BILLFOLD_API__PORT": "70000"}, "", ("api.port", "65535")),
         ({"BILLFOLD_LOG__LEVEL": "loud"}, "", ("log.level", "loud")),
-        ({}, '[api]\nport = "9000"', ("api.port", "billfold.toml", "int")),
+        ({}, '[api]\nport = "9000"', ("api.port", "billfold.toml", "whole number")),
         ({}, "[api\n", ("billfold.toml", "TOML")),
         ({"BILLFOLD_CONFIG": "absent.toml"}, "", ("absent.toml", "No such file")),
         ({"BILLFOLD_NATS__PASSWORD_FILE": "absent"}, "", ("absent", "$BILLFOLD_NATS__PASSWORD_FILE")),

@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from billfold.wallets import errors
+from billfold.kernel.errors import Invalid
+from billfold.wallets import domain, errors
 from billfold.wallets.contracts import ConfirmedTransaction
 from billfold.wallets.service import confirmed
 
@@ -101,6 +102,19 @@ def test_what_is_no_confirmed_transaction_is_refused_with_a_reason(body: bytes) 
     with pytest.raises(errors.ConfirmedTransactionInvalid) as refused:
         confirmed.read(body)
     assert len(refused.value.detail) > len("Not a confirmed transaction: ")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"reference": "a\0b"}, "Expected text without the character NUL at /reference."),
+        ({"description": "x" * 501}, "Expected text of length <= 500 at /description."),
+    ],
+)
+def test_a_text_that_an_order_can_not_have_is_refused_in_words(change: dict[str, str], said: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        domain.order_of(confirmed.read(_changed(PLAIN, **change)))
+    assert refused.value.detail == said
 
 
 def test_a_message_of_more_than_64_kib_is_not_even_looked_at() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from billfold.kernel import errors
+from billfold.kernel import errors, forms
 
 TAB = "tab"
 NO_OVERDRAFT = "none"
@@ -92,7 +92,7 @@ def load(file: Path | None, flags: Dictionary[str, object]) -> Mapping:
     try:
         mapping = msgspec.convert(values, Mapping)
     except msgspec.ValidationError as error:
-        raise MappingInvalid(f"{file}: {error}.") from error
+        raise MappingInvalid(f"{file}: {forms.said(error)}") from error
     _check(mapping)
     return msgspec.structs.replace(mapping, delimiter="\t" if mapping.delimiter == TAB else mapping.delimiter)
 

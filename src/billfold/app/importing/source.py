@@ -22,7 +22,7 @@ from typing import IO, Any, BinaryIO, Self, cast
 import msgspec
 
 from billfold.app.importing.mapping import Mapping
-from billfold.kernel import errors
+from billfold.kernel import errors, forms
 
 #: A row of transactions is some hundred bytes; a longer line than this is no row, and is not read into memory.
 LINE_MAX_BYTES = 1024 * 1024
@@ -185,7 +185,7 @@ class Source:
             except (msgspec.DecodeError, UnicodeEncodeError) as error:
                 if self._is_half():
                     raise self._unfinished() from error
-                yield self._lines.keep_broken(f"The line is not a JSON object: {error}.")
+                yield self._lines.keep_broken(f"The line is not a JSON object: {forms.said(error)}")
                 continue
             line = self._lines.keep()
             if fields is not None:

@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from billfold.app.settings import tree
-from billfold.kernel import errors
+from billfold.kernel import errors, forms
 
 PREFIX = "BILLFOLD_"
 FILE_NAME = "billfold.toml"
@@ -150,7 +150,7 @@ def _converted(key: str, value: object, source: str, *, strict: bool) -> object:
     try:
         return msgspec.convert(value, _FIELDS[key], strict=strict, dec_hook=_path)
     except msgspec.ValidationError as error:
-        raise SettingInvalid(f"{key} from {source} is wrong: {error}.") from error
+        raise SettingInvalid(f"{key} from {source} is wrong: {forms.said(error)}") from error
 
 
 def _path(wanted: type, value: object) -> object:

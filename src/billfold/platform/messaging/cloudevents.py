@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from billfold.kernel import clock, errors, events
+from billfold.kernel import clock, errors, events, forms
 
 #: An event is a notice and not a document; ours are below a kilobyte. Half of what a NATS server takes by default, so
 #: that headers and another server's smaller limit leave room.
@@ -111,7 +111,7 @@ def decode(body: bytes) -> Envelope:
     try:
         envelope = _decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidCloudEvent(f"Not a CloudEvent: {error}") from error
+        raise InvalidCloudEvent(f"Not a CloudEvent: {forms.said(error)}") from error
     if envelope.specversion != "1.0":
         raise InvalidCloudEvent("Only CloudEvents of specversion 1.0 are understood.", pointer="/specversion")
     for name in ("id", "source", "type"):

@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from billfold.kernel import forms
 from billfold.kernel.errors import BillfoldError
 from billfold.platform.web import errors
 
@@ -44,8 +45,6 @@ _WRONG_TYPE = re.compile(r"Expected `[^`]+`, got `[^`]+`")
 _NOT_ENCODED = (b"identity", b"")
 #: A number in JSON loses digits in many a reader, so amounts and ids are texts.
 _NUMBER_FOR_TEXT = re.compile(r"Expected `str(?: \| null)?`, got `(?:int|float)`")
-_PLACE = re.compile(r" - at (?:`key` in )?`(?P<path>\$[^`]*)`$")
-_STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
 _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 
@@ -132,9 +131,9 @@ def query(query_string: bytes, form: type[msgspec.Struct] | None) -> Any:
     try:
         found = msgspec.convert(values, form, strict=False)
     except msgspec.ValidationError as error:
-        text, path = _placed(str(error))
-        parameter = "".join(_pointer(path).split("/")[1:2]) or _named(text)
-        raise errors.InvalidQueryParameter(f"{parameter}: {_sentence(text)}", pointer=parameter) from None
+        text, pointer = forms.placed(error)
+        parameter = "".join(pointer.split("/")[1:2]) or _named(text)
+        raise errors.InvalidQueryParameter(f"{parameter}: {forms.sentence(text)}", pointer=parameter) from None
     for field in msgspec.structs.fields(form) if b"null" in query_string.lower() else ():
         # msgspec takes the text for the absence of a value, and a filter that is passed over is a wrong answer.
         if field.encode_name in values and getattr(found, field.name) is None:
@@ -200,45 +199,25 @@ def _explained(error: Exception, raw: bytes) -> BillfoldError:
         return errors.NestingTooDeep(f"The body nests objects and arrays deeper than {NESTING_MAX}.")
     if isinstance(error, UnicodeDecodeError):
         return errors.MalformedJson("The body is not UTF-8.")
-    text, path = _placed(str(error))
+    text, pointer = forms.placed(error)
     if not isinstance(error, msgspec.ValidationError):
         return errors.MalformedJson("The body is empty." if not raw.strip() else f"The body is not JSON: {text}.")
-    pointer = _pointer(path)
     if found := _UNKNOWN.fullmatch(text):
         return errors.UnknownField(
             f"There is no field {found['name'][:100]!r} here; leave it out, or check how it is spelt.",
-            pointer=f"{pointer}/{_escaped(found['name'])}",
+            pointer=f"{pointer}/{forms.escaped(found['name'])}",
         )
     if found := _MISSING.fullmatch(text):
         return errors.MissingField(f"The field {found['name']!r} is missing.", pointer=f"{pointer}/{found['name']}")
     if _NUMBER_FOR_TEXT.fullmatch(text):
         return errors.WrongType('A number stands where a text belongs; put it in quotes: "1.5".', pointer=pointer)
     kind = errors.WrongType if _WRONG_TYPE.fullmatch(text) else errors.InvalidValue
-    return kind(_sentence(text), pointer=pointer)
-
-
-def _placed(message: str) -> tuple[str, str]:
-    """What msgspec says, and the path of where, such as `$.items[3].amount`."""
-    found = _PLACE.search(message)
-    return (message[: found.start()], found["path"]) if found else (message, "$")
-
-
-def _pointer(path: str) -> str:
-    """The JSON Pointer of msgspec's path. An entry of a map is not named by it, so the pointer ends at the map."""
-    return "".join(f"/{_escaped(name) if name else index}" for name, index in _STEP.findall(path.replace("[...]", "")))
+    return kind(forms.sentence(text), pointer=pointer)
 
 
 def _named(text: str) -> str | None:
     found = _MISSING.fullmatch(text)
     return found["name"] if found else None
-
-
-def _escaped(name: str) -> str:
-    return name.replace("~", "~0").replace("/", "~1")
-
-
-def _sentence(text: str) -> str:
-    return text.replace("`", "").replace("matching regex '^[^\\\\u0000]*$'", "without the character NUL") + "."
 
 
 def _depth(raw: bytes) -> int:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from billfold.kernel import clock
+from billfold.kernel import clock, forms
 from billfold.ledger import contracts as ledger
 
 WalletStatus = Literal["open", "frozen", "closed"]
@@ -42,10 +42,8 @@ CREDIT_LIMITS_MAX = 50
 #: A list over all wallets of an owner asks the ledger about each account; whoever has more names the wallet.
 ACCOUNTS_LISTED_MAX = 1_000
 
-#: PostgreSQL can't store the character NUL.
-NO_NUL = r"^[^\u0000]*$"
-_METADATA_KEY = Annotated[str, Meta(min_length=1, max_length=ledger.METADATA_KEY_MAX, pattern=NO_NUL)]
-_METADATA_VALUE = Annotated[str, Meta(max_length=ledger.METADATA_VALUE_MAX, pattern=NO_NUL)]
+_METADATA_KEY = Annotated[str, Meta(min_length=1, max_length=ledger.METADATA_KEY_MAX, pattern=forms.NO_NUL)]
+_METADATA_VALUE = Annotated[str, Meta(max_length=ledger.METADATA_VALUE_MAX, pattern=forms.NO_NUL)]
 
 Instant = Annotated[datetime, Meta(description="RFC 3339, UTC.", tz=True)]
 WalletId = Annotated[
@@ -59,7 +57,7 @@ Name = Annotated[
         examples=["Ada's savings"],
         min_length=1,
         max_length=NAME_MAX,
-        pattern=NO_NUL,
+        pattern=forms.NO_NUL,
     ),
 ]
 ExternalId = Annotated[
@@ -69,7 +67,7 @@ ExternalId = Annotated[
         examples=["customer-4711"],
         min_length=1,
         max_length=EXTERNAL_ID_MAX,
-        pattern=NO_NUL,
+        pattern=forms.NO_NUL,
     ),
 ]
 Metadata = Annotated[
@@ -86,7 +84,7 @@ Reference = Annotated[
         description="A short text that you can search for, such as an invoice number.",
         examples=["invoice 4711"],
         max_length=ledger.REFERENCE_MAX,
-        pattern=NO_NUL,
+        pattern=forms.NO_NUL,
     ),
 ]
 Description = Annotated[
@@ -95,7 +93,7 @@ Description = Annotated[
         description="A sentence for people.",
         examples=["Two coffees"],
         max_length=ledger.DESCRIPTION_MAX,
-        pattern=NO_NUL,
+        pattern=forms.NO_NUL,
     ),
 ]
 EffectiveAt = Annotated[

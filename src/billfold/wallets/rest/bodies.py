@@ -5,12 +5,16 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from billfold.kernel import forms
 from billfold.kernel.money import Money
 from billfold.wallets import contracts
 from billfold.wallets.contracts import Description, EffectiveAt, Metadata, Order, Reference, WalletId
 
 #: In Python $ also matches before a last line feed; this means the same to JSON Schema and to Python.
 _END = r"$(?!\n)"
+_CODE = forms.pattern(r"^[A-Z0-9._-]{2,20}" + _END, "2 to 20 capital letters, digits, points, hyphens or underscores")
+_CHAIN = forms.pattern(r"^[a-z0-9-]+" + _END, "small letters, digits and hyphens")
+_CONTRACT = forms.pattern(r"^[!-~]+" + _END, "visible ASCII characters")
 _CHAIN_MAX = 40
 _NAME_MAX = 100
 #: A Stellar asset's issuer with its code is the longest name of a token.
@@ -82,17 +86,14 @@ class ReversalOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 class NewAsset(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An asset to add. It can't be changed: its scale gives every stored amount its meaning."""
 
-    code: Annotated[str, Meta(description="Its code.", examples=["USDC"], pattern=r"^[A-Z0-9._-]{2,20}" + _END)]
+    code: Annotated[str, Meta(description="Its code.", examples=["USDC"], pattern=_CODE)]
     scale: Annotated[int, Meta(description="How many decimals it has.", examples=[6], ge=0, le=36)]
     kind: Literal["fiat", "native", "token"]
     name: Annotated[
         str,
-        Meta(
-            description="Its name.", examples=["USD Coin"], min_length=1, max_length=_NAME_MAX, pattern=contracts.NO_NUL
-        ),
+        Meta(description="Its name.", examples=["USD Coin"], min_length=1, max_length=_NAME_MAX, pattern=forms.NO_NUL),
     ]
-    chain: (
-        Annotated[str, Meta(examples=["ethereum"], min_length=1, max_length=_CHAIN_MAX, pattern=r"^[a-z0-9-]+" + _END)]
-        | None
-    ) = None
-    contract: Annotated[str, Meta(min_length=1, max_length=_CONTRACT_MAX, pattern=r"^[!-~]+" + _END)] | None = None
+    chain: Annotated[str, Meta(examples=["ethereum"], min_length=1, max_length=_CHAIN_MAX, pattern=_CHAIN)] | None = (
+        None
+    )
+    contract: Annotated[str, Meta(min_length=1, max_length=_CONTRACT_MAX, pattern=_CONTRACT)] | None = None

@@ -163,5 +163,6 @@ def _raise_refusal(outcomes: Sequence[Moved | BillfoldError]) -> None:
 
 def _at(error: BillfoldError, place: int) -> BillfoldError:
     """The error with its pointer into the whole request."""
-    error.pointer = f"/items/{place}{error.pointer or ''}"
+    field = "/idempotency_key" if isinstance(error, idempotency.InvalidIdempotencyKey) else error.pointer or ""
+    error.pointer = f"/items/{place}{field}"
     return error

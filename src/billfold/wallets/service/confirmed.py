@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from billfold.kernel import forms
 from billfold.kernel.money import Money
 from billfold.platform.messaging import cloudevents
 from billfold.wallets import errors
@@ -60,7 +61,7 @@ def read(body: bytes) -> ConfirmedTransaction:
         plain = _plain.decode(body)
         return _transaction(plain, source=plain.source, sender_id=plain.id)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, cloudevents.InvalidCloudEvent) as error:
-        raise errors.ConfirmedTransactionInvalid(f"Not a confirmed transaction: {error}") from error
+        raise errors.ConfirmedTransactionInvalid(f"Not a confirmed transaction: {forms.said(error)}") from error
 
 
 def next_attempt(transaction: ConfirmedTransaction) -> ConfirmedTransaction:
