@@ -5,8 +5,8 @@ BillfoldError
 ├── Conflict   WalletFrozen, WalletClosed, WalletNotEmpty, ExternalIdReused, DeadLetterClosed, DeadLetterApplied
 ├── Denied     ReversalNotAllowed
 └── Invalid    SameWallet, SidesWrong, ItemKeysMixed, ItemKeysAtomic, AssetNeeded, WalletNeeded, CreditLimitNegative,
-               InstantAmbiguous, PeriodWrong, StepWrong, ConfirmedTransactionInvalid, ConfirmedTransactionTooLarge,
-               ProcessingFailed, DeliveryLimitReached
+               CreditLimitRepeated, InstantAmbiguous, PeriodWrong, StepWrong, ConfirmedTransactionInvalid,
+               ConfirmedTransactionTooLarge, ProcessingFailed, DeliveryLimitReached
 """
 
 from __future__ import annotations
@@ -98,6 +98,12 @@ class CreditLimitNegative(errors.Invalid):
     """A credit limit is zero or more."""
 
     code = "credit_limit_negative"
+
+
+class CreditLimitRepeated(errors.Invalid):
+    """Give at most one credit limit for each asset."""
+
+    code = "credit_limit_repeated"
 
 
 class InstantAmbiguous(errors.Invalid):

@@ -114,6 +114,21 @@ async def test_a_change_that_is_refused_is_not_told(
     assert (await wallets.registry.wallet(principal=ada, wallet_id=ids.parse(wallet))).name == "A"
 
 
+async def test_two_credit_limits_for_one_asset_are_refused(
+    wallets: Wallets, ada: Principal, operator: Principal, database: Database
+) -> None:
+    wallet = await wallet_of(wallets, ada, holding="1.00")
+    limits = [Money("5.00", "USD"), Money("1.00", "EUR"), Money("6.00", "USD")]
+    with pytest.raises(errors.CreditLimitRepeated) as found:
+        await wallets.registry.update(
+            principal=operator, wallet_id=ids.parse(wallet), change=WalletChange(credit_limits=limits)
+        )
+    assert found.value.pointer == "/credit_limits/2/asset"
+    assert len(await events_of(database, wallet)) == 1
+    (balance,) = await wallets.balances.now(principal=ada, wallet_id=ids.parse(wallet))
+    assert (balance.asset, balance.credit_limit) == ("USD", "0.00")
+
+
 async def test_a_credit_limit_lets_the_balance_go_below_zero_and_no_further(
     wallets: Wallets, ada: Principal, operator: Principal
 ) -> None:

@@ -112,6 +112,7 @@ def routes(wallets: Wallets) -> list[Route]:
                     *refusals.WALLET,
                     errors.WalletClosed,
                     errors.CreditLimitNegative,
+                    errors.CreditLimitRepeated,
                     ledger_errors.AssetUnknown,
                     ledger_errors.InsufficientFunds,
                     money.InvalidAmount,

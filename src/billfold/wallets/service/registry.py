@@ -110,13 +110,15 @@ class Registry:
         Raises:
             MissingScope, WalletUnknown
             WalletClosed: it can't be changed any more.
-            CreditLimitNegative, AssetUnknown, InvalidAmount, AmountTooPrecise, AmountTooLarge: a limit is wrong.
+            CreditLimitNegative, CreditLimitRepeated, AssetUnknown, InvalidAmount, AmountTooPrecise, AmountTooLarge: a
+                limit is wrong.
             InsufficientFunds: more than the new limit has been used already.
         """
         principal.require(contracts.WRITE)
         limits = [] if change.credit_limits is UNSET else change.credit_limits
         if change.credit_limits is not UNSET:
             principal.require(contracts.OPERATOR)
+        _check_assets_differ(limits)
         floors = [await self._floor(limit, place) for place, limit in enumerate(limits)]
         async with self._locked(principal, wallet_id) as (connection, before):
             if before.status == "closed":
@@ -237,3 +239,12 @@ class Registry:
             credit_limits=list(credit_limits),
         )
         await outbox.append(connection, event)
+
+
+def _check_assets_differ(limits: Sequence[Money]) -> None:
+    """Of two limits for one asset nobody could say which holds, and the event would tell both."""
+    named: set[str] = set()
+    for place, limit in enumerate(limits):
+        if limit.asset in named:
+            raise errors.CreditLimitRepeated(pointer=f"/credit_limits/{place}/asset")
+        named.add(limit.asset)
