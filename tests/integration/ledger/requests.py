@@ -153,7 +153,7 @@ class Requests:
         return Command(
             "release",
             lambda ledger, own: ledger.release_hold(key=own, hold_id=hold),
-            lambda now: self.model.release(hold, now),
+            lambda _: self.model.release(hold),
         )
 
     _kinds = (transfer, transfer, transfer, group, each, reversal, reversal, hold, settlement, settlement, release)

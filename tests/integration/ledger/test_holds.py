@@ -136,6 +136,20 @@ async def test_an_overdue_hold_can_not_be_settled_before_anybody_marks_it(
     assert await own_bank.ledger.expire_holds(limit=10) == 0
 
 
+async def test_an_overdue_hold_is_released_while_nobody_marks_it(
+    own_bank: Bank, own_database: servers.TestDatabase
+) -> None:
+    (a,) = await own_bank.accounts(1, 100)
+    hold = await own_bank.hold(a, 50, expires_at=await own_bank.now() + SOON)
+    await overdue(own_database.owner_dsn, hold)
+    change = await own_bank.ledger.release_hold(key=key(), hold_id=hold)
+    assert change.hold.status == "released"
+    (account,) = await own_bank.ledger.accounts(ids=[a])
+    assert (account.held, account.available) == (0, 100)
+    assert await own_bank.ledger.expire_holds(limit=10) == 0
+    await own_bank.verified()
+
+
 async def test_holds_are_listed_newest_first_and_by_their_state(bank: Bank) -> None:
     a, b = await bank.accounts(2, 100)
     holds = [await bank.hold(account, 1) for account in (a, b, a, b, a)]

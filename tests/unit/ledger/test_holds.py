@@ -147,7 +147,7 @@ def test_an_ended_hold_can_not_end_again() -> None:
     assert shelf.accounts[a].held == 0
 
 
-def test_an_overdue_hold_has_ended_even_if_nobody_has_marked_it() -> None:
+def test_an_overdue_hold_can_not_be_spent_even_if_nobody_has_marked_it() -> None:
     shelf = Shelf()
     a, b = shelf.account(10), shelf.account()
     wanted = NewHold(account=a, amount=10, asset="USD", expires_at=NOW + clock.MICROSECOND)
@@ -156,10 +156,23 @@ def test_an_overdue_hold_has_ended_even_if_nobody_has_marked_it() -> None:
     book = shelf.book()
     with pytest.raises(errors.HoldEnded):
         holds.settle(book, placed, credit_account=b, amount=1, release_rest=False)
-    with pytest.raises(errors.HoldEnded):
-        holds.release(book, placed)
     expired = holds.expire(book, placed)
     assert (expired.status, expired.ended_at, shelf.accounts[a].held) == ("expired", book.now, 0)
+    with pytest.raises(errors.HoldEnded):
+        holds.release(book, expired)
+
+
+def test_an_overdue_hold_that_nobody_has_marked_gives_its_money_back_when_it_is_released() -> None:
+    shelf = Shelf()
+    a = shelf.account(10)
+    wanted = NewHold(account=a, amount=10, asset="USD", expires_at=NOW + clock.MICROSECOND)
+    placed = holds.place(shelf.book(), wanted, ids.new())
+    shelf.now_us += 1
+    book = shelf.book()
+    released = holds.release(book, placed)
+    assert (released.status, released.ended_at, shelf.accounts[a].held) == ("released", book.now, 0)
+    with pytest.raises(errors.HoldEnded):
+        holds.expire(book, released)
 
 
 def test_a_hold_expires_no_moment_too_early() -> None:

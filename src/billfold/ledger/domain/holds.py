@@ -95,12 +95,13 @@ def settle(
 
 
 def release(book: Book, hold: Hold) -> Hold:
-    """Give back what is left of the hold.
+    """Give back what is left of the hold, also of one that is overdue: its money must not wait for who marks it.
 
     Raises:
-        HoldEnded: it is settled, released or expired.
+        HoldEnded: it is settled, released or marked as expired.
     """
-    _check_active(book, hold)
+    if hold.status != "active":
+        raise errors.HoldEnded
     return _end(book, hold, "released")
 
 
@@ -117,7 +118,7 @@ def expire(book: Book, hold: Hold) -> Hold:
 
 
 def _check_active(book: Book, hold: Hold) -> None:
-    """An overdue hold has ended even if nobody has marked it yet."""
+    """An overdue hold can't be spent any more even if nobody has marked it yet."""
     if hold.status != "active" or (hold.expires_at is not None and hold.expires_at <= book.now):
         raise errors.HoldEnded
 

@@ -165,7 +165,7 @@ def _release(wallets: Wallets) -> Route:
             summary="Release a hold",
             tag=_TAG,
             scope=contracts.HOLDS_WRITE,
-            description="Give what is left of it back.",
+            description="Give what is left of it back, also of one whose time is over and that nobody has marked yet.",
             errors=(
                 ids.InvalidId,
                 ledger_errors.HoldUnknown,
