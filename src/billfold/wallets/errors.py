@@ -2,7 +2,8 @@
 
 BillfoldError
 ├── NotFound   WalletUnknown, TransactionUnknown, DeadLetterUnknown
-├── Conflict   WalletFrozen, WalletClosed, WalletNotEmpty, ExternalIdReused, DeadLetterClosed, DeadLetterApplied
+├── Conflict   WalletFrozen, WalletClosed, WalletNotEmpty, ExternalIdReused, DeadLetterClosed, DeadLetterInUse,
+│              DeadLetterApplied
 ├── Denied     ReversalNotAllowed
 └── Invalid    SameWallet, SidesWrong, ItemKeysMixed, ItemKeysAtomic, AssetNeeded, WalletNeeded, CreditLimitNegative,
                CreditLimitRepeated, InstantAmbiguous, PeriodWrong, StepWrong, ConfirmedTransactionInvalid,
@@ -134,6 +135,13 @@ class DeadLetterClosed(errors.Conflict):
     """The dead letter has been retried or discarded already."""
 
     code = "dead_letter_closed"
+
+
+class DeadLetterInUse(errors.Conflict):
+    """The transaction is being applied or discarded at this moment; try again to see what became of it."""
+
+    code = "dead_letter_in_use"
+    retryable = True
 
 
 class DeadLetterApplied(errors.Conflict):

@@ -191,6 +191,24 @@ async def test_a_discard_while_another_operator_retries_keeps_the_retry_from_mov
     assert (await _only(wallets)).status == "discarded"
 
 
+@pytest.mark.parametrize("first", ["retry", "discard"])
+@pytest.mark.parametrize("second", ["retry", "discard"])
+async def test_of_two_who_decide_at_once_one_is_told_that_the_dead_letter_is_in_use(
+    wallets: Wallets, wallets_database: servers.TestDatabase, deliver: Deliver, first: str, second: str
+) -> None:
+    wallet, body, dead = await _refused_once(wallets, deliver)
+    deciding = {"retry": wallets.dead_letters.retry, "discard": wallets.dead_letters.discard}
+    async with blocker(wallets_database.owner_dsn) as stranger:
+        await stranger.claim_key(_key(body))
+        decided = asyncio.create_task(deciding[first](principal=OPERATOR, dead_letter_id=dead.id))
+        await stranger.waiting(1)
+        with pytest.raises(errors.DeadLetterInUse):
+            await deciding[second](principal=OPERATOR, dead_letter_id=dead.id)
+    found = await decided
+    assert found.status == {"retry": "retried", "discard": "discarded"}[first]
+    assert await _gold(wallets, wallet) == ("7.01" if first == "retry" else "0.01")
+
+
 @pytest.mark.parametrize("then", ["delivered again", "retried", "discarded again"])
 async def test_a_discard_that_was_cut_off_between_the_ledger_and_the_dead_letter_is_finished_by_whoever_meets_it(
     wallets: Wallets, deliver: Deliver, monkeypatch: pytest.MonkeyPatch, then: str

@@ -37,6 +37,14 @@ _EXAMPLE = _LISTED | {
     "YTAwMSIsImRpcmVjdGlvbiI6ImRlYml0IiwiYW1vdW50Ijp7ImFtb3VudCI6IjEyLjM0IiwiYXNzZXQiOiJVU0QifX0=",
 }
 _UNKNOWN = (ids.InvalidId, errors.DeadLetterUnknown)
+#: What may come between a decision about one and the ledger.
+_DECIDED = (
+    *_UNKNOWN,
+    errors.DeadLetterClosed,
+    errors.DeadLetterInUse,
+    ledger_errors.OutcomeUnknown,
+    ledger_errors.Overloaded,
+)
 
 
 class DeadLetterList(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,12 +99,7 @@ async def get_dead_letter(dead_letter_id: str, principal: Principal, wallets: Wa
         description="Applies the message once more, after what was in its way is mended. Refused again it stays open "
         "and says why. It can be repeated without an idempotency key: of all attempts, whoever makes them, at most one "
         "moves money, because each needs the refusal of the one before it.",
-        errors=(
-            *_UNKNOWN,
-            errors.DeadLetterClosed,
-            ledger_errors.OutcomeUnknown,
-            ledger_errors.Overloaded,
-        ),
+        errors=_DECIDED,
         answers=_EXAMPLE | {"status": "retried", "retries": 1, "transfer_id": "019aa2c6-7a00-7000-8000-00000000c001"},
     ),
 )
@@ -113,7 +116,7 @@ async def retry_dead_letter(dead_letter_id: str, principal: Principal, wallets: 
         scope=contracts.OPERATOR,
         description="Closes it for ever without moving money, and voids its source and id: the same transaction sent "
         "again is dropped. It stays to be read.",
-        errors=(*_UNKNOWN, errors.DeadLetterClosed, errors.DeadLetterApplied),
+        errors=(*_DECIDED, errors.DeadLetterApplied),
         answers=_EXAMPLE | {"status": "discarded"},
     ),
 )

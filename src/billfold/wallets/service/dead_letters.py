@@ -12,6 +12,7 @@ import structlog
 from billfold.kernel import ids, paging
 from billfold.kernel.clock import Clock
 from billfold.kernel.errors import BillfoldError
+from billfold.kernel.idempotency import IdempotencyKeyInUse
 from billfold.kernel.principal import Principal
 from billfold.ledger import errors as ledger_errors
 from billfold.platform.messaging import outbox
@@ -92,12 +93,13 @@ class DeadLetters:
 
         Raises:
             MissingScope, DeadLetterUnknown, DeadLetterClosed
+            DeadLetterInUse: somebody else is at it in this moment.
             Unavailable: it is not known what became of it; repeat it.
         """
         found = await self._open(principal, dead_letter_id)
         outcome = await self._apply(found.content)
         if isinstance(outcome, BillfoldError) and outcome.retryable:
-            raise outcome
+            raise _in_dead_letter_words(outcome)
         if isinstance(outcome, ledger_errors.Voided):
             await self._close(dead_letter_id)
             raise errors.DeadLetterClosed
@@ -119,6 +121,7 @@ class DeadLetters:
         Raises:
             MissingScope, DeadLetterUnknown, DeadLetterClosed
             DeadLetterApplied: the transaction was posted first.
+            DeadLetterInUse: somebody else is at it in this moment.
             Unavailable: it may be posted yet; repeat it.
         """
         found = await self._open(principal, dead_letter_id)
@@ -197,10 +200,15 @@ class DeadLetters:
             if isinstance(outcome, UUID):
                 raise errors.DeadLetterApplied
             if outcome.retryable:
-                raise outcome
+                raise _in_dead_letter_words(outcome)
             if isinstance(outcome, ledger_errors.Voided) or not outcome.replayed:
                 return
             transaction = confirmed.next_attempt(transaction)
+
+
+def _in_dead_letter_words(error: BillfoldError) -> BillfoldError:
+    """Whoever decides about a dead letter has sent no idempotency key, and knows nothing of the sender's."""
+    return errors.DeadLetterInUse() if isinstance(error, IdempotencyKeyInUse) else error
 
 
 def _digest(message: Delivery) -> UUID:
