@@ -96,6 +96,18 @@ def test_a_repeat_gives_the_same_key_without_its_text(ada: Caller) -> None:
     assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
 
 
+def test_idempotency_keys_of_api_keys_and_of_money_are_apart(ada: Caller) -> None:
+    order = {"name": "Once", "scopes": ["wallets:read"]}
+    money = {"money": {"amount": "1.00", "asset": "USD"}}
+    wallet = ada.post("/wallets", {"name": "A"}).json()["id"]
+    assert ada.post(f"/wallets/{wallet}/deposits", money, idempotency_key="same").status_code == 201
+    refused = ada.post("/api-keys", order | {"expires_at": "2020-01-01"}, idempotency_key="same")
+    assert refused.json()["code"] == "api_key_expiry_in_past"
+    # The refusal is not kept either.
+    assert ada.post("/api-keys", order, idempotency_key="same").status_code == 201
+    assert ada.post(f"/wallets/{wallet}/deposits", money, idempotency_key="same").headers["idempotency-replayed"]
+
+
 def test_nobody_sees_or_ends_another_owners_keys(ada: Caller, bob: Caller, operator: Caller) -> None:
     (bobs,) = bob.get("/api-keys").json()["items"]
     assert bobs["id"] not in ada.get("/api-keys").text
