@@ -217,3 +217,27 @@ async def test_uses_that_could_not_be_written_down_are_later(
             with contextlib.suppress(Unavailable):
                 await identity._touch()
                 written = (await identity.find_key(by=None, key_id=UUID(key.id))).last_used_at
+
+
+async def test_whoever_tries_one_key_after_another_keeps_no_known_one_waiting(
+    identity: Identity, ada: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = await a_key(identity, ada)
+    await identity.authenticate(text(key))
+    read, slow, tried = verified.VerifiedKeys._read, asyncio.Event(), []
+
+    async def reading(self: verified.VerifiedKeys, token: bytes, token_hash: bytes) -> Any:
+        if token != text(key):
+            tried.append(token)
+            await slow.wait()
+        return await read(self, token, token_hash)
+
+    monkeypatch.setattr(verified.VerifiedKeys, "_read", reading)
+    guesses = [domain.text_of(ids.new(), "test", b"\x00" * 32).encode() for _ in range(20)]
+    strangers = [asyncio.create_task(identity.authenticate(guess)) for guess in guesses]
+    async with asyncio.timeout(10):
+        assert (await identity.authenticate(text(key))).credential_id == UUID(key.id)
+    assert len(tried) == verified.STRANGERS_MAX
+    slow.set()
+    found = await asyncio.gather(*strangers, return_exceptions=True)
+    assert all(isinstance(error, errors.ApiKeyInvalid) for error in found)

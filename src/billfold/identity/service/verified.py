@@ -6,6 +6,7 @@ A key that is revoked anywhere is refused here within that time. Tokens are not 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from datetime import datetime
 from time import monotonic
 from typing import TypeVar
@@ -28,6 +29,10 @@ REFRESHED_AFTER_S = 0.45
 KEYS_MAX = 20_000
 #: Refused tokens are remembered apart, so that guessing at keys can't push out those that are in use.
 REFUSED_MAX = 5_000
+
+#: Look-ups at a time of keys that this process does not know. Whoever tries one key after another waits behind
+#: themselves, while those of keys in use have the rest of the database's connections.
+STRANGERS_MAX = 2
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -56,6 +61,7 @@ class VerifiedKeys:
         self._clock = clock
         self._verified: dict[bytes, Verified] = {}
         self._refused: dict[bytes, Refused] = {}
+        self._strangers = asyncio.Semaphore(STRANGERS_MAX)
         self._lookups: dict[bytes, asyncio.Task[Principal]] = {}
         #: Keys that were used since this was emptied.
         self.used: set[UUID] = set()
@@ -115,7 +121,8 @@ class VerifiedKeys:
     async def _verify(self, token: bytes, token_hash: bytes) -> Principal:
         asked_at = monotonic()
         try:
-            principal, expires_at = await self._read(token, token_hash)
+            async with contextlib.nullcontext() if token_hash in self._verified else self._strangers:
+                principal, expires_at = await self._read(token, token_hash)
         except errors.ApiKeyInvalid as error:
             self._verified.pop(token_hash, None)
             _keep(self._refused, token_hash, Refused(error.detail, asked_at + BELIEVED_S), REFUSED_MAX)
