@@ -72,7 +72,7 @@ debian = { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
 # --- the checks --------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: format lint types fences site curl ## Run everything: style, types, fences, unit, integration, crash and docs tests
+test: format lint types fences site curl redis ## Run everything: style, types, fences, unit, integration, crash and docs tests
 	@$(PYTEST) tests
 
 .PHONY: check
@@ -102,6 +102,10 @@ site: $(DEV)
 .PHONY: curl
 curl:
 	@command -v curl >/dev/null || $(call debian,curl,the examples of the documentation)
+
+.PHONY: redis
+redis:
+	@command -v redis-server >/dev/null || $(call debian,redis-server,the tests of limits that processes share)
 
 # A step says one line when it is well, and everything when it is not.
 define step

@@ -1,4 +1,4 @@
-"""Throwaway real servers for tests: a PostgreSQL that gives out fresh databases, and a NATS with JetStream.
+"""Throwaway real servers for tests: a PostgreSQL that gives out fresh databases, a NATS with JetStream, and a Redis.
 
 The servers live on an event loop in a thread of their own, so that sync and async tests use them alike. Fixtures over
 these are in `tests/integration/conftest.py`.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import shutil
+import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
@@ -18,7 +20,7 @@ from typing import Any, TypeVar
 
 import asyncpg
 
-from billfold.platform import children
+from billfold.platform import children, host
 from billfold.platform.messaging.embedded import EmbeddedNats
 from billfold.platform.postgres import cluster
 from billfold.platform.postgres.embedded import EmbeddedPostgres
@@ -163,6 +165,73 @@ class NatsServer:
         self._thread.run(self.child.stop())
 
 
+class RedisServer:
+    """A running server that keeps nothing on its disk, and the means to kill it and to make it hang."""
+
+    #: Debian's, which `make test` installs where it may.
+    program = shutil.which("redis-server")
+
+    def __init__(self, thread: LoopThread, folder: Path, log: deque[str]) -> None:
+        self._thread = thread
+        self._folder = folder
+        self.port = host.free_port()
+        self.log = log
+        self.child = thread.run(self._started())
+
+    @property
+    def url(self) -> str:
+        """Where clients connect to."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def kill(self) -> None:
+        """SIGKILL the server."""
+        self.child.process.kill()
+        self._thread.run(self.child.wait())
+
+    def hang(self) -> None:
+        """Let it accept connections and answer none."""
+        self.child.process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """The end of `hang`."""
+        self.child.process.send_signal(signal.SIGCONT)
+
+    def start(self) -> None:
+        """Start it again after `kill`, at the same address and empty."""
+        self.child = self._thread.run(self._started())
+
+    async def _started(self) -> children.Child:
+        assert self.program is not None, "it is not installed"
+        options = {
+            "port": str(self.port),
+            "bind": "127.0.0.1",
+            "dir": str(self._folder),
+            "save": "",
+            "appendonly": "no",
+        }
+        program = children.Program(
+            name="redis",
+            command=(self.program, *(word for name, value in options.items() for word in (f"--{name}", value))),
+            lock=self._folder / "redis.lock",
+        )
+        child = await children.start(program, on_line=self.log.append)
+        async with asyncio.timeout(STEP_TIMEOUT_S):
+            while not await self._answers():
+                assert child.running, self.log
+                await asyncio.sleep(0.01)
+        return child
+
+    async def _answers(self) -> bool:
+        try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        except OSError:
+            return False
+        writer.write(b"PING\r\n")
+        answer = await reader.readline()
+        writer.close()
+        return answer == b"+PONG\r\n"
+
+
 @contextmanager
 def running_postgres(folder: Path, *, port: int | None = None) -> Iterator[PostgresServer]:
     """A PostgreSQL with its files in `folder`, until the block ends."""
@@ -179,6 +248,15 @@ def running_nats(folder: Path, *, port: int | None = None) -> Iterator[NatsServe
     with _loop_thread() as thread:
         log: deque[str] = deque(maxlen=_LOG_LINES)
         server = NatsServer(thread, EmbeddedNats(folder, port=port, on_line=log.append), log)
+        with _stopped_at_the_end(thread, lambda: server.child):
+            yield server
+
+
+@contextmanager
+def running_redis(folder: Path) -> Iterator[RedisServer]:
+    """A Redis, until the block ends."""
+    with _loop_thread() as thread:
+        server = RedisServer(thread, folder, deque(maxlen=_LOG_LINES))
         with _stopped_at_the_end(thread, lambda: server.child):
             yield server
 

@@ -27,6 +27,7 @@ SERVICE = "A service knows no HTTP"
 ROUTES = "Routes and workers call the facade"
 ASYNCPG = "asyncpg is spoken in platform.postgres and in stores"
 NATS = "NATS is spoken in platform.messaging"
+REDIS = "Redis is spoken in platform.limiting"
 LITESTAR = "Litestar is spoken at the edge"
 SERVER = "The HTTP server is run by platform.web and the app"
 APP = "The terminal and the HTTP client are the app's"
@@ -83,6 +84,8 @@ IMPORTS = [
     Breach("SQL driver in the app", "app", "import asyncpg", ASYNCPG),
     Breach("NATS in a service", "ledger.service", "from nats.aio.client import Client", NATS),
     Breach("NATS in the app", "app", "import nats", NATS),
+    Breach("Redis at the edge", "platform.web.gate", "import redis.asyncio", REDIS),
+    Breach("the library of limits in the app", "app.limits", "from limits import RateLimitItem", REDIS),
     Breach("Litestar in messaging", "platform.messaging", "from litestar import get", LITESTAR),
     Breach("a server in a context", "wallets.rest", "import uvicorn", SERVER),
     Breach("a terminal in a context", "ledger.workers", "import rich.table", APP),

@@ -32,7 +32,9 @@ def fuzzed_server(
     prepared: tuple[servers.TestDatabase, str], tmp_path: Path
 ) -> Iterator[tuple[support.ApiServer, support.Caller]]:
     database, key = prepared
-    with support.running_api(database, tmp_path) as server:
+    # Its requests without credentials, or with wrong ones, are more than a person would send.
+    none = {"limits__anonymous_per_minute": "0", "limits__wrong_credentials_per_minute": "0"}
+    with support.running_api(database, tmp_path, **none) as server:
         yield server, server.caller(key)
 
 

@@ -82,8 +82,8 @@ async def bootstrapped(database: servers.TestDatabase) -> str:
 
 
 @contextmanager
-def running_api(database: servers.TestDatabase, folder: Path) -> Iterator[ApiServer]:
-    """The API on free ports, until the block ends; it logs into a file in `folder`."""
+def running_api(database: servers.TestDatabase, folder: Path, **more: str) -> Iterator[ApiServer]:
+    """The API on free ports, until the block ends; it logs into a file in `folder`. `more` are settings."""
     port, metrics_port = host.free_port(), host.free_port()
     settings = {
         "BILLFOLD_POSTGRES__DSN": database.app_dsn,
@@ -92,7 +92,7 @@ def running_api(database: servers.TestDatabase, folder: Path) -> Iterator[ApiSer
         "BILLFOLD_API__METRICS_PORT": str(metrics_port),
         "BILLFOLD_LOG__FORMAT": "json",
         "BILLFOLD_LOG__LEVEL": "debug",
-    }
+    } | {f"BILLFOLD_{name.upper()}": value for name, value in more.items()}
     outer = {name: value for name, value in os.environ.items() if not name.startswith("BILLFOLD_")}
     output = folder / "api.log"
     with output.open("wb") as log:

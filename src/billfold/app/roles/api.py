@@ -9,11 +9,12 @@ import uvloop
 from prometheus_client import REGISTRY
 
 import billfold
-from billfold.app import container, settings
+from billfold.app import container, limits, settings
 from billfold.identity import rest as identity_rest
 from billfold.platform import web
 from billfold.platform.telemetry import listener, logs
 from billfold.platform.web import server
+from billfold.platform.web.addresses import Addresses
 from billfold.platform.web.measuring import Requests
 from billfold.wallets import rest as wallets_rest
 
@@ -40,6 +41,7 @@ async def _serve(tree: settings.Settings) -> None:
     REGISTRY.register(requests)
     async with (
         container.opened(tree, name=f"billfold {ROLE}") as parts,
+        limits.opened(tree.limits) as allowed,
         listener.listening(REGISTRY, host=tree.metrics.host, port=tree.api.metrics_port),
     ):
         app = web.build(
@@ -49,6 +51,8 @@ async def _serve(tree: settings.Settings) -> None:
             requests=requests,
             public_url=tree.api.public_url or tree.api.local_url,
             version=billfold.__version__,
+            limits=allowed,
+            addresses=_addresses(tree.api),
         )
         gc.collect()
         gc.freeze()
@@ -56,3 +60,10 @@ async def _serve(tree: settings.Settings) -> None:
         log.info("listening", url=tree.api.local_url)
         await server.serve(app, host=tree.api.host, port=tree.api.port)
         log.info("stopped")
+
+
+def _addresses(api: settings.Api) -> Addresses:
+    try:
+        return Addresses(api.trusted_proxies, header=api.forwarded_header)
+    except ValueError as error:
+        raise settings.SettingInvalid(f"api.trusted_proxies is wrong: {error}.") from error

@@ -20,6 +20,7 @@ _ALL_ADDRESSES = ("0.0.0.0", "::")  # noqa: S104 - compared with, never listened
 #: A text that is shown masked.
 Secret = Annotated[str, _SECRET]
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+PerMinute = Annotated[int, msgspec.Meta(ge=0, le=100_000_000)]
 
 
 def default_data_dir() -> Path:
@@ -72,11 +73,32 @@ class Api(Section, frozen=True, kw_only=True):
     metrics_port: Port = 9080
     #: How the outside world reaches the API, when that is not the local address.
     public_url: str | None = None
+    #: Networks of the proxies in front of the API, such as 10.0.0.0/8, separated by commas. What they say of where a
+    #: request comes from is believed, and nobody else.
+    trusted_proxies: str | None = None
+    #: The header in which they say it. The other one is not looked at: a proxy passes it on as the client wrote it.
+    forwarded_header: Literal["x-forwarded-for", "forwarded"] = "x-forwarded-for"
 
     @property
     def local_url(self) -> str:
         """The address of the API for programs on this machine."""
         return _local_url(self.host, self.port)
+
+
+class Limits(Section, frozen=True, kw_only=True):
+    """How often who may call the API; 0 is no limit. Each process counts for itself, unless there is a Redis."""
+
+    #: Requests of an owner with valid keys, all keys together. No limit by default: what is too much for one owner is
+    #: some thousands a second on one machine, and yours to say.
+    owner_per_minute: PerMinute = 0
+    #: Requests of an address without valid credentials: documentation, mistakes, whoever knocks at every door.
+    anonymous_per_minute: PerMinute = 1_200
+    #: Wrong credentials from an address. Ten times as many are allowed in an hour and fifty times as many in a day, so
+    #: whoever goes on waits longer. Valid keys from the same address are served meanwhile.
+    wrong_credentials_per_minute: PerMinute = 60
+    #: A Redis in which all processes count together: redis://, rediss:// or unix://. While it does not answer, each
+    #: process counts for itself.
+    redis_url: Secret | None = None
 
 
 class Worker(Section, frozen=True, kw_only=True):
@@ -123,6 +145,7 @@ class Settings(Section, frozen=True, kw_only=True):
     postgres: Postgres = Postgres()
     nats: Nats = Nats()
     api: Api = Api()
+    limits: Limits = Limits()
     worker: Worker = Worker()
     metrics: Metrics = Metrics()
     client: Client = Client()

@@ -11,7 +11,9 @@ from litestar.types import ASGIApp
 
 from billfold.platform.telemetry.health import Check
 from billfold.platform.web import authentication, docs, lean, openapi, plain
+from billfold.platform.web.addresses import Addresses
 from billfold.platform.web.edge import Edge
+from billfold.platform.web.gate import NO_LIMITS, Gate, Limits
 from billfold.platform.web.health import health_handlers
 from billfold.platform.web.measuring import Requests
 from billfold.platform.web.problems import Problems
@@ -38,15 +40,21 @@ def build(
     requests: Requests,
     public_url: str,
     version: str,
+    limits: Limits = NO_LIMITS,
+    addresses: Addresses | None = None,
 ) -> ASGIApp:
-    """The whole API as one ASGI application. `public_url` is where its callers find it."""
+    """The whole API as one ASGI application. `public_url` is where its callers find it.
+
+    Without `addresses` no proxy is trusted.
+    """
+    gate = Gate(authenticator, limits, addresses or Addresses())
     public_url = public_url.rstrip("/")
     problems = Problems(public_url + docs.ERRORS_PATH)
     routes = [route for part in parts for route in part.routes]
     dependencies = {name: value for part in parts for name, value in part.dependencies.items()}
     handlers = [
-        *(plain.served(handler, authenticator, dependencies) for part in parts for handler in part.handlers),
-        *(plain.standing_for(route, authenticator) for route in routes),
+        *(plain.served(handler, gate, dependencies) for part in parts for handler in part.handlers),
+        *(plain.standing_for(route, gate) for route in routes),
     ]
     document = openapi.Document(handlers, problems, prefix=PREFIX, public_url=public_url, version=version)
     api = Router(PREFIX, route_handlers=[*plain.options_of(handlers), *handlers])
@@ -61,7 +69,7 @@ def build(
     return Edge(
         app,
         routes=lean.Table(routes, prefix=PREFIX),
-        authenticator=authenticator,
+        gate=gate,
         problems=problems,
         requests=requests,
         https=public_url.startswith("https://"),

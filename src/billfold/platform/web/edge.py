@@ -22,7 +22,7 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from billfold.kernel.errors import BillfoldError
 from billfold.platform.telemetry import logs
 from billfold.platform.web import decoding, errors, lean, plain
-from billfold.platform.web.authentication import Authenticator
+from billfold.platform.web.gate import Gate
 from billfold.platform.web.measuring import Requests
 from billfold.platform.web.problems import Headers, Problems
 
@@ -67,14 +67,14 @@ class Edge:
         app: ASGIApp,
         *,
         routes: lean.Table,
-        authenticator: Authenticator,
+        gate: Gate,
         problems: Problems,
         requests: Requests,
         https: bool = False,
     ) -> None:
         self._app = app
         self._routes = routes
-        self._authenticator = authenticator
+        self._gate = gate
         self._problems = problems
         self._requests = requests
         hsts = [HSTS] if https else []
@@ -103,6 +103,8 @@ class Edge:
         exchange = _Exchange(send, self._docs_headers if path.startswith(_DOCS) else self._api_headers, request_id)
         found = self._routes.find(method, path)
         try:
+            if found is None or b"authorization" not in headers:
+                await self._gate.enter(scope, headers)
             if found is not None:
                 exchange.template = found[0].template
                 await self._lean(found, headers, scope["query_string"], receive, exchange)
@@ -114,7 +116,7 @@ class Edge:
         except decoding.ClientGone:
             pass  # There is nobody to answer, and nothing has been done.
         except Exception as error:  # noqa: BLE001 - this is the last resort, and `_refuse` logs what nobody expects.
-            await self._refuse(error, exchange, path)
+            await self._refuse(await self._gate.answered(error, scope, headers), exchange, path)
         seconds = perf_counter() - started
         self._requests.observe(method, exchange.template, exchange.status, seconds)
         if seconds > SLOW_S or exchange.status >= _SERVER_ERROR:
@@ -136,7 +138,7 @@ class Edge:
             query_string=query_string,
             receive=receive,
             path=found[1],
-            authenticator=self._authenticator,
+            gate=self._gate,
         )
         await exchange.answer(status, sent, body)
 

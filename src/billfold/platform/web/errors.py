@@ -7,6 +7,8 @@ BillfoldError
 │   ├── UnknownField, MissingField, WrongType, InvalidValue
 │   └── UnknownQueryParameter, InvalidQueryParameter
 ├── Denied         Unauthorized
+├── Refusal        TooManyRequests
+│   └── TooManyWrongCredentials
 ├── Unavailable    ShuttingDown, RequestTimeout
 └── InternalError
 """
@@ -14,6 +16,7 @@ BillfoldError
 from __future__ import annotations
 
 from billfold.kernel import errors
+from billfold.platform.limiting.exceeded import Exceeded
 
 
 class BadRequest(errors.Invalid):
@@ -104,6 +107,22 @@ class Unauthorized(errors.Denied):
     """Send a valid API key in the header Authorization, after the word Bearer."""
 
     code = "unauthorized"
+
+
+class TooManyRequests(errors.Refusal):
+    """You have sent more requests than may be sent in that time; try again after the seconds that Retry-After says."""
+
+    code = "too_many_requests"
+    retryable = True
+
+    #: Which limit it was, and how long to wait.
+    exceeded: Exceeded | None = None
+
+
+class TooManyWrongCredentials(TooManyRequests):
+    """Too many wrong credentials have come from your address; valid ones are served all the same."""
+
+    code = "too_many_wrong_credentials"
 
 
 class ShuttingDown(errors.Unavailable):

@@ -13,7 +13,8 @@ import msgspec
 
 from billfold.kernel import idempotency
 from billfold.kernel.principal import Principal
-from billfold.platform.web import authentication, decoding
+from billfold.platform.web import decoding
+from billfold.platform.web.gate import Gate
 from billfold.platform.web.operations import Operation
 
 #: How many headers an answer begins with that every answer has: its type and its length.
@@ -78,14 +79,14 @@ async def answer(
     query_string: bytes,
     receive: decoding.Receive,
     path: Mapping[str, str],
-    authenticator: authentication.Authenticator,
+    gate: Gate,
 ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
     """Serve one request: status, headers and body of its answer.
 
     Raises:
         BillfoldError: it was refused.
     """
-    principal = await authentication.principal_of(headers, authenticator)
+    principal = await gate.caller(headers)
     scope = route.operation.scope
     if scope is not None:
         principal.require(scope)

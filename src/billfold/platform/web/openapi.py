@@ -33,10 +33,11 @@ _ALWAYS = (
     web_errors.UnknownQueryParameter,
     web_errors.InternalError,
     web_errors.ShuttingDown,
+    web_errors.TooManyRequests,
     DatabaseUnavailable,
     RowsLocked,
 )
-_WITH_CREDENTIALS = (web_errors.Unauthorized, MissingScope)
+_WITH_CREDENTIALS = (web_errors.Unauthorized, web_errors.TooManyWrongCredentials, MissingScope)
 _WITH_PARAMETERS = (web_errors.InvalidQueryParameter,)
 _WITH_BODY = (
     web_errors.UnsupportedMediaType,
@@ -265,10 +266,13 @@ def _headers(one: _Described, kinds: Sequence[type[errors.BillfoldError]] = ()) 
             "description": "`true` when this repeats the answer of an earlier request with the same key.",
             "schema": {"type": "string", "enum": ["true"]},
         }
-    if any(issubclass(kind, errors.Unavailable) for kind in kinds):
+    if any(issubclass(kind, errors.Unavailable | web_errors.TooManyRequests) for kind in kinds):
         headers["Retry-After"] = {"description": "Seconds to wait before trying again.", "schema": {"type": "integer"}}
     if web_errors.UnsupportedContentEncoding in kinds:
         headers["Accept-Encoding"] = {"description": "The encoding of bodies that is taken: identity.", "schema": text}
+    if web_errors.TooManyRequests in kinds:
+        headers["RateLimit-Policy"] = {"description": "The limit: `q` requests in `w` seconds.", "schema": text}
+        headers["RateLimit"] = {"description": "What is left, `r`, for how many seconds, `t`.", "schema": text}
     if web_errors.Unauthorized in kinds:
         headers["WWW-Authenticate"] = {"description": "The scheme that is wanted: Bearer.", "schema": text}
     return headers

@@ -13,14 +13,13 @@ from litestar import Request, Response
 from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
 
-from billfold.platform.web import authentication, decoding, lean, operations
+from billfold.platform.web import decoding, lean, operations
+from billfold.platform.web.gate import Gate
 
 _encode = msgspec.json.Encoder().encode
 
 
-def served(
-    handler: HTTPRouteHandler, authenticator: authentication.Authenticator, dependencies: Mapping[str, Any]
-) -> HTTPRouteHandler:
+def served(handler: HTTPRouteHandler, gate: Gate, dependencies: Mapping[str, Any]) -> HTTPRouteHandler:
     """A handler that checks who sends a request, calls `handler` with its arguments, and writes its answer."""
     operation = operations.of(handler)
     # Access is denied by default: an operation that does not say who may call it is a mistake of ours.
@@ -32,7 +31,7 @@ def served(
         headers = dict(request.scope["headers"])
         given: dict[str, Any] = {"request": request, **request.path_params}
         if operation.scope is not None:
-            principal = given["principal"] = await authentication.principal_of(headers, authenticator)
+            principal = given["principal"] = await gate.caller(headers)
             principal.require(operation.scope)
         given["parameters"] = decoding.query(request.scope["query_string"], shape.parameters)
         if shape.idempotent:
@@ -54,7 +53,7 @@ def served(
     )(serve)
 
 
-def standing_for(route: lean.Route, authenticator: authentication.Authenticator) -> HTTPRouteHandler:
+def standing_for(route: lean.Route, gate: Gate) -> HTTPRouteHandler:
     """The lean route as a plain handler: Litestar then knows its path and methods, and can serve it too."""
 
     async def serve(request: Request[Any, Any, Any]) -> Response[bytes]:
@@ -64,7 +63,7 @@ def standing_for(route: lean.Route, authenticator: authentication.Authenticator)
             query_string=request.scope["query_string"],
             receive=request.receive,
             path=request.path_params,
-            authenticator=authenticator,
+            gate=gate,
         )
         # Litestar writes type and length on its own.
         extra = {name.decode(): value.decode() for name, value in headers[lean.OWN_HEADERS :]}

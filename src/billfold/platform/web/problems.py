@@ -11,6 +11,7 @@ from http import HTTPStatus
 import msgspec
 
 from billfold.kernel import errors, idempotency, paging
+from billfold.platform.limiting.exceeded import Exceeded
 from billfold.platform.web import errors as web_errors
 
 MEDIA_TYPE = "application/problem+json"
@@ -46,6 +47,7 @@ STATUSES: dict[type[errors.BillfoldError], HTTPStatus] = {
     web_errors.BodyTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     web_errors.UnsupportedMediaType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     web_errors.UnsupportedContentEncoding: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    web_errors.TooManyRequests: HTTPStatus.TOO_MANY_REQUESTS,
 }
 
 
@@ -136,6 +138,8 @@ def _extra(error: errors.BillfoldError, allow: str | None) -> Mapping[str, str]:
     extra = {}
     if isinstance(error, errors.Unavailable):
         extra["retry-after"] = str(RETRY_AFTER_S)
+    if isinstance(error, web_errors.TooManyRequests) and error.exceeded is not None:
+        extra |= _limit(error.exceeded)
     if isinstance(error, web_errors.Unauthorized):
         extra["www-authenticate"] = 'Bearer realm="billfold"'
     if isinstance(error, web_errors.UnsupportedContentEncoding):
@@ -145,3 +149,13 @@ def _extra(error: errors.BillfoldError, allow: str | None) -> Mapping[str, str]:
     if allow is not None:
         extra["allow"] = allow
     return extra
+
+
+def _limit(exceeded: Exceeded) -> Mapping[str, str]:
+    """The limit as the IETF's draft of RateLimit header fields writes it."""
+    window = exceeded.window
+    return {
+        "retry-after": str(exceeded.wait_s),
+        "ratelimit-policy": f'"{exceeded.name}";q={window.amount};w={window.seconds}',
+        "ratelimit": f'"{exceeded.name}";r=0;t={exceeded.wait_s}',
+    }

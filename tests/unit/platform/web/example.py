@@ -15,7 +15,9 @@ from billfold.kernel.money import Money
 from billfold.kernel.principal import Principal
 from billfold.platform import web
 from billfold.platform.web import Answer, Call, Route
+from billfold.platform.web.addresses import Addresses
 from billfold.platform.web.errors import Unauthorized
+from billfold.platform.web.gate import NO_LIMITS, Limits
 from billfold.platform.web.measuring import Requests
 
 GOOD = b"bf_test_good"
@@ -162,7 +164,13 @@ class Reply:
 class Client:
     """Calls the application as a server would, without one."""
 
-    def __init__(self, *, public_url: str = "http://api.test") -> None:
+    def __init__(
+        self,
+        *,
+        public_url: str = "http://api.test",
+        limits: Limits = NO_LIMITS,
+        addresses: Addresses | None = None,
+    ) -> None:
         self.shelf = Shelf()
         self.requests = Requests()
         self.app: ASGIApp = web.build(
@@ -172,6 +180,8 @@ class Client:
             requests=self.requests,
             public_url=public_url,
             version="1.2.3",
+            limits=limits,
+            addresses=addresses,
         )
 
     async def call(
@@ -184,6 +194,7 @@ class Client:
         query: bytes = b"",
         token: bytes | None = GOOD,
         more_headers: Sequence[tuple[bytes, bytes]] = (),
+        address: str = "192.0.2.1",
         **headers: str,
     ) -> Reply:
         raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
@@ -192,7 +203,7 @@ class Client:
             raw.append((b"authorization", b"Bearer " + token))
         scope: Any = {
             "type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": query,
-            "headers": raw, "root_path": "", "scheme": "http", "server": ("api.test", 80), "client": ("192.0.2.1", 9),
+            "headers": raw, "root_path": "", "scheme": "http", "server": ("api.test", 80), "client": (address, 9),
         }  # fmt: skip
         waiting = [*(pieces if pieces is not None else [body or b""])]
         sent: list[Any] = []

@@ -109,7 +109,7 @@ def test_every_error_of_an_operation_is_told(document: Any) -> None:
     assert {"malformed_json", "nesting_too_deep", "idempotency_key_missing", "unknown_query_parameter"} <= told["400"]
     assert "database_unavailable" in told["503"]
     assert "internal_error" in told["500"]
-    assert codes(document["paths"]["/api/v1/motd"]["get"]).keys() == {"400", "500", "503"}
+    assert codes(document["paths"]["/api/v1/motd"]["get"]).keys() == {"400", "429", "500", "503"}
 
 
 def test_each_error_has_an_example(document: Any) -> None:

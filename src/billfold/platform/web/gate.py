@@ -1,0 +1,102 @@
+"""Who gets in, and how often: by owner behind a valid key, by address without one.
+
+A request with a valid key is never counted for its address, so nobody is kept out by what others do at the same one.
+The limits of owners are theirs and not those of single keys: whoever may create keys could otherwise create limits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+from litestar.types import HTTPScope
+from prometheus_client import Counter
+
+from billfold.kernel.errors import BillfoldError
+from billfold.kernel.principal import Principal
+from billfold.platform.limiting.exceeded import Exceeded
+from billfold.platform.limiting.limiter import Limiter
+from billfold.platform.web import errors
+from billfold.platform.web.addresses import Addresses
+from billfold.platform.web.authentication import Authenticator, principal_of
+
+#: Whoever keeps this process running asks often, and from one address.
+_HEALTH = frozenset({"/healthz", "/readyz"})
+_REFUSED = Counter("billfold_http_limited", "Requests that were refused because there were too many.", ["limit"])
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What is counted; None is not."""
+
+    #: Requests of an owner, with any of their keys.
+    owner: Limiter | None = None
+    #: Requests of an address without valid credentials.
+    anonymous: Limiter | None = None
+    #: Wrong credentials from an address.
+    credentials: Limiter | None = None
+
+
+NO_LIMITS = Limits()
+
+
+class Gate:
+    """Lets requests in."""
+
+    def __init__(self, authenticator: Authenticator, limits: Limits, addresses: Addresses) -> None:
+        self._authenticator = authenticator
+        self._limits = limits
+        self._owner = limits.owner
+        self._addresses = addresses
+
+    async def caller(self, headers: Mapping[bytes, bytes]) -> Principal:
+        """Whose request this is. It counts.
+
+        Raises:
+            Unauthorized: nobody's.
+            TooManyRequests.
+        """
+        principal = await principal_of(headers, self._authenticator)
+        if self._owner is not None:
+            exceeded = await self._owner.hit(principal.owner_id.hex)
+            if exceeded is not None:
+                raise _too_many(exceeded)
+        return principal
+
+    async def enter(self, scope: HTTPScope, headers: Mapping[bytes, bytes]) -> None:
+        """Count a request that may be anybody's, unless its credentials are valid.
+
+        Raises:
+            TooManyRequests.
+        """
+        limiter = self._limits.anonymous
+        if limiter is None or scope["path"] in _HEALTH or await self._is_known(headers):
+            return
+        exceeded = await limiter.hit(self._addresses.of(scope))
+        if exceeded is not None:
+            raise _too_many(exceeded)
+
+    async def answered(self, error: BaseException, scope: HTTPScope, headers: Mapping[bytes, bytes]) -> BaseException:
+        """The error to answer with: wrong credentials count, and too many of them have an error of their own."""
+        limiter = self._limits.credentials
+        if limiter is None or not isinstance(error, errors.Unauthorized) or b"authorization" not in headers:
+            return error
+        exceeded = await limiter.hit(self._addresses.of(scope))
+        return error if exceeded is None else _too_many(exceeded, errors.TooManyWrongCredentials)
+
+    async def _is_known(self, headers: Mapping[bytes, bytes]) -> bool:
+        if b"authorization" not in headers:
+            return False
+        try:
+            await principal_of(headers, self._authenticator)
+        except BillfoldError:
+            return False
+        return True
+
+
+def _too_many(
+    exceeded: Exceeded, kind: type[errors.TooManyRequests] = errors.TooManyRequests
+) -> errors.TooManyRequests:
+    _REFUSED.labels(exceeded.name).inc()
+    error = kind()
+    error.exceeded = exceeded
+    return error

@@ -1,0 +1,166 @@
+"""Counting together in a real Redis: while it answers, and while it doesn't."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from redis.asyncio import Redis
+
+from billfold.kernel import ids
+from billfold.platform.limiting import shared
+from billfold.platform.limiting.exceeded import Window
+from billfold.platform.limiting.limiter import Limiter
+from billfold.platform.limiting.shared import SharedRedis
+from tests.servers import RedisServer
+
+#: Within this time a request that asks nobody else is answered, on a machine that is busy with other things.
+AT_ONCE_S = 0.02
+WINDOW = Window(3, 3600)
+
+
+@asynccontextmanager
+async def process(server: RedisServer, *, up: bool = True) -> AsyncIterator[SharedRedis]:
+    """What one process has of the Redis."""
+    async with shared.opened(shared.connections(server.url)) as redis:
+        if up:
+            await until(lambda: redis.up)
+        yield redis
+
+
+@pytest.fixture
+def name() -> str:
+    """Of a limit that no other test counts in."""
+    return f"test-{ids.new()}"
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not true():  # noqa: ASYNC110 - what is waited for knows no events.
+            await asyncio.sleep(0.01)
+
+
+async def allowed(limiter: Limiter, number: int) -> list[bool]:
+    return [await limiter.hit("ada") is None for _ in range(number)]
+
+
+async def test_processes_count_together(redis_server: RedisServer, name: str) -> None:
+    async with process(redis_server) as one, process(redis_server) as another:
+        first, second = Limiter(name, [WINDOW], shared=one), Limiter(name, [WINDOW], shared=another)
+        assert await allowed(first, 2) == [True, True]
+        assert await allowed(second, 2) == [True, False]
+        exceeded = await first.hit("ada")
+        assert exceeded is not None
+        assert 3590 <= exceeded.wait_s <= 3600
+        assert await first.hit("bob") is None
+
+
+async def test_a_window_ends_in_a_redis_too(redis_server: RedisServer, name: str) -> None:
+    async with process(redis_server) as redis:
+        limiter = Limiter(name, [Window(1, 1)], shared=redis)
+        assert await allowed(limiter, 2) == [True, False]
+        async with asyncio.timeout(10):
+            while not (await allowed(limiter, 1))[0]:  # noqa: ASYNC110 - a Redis tells nobody of it.
+                await asyncio.sleep(0.05)
+        assert redis.up
+
+
+async def test_what_is_counted_is_forgotten_in_time(redis_server: RedisServer, name: str) -> None:
+    async with process(redis_server) as redis, Redis.from_url(redis_server.url) as looking:
+        await Limiter(name, [WINDOW], shared=redis).hit("ada")
+        (key,) = [key async for key in looking.scan_iter(f"billfold:{name}/*")]
+        assert 3590 <= await looking.ttl(key) <= 3600
+
+
+async def test_when_it_dies_each_counts_for_itself_and_nobody_waits(redis_server: RedisServer, name: str) -> None:
+    async with process(redis_server) as redis:
+        limiter = Limiter(name, [WINDOW], shared=redis)
+        assert await allowed(limiter, 3) == [True, True, True]
+        redis_server.kill()
+        try:
+            # Its own count begins at nothing.
+            assert await allowed(limiter, 4) == [True, True, True, False]
+            assert not redis.up
+            began = time.perf_counter()
+            await asyncio.gather(*(limiter.hit(f"caller {number}") for number in range(100)))
+            assert time.perf_counter() - began < AT_ONCE_S
+        finally:
+            redis_server.start()
+        await until(lambda: redis.up)
+        # It is empty now, and counts all the same.
+        assert await allowed(limiter, 4) == [True, True, True, False]
+
+
+async def test_when_it_hangs_only_the_first_wait_and_not_for_long(redis_server: RedisServer, name: str) -> None:
+    async with process(redis_server) as redis:
+        limiter = Limiter(name, [WINDOW], shared=redis)
+        await limiter.hit("ada")
+        redis_server.hang()
+        try:
+            began = time.perf_counter()
+            assert all(await asyncio.gather(*(_is_allowed(limiter, str(number)) for number in range(200))))
+            assert time.perf_counter() - began < 3 * shared.ANSWER_TIMEOUT_S
+            assert not redis.up
+            began = time.perf_counter()
+            await limiter.hit("ada")
+            assert time.perf_counter() - began < AT_ONCE_S
+        finally:
+            redis_server.go_on()
+        await until(lambda: redis.up)
+        # Connections that were given up in the middle of an answer do not give it to the next question.
+        assert await allowed(Limiter(f"{name}-later", [WINDOW], shared=redis), 4) == [True, True, True, False]
+
+
+async def test_many_at_once_are_counted_right(redis_server: RedisServer, name: str) -> None:
+    async with process(redis_server) as redis:
+        limiter = Limiter(name, [Window(100, 3600)], shared=redis)
+        found = await asyncio.gather(*(_is_allowed(limiter, "ada") for _ in range(500)))
+        assert redis.up
+        assert sum(found) == 100
+
+
+async def test_a_start_does_not_wait_for_it(redis_server: RedisServer, name: str) -> None:
+    redis_server.kill()
+    try:
+        async with process(redis_server, up=False) as redis:
+            assert await allowed(Limiter(name, [WINDOW], shared=redis), 4) == [True, True, True, False]
+            assert not redis.up
+            redis_server.start()
+            await until(lambda: redis.up)
+    finally:
+        if not redis_server.child.running:
+            redis_server.start()
+
+
+async def test_one_that_can_be_read_and_not_written_is_not_used(redis_server: RedisServer, name: str) -> None:
+    async with process(redis_server) as redis, Redis.from_url(redis_server.url) as operator:
+        await operator.replicaof("127.0.0.1", "9")
+        try:
+            limiter = Limiter(name, [WINDOW], shared=redis)
+            assert await allowed(limiter, 4) == [True, True, True, False]
+            assert not redis.up
+            await asyncio.sleep(shared.PROBE_INTERVAL_S * 1.5)
+            assert not redis.up
+        finally:
+            await operator.replicaof("NO", "ONE")
+        await until(lambda: redis.up)
+
+
+async def test_a_forgotten_script_is_sent_again(redis_server: RedisServer, name: str) -> None:
+    async with process(redis_server) as redis, Redis.from_url(redis_server.url) as operator:
+        limiter = Limiter(name, [WINDOW], shared=redis)
+        await limiter.hit("ada")
+        await operator.script_flush()
+        assert await allowed(limiter, 3) == [True, True, False]
+        assert redis.up
+
+
+@pytest.mark.parametrize("wrong", ["localhost:6379", "http://localhost", "redis://localhost:port", ""])
+def test_an_address_that_is_none_is_refused(wrong: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - the settings say which one it is.
+        shared.connections(wrong)
+
+
+async def _is_allowed(limiter: Limiter, who: str) -> bool:
+    return await limiter.hit(who) is None
