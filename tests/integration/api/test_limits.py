@@ -70,7 +70,12 @@ def test_who_comes_through_a_proxy_is_counted_apart(api_database: servers.TestDa
 
 
 @pytest.mark.parametrize(
-    ("setting", "value"), [("limits__redis_url", "localhost"), ("api__trusted_proxies", "10.0.0.0/99")]
+    ("setting", "value"),
+    [
+        ("limits__redis_url", "localhost"),
+        ("api__trusted_proxies", "10.0.0.0/99"),
+        ("api__cors_origins", "*"),
+    ],
 )
 def test_a_setting_that_is_wrong_is_named_at_the_start(
     api_database: servers.TestDatabase, tmp_path: Path, setting: str, value: str

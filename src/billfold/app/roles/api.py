@@ -15,6 +15,7 @@ from billfold.platform import web
 from billfold.platform.telemetry import listener, logs
 from billfold.platform.web import server
 from billfold.platform.web.addresses import Addresses
+from billfold.platform.web.cors import Cors
 from billfold.platform.web.measuring import Requests
 from billfold.wallets import rest as wallets_rest
 
@@ -53,6 +54,7 @@ async def _serve(tree: settings.Settings) -> None:
             version=billfold.__version__,
             limits=allowed,
             addresses=_addresses(tree.api),
+            cors=_cors(tree.api),
         )
         gc.collect()
         gc.freeze()
@@ -67,3 +69,10 @@ def _addresses(api: settings.Api) -> Addresses:
         return Addresses(api.trusted_proxies, header=api.forwarded_header)
     except ValueError as error:
         raise settings.SettingInvalid(f"api.trusted_proxies is wrong: {error}.") from error
+
+
+def _cors(api: settings.Api) -> Cors | None:
+    try:
+        return Cors(api.cors_origins) if api.cors_origins else None
+    except ValueError as error:
+        raise settings.SettingInvalid(f"api.cors_origins is wrong: {error}.") from error

@@ -78,6 +78,8 @@ class Api(Section, frozen=True, kw_only=True):
     trusted_proxies: str | None = None
     #: The header in which they say it. The other one is not looked at: a proxy passes it on as the client wrote it.
     forwarded_header: Literal["x-forwarded-for", "forwarded"] = "x-forwarded-for"
+    #: Origins whose pages may call the API from a browser, such as https://app.example.com, separated by commas.
+    cors_origins: str | None = None
 
     @property
     def local_url(self) -> str:

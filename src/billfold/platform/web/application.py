@@ -12,6 +12,7 @@ from litestar.types import ASGIApp
 from billfold.platform.telemetry.health import Check
 from billfold.platform.web import authentication, docs, lean, openapi, plain
 from billfold.platform.web.addresses import Addresses
+from billfold.platform.web.cors import Cors
 from billfold.platform.web.edge import Edge
 from billfold.platform.web.gate import NO_LIMITS, Gate, Limits
 from billfold.platform.web.health import health_handlers
@@ -42,10 +43,11 @@ def build(
     version: str,
     limits: Limits = NO_LIMITS,
     addresses: Addresses | None = None,
+    cors: Cors | None = None,
 ) -> ASGIApp:
     """The whole API as one ASGI application. `public_url` is where its callers find it.
 
-    Without `addresses` no proxy is trusted.
+    Without `addresses` no proxy is trusted; without `cors` no page of another origin may call it.
     """
     gate = Gate(authenticator, limits, addresses or Addresses())
     public_url = public_url.rstrip("/")
@@ -72,6 +74,7 @@ def build(
         gate=gate,
         problems=problems,
         requests=requests,
+        cors=cors,
         https=public_url.startswith("https://"),
     )
 

@@ -11,6 +11,7 @@ import itertools
 import re
 import secrets
 from collections.abc import Iterable, Mapping
+from http import HTTPStatus
 from time import perf_counter
 from typing import Any, cast
 
@@ -22,6 +23,7 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from billfold.kernel.errors import BillfoldError
 from billfold.platform.telemetry import logs
 from billfold.platform.web import decoding, errors, lean, plain
+from billfold.platform.web.cors import Cors
 from billfold.platform.web.gate import Gate
 from billfold.platform.web.measuring import Requests
 from billfold.platform.web.problems import Headers, Problems
@@ -70,6 +72,7 @@ class Edge:
         gate: Gate,
         problems: Problems,
         requests: Requests,
+        cors: Cors | None = None,
         https: bool = False,
     ) -> None:
         self._app = app
@@ -77,6 +80,7 @@ class Edge:
         self._gate = gate
         self._problems = problems
         self._requests = requests
+        self._cors = cors
         hsts = [HSTS] if https else []
         self._api_headers = [*API_HEADERS, *hsts]
         self._docs_headers = [*DOCS_HEADERS, *hsts]
@@ -100,16 +104,17 @@ class Edge:
         request_id = _request_id(headers, trace_id)
         logs.request_id.set(request_id)
         logs.trace_id.set(trace_id)
-        exchange = _Exchange(send, self._docs_headers if path.startswith(_DOCS) else self._api_headers, request_id)
+        own = self._docs_headers if path.startswith(_DOCS) else self._api_headers
+        if self._cors is not None:
+            own = [*own, *self._cors.answer(headers)]
+        exchange = _Exchange(send, own, request_id)
         found = self._routes.find(method, path)
         try:
-            if found is None or b"authorization" not in headers:
-                await self._gate.enter(scope, headers)
             if found is not None:
                 exchange.template = found[0].template
-                await self._lean(found, headers, scope["query_string"], receive, exchange)
+                await self._lean(found, headers, scope, receive, exchange)
             else:
-                await self._plain(scope, receive, exchange)
+                await self._plain(scope, headers, receive, exchange)
         except asyncio.CancelledError:
             await self._refuse(errors.ShuttingDown(), exchange, path)
             raise
@@ -128,22 +133,31 @@ class Edge:
         self,
         found: tuple[lean.Found, Mapping[str, str]],
         headers: Mapping[bytes, bytes],
-        query_string: bytes,
+        scope: HTTPScope,
         receive: Receive,
         exchange: _Exchange,
     ) -> None:
+        if b"authorization" not in headers:
+            await self._gate.enter(scope, headers)
         status, sent, body = await lean.answer(
             found[0].route,
             headers=headers,
-            query_string=query_string,
+            query_string=scope["query_string"],
             receive=receive,
             path=found[1],
             gate=self._gate,
         )
         await exchange.answer(status, sent, body)
 
-    async def _plain(self, scope: HTTPScope, receive: Receive, exchange: _Exchange) -> None:
+    async def _plain(
+        self, scope: HTTPScope, headers: Mapping[bytes, bytes], receive: Receive, exchange: _Exchange
+    ) -> None:
         """Let Litestar serve it."""
+        preflight = self._cors.preflight(scope["method"], headers) if self._cors is not None else None
+        if preflight is not None:
+            await exchange.answer(HTTPStatus.NO_CONTENT, preflight, b"")
+            return
+        await self._gate.enter(scope, headers)
         inner: dict[str, Any] = {**scope}
         if scope["method"] == "HEAD":
             # Litestar has no HEAD for a GET handler. The server, which has the scope as it came, leaves out the body.

@@ -16,6 +16,7 @@ from billfold.kernel.principal import Principal
 from billfold.platform import web
 from billfold.platform.web import Answer, Call, Route
 from billfold.platform.web.addresses import Addresses
+from billfold.platform.web.cors import Cors
 from billfold.platform.web.errors import Unauthorized
 from billfold.platform.web.gate import NO_LIMITS, Limits
 from billfold.platform.web.measuring import Requests
@@ -170,6 +171,7 @@ class Client:
         public_url: str = "http://api.test",
         limits: Limits = NO_LIMITS,
         addresses: Addresses | None = None,
+        cors: Cors | None = None,
     ) -> None:
         self.shelf = Shelf()
         self.requests = Requests()
@@ -182,6 +184,7 @@ class Client:
             version="1.2.3",
             limits=limits,
             addresses=addresses,
+            cors=cors,
         )
 
     async def call(
