@@ -27,7 +27,7 @@ def handlers(document: openapi.Document, *, prefix: str) -> Sequence[HTTPRouteHa
 
     @get(prefix + OPENAPI_PATH, sync_to_thread=True)
     def openapi_json() -> Response[bytes]:
-        return Response(document.encoded(), media_type="application/json", headers=_CACHED)
+        return Response(document.encoded(), media_type="application/json")
 
     @get("/", sync_to_thread=False)
     def root() -> Redirect:

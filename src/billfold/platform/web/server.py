@@ -1,4 +1,4 @@
-"""uvicorn as we run it, with limits on what a client may do before it has sent a request's head."""
+"""uvicorn as we run it, with limits on how long a client may take, and on what it may do before its head is here."""
 
 from __future__ import annotations
 
@@ -21,16 +21,26 @@ KEEP_ALIVE_S = 75
 HEAD_BYTES_MAX = 32 * 1024
 #: From a connection, or the first byte of a further request, to the end of the head.
 HEAD_TIMEOUT_S = 15.0
+#: From the end of the head to the end of the body, read or not. Whoever reads one has less patience, and says so.
+BODY_TIMEOUT_S = 45.0
+#: From a full buffer to one that has room again: a client that takes less than a kilobyte a second takes nothing.
+ANSWER_TIMEOUT_S = 60.0
+#: What is in the buffer when we hang up is sent within this time, or never.
+CLOSE_TIMEOUT_S = 10.0
+_HEAD_END = b"\r\n\r\n"
 #: Requests that are being served when we are told to stop have this long.
 GRACE_S = 10
 
 
 class Protocol(HttpToolsProtocol):
-    """HTTP/1.1 by httptools, which by itself waits for a head for ever and takes one of any size."""
+    """HTTP/1.1 by httptools, which by itself waits for a client for ever and takes a head of any size."""
 
     _head_bytes = 0
     _head_done = False
+    _in_body = False
     _head_timer: asyncio.TimerHandle | None = None
+    _body_timer: asyncio.TimerHandle | None = None
+    _answer_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has connected."""
@@ -41,6 +51,9 @@ class Protocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
         self._stop_timer()
+        for timer in (self._body_timer, self._answer_timer):
+            if timer is not None:
+                timer.cancel()
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
@@ -50,16 +63,41 @@ class Protocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The whole head is here."""
-        self._head_done = True
+        self._head_done = self._in_body = True
         self._head_bytes = 0
         if self._head_timer is not None:
             self._stop_timer()
         super().on_headers_complete()
 
+    def on_message_complete(self) -> None:
+        """The whole request is here."""
+        self._in_body = False
+        if self._body_timer is not None:
+            self._body_timer.cancel()
+            self._body_timer = None
+        super().on_message_complete()
+
+    def pause_writing(self) -> None:
+        """The client takes less than we send."""
+        self._answer_timer = self.loop.call_later(ANSWER_TIMEOUT_S, self.transport.abort)
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """The client has taken most of it."""
+        if self._answer_timer is not None:
+            self._answer_timer.cancel()
+        super().resume_writing()
+
     def data_received(self, data: bytes) -> None:
         """Some bytes; mostly a whole request."""
+        if len(data) > HEAD_BYTES_MAX and not self._in_body and data.find(_HEAD_END, 0, HEAD_BYTES_MAX) < 0:
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+            return
         super().data_received(data)
-        if not self._head_done and not self.transport.is_closing():
+        if self._in_body:
+            if self._body_timer is None and not self.transport.is_closing():
+                self._body_timer = self.loop.call_later(BODY_TIMEOUT_S, self.transport.close)
+        elif not self._head_done and not self.transport.is_closing():
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES_MAX:
                 self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
@@ -109,6 +147,8 @@ class _Whole:
         """Send what is held, and hang up."""
         self._send()
         self._transport.close()
+        if self._transport.get_write_buffer_size():
+            self._loop.call_later(CLOSE_TIMEOUT_S, self._transport.abort)
 
     def _send(self) -> None:
         if self._held is not None:

@@ -204,6 +204,14 @@ async def test_another_request_id_is_replaced(client: Client, given: str) -> Non
     assert all(re.fullmatch("[0-9a-f]{16}-[0-9a-f]+", text) for text in made)
 
 
+@pytest.mark.parametrize(
+    "path", ["/api/v1/things", "/api/v1/openapi.json", "/api/v1/nothing", "/docs", "/docs/docs.js"]
+)
+async def test_an_answer_says_once_whether_it_may_be_kept(client: Client, path: str) -> None:
+    names = [name for name, _ in (await client.call("GET", path)).sent[0]["headers"]]
+    assert names.count(b"cache-control") == 1
+
+
 @pytest.mark.parametrize("path", ["/api/v1/things", "/api/v1/payments", "/api/v1/nothing", "/healthz"])
 async def test_no_browser_runs_or_keeps_an_answer(client: Client, path: str) -> None:
     headers = (await client.call("GET", path)).headers
