@@ -235,7 +235,7 @@ def test_an_address_that_has_changed_since_the_last_time_is_told(data: Path) -> 
     with support.up(data) as second:
         before, now = first.first["api_url"], second.first["api_url"]
         support.eventually(lambda: f"the API is at {now} now; last time it was at {before}" in second.log, "the remark")
-        asked = support.billfold("wallets", "list", "--data", str(data), env={"BILLFOLD_URL": before})
+        asked = support.billfold("wallets", "list", env={"BILLFOLD_URL": before, "BILLFOLD_DATA": str(data)})
         assert f"That address was set by $BILLFOLD_URL; your stack is at {now}." in asked.stderr
 
 

@@ -155,6 +155,9 @@ def _address(
 ) -> tuple[str, str | None, str]:
     """The URL and key: of the command line, of the settings, or of the stack that runs here.
 
+    A data folder on the command line means the stack there: an address or a key left in the environment or a file is
+    another stack's, and money would go where nobody meant it to.
+
     Besides, what to say if nothing answers at an address of the settings while a stack runs here.
 
     Raises:
@@ -165,13 +168,14 @@ def _address(
     overrides = {name: value for name, value in given.items() if value is not None}
     loaded = settings.load(file=config, overrides=overrides)
     tree = loaded.settings
-    if tree.client.url is not None:
+    if tree.client.url is not None and (data is None or url is not None):
         return tree.client.url, tree.client.api_key, _elsewhere(loaded)
     try:
         found = record.read(tree.data_dir)
     except record.NotRunning as error:
         raise record.NotRunning(f"{error.detail} Or name another API with --url and --api-key.") from error
-    return found.api_url, tree.client.api_key or found.api_key, ""
+    wanted = tree.client.api_key if data is None else api_key
+    return found.api_url, wanted or found.api_key, ""
 
 
 def _elsewhere(loaded: settings.Loaded) -> str:

@@ -15,7 +15,7 @@ _POOL_SIZE = 2
 
 
 def database_settings(config: Path | None, data: Path | None) -> settings.Settings:
-    """The settings with the DSNs of a database in them.
+    """The settings with the DSNs of a database in them. A data folder on the command line means the stack there.
 
     Raises:
         SettingInvalid, SettingUnknown
@@ -23,7 +23,7 @@ def database_settings(config: Path | None, data: Path | None) -> settings.Settin
     """
     tree = options.load(config, data).settings
     dsn, owner_dsn = tree.postgres.dsn, tree.postgres.owner_dsn
-    if dsn is None and owner_dsn is None:
+    if data is not None or (dsn is None and owner_dsn is None):
         try:
             found = record.read(tree.data_dir)
         except record.NotRunning as error:

@@ -98,13 +98,13 @@ async def _events(server: nats.Server, begin: From, subjects: list[str]) -> Asyn
 
 
 def _server(config: Path | None, data: Path | None) -> nats.Server:
-    """The NATS server of the settings, or of the stack that runs here.
+    """The NATS server of the settings, or of the stack that runs here; with `data` of the stack there.
 
     Raises:
         SettingInvalid, SettingUnknown, NotRunning
     """
     tree = options.load(config, data).settings
-    if tree.nats.url is not None:
+    if tree.nats.url is not None and data is None:
         return nats.Server(url=tree.nats.url, user=tree.nats.user, password=tree.nats.password)
     try:
         found = record.read(tree.data_dir)
