@@ -176,7 +176,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EntryFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which entries of an account are wanted; every given field narrows."""
+    """Which entries are wanted; every given field narrows."""
 
     recorded_from: datetime | None = None
     #: Exclusive.
@@ -184,6 +184,7 @@ class EntryFilter(msgspec.Struct, frozen=True, kw_only=True):
     kinds: frozenset[TransferKind] | None = None
     direction: Literal["in", "out"] | None = None
     reference: str | None = None
+    asset: str | None = None
     amount_min: int | None = None
     amount_max: int | None = None
 

@@ -90,7 +90,7 @@ class AssetNeeded(errors.Invalid):
 
 
 class WalletNeeded(errors.Invalid):
-    """You have too many wallets to list all their transactions at once; name one with ?wallet=."""
+    """You have more than 1,000 accounts (one for each asset of a wallet), too many for one list; ask for one wallet."""
 
     code = "wallet_needed"
 

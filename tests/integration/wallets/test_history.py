@@ -8,11 +8,9 @@ import pytest
 from billfold.kernel import clock, ids, paging
 from billfold.kernel.money import Money
 from billfold.kernel.principal import Principal
-from billfold.ledger import Ledger
 from billfold.ledger import errors as ledger_errors
-from billfold.platform.postgres.database import Database
-from billfold.wallets import Wallets, errors
-from billfold.wallets.contracts import Order, Transaction, TransactionFilter
+from billfold.wallets import Wallets, contracts, errors
+from billfold.wallets.contracts import NewHold, Order, Transaction, TransactionFilter
 from tests.integration.wallets.support import move, wallet_of
 
 
@@ -236,14 +234,50 @@ async def test_a_statement_ends_at_the_instant_that_its_head_says(wallets: Walle
 
 
 async def test_whoever_has_too_many_accounts_names_a_wallet(
-    wallets: Wallets, ada: Principal, database: Database, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+    wallets: Wallets, ada: Principal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("billfold.wallets.contracts.ACCOUNTS_LISTED_MAX", 2)
+    assert f"{contracts.ACCOUNTS_LISTED_MAX:,}" in errors.WalletNeeded().detail
+    monkeypatch.setattr(contracts, "ACCOUNTS_LISTED_MAX", 2)
     owned = [await wallet_of(wallets, ada, holding="1.00") for _ in range(3)]
     with pytest.raises(errors.WalletNeeded):
         await wallets.transactions.page(principal=ada, wanted=TransactionFilter())
+    with pytest.raises(errors.WalletNeeded):
+        await wallets.holds.holds(principal=ada)
     page = await wallets.transactions.page(principal=ada, wanted=TransactionFilter(wallet=owned[0]))
     assert len(page.items) == 1
+
+
+async def test_an_operator_lists_everybodys_however_many_wallets_there_are(
+    wallets: Wallets, ada: Principal, bob: Principal, operator: Principal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contracts, "ACCOUNTS_LISTED_MAX", 2)
+    mine = [await wallet_of(wallets, ada, holding="5.00") for _ in range(3)]
+    yours = await wallet_of(wallets, bob)
+    for wallet in mine:
+        await move(wallets, ada, source=wallet, target=yours, amount="2.00")
+        await wallets.holds.place(principal=ada, new=NewHold(wallet=wallet, money=Money("1.00", "USD")), key=wallet)
+
+    seen: list[tuple[str, str]] = []
+    cursor = None
+    while True:
+        page = await wallets.transactions.page(principal=operator, wanted=TransactionFilter(), cursor=cursor, limit=2)
+        seen += [(item.wallet, item.balance) for item in page.items]
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+    assert sorted(seen) == sorted(
+        [*((wallet, balance) for wallet in mine for balance in ("5.00", "3.00"))]
+        + [(yours, balance) for balance in ("2.00", "4.00", "6.00")]
+    )
+    (sums,) = await wallets.transactions.summary(principal=operator, wanted=TransactionFilter(asset="USD"))
+    assert (sums.count, sums.received, sums.sent) == (9, "21.00", "6.00")
+    first = await wallets.holds.holds(principal=operator, status="active", limit=2)
+    rest = await wallets.holds.holds(principal=operator, status="active", cursor=first.next_cursor)
+    assert [hold.wallet for hold in (*first.items, *rest.items)] == mine[::-1]
+    with pytest.raises(ledger_errors.AssetUnknown):
+        await wallets.transactions.page(principal=operator, wanted=TransactionFilter(asset="XXX"))
+    with pytest.raises(paging.InvalidCursor):
+        await wallets.transactions.page(principal=operator, wanted=TransactionFilter(), cursor=paging.encode("x"))
 
 
 async def test_statements_of_wallets_do_not_mix_under_load(wallets: Wallets, ada: Principal) -> None:

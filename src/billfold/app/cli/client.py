@@ -46,7 +46,7 @@ _NEXT_STEPS = {
     "missing_scope": "`billfold keys list` shows what each key may do.",
     "wallet_unknown": "`billfold wallets list` shows yours.",
     "wallet_frozen": "`billfold wallets unfreeze` lets an operator do that.",
-    "wallet_needed": "Name one with --wallet.",
+    "wallet_needed": "--wallet names one.",
     "asset_unknown": "`billfold assets list` shows all, and `billfold assets add` adds one.",
     "asset_needed": "Name one with --asset.",
     "insufficient_funds": "`billfold balance` shows what is there.",

@@ -9,7 +9,7 @@ from uuid import UUID
 from billfold.ledger import errors
 from billfold.ledger.contracts import BalancePoint, Entry, EntryFilter, EntrySummary, Hold, HoldStatus, Transfer
 from billfold.ledger.store import batch as batch_store
-from billfold.ledger.store import reading
+from billfold.ledger.store import everybody, reading
 from billfold.platform.postgres.database import Connection, Database
 
 #: Every database transaction that posts has ended by then; reads of an older past need not wait for any.
@@ -122,6 +122,34 @@ class Reader:
             await _settled(connection, account_ids, filter.recorded_to)
             return await reading.summary(connection, account_ids, filter)
 
+    async def entries_of_all(
+        self,
+        *,
+        filter: EntryFilter,  # noqa: A002 - it is what the caller means
+        after: tuple[UUID, UUID] | None,
+        limit: int,
+    ) -> list[Entry]:
+        """Entries of all user accounts, newest first, from behind the entry (transfer, account) on.
+
+        Those of a period that is over never change (I15).
+        """
+        async with self._database.connection() as connection:
+            await _all_settled(connection, filter.recorded_to)
+            return await everybody.entries(connection, filter, after=after, limit=limit)
+
+    async def summaries_of_all(
+        self,
+        *,
+        filter: EntryFilter,  # noqa: A002 - it is what the caller means
+    ) -> dict[str, EntrySummary]:
+        """Count and sums of the entries of all user accounts that the filter selects, for each asset that has any.
+
+        Those of a period that is over never change (I15).
+        """
+        async with self._database.connection() as connection:
+            await _all_settled(connection, filter.recorded_to)
+            return await everybody.summaries(connection, filter)
+
     async def transfer(self, *, transfer_id: UUID) -> Transfer:
         """A transfer.
 
@@ -153,14 +181,30 @@ class Reader:
         async with self._database.connection() as connection:
             return await reading.holds(connection, account_ids, status=status, after=after, limit=limit)
 
+    async def holds_of_all(self, *, status: HoldStatus | None, after: UUID | None, limit: int) -> list[Hold]:
+        """Holds of all user accounts, newest first, from behind the hold `after` on."""
+        async with self._database.connection() as connection:
+            return await everybody.holds(connection, status=status, after=after, limit=limit)
+
 
 async def _settled(connection: Connection, account_ids: Sequence[UUID], until: datetime | None) -> bool:
     """Wait until nothing can be recorded before `until` any more; False if it has not come yet, or there is no end."""
-    if until is None:
-        return False
-    now = await reading.clock(connection)
-    if until >= now:
-        return False
-    if now - until < SETTLED_AFTER:
+    over, recently = await _over(connection, until)
+    if recently:
         await reading.wait_for_postings(connection, account_ids)
-    return True
+    return over
+
+
+async def _all_settled(connection: Connection, until: datetime | None) -> None:
+    """As `_settled`, for all accounts."""
+    _, recently = await _over(connection, until)
+    if recently:
+        await everybody.wait_for_postings(connection)
+
+
+async def _over(connection: Connection, until: datetime | None) -> tuple[bool, bool]:
+    """Whether `until` has come, and whether that is so short a time ago that postings before it may be in flight."""
+    if until is None:
+        return False, False
+    now = await reading.clock(connection)
+    return until < now, until < now and now - until < SETTLED_AFTER

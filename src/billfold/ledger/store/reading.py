@@ -93,7 +93,7 @@ async def effective(connection: Connection, points: Sequence[tuple[UUID, datetim
     return [row["posted"] for row in found]
 
 
-def _conditions(wanted: EntryFilter, arguments: list[Any]) -> str:
+def conditions(wanted: EntryFilter, arguments: list[Any]) -> str:
     """SQL that narrows `entry` to `wanted`; its arguments are added to `arguments`."""
     parts: list[str] = []
 
@@ -106,6 +106,7 @@ def _conditions(wanted: EntryFilter, arguments: list[Any]) -> str:
     add("entry.recorded_at < {}", wanted.recorded_to)
     add("entry.kind::text = ANY({})", sorted(wanted.kinds) if wanted.kinds is not None else None)
     add("entry.reference = {}", wanted.reference)
+    add("entry.asset = {}", wanted.asset)
     add("abs(entry.amount) >= {}", wanted.amount_min)
     add("abs(entry.amount) <= {}", wanted.amount_max)
     if wanted.direction is not None:
@@ -123,7 +124,7 @@ async def entries(
 ) -> list[Entry]:
     """Entries of the accounts, newest first, from behind the entry (recorded_at, account) on."""
     arguments: list[Any] = [account_ids, limit]
-    narrowed = _conditions(wanted, arguments)
+    narrowed = conditions(wanted, arguments)
     if after is not None:
         arguments.extend(after)
         place = len(arguments)
@@ -148,7 +149,7 @@ async def block(
 ) -> list[Entry]:
     """The next STREAM_BLOCK entries of the accounts, oldest first, from behind the entry (recorded_at, account) on."""
     arguments: list[Any] = [account_ids, STREAM_BLOCK]
-    narrowed = _conditions(wanted, arguments)
+    narrowed = conditions(wanted, arguments)
     if after is not None:
         arguments.extend(after)
         place = len(arguments)
@@ -171,7 +172,7 @@ async def block(
 async def summary(connection: Connection, account_ids: Sequence[UUID], wanted: EntryFilter) -> EntrySummary:
     """Count and sums of the entries that `wanted` selects."""
     arguments: list[Any] = [account_ids]
-    narrowed = _conditions(wanted, arguments)
+    narrowed = conditions(wanted, arguments)
     row = await connection.fetchrow(
         f"""
         SELECT count(*), coalesce(sum(amount) FILTER (WHERE amount > 0), 0),

@@ -39,7 +39,8 @@ EXTERNAL_ID_MAX = 100
 BULK_MAX = ledger.GROUP_MAX
 #: Most wallets hold a handful of assets; a list of limits longer than this is a mistake.
 CREDIT_LIMITS_MAX = 50
-#: A list over all wallets of an owner asks the ledger about each account; whoever has more names the wallet.
+#: A list over all wallets of an owner asks the ledger about each account; whoever has more names the wallet. The list
+#: of everybody's, which operators get, needs no accounts.
 ACCOUNTS_LISTED_MAX = 1_000
 
 _METADATA_KEY = Annotated[str, Meta(min_length=1, max_length=ledger.METADATA_KEY_MAX, pattern=forms.NO_NUL)]

@@ -66,14 +66,12 @@ class Holdings:
         return next(iter(accounts.items()))
 
     async def readable(self, principal: Principal, *, wallet: str | None, asset: str | None) -> dict[UUID, Side]:
-        """The accounts of `wallet`, or of every wallet that the caller sees.
+        """The accounts of `wallet`, or of every wallet of the caller.
 
         Raises:
             InvalidId, WalletUnknown, AssetUnknown
             WalletNeeded: these are too many.
         """
-        if asset is not None:
-            await self.check_asset(asset)
         if wallet is not None:
             wallet_id = ids.parse(wallet, pointer="wallet")
             found = await self.of_wallet(principal, wallet_id, asset=asset)
@@ -82,7 +80,6 @@ class Holdings:
             kept = await store.of_owner(
                 connection,
                 owner=principal.owner_id,
-                see_all=principal.is_operator,
                 asset=asset,
                 limit=contracts.ACCOUNTS_LISTED_MAX + 1,
             )

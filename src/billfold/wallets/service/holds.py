@@ -91,8 +91,12 @@ class Holds:
         principal.require(contracts.HOLDS_READ)
         size = paging.check_limit(limit)
         after = None if cursor is None else paging.decode(cursor, UUID)
-        accounts = await self._holdings.readable(principal, wallet=wallet, asset=None)
-        found = await self._ledger.holds(account_ids=list(accounts), status=status, after=after, limit=size + 1)
+        if principal.is_operator and wallet is None:
+            found = await self._ledger.holds_of_all(status=status, after=after, limit=size + 1)
+            accounts = await self._resolution.holders(principal, {hold.account for hold in found})
+        else:
+            accounts = await self._holdings.readable(principal, wallet=wallet, asset=None)
+            found = await self._ledger.holds(account_ids=list(accounts), status=status, after=after, limit=size + 1)
         items = [await self._view(hold, accounts[hold.account]) for hold in found[:size]]
         return paging.Page(items, paging.encode(items[-1].id) if len(found) > size else None)
 

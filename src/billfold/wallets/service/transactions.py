@@ -46,6 +46,8 @@ class Transactions:
         """
         principal.require(contracts.READ)
         size = paging.check_limit(limit)
+        if principal.is_operator and wanted.wallet is None:
+            return await self._everybodys(principal, wanted, cursor, size)
         after = None if cursor is None else _after(cursor)
         accounts = await self._holdings.readable(principal, wallet=wanted.wallet, asset=wanted.asset)
         narrowed = await self._filter(wanted)
@@ -56,6 +58,17 @@ class Transactions:
         last = found[size - 1]
         return paging.Page(items, paging.encode((last.recorded_at, last.account)))
 
+    async def _everybodys(
+        self, principal: Principal, wanted: TransactionFilter, cursor: str | None, size: int
+    ) -> paging.Page[Transaction]:
+        """A page of what has happened in all wallets, whose number does not matter."""
+        after = None if cursor is None else paging.decode(cursor, tuple[UUID, UUID])
+        found = await self._ledger.entries_of_all(filter=await self._filter(wanted), after=after, limit=size + 1)
+        sides = await self._resolution.holders(principal, {entry.account for entry in found})
+        items = await self._seen(principal, found[:size], sides)
+        last = found[size - 1] if len(found) > size else None
+        return paging.Page(items, None if last is None else paging.encode((last.transfer_id, last.account)))
+
     async def summary(self, *, principal: Principal, wanted: TransactionFilter) -> list[Summary]:
         """Count and sums of the transactions that `wanted` selects, for each asset.
 
@@ -63,6 +76,11 @@ class Transactions:
             MissingScope, WalletUnknown, WalletNeeded, AssetUnknown, AssetNeeded, InvalidId, InvalidAmount, PeriodWrong
         """
         principal.require(contracts.READ)
+        if principal.is_operator and wanted.wallet is None:
+            found = await self._ledger.summaries_of_all(filter=await self._filter(wanted))
+            return [
+                domain.summary(sums, asset=await self._ledger.asset(code=code)) for code, sums in sorted(found.items())
+            ]
         accounts = await self._holdings.readable(principal, wallet=wanted.wallet, asset=wanted.asset)
         narrowed = await self._filter(wanted)
         by_asset: dict[str, list[UUID]] = {}
@@ -169,6 +187,8 @@ class Transactions:
         return seen
 
     async def _filter(self, wanted: TransactionFilter) -> ledger.EntryFilter:
+        if wanted.asset is not None:
+            await self._holdings.check_asset(wanted.asset)
         if wanted.since is not None and wanted.until is not None and wanted.until < wanted.since:
             raise errors.PeriodWrong(pointer="until")
         return ledger.EntryFilter(
@@ -177,6 +197,7 @@ class Transactions:
             kinds=None if wanted.kind is None else frozenset([wanted.kind]),
             direction=wanted.direction,
             reference=wanted.reference,
+            asset=wanted.asset,
             amount_min=await self._units(wanted, "amount_min", wanted.amount_min),
             amount_max=await self._units(wanted, "amount_max", wanted.amount_max),
         )

@@ -87,14 +87,13 @@ async def of_wallet(connection: Connection, wallet_id: UUID, *, owner: UUID | No
     return {asset: account for asset, account in rows if account is not None}
 
 
-async def of_owner(connection: Connection, *, owner: UUID, see_all: bool, asset: str | None, limit: int) -> list[Kept]:
-    """Accounts in the owner's wallets, or with `see_all` in anybody's."""
-    narrowed = "" if see_all else " AND wallet.owner_id = $1"
+async def of_owner(connection: Connection, *, owner: UUID, asset: str | None, limit: int) -> list[Kept]:
+    """Accounts in the owner's wallets."""
     rows = await connection.fetch(
-        f"""
-        SELECT account.account_id, account.wallet_id, account.asset, wallet.owner_id = $1
+        """
+        SELECT account.account_id, account.wallet_id, account.asset, true
         FROM wallets.accounts AS account JOIN wallets.wallets AS wallet ON wallet.id = account.wallet_id
-        WHERE ($2::text IS NULL OR account.asset = $2){narrowed} LIMIT $3
+        WHERE wallet.owner_id = $1 AND ($2::text IS NULL OR account.asset = $2) LIMIT $3
         """,
         owner,
         asset,
