@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shlex
+import signal
 import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
@@ -12,6 +13,9 @@ import typer
 from billfold.app.cli import client, options, output
 from billfold.app.client import PREFIX, Answer, Api, ApiRefusal
 from billfold.kernel import ids
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _WRONG_ANSWER = "The tour met an answer that it did not expect."
 
@@ -190,7 +194,7 @@ class _Journey:
         console.print(f"→ {call.status}{note}", style=colour, markup=False)
         console.print_json(data=call.answer)
         if self._waits:
-            console.input("\n[dim]Enter goes on, Ctrl-C ends the tour.[/dim]")
+            _wait(console)
 
     def _introduce(self) -> None:
         if self._quiet:
@@ -213,6 +217,21 @@ class _Journey:
             f"  {self._api.url}/docs    every call there is",
             markup=False,
         )
+
+
+def _wait(console: Console) -> None:
+    """Until Enter is pressed. Ctrl-C, or the end of the input, ends the tour.
+
+    The loop's own way to take Ctrl-C is to cancel its task, which would be after the line has been read.
+    """
+    of_the_loop = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        console.input("\n[dim]Enter goes on, Ctrl-C ends the tour.[/dim]")
+    except (KeyboardInterrupt, EOFError):
+        console.print()
+        raise typer.Exit from None
+    finally:
+        signal.signal(signal.SIGINT, of_the_loop)
 
 
 def _curl(call: Call) -> str:

@@ -1,0 +1,68 @@
+"""What a command does at a terminal, where somebody types."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+#: Generous: the machine may be busy with other tests.
+DEADLINE_S = 60.0
+CTRL_C = b"\x03"
+#: In a session of its own whose terminal this is, so that Ctrl-C there is a signal to the command.
+_LOGIN = "import os, sys; os.login_tty(0); from billfold.app import cli; cli.main()"
+PROMPT = "Ctrl-C ends the tour."
+
+
+class Terminal:
+    """A command that runs at a terminal of its own."""
+
+    def __init__(self, process: subprocess.Popen[bytes], master: int) -> None:
+        self.process = process
+        self._master = master
+        self.shown = ""
+
+    def until(self, text: str, *, times: int = 1) -> None:
+        """Read on until the text has been shown so often."""
+        deadline = time.monotonic() + DEADLINE_S
+        while self.shown.count(text) < times:
+            assert time.monotonic() < deadline, self.shown
+            if select.select([self._master], [], [], 0.1)[0]:
+                self.shown += os.read(self._master, 65_536).decode(errors="replace")
+
+    def types(self, keys: bytes) -> None:
+        os.write(self._master, keys)
+
+
+@contextmanager
+def at_a_terminal(environment: dict[str, str], *arguments: str) -> Iterator[Terminal]:
+    master, terminal = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", _LOGIN, *arguments],
+        env=environment | {"TERM": "dumb"},
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+    )
+    os.close(terminal)
+    try:
+        yield Terminal(process, master)
+    finally:
+        process.kill()
+        process.wait(DEADLINE_S)
+        os.close(master)
+
+
+def test_the_tour_goes_on_at_enter_and_ends_at_ctrl_c(billfold_stack: dict[str, str]) -> None:
+    with at_a_terminal(billfold_stack, "tour") as terminal:
+        terminal.until(PROMPT)
+        terminal.types(b"\r")
+        terminal.until(PROMPT, times=2)
+        terminal.types(CTRL_C)
+        assert terminal.process.wait(DEADLINE_S) == 0
+        assert "Traceback" not in terminal.shown
