@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -11,13 +12,15 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-def build(folder: Path) -> "subprocess.CompletedProcess[str]":
+def build(folder: Path, pages: Sequence[str] = ("index.md",)) -> "subprocess.CompletedProcess[str]":
     """Build the site of a folder by the command of the Makefile."""
     command = re.search(r"^MKDOCS := \$\(BIN\)/(?P<command>.+)$", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
     assert command is not None
     shutil.copy(ROOT / "mkdocs.yml", folder)
+    shutil.copytree(ROOT / "docs" / "assets", folder / "docs" / "assets")
     settings = (folder / "mkdocs.yml").read_text("utf-8")
-    start = re.sub(r"^nav:\n(?:  .*\n)+", "nav:\n  - index.md\n", settings, flags=re.MULTILINE)
+    nav = "".join(f"  - {page}\n" for page in pages)
+    start = re.sub(r"^nav:\n(?:  .*\n)+", f"nav:\n{nav}", settings, flags=re.MULTILINE)
     (folder / "mkdocs.yml").write_text(start, "utf-8")
     program, *options = command["command"].split()
     return subprocess.run(
@@ -37,6 +40,18 @@ def test_a_site_without_a_fault_is_built(docs: Path) -> None:
     built = build(docs.parent)
     assert built.returncode == 0, built.stderr
     assert (docs.parent / "site" / "index.html").exists()
+
+
+def test_a_site_is_read_as_files_and_fetches_nothing_from_elsewhere(docs: Path) -> None:
+    (docs / "index.md").write_text("# Start\n\n[more](more.md)\n", "utf-8")
+    (docs / "more.md").write_text("# More\n\n[back](index.md)\n", "utf-8")
+    assert build(docs.parent, pages=["index.md", "more.md"]).returncode == 0
+    page = (docs.parent / "site" / "more.html").read_text("utf-8")
+    scripts = re.findall(r'<script[^>]* src="([^"]+)"', page)
+    assert any("iframe-worker" in script for script in scripts), "what lets the search work without a server"
+    links = re.findall(r'<a[^>]* href="([^"#]+)', page)
+    for target in [*scripts, *(link for link in links if not link.startswith("https://"))]:
+        assert (docs.parent / "site" / target).is_file(), target
 
 
 @pytest.mark.parametrize(
