@@ -56,7 +56,7 @@ def tutorial_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[st
 
 def test_the_tutorial_does_what_it_says(bank: Bank, tutorial_stack: dict[str, str], tmp_path: Path) -> None:
     shutil.copy(bank.path, tmp_path / banks.NAME)
-    with shell.running(tmp_path, tutorial_stack) as bash:
+    with shell.running(tmp_path, tutorial_stack | {"repository": str(PAGE.parents[2])}) as bash:
         for fence in _fences():
             for command, shown, expected_code in _commands(fence):
                 code, said = bash._run(command, python=False)
