@@ -44,6 +44,7 @@ SCOPES: Mapping[Scope, str] = {
     "operator": "Act on what belongs to anybody, set limits, and handle dead letters.",
 }
 ALL_SCOPES = frozenset(SCOPES)
+OPERATOR: Scope = "operator"
 
 NAME_MAX = 100
 #: Keys that can be used, for each owner. Whoever needs more wants an owner for each of their customers.

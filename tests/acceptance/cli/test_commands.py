@@ -201,6 +201,7 @@ def test_a_new_key_is_shown_once(billfold: Billfold) -> None:
         (("walets",), 2, "Did you mean 'wallets'?"),
         (("keys", "create", "Till"), 2, "--scope wallets:read"),
         (("keys", "create", "Till", "--owner", "x", "--scope", "all"), 2, "There is no scope 'all'"),
+        (("keys", "create", "Till", "--scope", "wallets:reed"), 2, "no scope 'wallets:reed'; there are wallets:read,"),
         (("wallets", "list", "--url", "127.0.0.1:1"), 2, "such as http://127.0.0.1:8080"),
         (("wallets", "list", "--url", "http://127.0.0.1:1"), 3, "your stack is at http://127.0.0.1:"),
         (("wallets", "list", "--api-key", "nonsense"), 1, "--api-key or $BILLFOLD_API_KEY"),

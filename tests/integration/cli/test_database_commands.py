@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 
 from billfold.app import migrate
+from billfold.identity import contracts
 from billfold.platform.postgres import migrations
 from tests import servers
 from tests.commands import Billfold
@@ -48,9 +49,25 @@ def test_the_first_key_of_an_owner_is_made_at_the_database(billfold: Billfold) -
     first = billfold.json("keys", "create", "Server", "--owner", "Acme", "--expires-at", "2199-01-01")
     second = billfold.json("keys", "create", "Reader", "--owner", "Acme", "--scope", "wallets:read")
     assert first["key"].startswith("bf_live_")
-    assert "operator" in first["scopes"]
     assert second["scopes"] == ["wallets:read"]
     assert first["owner_id"] == second["owner_id"]
+    assert (first["owner_is_new"], second["owner_is_new"]) == (True, False)
+
+
+def test_an_owner_that_is_made_is_told(billfold: Billfold) -> None:
+    billfold("migrate")
+    assert "a new one was made" in billfold("keys", "create", "Server", "--owner", "Acme").out
+    assert "a new one was made" not in billfold("keys", "create", "Server", "--owner", "Acme").out
+    assert "a new one was made" in billfold("keys", "create", "Server", "--owner", "acme").out
+
+
+def test_an_operators_rights_are_given_by_name_only(billfold: Billfold) -> None:
+    billfold("migrate")
+    create = ("keys", "create", "Server", "--owner", "Acme")
+    everything_else = contracts.ALL_SCOPES - {contracts.OPERATOR}
+    assert set(billfold.json(*create)["scopes"]) == everything_else
+    assert set(billfold.json(*create, "--operator")["scopes"]) == contracts.ALL_SCOPES
+    assert billfold.json(*create, "--scope", "wallets:read", "--operator")["scopes"] == ["operator", "wallets:read"]
 
 
 def test_a_fault_in_the_books_is_found_and_named(billfold: Billfold, empty_database: servers.TestDatabase) -> None:

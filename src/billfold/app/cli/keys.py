@@ -63,10 +63,13 @@ def create(
         typer.Option(
             "--owner",
             metavar="NAME",
-            help="Whose key it is: made at the database itself, with every scope if none is given. So the first key of "
-            "an owner comes about.",
+            help="Whose key it is: made at the database itself, with every scope but operator if none is given. So the "
+            "first key of an owner comes about.",
         ),
     ] = None,
+    operator: Annotated[
+        bool, typer.Option("--operator", help="Let it act on what belongs to anybody: the scope operator besides.")
+    ] = False,
     idempotency_key: client.IdempotencyKey = None,
     url: client.Url = None,
     api_key: client.Key = None,
@@ -75,13 +78,12 @@ def create(
     json: options.Json = False,
 ) -> None:
     """Create an API key and show its text, this once."""
+    scopes = _scopes(scopes, operator=operator, all_others=owner is not None)
     if owner is not None:
         created = asyncio.run(
             _at_database(owner, name=name, scopes=scopes, expires_at=expires_at, config=config, data=data)
         )
     else:
-        if not scopes:
-            raise typer.BadParameter("Say what the key may do, such as --scope wallets:read.", param_hint="--scope")
         body = {"name": name, "scopes": scopes} | ({} if expires_at is None else {"expires_at": expires_at})
 
         async def post(api: Api) -> dict[str, Any]:
@@ -99,7 +101,7 @@ async def _at_database(
     owner_name: str,
     *,
     name: str,
-    scopes: list[str] | None,
+    scopes: list[str],
     expires_at: str | None,
     config: Path | None,
     data: Path | None,
@@ -108,24 +110,34 @@ async def _at_database(
     from billfold.identity import contracts, errors  # noqa: PLC0415
     from billfold.kernel import clock  # noqa: PLC0415
 
-    unknown = set(scopes or ()) - contracts.ALL_SCOPES
-    if unknown:
-        known = ", ".join(contracts.SCOPES)
-        raise typer.BadParameter(f"There is no scope {unknown.pop()!r}; there are {known}.", param_hint="--scope")
     async with container.opened(direct.database_settings(config, data), name="billfold keys") as parts:
         try:
-            owner = await parts.identity.find_owner(name=owner_name)
+            owner, is_new = await parts.identity.find_owner(name=owner_name), False
         except errors.OwnerUnknown:
-            owner = await parts.identity.create_owner(name=owner_name)
+            owner, is_new = await parts.identity.create_owner(name=owner_name), True
         grant = contracts.Grant(
             owner_id=UUID(owner.id),
             name=name,
-            scopes=frozenset(scopes or contracts.ALL_SCOPES),
+            scopes=frozenset(scopes),
             expires_at=None if expires_at is None else clock.parse(expires_at),
         )
         created, _ = await parts.identity.create_key(by=None, grant=grant)
     found: dict[str, Any] = msgspec.to_builtins(created)
-    return found
+    return found | {"owner_is_new": is_new}
+
+
+def _scopes(given: list[str] | None, *, operator: bool, all_others: bool) -> list[str]:
+    """What the key may do. An operator's rights are given by name only: they reach what belongs to others."""
+    from billfold.identity import contracts  # noqa: PLC0415 - imported where it is needed alone.
+
+    unknown = set(given or ()) - contracts.ALL_SCOPES
+    if unknown:
+        known = ", ".join(contracts.SCOPES)
+        raise typer.BadParameter(f"There is no scope {unknown.pop()!r}; there are {known}.", param_hint="--scope")
+    if not given and not all_others:
+        raise typer.BadParameter("Say what the key may do, such as --scope wallets:read.", param_hint="--scope")
+    wanted = set(given or contracts.ALL_SCOPES - {contracts.OPERATOR})
+    return sorted(wanted | {contracts.OPERATOR} if operator else wanted)
 
 
 def _state(key: dict[str, Any]) -> str:
@@ -145,5 +157,7 @@ def _show(created: dict[str, Any]) -> None:
             *([("Expires at", created["expires_at"])] if created["expires_at"] is not None else []),
         ]
     )
+    if created.get("owner_is_new"):
+        typer.echo("There was no owner of exactly this name: a new one was made, who has no wallets yet.")
     if created["key"] is not None:
         typer.echo("Keep the key now: it is not shown again.")
