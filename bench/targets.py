@@ -58,7 +58,7 @@ _Pick = Callable[[Round], Result]
 
 def _throughput(work: str, rounds: list[Round], pick: _Pick, target: Target) -> Row:
     loads = [pick(turn) for turn in rounds]
-    cost = loads[len(loads) // 2].publishing
+    cost = sorted(loads, key=lambda load: load.answering.serving)[len(loads) // 2].publishing
     drains = median([load.drain_s for load in loads])
     return Row(
         work=work,
