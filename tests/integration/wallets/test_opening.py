@@ -10,6 +10,7 @@ from billfold.kernel import ids
 from billfold.kernel.errors import BillfoldError
 from billfold.kernel.money import Money
 from billfold.kernel.principal import Principal
+from billfold.ledger import Ledger
 from billfold.ledger import errors as ledger_errors
 from billfold.platform.postgres.database import Database
 from billfold.wallets import Wallets
@@ -181,6 +182,22 @@ async def test_a_hold_opens_the_payees_account_only_if_it_is_settled(
     with pytest.raises(ledger_errors.HoldEnded):
         await wallets.holds.settle(principal=ada, hold_id=hold_id, settlement=Settlement(target=third), key="s-3")
     assert await assets(wallets, bob, third) == [[]]
+
+
+async def test_where_all_accounts_are_known_nothing_is_rehearsed(
+    wallets: Wallets, ada: Principal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, other = await wallet_of(wallets, ada, holding="5.00"), await wallet_of(wallets, ada, holding="5.00")
+    for asked in ("rehearse", "answered", "refusal_of_hold", "refusal_of_settlement"):
+        monkeypatch.delattr(Ledger, asked)
+    order = Order(source=mine, target=other, money=Money("1.00", "USD"))
+    await wallets.movements.move(principal=ada, order=order, key="k")
+    assert codes(await wallets.bulk.move(principal=ada, orders=[order, order], atomic=True, key="b")) == ["ok", "ok"]
+    new = NewHold(wallet=mine, money=Money("2.00", "USD"))
+    hold_id = (await wallets.holds.place(principal=ada, new=new, key="h")).hold.id
+    await wallets.holds.settle(principal=ada, hold_id=hold_id, settlement=Settlement(target=other), key="s")
+    with pytest.raises(AttributeError):
+        await move(wallets, ada, "deposit", target=mine, asset="EUR")
 
 
 async def accounts(database: Database) -> int:
