@@ -118,7 +118,7 @@ def test_a_header_without_end_is_read_from_its_end_only() -> None:
         started = time.perf_counter()
         for header in ("x-forwarded-for", "forwarded"):
             Addresses(TRUSTED, header=header).of(scope(PROXY, long, header=header))
-        assert time.perf_counter() - started < 0.1
+        assert time.perf_counter() - started < 0.5
 
 
 @pytest.mark.parametrize("wrong", ["10.0.0.0/33", "10.0.0.1/8", "proxy.example.com", "10.0.0.0/8;172.16.0.0/12"])
