@@ -122,7 +122,7 @@ def _shuffled(intent: Intent) -> Intent:
     """Items with keys of their own are requests of their own: in another order under another key they are the same."""
     if not _has_own_keys(intent):
         return intent
-    return replace(intent, key=f"{intent.key} again", body=intent.body | {"items": intent.body["items"][::-1]})
+    return replace(intent, key=f"{intent.key}-again", body=intent.body | {"items": intent.body["items"][::-1]})
 
 
 def _essence(answer: Answer) -> Any:
