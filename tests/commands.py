@@ -52,6 +52,8 @@ class Billfold:
         with (
             _environment(self._environment),
             mock.patch.object(sys, "argv", ["billfold", *arguments]),
+            # Nobody answers a question.
+            mock.patch.object(sys, "stdin", io.StringIO()),
             contextlib.redirect_stdout(out),
             contextlib.redirect_stderr(err),
         ):

@@ -133,6 +133,7 @@ class Api:
             UrlInvalid: no http or https URL.
         """
         self.url = _base(url)
+        self.key = key
         self.patience_s = patience_s
         self._reached = False
         headers = {"user-agent": f"billfold/{billfold.__version__}", "accept": "application/json"}

@@ -102,8 +102,8 @@ def call(
     data: Path | None,
 ) -> T:
     """Do something with the API that the options name; what it refuses is said with the next step."""
-    address, credentials, elsewhere = _address(url, api_key, config, data)
-    return asyncio.run(_use(Api(url=address, key=credentials), function, elsewhere))
+    address, credentials, loaded = _address(url, api_key, config, data)
+    return asyncio.run(_use(Api(url=address, key=credentials), function, loaded))
 
 
 def key(given: str | None) -> str:
@@ -132,33 +132,33 @@ async def wallet_id(api: Api, name: str) -> str:
     return str(found[0]["id"])
 
 
-async def _use(api: Api, function: Callable[[Api], Awaitable[T]], elsewhere: str) -> T:
+async def _use(api: Api, function: Callable[[Api], Awaitable[T]], loaded: settings.Loaded) -> T:
     try:
         async with api:
             return await function(api)
     except (ApiRefusal, ApiUnreachable, GatewayFailed) as error:
-        error.detail = " ".join([error.detail, *_next_steps(error, elsewhere)])
+        error.detail = " ".join([error.detail, *_next_steps(error, api, loaded)])
         raise
 
 
-def _next_steps(error: ApiRefusal | ApiUnreachable | GatewayFailed, elsewhere: str) -> Iterator[str]:
-    if error.code in _NEXT_STEPS:
+def _next_steps(error: ApiRefusal | ApiUnreachable | GatewayFailed, api: Api, loaded: settings.Loaded) -> Iterator[str]:
+    if error.code == "unauthorized" and api.key is not None and api.key == _stacks_key(loaded):
+        yield f"It is the stack's own key: {record.NEW_KEY_ADVICE}"
+    elif error.code in _NEXT_STEPS:
         yield _NEXT_STEPS[error.code]
     if isinstance(error, ApiUnreachable) and not error.was_reached:
-        yield elsewhere or "`billfold up` starts a stack, and --url names another."
+        yield _elsewhere(api, loaded) or "`billfold up` starts a stack, and --url names another."
     elif error.retryable and error.idempotency_key is not None:
         yield f"Add --idempotency-key {error.idempotency_key} to repeat the command; nothing is done twice."
 
 
 def _address(
     url: str | None, api_key: str | None, config: Path | None, data: Path | None
-) -> tuple[str, str | None, str]:
-    """The URL and key: of the command line, of the settings, or of the stack that runs here.
+) -> tuple[str, str | None, settings.Loaded]:
+    """The URL and key: of the command line, of the settings, or of the stack that runs here; and the settings.
 
     A data folder on the command line means the stack there: an address or a key left in the environment or a file is
     another stack's, and money would go where nobody meant it to.
-
-    Besides, what to say if nothing answers at an address of the settings while a stack runs here.
 
     Raises:
         SettingInvalid, SettingUnknown
@@ -169,21 +169,29 @@ def _address(
     loaded = settings.load(file=config, overrides=overrides)
     tree = loaded.settings
     if tree.client.url is not None and (data is None or url is not None):
-        return tree.client.url, tree.client.api_key, _elsewhere(loaded)
+        return tree.client.url, tree.client.api_key, loaded
     try:
         found = record.read(tree.data_dir)
     except record.NotRunning as error:
         raise record.NotRunning(f"{error.detail} Or name another API with --url and --api-key.") from error
     wanted = tree.client.api_key if data is None else api_key
-    return found.api_url, wanted or found.api_key, ""
+    return found.api_url, wanted or found.api_key, loaded
 
 
-def _elsewhere(loaded: settings.Loaded) -> str:
+def _elsewhere(api: Api, loaded: settings.Loaded) -> str:
     """Where the stack of the data folder is, if it runs and is not at the address that the settings name."""
     try:
         found = record.read(loaded.settings.data_dir)
     except record.NotRunning:
         return ""
-    if found.api_url == loaded.settings.client.url:
+    if found.api_url == api.url:
         return ""
     return f"That address was set by {loaded.sources['client.url']}; your stack is at {found.api_url}."
+
+
+def _stacks_key(loaded: settings.Loaded) -> str | None:
+    """The key of the stack of the data folder, if it runs."""
+    try:
+        return record.read(loaded.settings.data_dir).api_key
+    except record.NotRunning:
+        return None

@@ -38,9 +38,14 @@ async def list_(api: Api, limit: options.Limit = options.LIMIT_DEFAULT, json: op
 async def revoke(
     api: Api,
     key: Annotated[str, typer.Argument(metavar="KEY_ID", help="The key's id, as `billfold keys list` shows it.")],
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
     json: options.Json = False,
 ) -> None:
-    """Revoke an API key: within a second no server takes it any more."""
+    """Revoke an API key: within a second no server takes it any more. Asks first when it is the key in use."""
+    if not yes and _is_in_use(api, key):
+        with output.asking():
+            typer.confirm("This is the key that you are using. Revoke it all the same?", abort=True, err=True)
     revoked = await api.delete(f"/api-keys/{key}")
     if json:
         output.print_json(revoked)
@@ -95,6 +100,13 @@ def create(
         output.print_json(created)
     else:
         _show(created)
+
+
+def _is_in_use(api: Api, key_id: str) -> bool:
+    from billfold.identity import Identity  # noqa: PLC0415 - imported where it is needed alone.
+
+    used = None if api.key is None else Identity.id_in_key(api.key)
+    return used is not None and str(used) == key_id.lower()
 
 
 async def _at_database(

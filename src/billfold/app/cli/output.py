@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -27,6 +29,19 @@ def printable(text: str) -> str:
         letter if letter.isprintable() or letter in "\n\t" else letter.encode("unicode_escape").decode()
         for letter in text
     )
+
+
+@contextlib.contextmanager
+def asking() -> Iterator[None]:
+    """While somebody is asked, Ctrl-C is an answer (KeyboardInterrupt).
+
+    An event loop's own way to take it is to cancel its task, which would be after the line has been read.
+    """
+    of_the_loop = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, of_the_loop)
 
 
 def console() -> Console:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import signal
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -220,18 +219,13 @@ class _Journey:
 
 
 def _wait(console: Console) -> None:
-    """Until Enter is pressed. Ctrl-C, or the end of the input, ends the tour.
-
-    The loop's own way to take Ctrl-C is to cancel its task, which would be after the line has been read.
-    """
-    of_the_loop = signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Until Enter is pressed. Ctrl-C, or the end of the input, ends the tour."""
     try:
-        console.input("\n[dim]Enter goes on, Ctrl-C ends the tour.[/dim]")
+        with output.asking():
+            console.input("\n[dim]Enter goes on, Ctrl-C ends the tour.[/dim]")
     except (KeyboardInterrupt, EOFError):
         console.print()
         raise typer.Exit from None
-    finally:
-        signal.signal(signal.SIGINT, of_the_loop)
 
 
 def _curl(call: Call) -> str:

@@ -64,16 +64,24 @@ def status(config: options.Config = None, data: options.Data = None, json: optio
     """Show the running stack: its processes, addresses, and whether the API is ready."""
     tree = options.load(config, data).settings
     found = record.read(tree.data_dir)
-    ready = asyncio.run(roles.answers(f"{found.api_url}/readyz"))
+    ready, key_refused = asyncio.run(_probe(found))
     if json:
         shown = {name: getattr(found, name) for name in found.__struct_fields__ if name not in record.SECRETS}
-        output.print_json({"ready": ready, **shown})
+        output.print_json({"ready": ready, "api_key_refused": key_refused, **shown})
     else:
         rows = [("billfold", str(found.pid)), *((name, str(pid)) for name, pid in found.processes.items())]
         output.print_table(("process", "pid"), rows)
         output.print_table(("", ""), [("Ready", "yes" if ready else "no"), *_addresses(found)])
+        if key_refused:
+            typer.echo(f"The sandbox API key is refused: it was revoked. {record.NEW_KEY_ADVICE}")
     if not ready:
         raise typer.Exit(exits.FAILED)
+
+
+async def _probe(found: record.StackRecord) -> tuple[bool, bool]:
+    return await asyncio.gather(
+        roles.answers(f"{found.api_url}/readyz"), roles.refuses_key(found.api_url, found.api_key)
+    )
 
 
 def reset(

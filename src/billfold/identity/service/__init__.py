@@ -157,6 +157,11 @@ class Identity:
         self._keys.forget(key_id)
         return revoked or await self.find_key(by=by, key_id=key_id)
 
+    @staticmethod
+    def id_in_key(text: str) -> UUID | None:
+        """The id of the key of this text; None if it is no text of a key."""
+        return domain.id_in(text.encode())
+
     async def bootstrap(self, *, owner_name: str, mode: Mode = "test") -> str:
         """The text of a new key with every scope, for the owner of that name, who is created if need be."""
         try:
