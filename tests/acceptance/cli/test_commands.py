@@ -28,6 +28,15 @@ def test_what_is_empty_says_how_it_is_filled(billfold: Billfold) -> None:
     assert "billfold wallets deposit ada AMOUNT ASSET" in billfold("balance", "ada").out
 
 
+def test_a_list_that_is_not_all_says_so(billfold: Billfold) -> None:
+    for name in ("ada", "bob", "eve"):
+        _with_money(billfold, name, "5")
+    for command in (("wallets", "list"), ("transfers", "list"), ("transfers", "list", "--json")):
+        assert billfold(*command, "--limit", "2").err == "billfold: There are more than these 2; --limit shows more.\n"
+        assert billfold(*command, "--limit", "3").err == ""
+    assert len(billfold.json("wallets", "list", "--limit", "2")) == 2
+
+
 def test_a_wallet_is_created_once_by_its_external_id_and_named_by_it(billfold: Billfold) -> None:
     created = billfold.json("wallets", "create", "Ada", "--external-id", "ada", "--metadata", "tier=gold")
     again = billfold("wallets", "create", "Ada", "--external-id", "ada", "--metadata", "tier=gold")

@@ -20,7 +20,7 @@ import typer
 
 from billfold.app import settings
 from billfold.app.cli import options
-from billfold.app.client import Api, ApiRefusal, ApiUnreachable, GatewayFailed
+from billfold.app.client import Api, ApiRefusal, ApiUnreachable, GatewayFailed, Json, Params
 from billfold.app.supervisor import record
 from billfold.kernel import errors, ids
 
@@ -109,6 +109,14 @@ def call(
 def key(given: str | None) -> str:
     """The idempotency key of a command: that of an earlier try, or a new one."""
     return given or f"cli-{ids.new()}"
+
+
+async def listed(api: Api, path: str, params: Params | None = None, *, limit: int) -> list[Json]:
+    """The newest `limit` items of a list. That there are more is said, so that none takes these for all."""
+    found = [item async for item in api.pages(path, params, limit=limit + 1)]
+    if len(found) > limit:
+        typer.echo(f"billfold: There are more than these {limit:,}; --limit shows more.", err=True)
+    return found[:limit]
 
 
 async def wallet_id(api: Api, name: str) -> str:

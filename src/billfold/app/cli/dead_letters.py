@@ -34,7 +34,7 @@ async def list_(
     json: options.Json = False,
 ) -> None:
     """List dead letters, the newest first."""
-    found = [dead async for dead in api.pages(_PATH, {"status": status}, limit=limit)]
+    found = await client.listed(api, _PATH, {"status": status}, limit=limit)
     if json:
         output.print_json(found)
     elif not found:

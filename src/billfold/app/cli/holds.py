@@ -65,7 +65,7 @@ async def list_(
 ) -> None:
     """List holds, the newest first."""
     wanted = {"wallet": None if wallet is None else await client.wallet_id(api, wallet), "status": status}
-    found = [hold async for hold in api.pages("/holds", wanted, limit=limit)]
+    found = await client.listed(api, "/holds", wanted, limit=limit)
     if json:
         output.print_json(found)
     elif not found:

@@ -20,7 +20,7 @@ app = commands.group("keys")
 @client.command
 async def list_(api: Api, limit: options.Limit = options.LIMIT_DEFAULT, json: options.Json = False) -> None:
     """List API keys, the newest first. Their texts are known to nobody but those who keep them."""
-    found = [key async for key in api.pages("/api-keys", limit=limit)]
+    found = await client.listed(api, "/api-keys", limit=limit)
     if json:
         output.print_json(found)
     elif not found:

@@ -121,7 +121,7 @@ async def list_(
         "since": since,
         "until": until,
     }
-    found = [transaction async for transaction in api.pages("/transactions", wanted, limit=limit)]
+    found = await client.listed(api, "/transactions", wanted, limit=limit)
     if json:
         output.print_json(found)
     elif not found:

@@ -56,7 +56,7 @@ async def list_(
     json: options.Json = False,
 ) -> None:
     """List wallets, the newest first."""
-    found = [wallet async for wallet in api.pages("/wallets", {"status": status}, limit=limit)]
+    found = await client.listed(api, "/wallets", {"status": status}, limit=limit)
     if json:
         output.print_json(found)
     elif not found:
