@@ -7,7 +7,7 @@ text of a key, nor its hash.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Literal, get_args
 
 from billfold.identity.contracts import ApiKey
 from billfold.kernel import clock
@@ -16,6 +16,7 @@ from billfold.kernel.events import Event
 SOURCE = "/billfold/identity"
 
 ApiKeyEventType = Literal["api_key.created.v1", "api_key.revoked.v1"]
+TYPES: tuple[ApiKeyEventType, ...] = get_args(ApiKeyEventType)
 
 
 def api_key_event(*, event_id: str, kind: ApiKeyEventType, key: ApiKey, by: str | None, time: datetime) -> Event:

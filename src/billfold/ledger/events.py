@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Literal
+from typing import Literal, get_args
 from uuid import UUID
 
 import msgspec
@@ -23,6 +23,8 @@ from billfold.kernel.money import Money
 SOURCE = "/billfold/ledger"
 
 HoldStep = Literal["placed", "settled", "released", "expired"]
+POSTED = "transfer.posted.v1"
+TYPES = (POSTED, *(f"hold.{step}.v1" for step in get_args(HoldStep)))
 
 
 class TransferPosted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -61,7 +63,7 @@ def transfer_posted(posted: TransferPosted) -> events.Event:
     """The event of a posted transfer. Its id is the transfer's, so telling it twice is seen as once."""
     return events.Event(
         id=(transfer_id := str(posted.id)),
-        type="transfer.posted.v1",
+        type=POSTED,
         source=SOURCE,
         subject=transfer_id,
         time=posted.recorded_at,

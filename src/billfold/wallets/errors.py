@@ -84,7 +84,7 @@ class ItemKeysAtomic(errors.Invalid):
 
 
 class AssetNeeded(errors.Invalid):
-    """Say which asset: add ?asset=."""
+    """Say which asset."""
 
     code = "asset_needed"
 

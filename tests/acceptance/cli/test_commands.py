@@ -103,6 +103,7 @@ def test_a_command_with_the_key_of_an_earlier_try_does_nothing_again(billfold: B
     first = billfold.json("wallets", "deposit", "ada", "5", "USD", "--idempotency-key", "try-1")
     again = billfold("wallets", "deposit", "ada", "5", "USD", "--idempotency-key", "try-1")
     assert "This was done by an earlier try; nothing was done again." in again.out
+    assert "(then 5.00 USD)" in again.out
     assert first["id"] in again.out
     assert billfold.json("balance", "ada")["balances"][0]["posted"] == "5.00"
 
@@ -200,6 +201,14 @@ def test_a_new_key_is_shown_once(billfold: Billfold) -> None:
         (("wallets", "deposit", "ada", "1.234", "USD"), 1, "2 decimals; 3 were given."),
         (("wallets", "deposit", "ada", "1", "XXX"), 1, "There is no asset 'XXX'. `billfold assets list`"),
         (("wallets", "deposit", "ada", "-5", "USD"), 2, "An amount is positive"),
+        (("statement", "bob"), 1, "Say which asset; nothing has been in this wallet yet. --asset names one."),
+        (
+            ("holds", "place", "ada", "1", "USD", "--expires-at", "tomorrow"),
+            1,
+            "neither a date, such as 2026-01-31, nor",
+        ),
+        (("events", "tail", "--type", "transfers.posted"), 2, "the nearest is transfer.posted.v1"),
+        (("events", "tail", "--type", "x"), 2, "there are transfer.posted.v1, hold.placed.v1,"),
         (("transfers", "create", "-0.5", "USD", "--from", "ada", "--to", "bob"), 2, "An amount is positive"),
         (("wallets", "deposit", "ada", "5", "USD", "--refrence", "x"), 2, "--reference"),
         (("wallets", "show", "nobody"), 1, "'nobody'; `billfold wallets list` shows all."),

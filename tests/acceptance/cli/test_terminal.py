@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 #: Generous: the machine may be busy with other tests.
 DEADLINE_S = 60.0
@@ -44,7 +45,7 @@ def at_a_terminal(environment: dict[str, str], *arguments: str) -> Iterator[Term
     master, terminal = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-c", _LOGIN, *arguments],
-        env=environment | {"TERM": "dumb"},
+        env={"TERM": "dumb"} | environment,
         stdin=terminal,
         stdout=terminal,
         stderr=terminal,
@@ -66,3 +67,20 @@ def test_the_tour_goes_on_at_enter_and_ends_at_ctrl_c(billfold_stack: dict[str, 
         terminal.types(CTRL_C)
         assert terminal.process.wait(DEADLINE_S) == 0
         assert "Traceback" not in terminal.shown
+
+
+def test_an_import_that_is_ended_by_ctrl_c_says_how_far_it_got(billfold_stack: dict[str, str], tmp_path: Path) -> None:
+    rows = (f"{number},terminal-{number % 50},1.00\n" for number in range(100_000))
+    file = tmp_path / "bank.csv"
+    file.write_text("id,account,amount\n" + "".join(rows), encoding="utf-8")
+    flags = ("--asset", "USD", "--id-column", "id", "--account-column", "account", "--amount-column", "amount")
+    # One that can move its cursor, and so draws the bar.
+    environment = billfold_stack | {"XDG_STATE_HOME": str(tmp_path), "TERM": "xterm"}
+    with at_a_terminal(environment, "import", "transactions", str(file), *flags) as terminal:
+        terminal.until(" rows, ")
+        terminal.types(CTRL_C)
+        terminal.until("The same command goes on from there.")
+        assert terminal.process.wait(DEADLINE_S) != 0
+        # What comes behind does not take it away again.
+        assert "\x1b[2K" not in terminal.shown.partition("Stopped after")[2]
+        assert "Stopped after 0 rows" not in terminal.shown

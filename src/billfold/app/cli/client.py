@@ -48,7 +48,7 @@ _NEXT_STEPS = {
     "wallet_frozen": "`billfold wallets unfreeze` lets an operator do that.",
     "wallet_needed": "--wallet names one.",
     "asset_unknown": "`billfold assets list` shows all, and `billfold assets add` adds one.",
-    "asset_needed": "Name one with --asset.",
+    "asset_needed": "--asset names one.",
     "insufficient_funds": "`billfold balance` shows what is there.",
     "hold_unknown": "`billfold holds list` shows yours.",
     "transfer_unknown": "`billfold transfers list` shows yours.",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import difflib
+import re
 import sys
 from collections.abc import AsyncIterator
 from enum import StrEnum
@@ -58,6 +60,8 @@ def tail(
     data: options.Data = None,
 ) -> None:
     """Print events until Ctrl-C, each on a line: when, what and about what; with --json the whole CloudEvent."""
+    for kind in types or ():
+        _check_type(kind)
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_tail(_server(config, data), begin, types or [">"], count, json=json))
 
@@ -95,6 +99,27 @@ async def _events(server: nats.Server, begin: From, subjects: list[str]) -> Asyn
                 raise
             sys.stderr.write(f"billfold: {error.detail} Trying again …\n")
             await asyncio.sleep(RETRY_PAUSE_S)
+
+
+def _check_type(wanted: str) -> None:
+    """Go on only if there are such events: a misspelt type would be waited for in vain.
+
+    Raises:
+        BadParameter: it says the nearest, or all.
+    """
+    # Imported when they are asked about: the contexts take longer than all the rest of this command.
+    from billfold.identity import events as of_keys  # noqa: PLC0415
+    from billfold.ledger import events as of_the_ledger  # noqa: PLC0415
+    from billfold.wallets import events as of_wallets  # noqa: PLC0415
+
+    known = (*of_the_ledger.TYPES, *of_wallets.TYPES, *of_keys.TYPES)
+    # As NATS has it: * is one word, > at the end all that follow.
+    pattern = re.escape(wanted).replace(r"\*", r"[^.]+")
+    pattern = re.sub(r"(^|\\\.)>$", r"\1.+", pattern)
+    if not any(re.fullmatch(pattern, kind) for kind in known):
+        nearest = difflib.get_close_matches(wanted, known, n=1)
+        hint = f"the nearest is {nearest[0]}" if nearest else f"there are {', '.join(known)}"
+        raise typer.BadParameter(f"There are no events {wanted!r}; {hint}.", param_hint="--type")
 
 
 def _server(config: Path | None, data: Path | None) -> nats.Server:

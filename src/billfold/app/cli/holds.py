@@ -114,7 +114,8 @@ async def settle(
     _show(answer.body["hold"], replayed=answer.replayed, json=False)
     if answer.body["transfer"] is not None:
         typer.echo()
-        money.show_fields(money.transfer_fields(answer.body["transfer"]))
+        when = "then" if answer.replayed else "now"
+        money.show_fields(money.transfer_fields(answer.body["transfer"], when=when))
 
 
 @app.command("release")

@@ -128,18 +128,16 @@ async def transactions(
         "decimal_comma": decimal_comma or None,
     }
     api.patience_s = posting.PATIENCE_S
-    with progress.bar("Import") as advance:
-        running = Import(
-            api,
-            path=file,
-            mapping=mappings.load(mapping, flags),
-            name=name or file.name.removesuffix(_GZIP),
-            rejects=rejects,
-            memory=memory.default_folder(),
-            complete=complete,
-            progress=lambda summary: advance(summary.read_bytes, summary.size_bytes, _beside_the_bar(summary)),
-        )
-        unfinished = await _run(running)
+    running = Import(
+        api,
+        path=file,
+        mapping=mappings.load(mapping, flags),
+        name=name or file.name.removesuffix(_GZIP),
+        rejects=rejects,
+        memory=memory.default_folder(),
+        complete=complete,
+    )
+    unfinished = await _run(running)
     _show(running.summary, json=json)
     if unfinished is not None:
         raise unfinished
@@ -149,10 +147,12 @@ async def transactions(
 
 async def _run(running: Import) -> FileUnfinished | None:
     try:
-        await running.run()
+        with progress.bar("Import") as advance:
+            await running.run(lambda summary: advance(summary.read_bytes, summary.size_bytes, _beside_the_bar(summary)))
     except FileUnfinished as unfinished:
         return unfinished
     except asyncio.CancelledError:
+        # Said when the bar has gone: it takes its lines of the terminal along.
         typer.echo(f"Stopped after {running.summary.now.rows:,} rows. The same command goes on from there.", err=True)
         raise
     return None

@@ -72,17 +72,17 @@ def show_transfer(answer: Answer, *, json: bool) -> None:
         return
     if answer.replayed:
         typer.echo("This was done by an earlier try; nothing was done again.")
-    show_fields(transfer_fields(answer.body))
+    show_fields(transfer_fields(answer.body, when="then" if answer.replayed else "now"))
 
 
-def transfer_fields(transfer: Transfer) -> list[tuple[str, str]]:
-    """A transfer line by line."""
+def transfer_fields(transfer: Transfer, *, when: str = "now") -> list[tuple[str, str]]:
+    """A transfer line by line; `when` is when the balances were those after it."""
     money = transfer["money"]
     fields = [
         ("Transfer", transfer["id"]),
         ("Kind", transfer["kind"]),
-        ("From", _side(transfer, "from")),
-        ("To", _side(transfer, "to")),
+        ("From", _side(transfer, "from", when)),
+        ("To", _side(transfer, "to", when)),
         ("Amount", f"{money['amount']} {money['asset']}"),
         ("Reference", transfer["reference"]),
         ("Description", transfer["description"]),
@@ -100,7 +100,7 @@ def show_fields(fields: Sequence[tuple[str, str]]) -> None:
         typer.echo(f"{name:{width}}  {text}")
 
 
-def _side(transfer: Transfer, side: str) -> str:
+def _side(transfer: Transfer, side: str, when: str) -> str:
     balance = transfer.get(f"{side}_balance")
     wallet: str = transfer[side]
-    return wallet if balance is None else f"{wallet} (now {balance} {transfer['money']['asset']})"
+    return wallet if balance is None else f"{wallet} ({when} {balance} {transfer['money']['asset']})"

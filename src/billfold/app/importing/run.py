@@ -73,7 +73,6 @@ class Import:
         rejects: Path | None,
         memory: Path,
         complete: bool,
-        progress: Callable[[Summary], None],
     ) -> None:
         """`memory` is the folder of what imports remember; `complete` says that the file's last line is whole.
 
@@ -85,13 +84,12 @@ class Import:
         self._rejects_path = rejects
         self._memory = Memory(memory, name=name)
         self._complete = complete
-        self._progress = progress
         self._last_transfer: str | None = None
         self._of_other_ledgers: list[Remembered] = []
         self.summary = Summary(name=name, asset=mapping.asset)
 
-    async def run(self) -> None:
-        """Import what is not imported yet.
+    async def run(self, progress: Callable[[Summary], None] = lambda _: None) -> None:
+        """Import what is not imported yet, and tell `progress` of each block.
 
         Raises:
             FileUnfinished: the file breaks off; all before is imported.
@@ -112,7 +110,7 @@ class Import:
                     self._remember(source, rejects)
                     self.summary.seconds = monotonic() - started
                     self.summary.read_bytes, self.summary.size_bytes = source.read_bytes, source.size
-                    self._progress(self.summary)
+                    progress(self.summary)
 
     async def _import(self, block: Sequence[Row | Reject], rows: Rows, wallets: Accounts, rejects: Rejects) -> None:
         good = [row for row in block if isinstance(row, Row)]

@@ -61,8 +61,8 @@ class Holdings:
         if asset is not None:
             return asset, accounts.get(asset)
         if len(accounts) != 1:
-            held = f": one of {', '.join(accounts)}" if accounts else ""
-            raise errors.AssetNeeded(f"Add ?asset= to say which asset{held}.", pointer="asset")
+            held = f": the wallet has {', '.join(accounts)}" if accounts else "; nothing has been in this wallet yet"
+            raise errors.AssetNeeded(f"Say which asset{held}.", pointer="asset")
         return next(iter(accounts.items()))
 
     async def readable(self, principal: Principal, *, wallet: str | None, asset: str | None) -> dict[UUID, Side]:

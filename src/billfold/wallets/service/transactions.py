@@ -206,7 +206,7 @@ class Transactions:
         if text is None:
             return None
         if wanted.asset is None:
-            raise errors.AssetNeeded("An amount means something only in an asset: add ?asset=.", pointer="asset")
+            raise errors.AssetNeeded("An amount means something only in an asset: say which.", pointer="asset")
         return money.parse(text, (await self._ledger.asset(code=wanted.asset)).scale, pointer=name)
 
 

@@ -69,7 +69,6 @@ def _import(fake: FakeApi, folder: Path, mapping: mappings.Mapping = _MAPPING) -
         rejects=folder / "rejects.csv",
         memory=folder / "memory",
         complete=False,
-        progress=lambda _: None,
     )
 
 
