@@ -76,11 +76,19 @@ def test_an_import_that_is_ended_by_ctrl_c_says_how_far_it_got(billfold_stack: d
     flags = ("--asset", "USD", "--id-column", "id", "--account-column", "account", "--amount-column", "amount")
     # One that can move its cursor, and so draws the bar.
     environment = billfold_stack | {"XDG_STATE_HOME": str(tmp_path), "TERM": "xterm"}
-    with at_a_terminal(environment, "import", "transactions", str(file), *flags) as terminal:
+    for again in (False, True):
+        shown = _interrupted(environment, "import", "transactions", str(file), *flags)
+        # What comes behind does not take it away again.
+        assert "\x1b[2K" not in shown.partition("Stopped after")[2]
+        assert "Stopped after 0 rows" not in shown
+        assert ("with those of earlier runs" in shown) is again
+
+
+def _interrupted(environment: dict[str, str], *arguments: str) -> str:
+    """What an import shows that is ended by Ctrl-C when it has done some rows."""
+    with at_a_terminal(environment, *arguments) as terminal:
         terminal.until(" rows, ")
         terminal.types(CTRL_C)
         terminal.until("The same command goes on from there.")
         assert terminal.process.wait(DEADLINE_S) != 0
-        # What comes behind does not take it away again.
-        assert "\x1b[2K" not in terminal.shown.partition("Stopped after")[2]
-        assert "Stopped after 0 rows" not in terminal.shown
+        return terminal.shown

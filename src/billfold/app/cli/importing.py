@@ -153,7 +153,9 @@ async def _run(running: Import) -> FileUnfinished | None:
         return unfinished
     except asyncio.CancelledError:
         # Said when the bar has gone: it takes its lines of the terminal along.
-        typer.echo(f"Stopped after {running.summary.now.rows:,} rows. The same command goes on from there.", err=True)
+        now, before = running.summary.now.rows, running.summary.before.done
+        earlier = f", {now + before:,} with those of earlier runs" if before else ""
+        typer.echo(f"Stopped after {now:,} rows{earlier}. The same command goes on from there.", err=True)
         raise
     return None
 
