@@ -65,7 +65,7 @@ def configure(
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[_with_logger, *shared],
+            foreign_pre_chain=[_with_logger, _in_one_line, *shared],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, writer],
         )
     )
@@ -105,3 +105,12 @@ def _with_request(_logger: object, _method: str, event: Event) -> Event:
 def _with_logger(_logger: object, _method: str, event: Event) -> Event:
     record = event.get("_record")
     return {"logger": record.name, **event} if isinstance(record, logging.LogRecord) else event
+
+
+def _in_one_line(_logger: object, _method: str, event: Event) -> Event:
+    """What a library warns of mends itself, such as a connection that is made again: its trace helps nobody."""
+    record = event.get("_record")
+    if isinstance(record, logging.LogRecord) and record.levelno < logging.ERROR and record.exc_info:
+        event["error"] = repr(record.exc_info[1])
+        event.pop("exc_info", None)
+    return event

@@ -113,3 +113,16 @@ def test_a_trace_shows_no_variables(written: io.StringIO) -> None:
         structlog.get_logger("t5").exception("failed")
     assert "in fail" in written.getvalue()
     assert CANARY[:-1] + "'" not in written.getvalue()
+
+
+def test_what_a_library_warns_of_is_one_line_and_its_errors_have_their_trace(written: io.StringIO) -> None:
+    library = logging.getLogger("some.library")
+    for tell in (library.warning, library.error):
+        try:
+            raise ConnectionRefusedError(111, "Connection refused")
+        except ConnectionRefusedError:
+            tell("no connection", exc_info=True)
+    warned, failed = lines(written)
+    assert warned["error"] == "ConnectionRefusedError(111, 'Connection refused')"
+    assert "exception" not in warned
+    assert "Traceback" in failed["exception"]
