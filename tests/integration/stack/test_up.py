@@ -109,7 +109,8 @@ def test_a_killed_supervisor_leaves_no_orphan_and_the_next_up_works(data: Path) 
         assert support.alive(running.pid("postgres"))
 
 
-def test_orphans_that_nothing_could_stop_are_ended_by_the_next_up(data: Path) -> None:
+def orphans_of(data: Path) -> set[int]:
+    """The programs of a stack that was killed together with whatever would have ended them."""
     with support.up(data) as running:
         pids = everybody(running)
         leashes = {pid for pid in pids if "billfold-leash" in support.command_line(pid)}
@@ -119,6 +120,20 @@ def test_orphans_that_nothing_could_stop_are_ended_by_the_next_up(data: Path) ->
         running.end()
     orphans = {int(pid) for pid in running.first["processes"].values()}
     assert all(map(support.alive, orphans))
+    return orphans
+
+
+def test_orphans_that_nothing_could_stop_are_ended_by_down(data: Path) -> None:
+    orphans = orphans_of(data)
+    ended = support.billfold("down", "--data", str(data))
+    assert ended.returncode == 0
+    assert all(f"{name} " in ended.stdout for name in PROGRAMS), ended.stdout
+    assert_all_end(orphans)
+    assert support.billfold("down", "--data", str(data)).returncode == 3
+
+
+def test_orphans_that_nothing_could_stop_are_ended_by_the_next_up(data: Path) -> None:
+    orphans = orphans_of(data)
     found = json.loads(support.billfold("doctor", "--json", "--data", str(data)).stdout)
     assert ["left processes behind" in finding["found"] for finding in found if finding["check"] == "stack"] == [True]
     with support.up(data) as running:

@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 import time
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -43,11 +44,12 @@ def up(config: options.Config = None, data: options.Data = None, json: options.J
 
 
 def down(config: options.Config = None, data: options.Data = None, json: options.Json = False) -> None:
-    """Stop the running stack and wait until it has stopped."""
+    """Stop the running stack and wait until it has stopped. What a killed one has left running is ended too."""
     data_dir = options.load(config, data).settings.data_dir
     pid = record.running_pid(data_dir)
     if pid is None:
-        raise record.NotRunning(f"No stack runs in {data_dir}; there is nothing to stop.")
+        _end_leftovers(data_dir, json=json)
+        return
     os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + DOWN_TIMEOUT_S
     while record.running_pid(data_dir) == pid:
@@ -58,6 +60,24 @@ def down(config: options.Config = None, data: options.Data = None, json: options
         output.print_json({"stopped": pid})
     else:
         typer.echo(f"The stack in {data_dir} has stopped.")
+
+
+def _end_leftovers(data_dir: Path, *, json: bool) -> None:
+    """End what a killed stack has left running.
+
+    Raises:
+        NotRunning: nothing.
+        LeftoverProcess: it can't be ended.
+    """
+    left = record.leftovers(data_dir)
+    if not left:
+        raise record.NotRunning(f"No stack runs in {data_dir}; there is nothing to stop.")
+    with record.locked(data_dir):
+        asyncio.run(stack.end_leftovers(data_dir))
+    if json:
+        output.print_json({"stopped": None, "leftovers_ended": left})
+    else:
+        typer.echo(f"No stack runs in {data_dir}, but one that was killed had left {', '.join(left)}: ended.")
 
 
 def status(config: options.Config = None, data: options.Data = None, json: options.Json = False) -> None:

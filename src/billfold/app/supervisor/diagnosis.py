@@ -19,7 +19,7 @@ import msgspec
 from billfold.app import settings
 from billfold.app.supervisor import record, roles
 from billfold.kernel import errors
-from billfold.platform import children, host, installed
+from billfold.platform import host, installed
 from billfold.platform.messaging import embedded as nats
 from billfold.platform.postgres import probe
 from billfold.platform.postgres.database import DatabaseUnavailable
@@ -161,15 +161,12 @@ def _processes(data_dir: Path) -> Iterator[Finding]:
     if pid is not None:
         yield Finding(check="stack", state="ok", found=f"running as process {pid}")
         return
-    leftovers = [
-        f"{lock.stem} {held}" for lock in record.program_locks(data_dir) if (held := _held_by(lock)) is not None
-    ]
-    if leftovers:
+    if leftovers := record.leftovers(data_dir):
         yield Finding(
             check="stack",
             state="warn",
             found=f"not running, but it left processes behind: {', '.join(leftovers)}",
-            advice="The next `billfold up` ends them.",
+            advice="`billfold down` or the next `billfold up` ends them.",
         )
     elif record.was_killed(data_dir):
         yield Finding(
@@ -180,14 +177,6 @@ def _processes(data_dir: Path) -> Iterator[Finding]:
         )
     else:
         yield Finding(check="stack", state="ok", found="not running")
-
-
-def _held_by(lock: Path) -> int | None:
-    fd = children.try_lock(lock)
-    if fd is None:
-        return children.holder(lock)
-    os.close(fd)
-    return None
 
 
 def _installed(server: str, distribution: str) -> Finding:

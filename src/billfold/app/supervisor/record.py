@@ -128,6 +128,20 @@ def program_locks(data_dir: Path) -> list[Path]:
     return sorted(lock for lock in data_dir.glob("*.lock") if lock.name != LOCK)
 
 
+def leftovers(data_dir: Path) -> list[str]:
+    """Programs of a stack that was killed, with their processes, which still run."""
+    return [f"{lock.stem} {held}" for lock in program_locks(data_dir) if (held := _held_by(lock)) is not None]
+
+
+def _held_by(lock: Path) -> int | None:
+    """The process that holds it. Only a program that we have started does: it has the open file from us."""
+    fd = children.try_lock(lock)
+    if fd is None:
+        return children.holder(lock)
+    os.close(fd)
+    return None
+
+
 def write(data_dir: Path, record: StackRecord) -> None:
     """Tell the others. The file is replaced as a whole, so nobody reads half of it."""
     host.write_private(data_dir / _FILE, msgspec.json.format(msgspec.json.encode(record)).decode())
