@@ -241,7 +241,7 @@ def test_a_role_gets_no_rights_of_the_databases_owner(data: Path) -> None:
     with support.up(data) as running:
         environ = Path(f"/proc/{running.pid('api')}/environ").read_bytes()
         assert b"BILLFOLD_POSTGRES__DSN=" in environ
-        assert b"OWNER" not in environ
+        assert b"OWNER_DSN" not in environ
 
 
 def test_an_address_that_has_changed_since_the_last_time_is_told(data: Path) -> None:
