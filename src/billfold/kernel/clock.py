@@ -24,7 +24,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class InvalidInstant(errors.Invalid):
-    """The time is neither a date nor an instant like 2026-01-31T12:00:00Z, with an offset, of the years 1000 to 9999."""
+    """The time is no date, nor an instant with an offset like 2026-01-31T12:00:00Z, of the years 1000 to 9999."""
 
     code = "invalid_instant"
 
