@@ -205,7 +205,7 @@ def test_a_new_key_is_shown_once(billfold: Billfold) -> None:
         (
             ("holds", "place", "ada", "1", "USD", "--expires-at", "tomorrow"),
             1,
-            "neither a date, such as 2026-01-31, nor",
+            "no date, nor an instant",
         ),
         (("events", "tail", "--type", "transfers.posted"), 2, "the nearest is transfer.posted.v1"),
         (("events", "tail", "--type", "x"), 2, "there are transfer.posted.v1, hold.placed.v1,"),
