@@ -18,7 +18,7 @@ from billfold.app.importing.source import Position, Record, Source
 _REMEMBERED = Remembered(
     position=Position(100, 7, "00"),
     counts=Counts(imported=3, rejected=1),
-    rejects=Kept(path="/work/bank.rejects.csv", rows=1, bytes=17, digest="00"),
+    rejects=Kept(path="/home/ada/bank.rejects.csv", rows=1, bytes=17, digest="00"),
     last_transfer="019aa2c6-7a00-7000-8000-00000000c001",
 )
 _MAPPING = mappings.load(None, {"asset": "USD", "account_column": "account", "amount_column": "amount"})
