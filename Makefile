@@ -72,7 +72,7 @@ debian = { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
 # --- the checks --------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: format lint types fences site curl redis ## Run everything: style, types, fences, unit, integration, crash and docs tests
+test: format lint types fences site curl redis wrk ## Run everything: style, types, fences, unit, integration, crash and docs tests
 	@$(PYTEST) tests
 
 .PHONY: check
@@ -130,7 +130,7 @@ bench-large: $(DEV) wrk ## The same, with balances over 10^7 entries
 
 .PHONY: wrk
 wrk:
-	@command -v wrk >/dev/null || $(call debian,wrk,the load generator of the bench)
+	@command -v wrk >/dev/null || $(call debian,wrk,the load generator of the bench and of its test)
 
 .PHONY: docs
 docs: $(DEV) ## Build the documentation into site/; a broken link is an error
