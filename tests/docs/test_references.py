@@ -38,7 +38,10 @@ def test_every_scope_is_needed_by_an_operation(seen: running.Running) -> None:
 @pytest.mark.parametrize("context", ["identity", "ledger", "wallets"])
 def test_every_event_type_is_described(context: str) -> None:
     told = (references.FOLDER / "events.md").read_text(encoding="utf-8")
-    source = (Path(billfold.__file__).parent / context / "events.py").read_text(encoding="utf-8")
+    folder = Path(billfold.__file__).parent / context
+    source = "".join(
+        file.read_text(encoding="utf-8") for file in [*folder.glob("events.py"), *folder.glob("events/*.py")]
+    )
     types = set(re.findall(r"[a-z_-]+\.[a-z_]+\.v\d", source))
     assert types
     assert {one for one in types if f"`{one}`" not in told} == set()

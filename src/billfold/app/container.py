@@ -60,7 +60,7 @@ async def opened(tree: settings.Settings, *, name: str) -> AsyncIterator[Contain
 @contextlib.asynccontextmanager
 async def _recording(identity: Identity) -> AsyncIterator[None]:
     """The uses of keys are written down meanwhile."""
-    task = asyncio.create_task(identity.record_uses(), name="record uses of keys")
+    task = asyncio.create_task(identity.keys.record_uses(), name="record uses of keys")
     try:
         yield
     finally:

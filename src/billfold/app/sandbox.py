@@ -38,7 +38,7 @@ async def _key(identity: Identity, file: Path) -> tuple[str, Principal]:
     if kept is not None:
         with contextlib.suppress(errors.ApiKeyInvalid):  # It was revoked, or belongs to a database that is no more.
             return kept, await identity.authenticate(kept.encode())
-    made = await identity.bootstrap(owner_name=OWNER)
+    made = await identity.keys.bootstrap(owner_name=OWNER)
     host.write_private(file, made)
     return made, await identity.authenticate(made.encode())
 

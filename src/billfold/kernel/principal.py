@@ -18,11 +18,15 @@ class MissingScope(errors.Denied):
 class Principal(msgspec.Struct, frozen=True):
     """An authenticated caller."""
 
-    #: What was presented: the API key's id.
+    #: What was presented: the API key's id, or the session's.
     credential_id: UUID
     #: Whose things the caller may see and move.
     owner_id: UUID
     scopes: frozenset[str]
+    #: The person behind it, whichever credentials they use; None is a program of an owner who is no person.
+    user_id: UUID | None = None
+    #: Whether that person has logged in, instead of sending an API key.
+    is_session: bool = False
 
     def require(self, scope: str) -> None:
         """Go on only with `scope`.
@@ -37,3 +41,8 @@ class Principal(msgspec.Struct, frozen=True):
     def is_operator(self) -> bool:
         """Whether the caller may act on everybody's things."""
         return "operator" in self.scopes
+
+    @property
+    def sees_everybody(self) -> bool:
+        """Whether the caller may see everybody's things."""
+        return "operator" in self.scopes or "everybody:read" in self.scopes

@@ -76,7 +76,7 @@ async def bootstrapped(database: servers.TestDatabase) -> str:
     """The text of a key that may do everything."""
     connected = await Database.connect(database.app_dsn, name="test")
     try:
-        return await Identity(database=connected).bootstrap(owner_name="Operator")
+        return await Identity(database=connected).keys.bootstrap(owner_name="Operator")
     finally:
         await connected.close()
 

@@ -6,13 +6,13 @@ from uuid import UUID
 import pytest
 
 from billfold.identity import Identity
-from billfold.identity.contracts import ALL_SCOPES, Grant
+from billfold.identity.contracts import KEY_SCOPES, Grant
 from billfold.kernel import ids
 from billfold.platform.postgres.database import Database
 from tests import servers
 from tests.integration.api.support import ApiServer, Caller
 
-NOT_OPERATOR = ALL_SCOPES - {"operator"}
+NOT_OPERATOR = KEY_SCOPES - {"operator"}
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +27,8 @@ async def key_of(
     connected = await Database.connect(database.app_dsn, name="test")
     try:
         identity = Identity(database=connected)
-        owner_id = owner or (await identity.create_owner(name=str(ids.new()))).id
-        key, _ = await identity.create_key(
+        owner_id = owner or (await identity.keys.create_owner(name=str(ids.new()))).id
+        key, _ = await identity.keys.create_key(
             by=None, grant=Grant(owner_id=UUID(owner_id), name="test", scopes=scopes, mode="live")
         )
     finally:
@@ -74,7 +74,7 @@ async def test_a_key_that_another_process_revokes_is_refused_within_a_second(
     caller = api_server.caller(text)
     (key,) = caller.get("/api-keys").json()["items"]
     connected = await Database.connect(api_database.app_dsn, name="test")
-    await Identity(database=connected).revoke_key(by=None, key_id=UUID(key["id"]))
+    await Identity(database=connected).keys.revoke_key(by=None, key_id=UUID(key["id"]))
     revoked_at = time.monotonic()
     await connected.close()
     while True:
@@ -187,13 +187,13 @@ async def test_every_operation_wants_credentials_and_its_scope(
     api_server: ApiServer, api_database: servers.TestDatabase, operator_key: str
 ) -> None:
     document = api_server.caller(None).get("/openapi.json").json()
-    weak = {scope: api_server.caller(await key_of(api_database, scopes=ALL_SCOPES - {scope})) for scope in ALL_SCOPES}
+    weak = {scope: api_server.caller(await key_of(api_database, scopes=KEY_SCOPES - {scope})) for scope in KEY_SCOPES}
     stranger = api_server.caller(None)
     tried = 0
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             ((scope,),) = [needed["api_key"] for needed in operation["security"]]
-            assert scope in ALL_SCOPES, f"{method} {path}"
+            assert scope in KEY_SCOPES, f"{method} {path}"
             address = path.removeprefix("/api/v1").replace("{", "").replace("}", "")
             assert stranger.request(method.upper(), address).status_code == 401
             refused = weak[scope].request(method.upper(), address)

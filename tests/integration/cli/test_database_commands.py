@@ -64,9 +64,9 @@ def test_an_owner_that_is_made_is_told(billfold: Billfold) -> None:
 def test_an_operators_rights_are_given_by_name_only(billfold: Billfold) -> None:
     billfold("migrate")
     create = ("keys", "create", "Server", "--owner", "Acme")
-    everything_else = contracts.ALL_SCOPES - {contracts.OPERATOR}
+    everything_else = contracts.KEY_SCOPES - contracts.STAFF
     assert set(billfold.json(*create)["scopes"]) == everything_else
-    assert set(billfold.json(*create, "--operator")["scopes"]) == contracts.ALL_SCOPES
+    assert set(billfold.json(*create, "--operator")["scopes"]) == contracts.KEY_SCOPES
     assert billfold.json(*create, "--scope", "wallets:read", "--operator")["scopes"] == ["operator", "wallets:read"]
 
 

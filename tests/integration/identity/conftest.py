@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from billfold.identity import Identity
-from billfold.identity.contracts import ALL_SCOPES, Owner
+from billfold.identity.contracts import KEY_SCOPES, Owner
 from billfold.kernel import ids
 from billfold.kernel.principal import Principal
 from billfold.platform.postgres.database import Database
@@ -41,14 +41,14 @@ def identity(database: Database) -> Identity:
 
 @pytest.fixture
 async def ada(identity: Identity) -> Owner:
-    return await identity.create_owner(name=f"Ada {ids.new()}")
+    return await identity.keys.create_owner(name=f"Ada {ids.new()}")
 
 
 @pytest.fixture
 async def bob(identity: Identity) -> Owner:
-    return await identity.create_owner(name=f"Bob {ids.new()}")
+    return await identity.keys.create_owner(name=f"Bob {ids.new()}")
 
 
 @pytest.fixture
 def operator() -> Principal:
-    return Principal(credential_id=ids.new(), owner_id=ids.new(), scopes=ALL_SCOPES)
+    return Principal(credential_id=ids.new(), owner_id=ids.new(), scopes=KEY_SCOPES)

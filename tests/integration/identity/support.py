@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from billfold.identity import Identity
-from billfold.identity.contracts import ALL_SCOPES, CreatedApiKey, Grant, Mode, Owner
+from billfold.identity.contracts import KEY_SCOPES, CreatedApiKey, Grant, Mode, Owner
 from billfold.kernel import ids
 from billfold.kernel.principal import Principal
 from billfold.platform.postgres.database import Database
@@ -20,9 +20,9 @@ async def a_key(
     identity: Identity, owner: Owner, *scopes: str, mode: Mode = "test", expires_at: datetime | None = None
 ) -> CreatedApiKey:
     grant = Grant(
-        owner_id=UUID(owner.id), name="A key", scopes=frozenset(scopes) or ALL_SCOPES, mode=mode, expires_at=expires_at
+        owner_id=UUID(owner.id), name="A key", scopes=frozenset(scopes) or KEY_SCOPES, mode=mode, expires_at=expires_at
     )
-    key, replayed = await identity.create_key(by=None, grant=grant)
+    key, replayed = await identity.keys.create_key(by=None, grant=grant)
     assert not replayed
     assert key.key is not None
     return key

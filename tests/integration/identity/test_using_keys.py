@@ -8,8 +8,9 @@ from uuid import UUID
 
 import pytest
 
-from billfold.identity import Identity, domain, errors
+from billfold.identity import Identity, errors
 from billfold.identity.contracts import Owner
+from billfold.identity.domain import keys as domain
 from billfold.identity.service import verified
 from billfold.kernel import ids
 from billfold.kernel.errors import Unavailable
@@ -37,7 +38,7 @@ async def test_the_text_is_in_no_table(identity: Identity, database: Database, a
         outbox = await connection.fetchval("SELECT string_agg(convert_from(payload, 'UTF8'), '') FROM messaging.outbox")
     assert key.id in stored
     assert key.id in outbox
-    for place in (stored, outbox, repr(await identity.list_keys(by=asking(ada)))):
+    for place in (stored, outbox, repr(await identity.keys.list_keys(by=asking(ada)))):
         assert secret not in place
         assert domain.hash_of(text(key)).hex() not in outbox
 
@@ -108,7 +109,7 @@ async def test_a_key_that_is_revoked_elsewhere_is_refused_within_a_second(databa
     using = asyncio.create_task(use())
     await asyncio.sleep(verified.BELIEVED_S * 1.5)
     stop.set()
-    await elsewhere.revoke_key(by=None, key_id=UUID(key.id))
+    await elsewhere.keys.revoke_key(by=None, key_id=UUID(key.id))
     revoked_at = clock()
     taken_at = await asyncio.wait_for(using, 10)
     assert taken_at < revoked_at + 1.0
@@ -119,7 +120,7 @@ async def test_a_key_that_is_revoked_elsewhere_is_refused_within_a_second(databa
 async def test_a_key_that_is_revoked_here_is_refused_at_once(identity: Identity, ada: Owner) -> None:
     key = await a_key(identity, ada)
     await identity.authenticate(text(key))
-    await identity.revoke_key(by=None, key_id=UUID(key.id))
+    await identity.keys.revoke_key(by=None, key_id=UUID(key.id))
     assert identity.remembered(text(key)) is None
     with pytest.raises(errors.ApiKeyInvalid, match="revoked"):
         await identity.authenticate(text(key))
@@ -169,8 +170,8 @@ async def test_guessing_at_keys_fills_no_memory(
     for number in range(10):
         with pytest.raises(errors.ApiKeyInvalid):
             await identity.authenticate(domain.text_of(UUID(int=number), "live", b"\x01" * 32).encode())
-    assert len(identity._keys._refused) == 3
-    assert len(identity._keys._verified) == 2
+    assert len(identity.keys._verifier._refused) == 3
+    assert len(identity.keys._verifier._verified) == 2
     assert identity.remembered(text(good[0])) is None
     assert identity.remembered(text(good[2])) is not None
 
@@ -181,21 +182,21 @@ async def test_the_latest_use_is_written_down_and_once_a_minute_at_most(
     key = await a_key(identity, ada)
 
     async def written() -> datetime | None:
-        return (await identity.find_key(by=None, key_id=UUID(key.id))).last_used_at
+        return (await identity.keys.find_key(by=None, key_id=UUID(key.id))).last_used_at
 
-    await identity._touch()
+    await identity.keys._touch()
     assert await written() is None
     await identity.authenticate(text(key))
-    await identity._touch()
+    await identity.keys._touch()
     first = await written()
     assert first is not None
     identity.remembered(text(key))
-    await identity._touch()
+    await identity.keys._touch()
     assert await written() == first
     # Another process has used it as well, and does not write either.
     other = Identity(database=database)
     await other.authenticate(text(key))
-    await other._touch()
+    await other.keys._touch()
     assert await written() == first
 
 
@@ -208,15 +209,15 @@ async def test_uses_that_could_not_be_written_down_are_later(
     postgres_server.execute(
         f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{identity_database.name}'"
     )
-    await identity._touch()
+    await identity.keys._touch()
     postgres_server.execute(f'ALTER DATABASE "{identity_database.name}" ALLOW_CONNECTIONS true')
     async with asyncio.timeout(10):
         written = None
         while written is None:
             # Each of the pool's connections that was cut has to be found out.
             with contextlib.suppress(Unavailable):
-                await identity._touch()
-                written = (await identity.find_key(by=None, key_id=UUID(key.id))).last_used_at
+                await identity.keys._touch()
+                written = (await identity.keys.find_key(by=None, key_id=UUID(key.id))).last_used_at
 
 
 async def test_whoever_tries_one_key_after_another_keeps_no_known_one_waiting(
@@ -224,15 +225,15 @@ async def test_whoever_tries_one_key_after_another_keeps_no_known_one_waiting(
 ) -> None:
     key = await a_key(identity, ada)
     await identity.authenticate(text(key))
-    read, slow, tried = verified.VerifiedKeys._read, asyncio.Event(), []
+    read, slow, tried = verified.Verifier._read, asyncio.Event(), []
 
-    async def reading(self: verified.VerifiedKeys, token: bytes, token_hash: bytes) -> Any:
+    async def reading(self: verified.Verifier, token: bytes, token_hash: bytes) -> Any:
         if token != text(key):
             tried.append(token)
             await slow.wait()
         return await read(self, token, token_hash)
 
-    monkeypatch.setattr(verified.VerifiedKeys, "_read", reading)
+    monkeypatch.setattr(verified.Verifier, "_read", reading)
     guesses = [domain.text_of(ids.new(), "test", b"\x00" * 32).encode() for _ in range(20)]
     strangers = [asyncio.create_task(identity.authenticate(guess)) for guess in guesses]
     async with asyncio.timeout(10):

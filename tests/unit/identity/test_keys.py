@@ -1,15 +1,15 @@
 """How keys are written, and who may create which."""
 
 from datetime import UTC, datetime, timedelta
-from typing import get_args
 from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billfold.identity import domain, errors
-from billfold.identity.contracts import ALL_SCOPES, SCOPES, ApiKey, Grant, Mode, Scope
+from billfold.identity import errors
+from billfold.identity.contracts import ALL_SCOPES, KEY_SCOPES, PERSONAL, SCOPES, ApiKey, Grant, Mode, Scope
+from billfold.identity.domain import keys as domain
 from billfold.kernel import ids
 from billfold.kernel.principal import Principal
 
@@ -143,4 +143,5 @@ def test_an_expiry_lies_in_the_future() -> None:
 
 
 def test_every_scope_says_what_it_is_for() -> None:
-    assert set(get_args(Scope)) == set(SCOPES)
+    assert set(SCOPES) == PERSONAL | KEY_SCOPES
+    assert not PERSONAL & KEY_SCOPES

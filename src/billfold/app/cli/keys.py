@@ -68,12 +68,16 @@ def create(
         typer.Option(
             "--owner",
             metavar="NAME",
-            help="Whose key it is: made at the database itself, with every scope but operator if none is given. So the "
-            "first key of an owner comes about.",
+            help="Whose key it is: made at the database itself, with every scope but those of staff if none is "
+            "given. So the first key of an owner comes about.",
         ),
     ] = None,
     operator: Annotated[
-        bool, typer.Option("--operator", help="Let it act on what belongs to anybody: the scope operator besides.")
+        bool,
+        typer.Option(
+            "--operator",
+            help="Let it act on what belongs to anybody: the scope operator, and without --scope all those of staff.",
+        ),
     ] = False,
     idempotency_key: client.IdempotencyKey = None,
     url: client.Url = None,
@@ -124,16 +128,16 @@ async def _at_database(
 
     async with container.opened(direct.database_settings(config, data), name="billfold keys") as parts:
         try:
-            owner, is_new = await parts.identity.find_owner(name=owner_name), False
+            owner, is_new = await parts.identity.keys.find_owner(name=owner_name), False
         except errors.OwnerUnknown:
-            owner, is_new = await parts.identity.create_owner(name=owner_name), True
+            owner, is_new = await parts.identity.keys.create_owner(name=owner_name), True
         grant = contracts.Grant(
             owner_id=UUID(owner.id),
             name=name,
             scopes=frozenset(scopes),
             expires_at=None if expires_at is None else clock.parse(expires_at),
         )
-        created, _ = await parts.identity.create_key(by=None, grant=grant)
+        created, _ = await parts.identity.keys.create_key(by=None, grant=grant)
     found: dict[str, Any] = msgspec.to_builtins(created)
     return found | {"owner_is_new": is_new}
 
@@ -142,14 +146,16 @@ def _scopes(given: list[str] | None, *, operator: bool, all_others: bool) -> lis
     """What the key may do. An operator's rights are given by name only: they reach what belongs to others."""
     from billfold.identity import contracts  # noqa: PLC0415 - imported where it is needed alone.
 
-    unknown = set(given or ()) - contracts.ALL_SCOPES
+    unknown = set(given or ()) - contracts.KEY_SCOPES
     if unknown:
-        known = ", ".join(contracts.SCOPES)
+        known = ", ".join(scope for scope in contracts.SCOPES if scope in contracts.KEY_SCOPES)
         raise typer.BadParameter(f"There is no scope {unknown.pop()!r}; there are {known}.", param_hint="--scope")
     if not given and not all_others:
         raise typer.BadParameter("Say what the key may do, such as --scope wallets:read.", param_hint="--scope")
-    wanted = set(given or contracts.ALL_SCOPES - {contracts.OPERATOR})
-    return sorted(wanted | {contracts.OPERATOR} if operator else wanted)
+    wanted = set(given or contracts.KEY_SCOPES - contracts.STAFF)
+    if operator:
+        wanted |= {contracts.OPERATOR} if given else contracts.STAFF
+    return sorted(wanted)
 
 
 def _state(key: dict[str, Any]) -> str:

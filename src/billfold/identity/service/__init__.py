@@ -1,229 +1,29 @@
-"""The facade of identity: owners, their API keys, and whose key a request bears."""
+"""The facade of identity: people, their credentials, and whose credentials a request bears. One file for each topic."""
 
 from __future__ import annotations
 
-import asyncio
-import secrets
-from datetime import datetime, timedelta
 from uuid import UUID
 
-import structlog
-
-from billfold.identity import domain, errors, events, store
-from billfold.identity.contracts import ALL_SCOPES, KEYS_MAX, ApiKey, CreatedApiKey, Grant, Mode, Owner
-from billfold.identity.service.verified import VerifiedKeys
-from billfold.kernel import idempotency, ids, paging
+from billfold.identity.domain import keys as domain
+from billfold.identity.service.keys import Keys
+from billfold.identity.service.verified import Verifier
 from billfold.kernel.clock import Clock, SystemClock
-from billfold.kernel.errors import Unavailable
-from billfold.kernel.principal import Principal
-from billfold.platform.messaging import outbox
-from billfold.platform.postgres.database import Connection, Database, UniqueViolation
-
-#: The latest use of a key is written down at most this often.
-TOUCHED_EVERY = timedelta(minutes=1)
-#: A use is noticed within this time.
-_TOUCH_ROUND_S = 5.0
-#: The operator's key of a new installation.
-BOOTSTRAP_KEY_NAME = "First key"
-
-log = structlog.get_logger(__name__)
+from billfold.platform.postgres.database import Database
 
 
 class Identity:
-    """Owners and API keys. `by` is the principal who asks; None stands for somebody at the machine itself."""
+    """Everything about who somebody is, by topic."""
 
     def __init__(self, *, database: Database, clock: Clock | None = None) -> None:
-        self._database = database
-        self._clock = clock or SystemClock()
-        self._keys = VerifiedKeys(database, self._clock)
-        self._touched: dict[UUID, datetime] = {}
-        #: Whose key a token is, if that was found out within the last second.
-        self.remembered = self._keys.remembered
-        #: Whose key a token is. Raises ApiKeyInvalid or DatabaseUnavailable.
-        self.authenticate = self._keys.authenticate
-
-    async def create_owner(self, *, name: str) -> Owner:
-        """A new owner.
-
-        Raises:
-            OwnerExists: the name is taken.
-        """
-        async with self._database.transaction() as connection:
-            owner = await store.insert_owner(connection, owner_id=ids.new(), name=name, now=self._clock.now())
-        if owner is None:
-            raise errors.OwnerExists(pointer="/name")
-        return owner
-
-    async def find_owner(self, *, name: str) -> Owner:
-        """The owner of that name.
-
-        Raises:
-            OwnerUnknown.
-        """
-        async with self._database.connection() as connection:
-            owner = await store.owner_named(connection, name)
-        if owner is None:
-            raise errors.OwnerUnknown(pointer="/name")
-        return owner
-
-    async def create_key(
-        self, *, by: Principal | None, grant: Grant, request: idempotency.Key | None = None
-    ) -> tuple[CreatedApiKey, bool]:
-        """A new key, and whether it is that of an earlier, equal `request`: then its text is not known any more.
-
-        Raises:
-            OwnerUnknown, OwnerNotYours, ScopeNotYours, ExpiryNotYours, ApiKeyExpiryInPast, TooManyApiKeys
-            ApiKeyInvalid: the key that asks was revoked while it did.
-            IdempotencyKeyReused: the request's key stands for another one.
-        """
-        if by is not None:
-            domain.check_grant(by, grant)
-        async with self._database.transaction() as connection:
-            if not await store.lock_owner(connection, grant.owner_id):
-                raise errors.OwnerUnknown(pointer="/owner_id")
-            if request is not None and (earlier := await _earlier(connection, request)):
-                return _created(earlier, None), True
-            return await self._insert(connection, by, grant, request), False
-
-    async def _insert(
-        self, connection: Connection, by: Principal | None, grant: Grant, request: idempotency.Key | None
-    ) -> CreatedApiKey:
-        now = self._clock.now()
-        domain.check_expiry(grant.expires_at, now=now)
-        creator = await store.find_key(connection, by.credential_id, owner=None) if by is not None else None
-        if creator is not None:
-            domain.check_creator(creator, grant.expires_at)
-        if await store.count_usable(connection, grant.owner_id, now=now) >= KEYS_MAX:
-            raise errors.TooManyApiKeys
-        key_id, mode = ids.new(), creator.mode if creator else grant.mode
-        text = domain.text_of(key_id, mode, secrets.token_bytes(domain.SECRET_BYTES))
-        try:
-            key = await store.insert_key(
-                connection,
-                key_id=key_id,
-                grant=grant,
-                mode=mode,
-                key_hash=domain.hash_of(text.encode()),
-                request=request,
-                now=now,
-            )
-        except UniqueViolation:
-            # Requests for the same owner wait for each other, so this one's key is in use for another owner.
-            raise idempotency.IdempotencyKeyReused from None
-        await self._tell(connection, "api_key.created.v1", key, by)
-        return _created(key, text)
-
-    async def list_keys(
-        self, *, by: Principal | None, limit: int | None = None, cursor: str | None = None
-    ) -> paging.Page[ApiKey]:
-        """The keys that `by` may see, the newest first.
-
-        Raises:
-            InvalidLimit, InvalidCursor.
-        """
-        limit = paging.check_limit(limit)
-        before = paging.decode(cursor, UUID) if cursor is not None else None
-        async with self._database.connection() as connection:
-            keys = await store.list_keys(connection, owner=_seen_by(by), before=before, limit=limit + 1)
-        more = len(keys) > limit
-        return paging.Page(keys[:limit], paging.encode(keys[limit - 1].id) if more else None)
-
-    async def find_key(self, *, by: Principal | None, key_id: UUID) -> ApiKey:
-        """One key.
-
-        Raises:
-            ApiKeyUnknown: there is none, or `by` may not see it.
-        """
-        async with self._database.connection() as connection:
-            key = await store.find_key(connection, key_id, owner=_seen_by(by))
-        if key is None:
-            raise errors.ApiKeyUnknown
-        return key
-
-    async def revoke_key(self, *, by: Principal | None, key_id: UUID) -> ApiKey:
-        """Revoke a key: within a second no process takes it any more. Revoking it again changes nothing.
-
-        Raises:
-            ApiKeyUnknown: there is none, or `by` may not see it.
-        """
-        async with self._database.transaction() as connection:
-            key = await store.find_key(connection, key_id, owner=_seen_by(by))
-            if key is None:
-                raise errors.ApiKeyUnknown
-            await store.lock_owner(connection, UUID(key.owner_id))
-            revoked = await store.revoke(connection, key_id, now=self._clock.now())
-            if revoked is not None:
-                await self._tell(connection, "api_key.revoked.v1", revoked, by)
-        self._keys.forget(key_id)
-        return revoked or await self.find_key(by=by, key_id=key_id)
+        clock = clock or SystemClock()
+        verifier = Verifier(database, clock)
+        self.keys = Keys(database=database, verifier=verifier, clock=clock)
+        #: Whose credentials a token is, if that was found out within the last second.
+        self.remembered = verifier.remembered
+        #: Whose credentials a token is. Raises CredentialsInvalid or DatabaseUnavailable.
+        self.authenticate = verifier.authenticate
 
     @staticmethod
     def id_in_key(text: str) -> UUID | None:
         """The id of the key of this text; None if it is no text of a key."""
         return domain.id_in(text.encode())
-
-    async def bootstrap(self, *, owner_name: str, mode: Mode = "test") -> str:
-        """The text of a new key with every scope, for the owner of that name, who is created if need be."""
-        try:
-            owner = await self.create_owner(name=owner_name)
-        except errors.OwnerExists:
-            owner = await self.find_owner(name=owner_name)
-        grant = Grant(owner_id=UUID(owner.id), name=BOOTSTRAP_KEY_NAME, scopes=ALL_SCOPES, mode=mode)
-        key, _ = await self.create_key(by=None, grant=grant)
-        assert key.key is not None, "a key that was just created has its text"
-        return key.key
-
-    async def record_uses(self) -> None:
-        """Write down when keys were used, now and then; runs until it is cancelled, and then once more."""
-        try:
-            while True:
-                await asyncio.sleep(_TOUCH_ROUND_S)
-                await self._touch()
-        finally:
-            await self._touch()
-
-    async def _touch(self) -> None:
-        now = self._clock.now()
-        self._touched = {key_id: at for key_id, at in self._touched.items() if now - at < TOUCHED_EVERY}
-        used = dict.fromkeys(self._keys.used - self._touched.keys(), now)
-        if not used:
-            return
-        try:
-            async with self._database.connection() as connection:
-                await store.touch(connection, used, apart=TOUCHED_EVERY)
-        except Unavailable:
-            log.warning("the latest uses of API keys could not be written down; they will be later")
-        else:
-            self._keys.used.difference_update(used)
-            self._touched |= used
-
-    async def _tell(
-        self, connection: Connection, kind: events.ApiKeyEventType, key: ApiKey, by: Principal | None
-    ) -> None:
-        event = events.api_key_event(
-            event_id=str(ids.new()),
-            kind=kind,
-            key=key,
-            by=str(by.credential_id) if by else None,
-            time=self._clock.now(),
-        )
-        await outbox.append(connection, event)
-
-
-def _seen_by(principal: Principal | None) -> UUID | None:
-    """Whose things are shown: None is everybody's."""
-    return None if principal is None or principal.is_operator else principal.owner_id
-
-
-async def _earlier(connection: Connection, request: idempotency.Key) -> ApiKey | None:
-    found = await store.key_of_request(connection, request.digest)
-    if found is None:
-        return None
-    key, fingerprint = found
-    if fingerprint != request.fingerprint:
-        raise idempotency.IdempotencyKeyReused
-    return key
-
-
-def _created(key: ApiKey, text: str | None) -> CreatedApiKey:
-    return CreatedApiKey(**{name: getattr(key, name) for name in ApiKey.__struct_fields__}, key=text)

@@ -15,7 +15,9 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from billfold.identity import domain, errors, store
+from billfold.identity import errors
+from billfold.identity.domain import keys as domain
+from billfold.identity.store import keys as store
 from billfold.kernel.clock import Clock
 from billfold.kernel.errors import Unavailable
 from billfold.kernel.principal import Principal
@@ -53,7 +55,7 @@ class Refused(msgspec.Struct, frozen=True, gc=False):
     until: float
 
 
-class VerifiedKeys:
+class Verifier:
     """The keys that were verified within the last second."""
 
     def __init__(self, database: Database, clock: Clock) -> None:

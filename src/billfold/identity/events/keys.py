@@ -1,8 +1,4 @@
-"""What happened to keys. Fields of a payload are only ever added within a version.
-
-Each event is ordered by its owner, and written in the database transaction of the change it tells of. No event has the
-text of a key, nor its hash.
-"""
+"""What happened to API keys."""
 
 from __future__ import annotations
 

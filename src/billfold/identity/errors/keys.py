@@ -1,18 +1,17 @@
-"""Why the identity context turns a request down.
-
-BillfoldError
-├── Denied     ApiKeyInvalid, ScopeNotYours, OwnerNotYours, ExpiryNotYours
-├── NotFound   ApiKeyUnknown, OwnerUnknown
-├── Conflict   OwnerExists, TooManyApiKeys
-└── Invalid    ApiKeyExpiryInPast
-"""
+"""Refusals about owners and API keys."""
 
 from __future__ import annotations
 
 from billfold.kernel import errors
 
 
-class ApiKeyInvalid(errors.Denied):
+class CredentialsInvalid(errors.Denied):
+    """The credentials are not known, have expired, or have been revoked."""
+
+    code = "credentials_invalid"
+
+
+class ApiKeyInvalid(CredentialsInvalid):
     """The API key is not known, has expired, or has been revoked."""
 
     code = "api_key_invalid"

@@ -1,4 +1,4 @@
-"""API keys over HTTP, and how the edge asks whose key a request bears."""
+"""API keys over HTTP."""
 
 from datetime import datetime
 
@@ -10,7 +10,6 @@ from billfold.identity.contracts import ApiKey, CreatedApiKey, Grant, NewApiKey
 from billfold.kernel import clock, idempotency, ids, paging
 from billfold.kernel.principal import Principal
 from billfold.platform import web
-from billfold.platform.web.errors import Unauthorized
 
 _TAG = "API keys"
 _KEY_ID = "019aa2c6-7a00-7000-8000-00000000c001"
@@ -69,7 +68,7 @@ async def create_key(command: NewApiKey, key: str, principal: Principal, identit
         scopes=frozenset(command.scopes),
         expires_at=_instant(command.expires_at),
     )
-    created, replayed = await identity.create_key(by=principal, grant=grant, request=request)
+    created, replayed = await identity.keys.create_key(by=principal, grant=grant, request=request)
     return Response(created, headers={"Idempotency-Replayed": "true"} if replayed else {})
 
 
@@ -85,7 +84,7 @@ async def create_key(command: NewApiKey, key: str, principal: Principal, identit
     ),
 )
 async def list_keys(parameters: KeyList, principal: Principal, identity: Identity) -> web.Page[ApiKey]:
-    found = await identity.list_keys(by=principal, limit=parameters.limit, cursor=parameters.cursor)
+    found = await identity.keys.list_keys(by=principal, limit=parameters.limit, cursor=parameters.cursor)
     return web.page(f"{web.PREFIX}/api-keys", parameters, found)
 
 
@@ -100,7 +99,7 @@ async def list_keys(parameters: KeyList, principal: Principal, identity: Identit
     ),
 )
 async def show_key(key_id: str, principal: Principal, identity: Identity) -> ApiKey:
-    return await identity.find_key(by=principal, key_id=ids.parse(key_id))
+    return await identity.keys.find_key(by=principal, key_id=ids.parse(key_id))
 
 
 @delete(
@@ -116,31 +115,10 @@ async def show_key(key_id: str, principal: Principal, identity: Identity) -> Api
     ),
 )
 async def revoke_key(key_id: str, principal: Principal, identity: Identity) -> ApiKey:
-    return await identity.revoke_key(by=principal, key_id=ids.parse(key_id))
+    return await identity.keys.revoke_key(by=principal, key_id=ids.parse(key_id))
 
 
-def part(identity: Identity) -> web.Part:
-    """What identity adds to the API."""
-    return web.Part(handlers=[create_key, list_keys, show_key, revoke_key], dependencies={"identity": identity})
-
-
-class Bearer:
-    """Checks the bearer credentials of requests, in the words of HTTP."""
-
-    def __init__(self, identity: Identity) -> None:
-        self.remembered = identity.remembered
-        self._identity = identity
-
-    async def authenticate(self, token: bytes) -> Principal:
-        """Whose key the token is.
-
-        Raises:
-            Unauthorized: nobody's.
-        """
-        try:
-            return await self._identity.authenticate(token)
-        except errors.ApiKeyInvalid as error:
-            raise Unauthorized(error.detail) from error
+handlers = [create_key, list_keys, show_key, revoke_key]
 
 
 def _instant(text: str | None) -> datetime | None:

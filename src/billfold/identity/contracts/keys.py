@@ -1,6 +1,5 @@
-"""What callers give the identity context and get from it."""
+"""Owners and their API keys."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
@@ -8,44 +7,10 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
+from billfold.identity.contracts.scopes import KEY_SCOPES, KeyScope
 from billfold.kernel import clock, forms
 
 Mode = Literal["test", "live"]
-Scope = Literal[
-    "wallets:read",
-    "wallets:write",
-    "transfers:read",
-    "transfers:write",
-    "deposits:write",
-    "withdrawals:write",
-    "holds:read",
-    "holds:write",
-    "keys:read",
-    "keys:write",
-    "assets:read",
-    "assets:write",
-    "operator",
-]
-
-#: What each scope lets its bearer do, within what belongs to the key's owner.
-SCOPES: Mapping[Scope, str] = {
-    "wallets:read": "See wallets, balances, transactions and statements.",
-    "wallets:write": "Create, change, freeze and close wallets.",
-    "transfers:read": "See transfers.",
-    "transfers:write": "Move money between wallets, and send it back.",
-    "deposits:write": "Put money into wallets from the outside world.",
-    "withdrawals:write": "Take money out of wallets to the outside world.",
-    "holds:read": "See holds.",
-    "holds:write": "Place, settle and release holds.",
-    "keys:read": "See API keys, without their text.",
-    "keys:write": "Create and revoke API keys.",
-    "assets:read": "See the assets there are.",
-    "assets:write": "Add assets.",
-    "operator": "Act on what belongs to anybody, set limits, and handle dead letters.",
-}
-ALL_SCOPES = frozenset(SCOPES)
-OPERATOR: Scope = "operator"
-
 NAME_MAX = 100
 #: Keys that can be used, for each owner. Whoever needs more wants an owner for each of their customers.
 KEYS_MAX = 1_000
@@ -66,12 +31,12 @@ class NewApiKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     name: Annotated[Name, Meta(description="What the key is for.", examples=["Checkout server"])]
     scopes: Annotated[
-        list[Scope],
+        list[KeyScope],
         Meta(
             description="What it may do: no more than the key that creates it.",
             examples=[["wallets:read", "transfers:write"]],
             min_length=1,
-            max_length=len(SCOPES),
+            max_length=len(KEY_SCOPES),
         ),
     ]
     expires_at: Annotated[

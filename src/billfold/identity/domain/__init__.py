@@ -1,0 +1,1 @@
+"""Rules of identity: no I/O, no clock and no chance. One file for each topic."""

@@ -1,0 +1,31 @@
+"""Identity over HTTP, one file for each topic; and how the edge asks whose credentials a request bears."""
+
+from billfold.identity import Identity, errors
+from billfold.identity.rest import keys
+from billfold.kernel.principal import Principal
+from billfold.platform import web
+from billfold.platform.web.errors import Unauthorized
+
+
+def part(identity: Identity) -> web.Part:
+    """What identity adds to the API."""
+    return web.Part(handlers=keys.handlers, dependencies={"identity": identity})
+
+
+class Bearer:
+    """Checks the bearer credentials of requests, in the words of HTTP."""
+
+    def __init__(self, identity: Identity) -> None:
+        self.remembered = identity.remembered
+        self._identity = identity
+
+    async def authenticate(self, token: bytes) -> Principal:
+        """Whose credentials the token is.
+
+        Raises:
+            Unauthorized: nobody's.
+        """
+        try:
+            return await self._identity.authenticate(token)
+        except errors.CredentialsInvalid as error:
+            raise Unauthorized(error.detail) from error

@@ -1,0 +1,1 @@
+"""SQL over the schema `identity`. One file for each topic."""
