@@ -6,6 +6,7 @@
     │   ├── NotFound       what it names is not there, or not for this caller
     │   ├── Conflict       what it names is in a state that forbids it
     │   └── Denied         the caller may not do this
+    │       └── Unauthenticated  nobody knows who the caller is
     └── Unavailable        something the service needs is not there now; the same request may succeed later
 
 A broken assumption is no BillfoldError: it is an assertion, and it ends the request and is logged with its trace.
@@ -68,6 +69,12 @@ class Denied(Refusal):
     """You may not do this."""
 
     code = "forbidden"
+
+
+class Unauthenticated(Denied):
+    """You have not shown who you are."""
+
+    code = "unauthenticated"
 
 
 class Unavailable(BillfoldError):

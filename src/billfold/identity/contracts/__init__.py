@@ -24,11 +24,22 @@ from billfold.identity.contracts.scopes import (
     Scope,
     scopes_of,
 )
+from billfold.identity.contracts.sessions import (
+    ADDRESS_MAX,
+    DEVICE_MAX,
+    METHODS,
+    Method,
+    Session,
+    SessionTokens,
+)
 
 __all__ = [
+    "ADDRESS_MAX",
     "ALL_SCOPES",
+    "DEVICE_MAX",
     "KEYS_MAX",
     "KEY_SCOPES",
+    "METHODS",
     "NAME_MAX",
     "OPERATOR",
     "PERSONAL",
@@ -39,11 +50,14 @@ __all__ = [
     "ApiKey",
     "CreatedApiKey",
     "Grant",
+    "Method",
     "Mode",
     "Name",
     "NewApiKey",
     "Owner",
     "Role",
     "Scope",
+    "Session",
+    "SessionTokens",
     "scopes_of",
 ]

@@ -2,9 +2,10 @@
 
 BillfoldError
 ├── Denied     ScopeNotYours, OwnerNotYours, ExpiryNotYours
-│   └── CredentialsInvalid
-│       └── ApiKeyInvalid
-├── NotFound   ApiKeyUnknown, OwnerUnknown
+│   └── Unauthenticated
+│       └── CredentialsInvalid
+│           └── ApiKeyInvalid, RefreshTokenInvalid, RefreshTokenReused
+├── NotFound   ApiKeyUnknown, OwnerUnknown, SessionUnknown
 ├── Conflict   OwnerExists, TooManyApiKeys
 └── Invalid    ApiKeyExpiryInPast
 """
@@ -21,6 +22,7 @@ from billfold.identity.errors.keys import (
     ScopeNotYours,
     TooManyApiKeys,
 )
+from billfold.identity.errors.sessions import RefreshTokenInvalid, RefreshTokenReused, SessionUnknown
 
 __all__ = [
     "ApiKeyExpiryInPast",
@@ -31,6 +33,9 @@ __all__ = [
     "OwnerExists",
     "OwnerNotYours",
     "OwnerUnknown",
+    "RefreshTokenInvalid",
+    "RefreshTokenReused",
     "ScopeNotYours",
+    "SessionUnknown",
     "TooManyApiKeys",
 ]

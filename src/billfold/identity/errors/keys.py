@@ -5,7 +5,7 @@ from __future__ import annotations
 from billfold.kernel import errors
 
 
-class CredentialsInvalid(errors.Denied):
+class CredentialsInvalid(errors.Unauthenticated):
     """The credentials are not known, have expired, or have been revoked."""
 
     code = "credentials_invalid"

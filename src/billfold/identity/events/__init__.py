@@ -4,6 +4,19 @@ Each event is ordered by its owner, and written in the database transaction of t
 secret in it, nor the hash of one.
 """
 
-from billfold.identity.events.keys import SOURCE, TYPES, ApiKeyEventType, api_key_event
+from billfold.identity.events.keys import API_KEY_TYPES, SOURCE, ApiKeyEventType, api_key_event
+from billfold.identity.events.people import person_event
+from billfold.identity.events.sessions import SESSION_TYPES, SessionEventType
 
-__all__ = ["SOURCE", "TYPES", "ApiKeyEventType", "api_key_event"]
+TYPES: tuple[str, ...] = (*API_KEY_TYPES, *SESSION_TYPES)
+
+__all__ = [
+    "API_KEY_TYPES",
+    "SESSION_TYPES",
+    "SOURCE",
+    "TYPES",
+    "ApiKeyEventType",
+    "SessionEventType",
+    "api_key_event",
+    "person_event",
+]

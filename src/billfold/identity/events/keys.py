@@ -12,7 +12,7 @@ from billfold.kernel.events import Event
 SOURCE = "/billfold/identity"
 
 ApiKeyEventType = Literal["api_key.created.v1", "api_key.revoked.v1"]
-TYPES: tuple[ApiKeyEventType, ...] = get_args(ApiKeyEventType)
+API_KEY_TYPES: tuple[ApiKeyEventType, ...] = get_args(ApiKeyEventType)
 
 
 def api_key_event(*, event_id: str, kind: ApiKeyEventType, key: ApiKey, by: str | None, time: datetime) -> Event:

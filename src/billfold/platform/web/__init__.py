@@ -5,6 +5,7 @@
 See README.md beside this file.
 """
 
+from billfold.platform.web.addresses import Client
 from billfold.platform.web.application import PREFIX, Part, build
 from billfold.platform.web.authentication import Authenticator
 from billfold.platform.web.lean import Answer, Call, Route
@@ -16,6 +17,7 @@ __all__ = [
     "Answer",
     "Authenticator",
     "Call",
+    "Client",
     "Cursor",
     "Limit",
     "Operation",

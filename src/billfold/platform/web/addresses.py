@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Literal
 
+import msgspec
 from litestar.types import HTTPScope
 
 Header = Literal["x-forwarded-for", "forwarded"]
@@ -20,12 +21,21 @@ Address = IPv4Address | IPv6Address
 HOPS_MAX = 16
 #: One customer of a provider has a whole network of this size, and all of its addresses.
 IPV6_PREFIX = 64
+#: Of a User-Agent, this much is kept.
+DEVICE_MAX = 200
 #: Of a unix socket, for instance.
 NOWHERE = "unknown"
 
 _FOR = re.compile(r'(?:^|;)\s*for\s*=\s*("[^"]*"|[^;"\s]*)\s*(?:;|$)', re.IGNORECASE)
 #: An address with a port: 192.0.2.1:80, [2001:db8::1]:80, [2001:db8::1].
 _WITH_PORT = re.compile(r"(?:\[(?P<v6>[^\]]*)\]|(?P<v4>[\d.]+))(?::\w+)?")
+
+
+class Client(msgspec.Struct, frozen=True):
+    """Where a request comes from, and what the program there says of itself."""
+
+    address: str
+    device: str
 
 
 class Addresses:
@@ -45,6 +55,12 @@ class Addresses:
         if self._trusted and self._is_ours(address):
             address = self._behind(address, scope["headers"])
         return str(address if address.version == 4 else IPv6Network((int(address), IPV6_PREFIX), strict=False))  # noqa: PLR2004
+
+    def client(self, scope: HTTPScope) -> Client:
+        """Where a request comes from, and its User-Agent."""
+        agent = next((value for name, value in scope["headers"] if name == b"user-agent"), b"")
+        text = agent.decode("ascii", errors="replace")[:DEVICE_MAX]
+        return Client(self.of(scope), "".join(letter if letter.isprintable() else " " for letter in text))
 
     def _behind(self, proxy: Address, headers: Iterable[tuple[bytes, bytes]]) -> Address:
         """The client behind our `proxy`; the last one of ours when what it says can't be understood."""

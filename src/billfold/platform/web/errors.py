@@ -103,7 +103,7 @@ class InvalidQueryParameter(errors.Invalid):
     code = "invalid_query_parameter"
 
 
-class Unauthorized(errors.Denied):
+class Unauthorized(errors.Unauthenticated):
     """Send a valid API key in the header Authorization, after the word Bearer."""
 
     code = "unauthorized"

@@ -47,6 +47,8 @@ class Gate:
         self._limits = limits
         self._owner = limits.owner
         self._addresses = addresses
+        #: Where a request comes from.
+        self.client = addresses.client
 
     async def caller(self, headers: Mapping[bytes, bytes]) -> Principal:
         """Whose request this is. It counts.

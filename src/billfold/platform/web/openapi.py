@@ -273,7 +273,7 @@ def _headers(one: _Described, kinds: Sequence[type[errors.BillfoldError]] = ()) 
     if web_errors.TooManyRequests in kinds:
         headers["RateLimit-Policy"] = {"description": "The limit: `q` requests in `w` seconds.", "schema": text}
         headers["RateLimit"] = {"description": "What is left, `r`, for how many seconds, `t`.", "schema": text}
-    if web_errors.Unauthorized in kinds:
+    if any(issubclass(kind, errors.Unauthenticated) for kind in kinds):
         headers["WWW-Authenticate"] = {"description": "The scheme that is wanted: Bearer.", "schema": text}
     return headers
 

@@ -8,6 +8,7 @@ A plain Litestar handler carries it as `opt=operation(...)` and takes what it ne
 | `parameters` | the query string, likewise; without this parameter there may be none |
 | `key` | the Idempotency-Key header (`str`) |
 | `principal` | who is calling |
+| `client` | where from, and with what program (`web.Client`) |
 | `request` | Litestar's request, for the rare header that matters |
 | a path parameter | its text |
 | a dependency of its part | what the part gives |
@@ -29,7 +30,7 @@ from billfold.kernel.errors import BillfoldError
 OPT = "operation"
 SHAPE = "shape"
 #: What every handler can take by name.
-NAMES = frozenset({"command", "parameters", "key", "principal", "request"})
+NAMES = frozenset({"command", "parameters", "key", "principal", "client", "request"})
 #: A parameter in a path.
 PARAMETER = re.compile(r"{(\w+)(?::\w+)?}")
 

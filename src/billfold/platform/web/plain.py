@@ -38,6 +38,8 @@ def served(handler: HTTPRouteHandler, gate: Gate, dependencies: Mapping[str, Any
             given["key"] = lean.header_key(headers)
         if shape.command is not None:
             given["command"] = decoding.body(await decoding.read(request.receive, headers), shape.command)
+        if "client" in names:
+            given["client"] = gate.client(request.scope)
         given |= dependencies
         answer = await fn(**{name: given[name] for name in names})
         if isinstance(answer, Response):

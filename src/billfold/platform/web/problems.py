@@ -30,6 +30,7 @@ STATUSES: dict[type[errors.BillfoldError], HTTPStatus] = {
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.Conflict: HTTPStatus.CONFLICT,
     errors.Denied: HTTPStatus.FORBIDDEN,
+    errors.Unauthenticated: HTTPStatus.UNAUTHORIZED,
     errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     idempotency.IdempotencyKeyMissing: HTTPStatus.BAD_REQUEST,
     idempotency.InvalidIdempotencyKey: HTTPStatus.BAD_REQUEST,
@@ -40,7 +41,6 @@ STATUSES: dict[type[errors.BillfoldError], HTTPStatus] = {
     web_errors.NestingTooDeep: HTTPStatus.BAD_REQUEST,
     web_errors.UnknownQueryParameter: HTTPStatus.BAD_REQUEST,
     web_errors.InvalidQueryParameter: HTTPStatus.BAD_REQUEST,
-    web_errors.Unauthorized: HTTPStatus.UNAUTHORIZED,
     web_errors.RouteNotFound: HTTPStatus.NOT_FOUND,
     web_errors.MethodNotAllowed: HTTPStatus.METHOD_NOT_ALLOWED,
     web_errors.RequestTimeout: HTTPStatus.REQUEST_TIMEOUT,
@@ -140,7 +140,7 @@ def _extra(error: errors.BillfoldError, allow: str | None) -> Mapping[str, str]:
         extra["retry-after"] = str(RETRY_AFTER_S)
     if isinstance(error, web_errors.TooManyRequests) and error.exceeded is not None:
         extra |= _limit(error.exceeded)
-    if isinstance(error, web_errors.Unauthorized):
+    if isinstance(error, errors.Unauthenticated):
         extra["www-authenticate"] = 'Bearer realm="billfold"'
     if isinstance(error, web_errors.UnsupportedContentEncoding):
         extra["accept-encoding"] = "identity"
