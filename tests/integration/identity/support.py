@@ -35,10 +35,15 @@ def text(key: CreatedApiKey) -> bytes:
 
 async def told(database: Database, owner: Owner) -> list[dict[str, Any]]:
     """The events of the owner's in the outbox, in their order."""
+    return await told_of(database, UUID(owner.id))
+
+
+async def told_of(database: Database, owner_id: UUID) -> list[dict[str, Any]]:
+    """The same by the owner's id."""
     async with database.connection() as connection:
         rows = await connection.fetch("SELECT payload FROM messaging.outbox ORDER BY seq")
     events = [json.loads(row["payload"]) for row in rows]
-    return [event for event in events if event["data"]["owner_id"] == owner.id]
+    return [event for event in events if event["data"].get("owner_id") == str(owner_id)]
 
 
 def asking(owner: Owner) -> Principal:

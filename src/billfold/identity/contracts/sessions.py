@@ -26,9 +26,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     user_id: str
-    device: Annotated[
-        str, Meta(description="What the device said of itself when it was last used to log in or refresh.")
-    ]
+    device: Annotated[str, Meta(description="What the device said of itself when it last logged in or refreshed.")]
     address: Annotated[str, Meta(description="Where it was last used from.")]
     methods: Annotated[list[str], Meta(description="How its user has proved who they are.")]
     created_at: datetime

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from billfold.identity.domain import keys as domain
 from billfold.identity.service.keys import Keys
+from billfold.identity.service.sessions import Post, Sessions, Tokens
 from billfold.identity.service.verified import Verifier
 from billfold.kernel.clock import Clock, SystemClock
 from billfold.platform.postgres.database import Database
@@ -14,10 +15,14 @@ from billfold.platform.postgres.database import Database
 class Identity:
     """Everything about who somebody is, by topic."""
 
-    def __init__(self, *, database: Database, clock: Clock | None = None) -> None:
+    def __init__(
+        self, *, database: Database, clock: Clock | None = None, tokens: Tokens | None = None, mail: Post | None = None
+    ) -> None:
         clock = clock or SystemClock()
         verifier = Verifier(database, clock)
         self.keys = Keys(database=database, verifier=verifier, clock=clock)
+        if tokens is not None and mail is not None:
+            self.sessions = Sessions(database=database, clock=clock, tokens=tokens, mail=mail, forget=verifier.forget)
         #: Whose credentials a token is, if that was found out within the last second.
         self.remembered = verifier.remembered
         #: Whose credentials a token is. Raises CredentialsInvalid or DatabaseUnavailable.

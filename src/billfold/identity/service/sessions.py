@@ -47,7 +47,7 @@ class Post(Protocol):
     """Tells people by mail."""
 
     async def append(
-        self, connection: Connection, *, template: str, to: str, locale: str, values: Mapping[str, str]
+        self, connection: Connection, /, *, template: str, to: str, locale: str, values: Mapping[str, str]
     ) -> None:
         """Send a mail if and only if the database transaction commits."""
         ...

@@ -12,6 +12,7 @@ from litestar.types import ASGIApp
 from billfold.platform.telemetry.health import Check
 from billfold.platform.web import authentication, docs, lean, openapi, plain
 from billfold.platform.web.addresses import Addresses
+from billfold.platform.web.cookies import Cookies
 from billfold.platform.web.cors import Cors
 from billfold.platform.web.edge import Edge
 from billfold.platform.web.gate import NO_LIMITS, Gate, Limits
@@ -49,11 +50,14 @@ def build(
 
     Without `addresses` no proxy is trusted; without `cors` no page of another origin may call it.
     """
-    gate = Gate(authenticator, limits, addresses or Addresses())
     public_url = public_url.rstrip("/")
+    https = public_url.startswith("https://")
+    cookies = Cookies(https=https)
+    gate = Gate(authenticator, limits, addresses or Addresses(), cookies)
     problems = Problems(public_url + docs.ERRORS_PATH)
     routes = [route for part in parts for route in part.routes]
     dependencies = {name: value for part in parts for name, value in part.dependencies.items()}
+    dependencies["cookies"] = cookies
     handlers = [
         *(plain.served(handler, gate, dependencies) for part in parts for handler in part.handlers),
         *(plain.standing_for(route, gate) for route in routes),
@@ -75,7 +79,7 @@ def build(
         problems=problems,
         requests=requests,
         cors=cors,
-        https=public_url.startswith("https://"),
+        https=https,
     )
 
 

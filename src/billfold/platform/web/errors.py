@@ -6,7 +6,7 @@ BillfoldError
 │   ├── BodyTooLarge, MalformedJson, NestingTooDeep
 │   ├── UnknownField, MissingField, WrongType, InvalidValue
 │   └── UnknownQueryParameter, InvalidQueryParameter
-├── Denied         Unauthorized
+├── Denied         Unauthorized, CsrfTokenWrong, CrossSite
 ├── Refusal        TooManyRequests
 │   └── TooManyWrongCredentials
 ├── Unavailable    ShuttingDown, RequestTimeout
@@ -104,9 +104,21 @@ class InvalidQueryParameter(errors.Invalid):
 
 
 class Unauthorized(errors.Unauthenticated):
-    """Send a valid API key in the header Authorization, after the word Bearer."""
+    """Send a valid API key or access token in the header Authorization, after the word Bearer."""
 
     code = "unauthorized"
+
+
+class CsrfTokenWrong(errors.Denied):
+    """Your browser is logged in, but this request lacks the X-CSRF-Token that its login answered with."""
+
+    code = "csrf_token_wrong"
+
+
+class CrossSite(errors.Denied):
+    """A page of another site can't do this with your login."""
+
+    code = "cross_site"
 
 
 class TooManyRequests(errors.Refusal):

@@ -19,6 +19,7 @@ from billfold.platform.limiting.limiter import Limiter
 from billfold.platform.web import errors
 from billfold.platform.web.addresses import Addresses
 from billfold.platform.web.authentication import Authenticator, principal_of
+from billfold.platform.web.cookies import Cookies
 
 #: Whoever keeps this process running asks often, and from one address.
 _HEALTH = frozenset({"/healthz", "/readyz"})
@@ -42,22 +43,23 @@ NO_LIMITS = Limits()
 class Gate:
     """Lets requests in."""
 
-    def __init__(self, authenticator: Authenticator, limits: Limits, addresses: Addresses) -> None:
+    def __init__(self, authenticator: Authenticator, limits: Limits, addresses: Addresses, cookies: Cookies) -> None:
         self._authenticator = authenticator
         self._limits = limits
         self._owner = limits.owner
         self._addresses = addresses
+        self._cookies = cookies
         #: Where a request comes from.
         self.client = addresses.client
 
-    async def caller(self, headers: Mapping[bytes, bytes]) -> Principal:
+    async def caller(self, headers: Mapping[bytes, bytes], method: str) -> Principal:
         """Whose request this is. It counts.
 
         Raises:
             Unauthorized: nobody's.
-            TooManyRequests.
+            CsrfTokenWrong, TooManyRequests.
         """
-        principal = await principal_of(headers, self._authenticator)
+        principal = await principal_of(headers, self._authenticator, self._cookies, method=method)
         if self._owner is not None:
             exceeded = await self._owner.hit(principal.owner_id.hex)
             if exceeded is not None:
@@ -80,16 +82,19 @@ class Gate:
     async def answered(self, error: BaseException, scope: HTTPScope, headers: Mapping[bytes, bytes]) -> BaseException:
         """The error to answer with: wrong credentials count, and too many of them have an error of their own."""
         limiter = self._limits.credentials
-        if limiter is None or not isinstance(error, errors.Unauthorized) or b"authorization" not in headers:
+        if limiter is None or not isinstance(error, errors.Unauthorized) or not self._has_credentials(headers):
             return error
         exceeded = await limiter.hit(self._addresses.of(scope))
         return error if exceeded is None else _too_many(exceeded, errors.TooManyWrongCredentials)
 
+    def _has_credentials(self, headers: Mapping[bytes, bytes]) -> bool:
+        return b"authorization" in headers or self._cookies.access_in(headers) is not None
+
     async def _is_known(self, headers: Mapping[bytes, bytes]) -> bool:
-        if b"authorization" not in headers:
+        if not self._has_credentials(headers):
             return False
         try:
-            await principal_of(headers, self._authenticator)
+            await principal_of(headers, self._authenticator, self._cookies, method="GET")
         except BillfoldError:
             return False
         return True

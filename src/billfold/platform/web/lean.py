@@ -86,7 +86,7 @@ async def answer(
     Raises:
         BillfoldError: it was refused.
     """
-    principal = await gate.caller(headers)
+    principal = await gate.caller(headers, route.method)
     scope = route.operation.scope
     if scope is not None:
         principal.require(scope)

@@ -19,6 +19,7 @@ from billfold.kernel.principal import MissingScope
 from billfold.platform.postgres.database import DatabaseUnavailable, RowsLocked
 from billfold.platform.web import errors as web_errors
 from billfold.platform.web import operations
+from billfold.platform.web.cookies import SAFE
 from billfold.platform.web.problems import MEDIA_TYPE, Problem, Problems, status_of
 
 _REFERENCE = "#/components/schemas/{name}"
@@ -37,7 +38,11 @@ _ALWAYS = (
     DatabaseUnavailable,
     RowsLocked,
 )
-_WITH_CREDENTIALS = (web_errors.Unauthorized, web_errors.TooManyWrongCredentials, MissingScope)
+_WITH_CREDENTIALS = (
+    web_errors.Unauthorized,
+    web_errors.TooManyWrongCredentials,
+    MissingScope,
+)
 _WITH_PARAMETERS = (web_errors.InvalidQueryParameter,)
 _WITH_BODY = (
     web_errors.UnsupportedMediaType,
@@ -136,7 +141,12 @@ class Document:
                 "schemas": schemas.components,
                 "examples": self._examples(described),
                 "securitySchemes": {
-                    _SCHEME: {"type": "http", "scheme": "bearer", "description": "An API key: bf_live_… or bf_test_…"}
+                    _SCHEME: {
+                        "type": "http",
+                        "scheme": "bearer",
+                        "description": "An API key (bf_live_… or bf_test_…), or the access token of a login. "
+                        "Browsers can send the latter as a cookie instead, with X-CSRF-Token.",
+                    }
                 },
             },
         }
@@ -322,6 +332,8 @@ def _errors(one: _Described) -> Iterator[type[errors.BillfoldError]]:
     yield from one.operation.errors
     if one.operation.scope is not None:
         yield from _WITH_CREDENTIALS
+        if one.method not in SAFE:
+            yield web_errors.CsrfTokenWrong
     if one.shape.parameters is not None:
         yield from _WITH_PARAMETERS
     if one.shape.command is not None:

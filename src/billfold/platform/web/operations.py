@@ -11,6 +11,7 @@ A plain Litestar handler carries it as `opt=operation(...)` and takes what it ne
 | `client` | where from, and with what program (`web.Client`) |
 | `request` | Litestar's request, for the rare header that matters |
 | a path parameter | its text |
+| `cookies` | how a login is put into a browser (`cookies.Cookies`) |
 | a dependency of its part | what the part gives |
 
 The routes on which money moves fast are `lean.Route`s instead, with the same `Operation`.

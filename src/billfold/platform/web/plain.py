@@ -6,6 +6,7 @@ which of two errors a request meets is then a matter of chance, and the tasks ar
 
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from http import HTTPStatus
 from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -31,7 +32,7 @@ def served(handler: HTTPRouteHandler, gate: Gate, dependencies: Mapping[str, Any
         headers = dict(request.scope["headers"])
         given: dict[str, Any] = {"request": request, **request.path_params}
         if operation.scope is not None:
-            principal = given["principal"] = await gate.caller(headers)
+            principal = given["principal"] = await gate.caller(headers, request.method)
             principal.require(operation.scope)
         given["parameters"] = decoding.query(request.scope["query_string"], shape.parameters)
         if shape.idempotent:
@@ -47,6 +48,9 @@ def served(handler: HTTPRouteHandler, gate: Gate, dependencies: Mapping[str, Any
         return Response(_encode(answer), status_code=handler.status_code, media_type="application/json")
 
     fn: Callable[..., Awaitable[Any]] = handler.fn
+    if handler.status_code == HTTPStatus.NO_CONTENT:
+        # Litestar wants to be told that there is no body.
+        serve.__annotations__["return"] = Response[None]
     return HTTPRouteHandler(
         sorted(handler.paths),
         http_method=[HttpMethod(method) for method in handler.http_methods],
@@ -127,6 +131,6 @@ def _shape(handler: HTTPRouteHandler) -> operations.Shape:
         status=handler.status_code,
         command=takes.get("command"),
         parameters=takes.get("parameters"),
-        answer=None if untyped or answer is Any else answer,
+        answer=None if untyped or answer in (Any, type(None)) else answer,
         idempotent="key" in takes,
     )

@@ -26,6 +26,10 @@ PRINCIPAL = Principal(
     credential_id=ids.new(), owner_id=ids.new(), scopes=frozenset({"things:read", "things:write", "money:write"})
 )
 
+#: The access token of a login.
+LOGIN = b"eyJ.e30.c2ln"
+PERSON = msgspec.structs.replace(PRINCIPAL, is_session=True, user_id=PRINCIPAL.owner_id)
+
 
 class TooHeavy(errors.Refusal):
     """The thing is too heavy."""
@@ -66,10 +70,10 @@ class ThingList(msgspec.Struct):
 
 
 class Known:
-    """Knows one token."""
+    """Knows one API key and one login."""
 
     def remembered(self, token: bytes) -> Principal | None:
-        return PRINCIPAL if token == GOOD else None
+        return {GOOD: PRINCIPAL, LOGIN: PERSON}.get(token)
 
     async def authenticate(self, token: bytes) -> Principal:
         raise Unauthorized(f"{len(token)} bytes that are nobody's.")
@@ -106,7 +110,7 @@ async def list_things(parameters: ThingList, shelf: Shelf) -> paging.Page[Thing]
 )
 async def make_thing(command: NewThing, key: str, principal: Principal, shelf: Shelf) -> Thing:
     assert key
-    assert principal is PRINCIPAL
+    assert principal in (PRINCIPAL, PERSON)
     return shelf.make(command)
 
 

@@ -1,0 +1,94 @@
+"""Sessions of browsers: tokens in cookies that no script can read and no other site's request carries.
+
+Since a browser sends cookies by itself, whoever changes something has to show besides that they can read our answers:
+by a header with the CSRF token, which is a hash of the access token. Nothing is kept for it, and it is as secret as the
+token that it is made of.
+"""
+
+from __future__ import annotations
+
+import hmac
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping
+from hashlib import sha256
+
+from litestar.datastructures import Cookie
+
+from billfold.platform.web import errors
+
+#: Methods that change nothing.
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+#: Refresh tokens go to these paths only.
+REFRESH_PATH = "/api/v1/auth"
+_CSRF_HEADER = b"x-csrf-token"
+
+
+class Cookies:
+    """The cookies of an API that is reached by https, or not."""
+
+    def __init__(self, *, https: bool) -> None:
+        self._https = https
+        # A browser takes these prefixes from https alone, and lets no other host of the domain set them.
+        self.access_name = "__Host-billfold" if https else "billfold"
+        self.refresh_name = "__Secure-billfold-refresh" if https else "billfold-refresh"
+        self._access = self.access_name.encode() + b"="
+        self._refresh = self.refresh_name.encode() + b"="
+
+    def access_in(self, headers: Mapping[bytes, bytes]) -> bytes | None:
+        """The access token that a browser has sent."""
+        return _value(headers, self._access)
+
+    def refresh_in(self, headers: Mapping[bytes, bytes]) -> str | None:
+        """The refresh token that a browser has sent.
+
+        Raises:
+            CrossSite: a page of another site has made it send this request.
+        """
+        found = _value(headers, self._refresh)
+        if found is not None and headers.get(b"sec-fetch-site", b"same-origin") not in (b"same-origin", b"none"):
+            raise errors.CrossSite
+        return found.decode("ascii", errors="replace") if found is not None else None
+
+    def given(self, *, access_token: str, refresh_token: str, max_age: int) -> list[Cookie]:
+        """The cookies of a login. Both stay as long as the refresh token is good."""
+        return [
+            self._cookie(self.access_name, access_token, path="/", max_age=max_age),
+            self._cookie(self.refresh_name, refresh_token, path=REFRESH_PATH, max_age=max_age),
+        ]
+
+    def taken(self) -> list[Cookie]:
+        """What makes a browser forget both."""
+        return [
+            self._cookie(self.access_name, "", path="/", max_age=0),
+            self._cookie(self.refresh_name, "", path=REFRESH_PATH, max_age=0),
+        ]
+
+    def _cookie(self, name: str, value: str, *, path: str, max_age: int) -> Cookie:
+        return Cookie(
+            key=name, value=value, path=path, max_age=max_age, httponly=True, secure=self._https, samesite="strict"
+        )
+
+
+def csrf_token(access_token: bytes) -> str:
+    """What a page has to send with whatever it changes."""
+    return urlsafe_b64encode(sha256(b"csrf:" + access_token).digest()).rstrip(b"=").decode("ascii")
+
+
+def check_csrf(method: str, headers: Mapping[bytes, bytes], access_token: bytes) -> None:
+    """Go on only if nothing is to change, or a page that could read the login's answer wants it.
+
+    Raises:
+        CsrfTokenWrong.
+    """
+    if method in SAFE:
+        return
+    if not hmac.compare_digest(headers.get(_CSRF_HEADER, b""), csrf_token(access_token).encode("ascii")):
+        raise errors.CsrfTokenWrong
+
+
+def _value(headers: Mapping[bytes, bytes], wanted: bytes) -> bytes | None:
+    # A browser sends the cookie of the longest path first, and repeated headers were put together with commas.
+    for cookie in headers.get(b"cookie", b"").replace(b", ", b"; ").split(b"; "):
+        if cookie.startswith(wanted):
+            return cookie[len(wanted) :]
+    return None
