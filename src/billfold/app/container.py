@@ -59,8 +59,8 @@ async def opened(tree: settings.Settings, *, name: str) -> AsyncIterator[Contain
 
 @contextlib.asynccontextmanager
 async def _recording(identity: Identity) -> AsyncIterator[None]:
-    """The uses of keys are written down meanwhile."""
-    task = asyncio.create_task(identity.keys.record_uses(), name="record uses of keys")
+    """The uses of keys and sessions are written down meanwhile."""
+    task = asyncio.create_task(identity.uses.record(), name="record uses")
     try:
         yield
     finally:

@@ -184,19 +184,19 @@ async def test_the_latest_use_is_written_down_and_once_a_minute_at_most(
     async def written() -> datetime | None:
         return (await identity.keys.find_key(by=None, key_id=UUID(key.id))).last_used_at
 
-    await identity.keys._touch()
+    await identity.uses.touch()
     assert await written() is None
     await identity.authenticate(text(key))
-    await identity.keys._touch()
+    await identity.uses.touch()
     first = await written()
     assert first is not None
     identity.remembered(text(key))
-    await identity.keys._touch()
+    await identity.uses.touch()
     assert await written() == first
     # Another process has used it as well, and does not write either.
     other = Identity(database=database)
     await other.authenticate(text(key))
-    await other.keys._touch()
+    await other.uses.touch()
     assert await written() == first
 
 
@@ -209,14 +209,14 @@ async def test_uses_that_could_not_be_written_down_are_later(
     postgres_server.execute(
         f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{identity_database.name}'"
     )
-    await identity.keys._touch()
+    await identity.uses.touch()
     postgres_server.execute(f'ALTER DATABASE "{identity_database.name}" ALLOW_CONNECTIONS true')
     async with asyncio.timeout(10):
         written = None
         while written is None:
             # Each of the pool's connections that was cut has to be found out.
             with contextlib.suppress(Unavailable):
-                await identity.keys._touch()
+                await identity.uses.touch()
                 written = (await identity.keys.find_key(by=None, key_id=UUID(key.id))).last_used_at
 
 

@@ -7,6 +7,7 @@ from uuid import UUID
 from billfold.identity.domain import keys as domain
 from billfold.identity.service.keys import Keys
 from billfold.identity.service.sessions import Post, Sessions, Tokens
+from billfold.identity.service.uses import Uses
 from billfold.identity.service.verified import Verifier
 from billfold.kernel.clock import Clock, SystemClock
 from billfold.platform.postgres.database import Database
@@ -20,6 +21,7 @@ class Identity:
     ) -> None:
         clock = clock or SystemClock()
         verifier = Verifier(database, clock)
+        self.uses = Uses(database=database, verifier=verifier, clock=clock)
         self.keys = Keys(database=database, verifier=verifier, clock=clock)
         if tokens is not None and mail is not None:
             self.sessions = Sessions(database=database, clock=clock, tokens=tokens, mail=mail, forget=verifier.forget)

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
-from datetime import datetime, timedelta
 from uuid import UUID
-
-import structlog
 
 from billfold.identity import errors, events
 from billfold.identity.contracts import KEY_SCOPES, KEYS_MAX, ApiKey, CreatedApiKey, Grant, Mode, Owner
@@ -16,19 +12,12 @@ from billfold.identity.service.verified import Verifier
 from billfold.identity.store import keys as store
 from billfold.kernel import idempotency, ids, paging
 from billfold.kernel.clock import Clock
-from billfold.kernel.errors import Unavailable
 from billfold.kernel.principal import Principal
 from billfold.platform.messaging import outbox
 from billfold.platform.postgres.database import Connection, Database, UniqueViolation
 
-#: The latest use of a key is written down at most this often.
-TOUCHED_EVERY = timedelta(minutes=1)
-#: A use is noticed within this time.
-_TOUCH_ROUND_S = 5.0
 #: The operator's key of a new installation.
 BOOTSTRAP_KEY_NAME = "First key"
-
-log = structlog.get_logger(__name__)
 
 
 class Keys:
@@ -38,7 +27,6 @@ class Keys:
         self._database = database
         self._clock = clock
         self._verifier = verifier
-        self._touched: dict[UUID, datetime] = {}
 
     async def create_owner(self, *, name: str) -> Owner:
         """A new owner.
@@ -165,30 +153,6 @@ class Keys:
         key, _ = await self.create_key(by=None, grant=grant)
         assert key.key is not None, "a key that was just created has its text"
         return key.key
-
-    async def record_uses(self) -> None:
-        """Write down when keys were used, now and then; runs until it is cancelled, and then once more."""
-        try:
-            while True:
-                await asyncio.sleep(_TOUCH_ROUND_S)
-                await self._touch()
-        finally:
-            await self._touch()
-
-    async def _touch(self) -> None:
-        now = self._clock.now()
-        self._touched = {key_id: at for key_id, at in self._touched.items() if now - at < TOUCHED_EVERY}
-        used = dict.fromkeys(self._verifier.used - self._touched.keys(), now)
-        if not used:
-            return
-        try:
-            async with self._database.connection() as connection:
-                await store.touch(connection, used, apart=TOUCHED_EVERY)
-        except Unavailable:
-            log.warning("the latest uses of API keys could not be written down; they will be later")
-        else:
-            self._verifier.used.difference_update(used)
-            self._touched |= used
 
     async def _tell(
         self, connection: Connection, kind: events.ApiKeyEventType, key: ApiKey, by: Principal | None
