@@ -169,6 +169,10 @@ class Api:
         """Change what is at `path`. The same change twice is one change, so it may be repeated."""
         return (await self.request("PATCH", path, body=body, repeatable=True)).body
 
+    async def put(self, path: str, body: object) -> Any:
+        """Put something at `path`. Twice is as once, so it may be repeated."""
+        return (await self.request("PUT", path, body=body, repeatable=True)).body
+
     async def post(self, path: str, body: object = None, *, key: str | None = None, repeatable: bool = False) -> Answer:
         """Send a command, with an idempotency key where there is one, which makes it `repeatable`."""
         return await self.request("POST", path, body=body, key=key, repeatable=repeatable or key is not None)

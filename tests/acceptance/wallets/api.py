@@ -28,6 +28,7 @@ SCOPES = frozenset(
         contracts.TRANSFERS_READ,
         contracts.HOLDS_READ,
         contracts.HOLDS_WRITE,
+        contracts.LIMITS_WRITE,
         contracts.ASSETS_READ,
         contracts.ASSETS_WRITE,
         *contracts.ORDER_SCOPES.values(),

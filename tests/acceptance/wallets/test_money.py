@@ -162,9 +162,9 @@ async def test_a_hold_is_placed_settled_in_parts_and_released(api: Api) -> None:
 async def test_an_operator_sets_a_credit_limit_and_an_owner_cannot(api: Api) -> None:
     mine = await api.ada.wallet()
     change = {"credit_limits": [{"amount": "5.00", "asset": "USD"}]}
-    refused = await api.ada.request("PATCH", f"/wallets/{mine}", json=change)
+    refused = await api.ada.request("PUT", f"/wallets/{mine}/credit-limits", json=change)
     assert (refused.status_code, refused.json()["code"]) == (403, "missing_scope")
-    assert (await api.operator.request("PATCH", f"/wallets/{mine}", json=change)).status_code == 200
+    assert (await api.operator.request("PUT", f"/wallets/{mine}/credit-limits", json=change)).status_code == 200
     spent = await api.ada.post(f"/wallets/{mine}/withdrawals", {"money": {"amount": "5.00", "asset": "USD"}})
     assert spent.json()["from_balance"] == "-5.00"
 

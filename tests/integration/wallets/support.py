@@ -1,5 +1,7 @@
 """Short ways to say what the tests of wallets do again and again."""
 
+import msgspec
+
 from billfold.kernel import ids
 from billfold.kernel.money import Money
 from billfold.kernel.principal import Principal
@@ -13,10 +15,16 @@ SCOPES = frozenset(
         contracts.TRANSFERS_READ,
         contracts.HOLDS_READ,
         contracts.HOLDS_WRITE,
+        contracts.LIMITS_WRITE,
         contracts.ASSETS_READ,
         *contracts.ORDER_SCOPES.values(),
     ]
 )
+
+
+def without(principal: Principal, scope: str) -> Principal:
+    """The same caller with one scope less."""
+    return msgspec.structs.replace(principal, scopes=principal.scopes - {scope})
 
 
 async def wallet_of(wallets: Wallets, principal: Principal, *, holding: str | None = None, name: str = "A") -> str:

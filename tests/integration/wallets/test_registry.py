@@ -13,9 +13,9 @@ from billfold.kernel.principal import MissingScope, Principal
 from billfold.ledger import Ledger
 from billfold.ledger import errors as ledger_errors
 from billfold.platform.postgres.database import Database
-from billfold.wallets import Wallets, errors
+from billfold.wallets import Wallets, contracts, errors
 from billfold.wallets.contracts import Moved, NewWallet, WalletChange
-from tests.integration.wallets.support import move, wallet_of
+from tests.integration.wallets.support import move, wallet_of, without
 
 
 async def events_of(database: Database, wallet: str) -> list[dict[str, Any]]:
@@ -81,9 +81,7 @@ async def test_every_change_is_told_in_order(
     registry = wallets.registry
     await registry.update(principal=ada, wallet_id=wallet_id, change=WalletChange(name="New"))
     await registry.update(principal=ada, wallet_id=wallet_id, change=WalletChange(name="New"))
-    await registry.update(
-        principal=operator, wallet_id=wallet_id, change=WalletChange(credit_limits=[Money("5.00", "USD")])
-    )
+    await registry.limit(principal=operator, wallet_id=wallet_id, limits=[Money("5.00", "USD")])
     await registry.freeze(principal=ada, wallet_id=wallet_id)
     await registry.freeze(principal=ada, wallet_id=wallet_id)
     await registry.unfreeze(principal=operator, wallet_id=wallet_id)
@@ -106,12 +104,12 @@ async def test_a_change_that_is_refused_is_not_told(
     wallets: Wallets, ada: Principal, operator: Principal, database: Database
 ) -> None:
     wallet = await wallet_of(wallets, ada)
-    change = WalletChange(name="New", credit_limits=[Money("5.00", "USD"), Money("1.00", "XXX")])
+    limits = [Money("5.00", "USD"), Money("1.00", "XXX")]
     with pytest.raises(ledger_errors.AssetUnknown) as found:
-        await wallets.registry.update(principal=operator, wallet_id=ids.parse(wallet), change=change)
+        await wallets.registry.limit(principal=operator, wallet_id=ids.parse(wallet), limits=limits)
     assert found.value.pointer == "/credit_limits/1/asset"
     assert len(await events_of(database, wallet)) == 1
-    assert (await wallets.registry.wallet(principal=ada, wallet_id=ids.parse(wallet))).name == "A"
+    assert await wallets.balances.now(principal=ada, wallet_id=ids.parse(wallet)) == []
 
 
 async def test_two_credit_limits_for_one_asset_are_refused(
@@ -120,9 +118,7 @@ async def test_two_credit_limits_for_one_asset_are_refused(
     wallet = await wallet_of(wallets, ada, holding="1.00")
     limits = [Money("5.00", "USD"), Money("1.00", "EUR"), Money("6.00", "USD")]
     with pytest.raises(errors.CreditLimitRepeated) as found:
-        await wallets.registry.update(
-            principal=operator, wallet_id=ids.parse(wallet), change=WalletChange(credit_limits=limits)
-        )
+        await wallets.registry.limit(principal=operator, wallet_id=ids.parse(wallet), limits=limits)
     assert found.value.pointer == "/credit_limits/2/asset"
     assert len(await events_of(database, wallet)) == 1
     (balance,) = await wallets.balances.now(principal=ada, wallet_id=ids.parse(wallet))
@@ -133,23 +129,20 @@ async def test_a_credit_limit_lets_the_balance_go_below_zero_and_no_further(
     wallets: Wallets, ada: Principal, operator: Principal
 ) -> None:
     wallet = await wallet_of(wallets, ada)
-    change = WalletChange(credit_limits=[Money("5.00", "USD")])
-    with pytest.raises(MissingScope):
-        await wallets.registry.update(principal=ada, wallet_id=ids.parse(wallet), change=change)
-    await wallets.registry.update(principal=operator, wallet_id=ids.parse(wallet), change=change)
+    limits = [Money("5.00", "USD")]
+    for lacking in (ada, without(operator, contracts.OPERATOR), without(operator, contracts.LIMITS_WRITE)):
+        with pytest.raises(MissingScope):
+            await wallets.registry.limit(principal=lacking, wallet_id=ids.parse(wallet), limits=limits)
+    await wallets.registry.limit(principal=operator, wallet_id=ids.parse(wallet), limits=limits)
     await move(wallets, ada, "withdrawal", source=wallet, amount="5.00")
     with pytest.raises(ledger_errors.InsufficientFunds):
         await move(wallets, ada, "withdrawal", source=wallet, amount="0.01")
     (balance,) = await wallets.balances.now(principal=ada, wallet_id=ids.parse(wallet))
     assert (balance.posted, balance.available, balance.credit_limit) == ("-5.00", "-5.00", "5.00")
     with pytest.raises(ledger_errors.InsufficientFunds):
-        await wallets.registry.update(
-            principal=operator, wallet_id=ids.parse(wallet), change=WalletChange(credit_limits=[Money("4.99", "USD")])
-        )
+        await wallets.registry.limit(principal=operator, wallet_id=ids.parse(wallet), limits=[Money("4.99", "USD")])
     with pytest.raises(errors.CreditLimitNegative):
-        await wallets.registry.update(
-            principal=operator, wallet_id=ids.parse(wallet), change=WalletChange(credit_limits=[Money("-1.00", "USD")])
-        )
+        await wallets.registry.limit(principal=operator, wallet_id=ids.parse(wallet), limits=[Money("-1.00", "USD")])
 
 
 async def test_nothing_enters_or_leaves_a_frozen_wallet_and_its_owner_cannot_unfreeze_it(

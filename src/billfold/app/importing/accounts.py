@@ -91,7 +91,7 @@ class Accounts:
             if Decimal(answer["balances"][0]["credit_limit"]) >= Decimal(limit):
                 return
         change = {"credit_limits": [{"amount": limit, "asset": self._asset.code}]}
-        await self._api.patch(f"/wallets/{wallet_id}", change)
+        await self._api.put(f"/wallets/{wallet_id}/credit-limits", change)
 
 
 async def asset_of(api: Api, code: str) -> Asset:

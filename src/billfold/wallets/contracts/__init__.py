@@ -21,6 +21,7 @@ from billfold.wallets.contracts.fields import (
     EXTERNAL_ID_MAX,
     HOLDS_READ,
     HOLDS_WRITE,
+    LIMITS_WRITE,
     NAME_MAX,
     OPERATOR,
     ORDER_SCOPES,
@@ -63,7 +64,7 @@ from billfold.wallets.contracts.movements import (
     Settlement,
     Transfer,
 )
-from billfold.wallets.contracts.wallets import NewWallet, Wallet, WalletChange
+from billfold.wallets.contracts.wallets import CreditLimits, NewWallet, Wallet, WalletChange
 
 __all__ = [
     "ACCOUNTS_LISTED_MAX",
@@ -74,6 +75,7 @@ __all__ = [
     "EXTERNAL_ID_MAX",
     "HOLDS_READ",
     "HOLDS_WRITE",
+    "LIMITS_WRITE",
     "NAME_MAX",
     "OPERATOR",
     "ORDER_SCOPES",
@@ -86,6 +88,7 @@ __all__ = [
     "Basis",
     "Chart",
     "ConfirmedTransaction",
+    "CreditLimits",
     "DeadLetter",
     "DeadLetterContent",
     "DeadLetterStatus",

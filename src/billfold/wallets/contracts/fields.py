@@ -23,6 +23,7 @@ WRITE = "wallets:write"
 TRANSFERS_READ = "transfers:read"
 HOLDS_READ = "holds:read"
 HOLDS_WRITE = "holds:write"
+LIMITS_WRITE = "limits:write"
 ASSETS_READ = "assets:read"
 ASSETS_WRITE = "assets:write"
 ORDER_SCOPES: Mapping[OrderKind, str] = {

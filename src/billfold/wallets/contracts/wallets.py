@@ -24,8 +24,12 @@ class WalletChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     name: Name | UnsetType = UNSET
     #: Replaces all metadata.
     metadata: Metadata | UnsetType = UNSET
-    #: For operators: how far each asset's available balance may go below zero. Assets left out keep theirs.
-    credit_limits: Annotated[list[Money], Meta(max_length=CREDIT_LIMITS_MAX)] | UnsetType = UNSET
+
+
+class CreditLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How far the available balance of each asset may go below zero. Assets left out keep theirs."""
+
+    credit_limits: Annotated[list[Money], Meta(min_length=1, max_length=CREDIT_LIMITS_MAX)]
 
 
 class Wallet(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ from billfold.ledger import errors as ledger_errors
 from billfold.platform import web
 from billfold.platform.web import Answer, Call, Route
 from billfold.wallets import Wallets, contracts, errors
-from billfold.wallets.contracts import NewWallet, Wallet, WalletChange, WalletStatus
+from billfold.wallets.contracts import CreditLimits, NewWallet, Wallet, WalletChange, WalletStatus
 from billfold.wallets.rest import answers, examples, refusals
 from billfold.wallets.rest.answers import Page
 
@@ -106,23 +106,13 @@ def routes(wallets: Wallets) -> list[Route]:
                 summary="Change a wallet",
                 tag=_TAG,
                 scope=contracts.WRITE,
-                description="What is left out stays as it is; `metadata` is replaced as a whole. Credit limits, by "
-                "which an asset's available balance may go below zero, can be set by an operator alone.",
-                errors=(
-                    *refusals.WALLET,
-                    errors.WalletClosed,
-                    errors.CreditLimitNegative,
-                    errors.CreditLimitRepeated,
-                    ledger_errors.AssetUnknown,
-                    ledger_errors.InsufficientFunds,
-                    money.InvalidAmount,
-                    money.AmountTooPrecise,
-                    money.AmountTooLarge,
-                ),
+                description="What is left out stays as it is; `metadata` is replaced as a whole.",
+                errors=(*refusals.WALLET, errors.WalletClosed),
                 sends={"name": "Ada's travels", "metadata": {"tier": "gold"}},
                 answers=examples.WALLET | {"name": "Ada's travels"},
             ),
         ),
+        _limits_route(wallets),
         _status_route(
             "freeze",
             wallets.registry.freeze,
@@ -135,7 +125,7 @@ def routes(wallets: Wallets) -> list[Route]:
         _status_route(
             "unfreeze",
             wallets.registry.unfreeze,
-            scope=contracts.OPERATOR,
+            scope=contracts.WRITE,
             summary="Unfreeze a wallet",
             description="For operators. An open wallet stays so.",
             refused=(errors.WalletClosed,),
@@ -152,6 +142,41 @@ def routes(wallets: Wallets) -> list[Route]:
             status="closed",
         ),
     ]
+
+
+def _limits_route(wallets: Wallets) -> Route:
+    async def limit(call: Call) -> Answer:
+        wallet_id = ids.parse(call.path["wallet_id"])
+        limits = call.command.credit_limits
+        return Answer(await wallets.registry.limit(principal=call.principal, wallet_id=wallet_id, limits=limits))
+
+    return Route(
+        method="PUT",
+        path="/wallets/{wallet_id}/credit-limits",
+        handler=limit,
+        command=CreditLimits,
+        answer=Wallet,
+        operation=web.Operation(
+            summary="Set credit limits",
+            tag=_TAG,
+            scope=contracts.LIMITS_WRITE,
+            description="For operators: how far the available balance of each asset may go below zero. Assets that are "
+            "left out keep theirs.",
+            errors=(
+                *refusals.WALLET,
+                errors.WalletClosed,
+                errors.CreditLimitNegative,
+                errors.CreditLimitRepeated,
+                ledger_errors.AssetUnknown,
+                ledger_errors.InsufficientFunds,
+                money.InvalidAmount,
+                money.AmountTooPrecise,
+                money.AmountTooLarge,
+            ),
+            sends={"credit_limits": [{"amount": "500.00", "asset": "USD"}]},
+            answers=examples.WALLET,
+        ),
+    )
 
 
 def _status_route(

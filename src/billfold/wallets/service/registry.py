@@ -6,11 +6,9 @@ wallet's accounts in the ledger, and its event.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from uuid import UUID
-
-from msgspec import UNSET
 
 from billfold.kernel import ids, money, paging
 from billfold.kernel.clock import Clock
@@ -94,7 +92,7 @@ class Registry:
         principal.require(contracts.READ)
         size = paging.check_limit(limit)
         query = WalletQuery(
-            owner=None if principal.is_operator else principal.owner_id,
+            owner=None if principal.sees_everybody else principal.owner_id,
             external_id=external_id,
             status=status,
             before=None if cursor is None else paging.decode(cursor, UUID),
@@ -105,7 +103,24 @@ class Registry:
         return paging.Page(found[:size], paging.encode(found[size - 1].id) if more else None)
 
     async def update(self, *, principal: Principal, wallet_id: UUID, change: WalletChange) -> Wallet:
-        """Change what is given; credit limits are an operator's.
+        """Change what is given.
+
+        Raises:
+            MissingScope, WalletUnknown
+            WalletClosed: it can't be changed any more.
+        """
+        principal.require(contracts.WRITE)
+        async with self._locked(principal, wallet_id) as (connection, before):
+            if before.status == "closed":
+                raise errors.WalletClosed
+            await store.change(connection, wallet_id, change)
+            wallet = await self._get(connection, principal, wallet_id)
+            if wallet != before:
+                await self._tell(connection, events.UPDATED, wallet)
+        return wallet
+
+    async def limit(self, *, principal: Principal, wallet_id: UUID, limits: Sequence[Money]) -> Wallet:
+        """Say how far a wallet may go below zero, in each of these assets. That is an operator's to say.
 
         Raises:
             MissingScope, WalletUnknown
@@ -114,32 +129,25 @@ class Registry:
                 limit is wrong.
             InsufficientFunds: more than the new limit has been used already.
         """
-        principal.require(contracts.WRITE)
-        limits = [] if change.credit_limits is UNSET else change.credit_limits
-        if change.credit_limits is not UNSET:
-            principal.require(contracts.OPERATOR)
+        principal.require(contracts.LIMITS_WRITE)
+        principal.require(contracts.OPERATOR)
         _check_assets_differ(limits)
         floors = [await self._floor(limit, place) for place, limit in enumerate(limits)]
         async with self._locked(principal, wallet_id) as (connection, before):
             if before.status == "closed":
                 raise errors.WalletClosed
-            await store.change(connection, wallet_id, change)
-            if floors:
-                accounts = await self._resolution.open(
-                    {(wallet_id, limit.asset) for limit in limits}, transaction=connection
-                )
-                # In the order in which postings lock accounts, so that neither can wait for the other in a circle.
-                by_account = {
-                    accounts[wallet_id, limit.asset]: floor for limit, floor in zip(limits, floors, strict=True)
-                }
-                for account_id in sorted(by_account):
-                    await self._ledger.set_floor(
-                        account_id=account_id, floor=by_account[account_id], transaction=connection
-                    )
+            assets = [limit.asset for limit in limits]
+            await self._set_floors(connection, wallet_id, dict(zip(assets, floors, strict=True)))
             wallet = await self._get(connection, principal, wallet_id)
-            if limits or wallet != before:
-                await self._tell(connection, events.UPDATED, wallet, credit_limits=limits)
+            await self._tell(connection, events.UPDATED, wallet, credit_limits=limits)
         return wallet
+
+    async def _set_floors(self, connection: Connection, wallet_id: UUID, floors: Mapping[str, int]) -> None:
+        accounts = await self._resolution.open({(wallet_id, asset) for asset in floors}, transaction=connection)
+        by_account = {accounts[wallet_id, asset]: floor for asset, floor in floors.items()}
+        # In the order in which postings lock accounts, so that neither can wait for the other in a circle.
+        for account_id in sorted(by_account):
+            await self._ledger.set_floor(account_id=account_id, floor=by_account[account_id], transaction=connection)
 
     async def freeze(self, *, principal: Principal, wallet_id: UUID) -> Wallet:
         """Let nothing enter or leave the wallet. A frozen one stays so.
@@ -156,6 +164,7 @@ class Registry:
         Raises:
             MissingScope, WalletUnknown, WalletClosed
         """
+        principal.require(contracts.WRITE)
         principal.require(contracts.OPERATOR)
         return await self._set_status(principal, wallet_id, "open", events.UNFROZEN)
 
@@ -217,7 +226,9 @@ class Registry:
     async def _get(
         self, connection: Connection, principal: Principal, wallet_id: UUID, *, lock: bool = False
     ) -> Wallet:
-        owner = None if principal.is_operator else principal.owner_id
+        # Whoever locks a wallet is about to change it; others are only looked at.
+        anybodys = principal.is_operator if lock else principal.sees_everybody
+        owner = None if anybodys else principal.owner_id
         found = await store.get(connection, wallet_id, owner=owner, lock=lock)
         if found is None:
             raise errors.WalletUnknown
