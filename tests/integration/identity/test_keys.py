@@ -171,3 +171,17 @@ async def test_the_application_may_not(database: Database, sql: str) -> None:
     async with database.connection() as connection:
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await connection.execute(sql)
+
+
+async def test_who_sees_everybodys_keys_revokes_none_of_them(identity: Identity, ada: Owner, bob: Owner) -> None:
+    key = await a_key(identity, ada)
+    looking = Principal(
+        credential_id=ids.new(),
+        owner_id=UUID(bob.id),
+        scopes=frozenset({"keys:read", "keys:write", "everybody:read"}),
+    )
+    assert (await identity.keys.find_key(by=looking, key_id=UUID(key.id))).owner_id == ada.id
+    assert key.id in {one.id for one in (await identity.keys.list_keys(by=looking)).items}
+    with pytest.raises(errors.ApiKeyUnknown):
+        await identity.keys.revoke_key(by=looking, key_id=UUID(key.id))
+    assert (await identity.keys.find_key(by=None, key_id=UUID(key.id))).revoked_at is None

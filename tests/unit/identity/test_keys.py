@@ -8,7 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billfold.identity import errors
-from billfold.identity.contracts import ALL_SCOPES, KEY_SCOPES, PERSONAL, SCOPES, ApiKey, Grant, Mode, Scope
+from billfold.identity.contracts import (
+    ALL_SCOPES,
+    KEY_SCOPES,
+    PERSONAL,
+    ROLES,
+    SCOPES,
+    ApiKey,
+    Grant,
+    Mode,
+    Scope,
+    scopes_of,
+)
 from billfold.identity.domain import keys as domain
 from billfold.kernel import ids
 from billfold.kernel.principal import Principal
@@ -118,6 +129,29 @@ def test_an_operator_creates_keys_for_anybody_and_gives_away_no_more_than_it_has
     domain.check_grant(operator, Grant(owner_id=ids.new(), name="k", scopes=frozenset({"wallets:read"})))
     with pytest.raises(errors.ScopeNotYours, match="withdrawals:write"):
         domain.check_grant(operator, Grant(owner_id=ids.new(), name="k", scopes=frozenset({"withdrawals:write"})))
+
+
+def test_a_person_creates_keys_for_themselves_alone_whatever_their_roles() -> None:
+    for role in ROLES:
+        person = ids.new()
+        for is_session in (True, False):
+            asking = Principal(
+                credential_id=ids.new(),
+                owner_id=person,
+                scopes=scopes_of(frozenset({role})) | {"keys:write"},
+                user_id=person,
+                is_session=is_session,
+            )
+            domain.check_grant(asking, Grant(owner_id=person, name="k", scopes=frozenset({"keys:write"})))
+            with pytest.raises(errors.OwnerNotYours):
+                domain.check_grant(asking, Grant(owner_id=ids.new(), name="k", scopes=frozenset({"keys:write"})))
+
+
+@pytest.mark.parametrize("scope", sorted(PERSONAL))
+def test_what_needs_a_person_who_has_logged_in_is_on_no_key(scope: Scope) -> None:
+    asking = by("keys:write", scope)
+    with pytest.raises(errors.ScopeNotYours, match=f"No key has the scope {scope}"):
+        domain.check_grant(asking, Grant(owner_id=asking.owner_id, name="k", scopes=frozenset({scope})))
 
 
 def test_a_key_is_outlived_by_none_that_it_creates() -> None:

@@ -9,7 +9,7 @@ from hashlib import sha256
 from uuid import UUID
 
 from billfold.identity import errors
-from billfold.identity.contracts import ApiKey, Grant, Mode
+from billfold.identity.contracts import KEY_SCOPES, ApiKey, Grant, Mode
 from billfold.kernel import clock
 from billfold.kernel.principal import Principal
 
@@ -64,11 +64,20 @@ def check_usable(key: ApiKey, *, key_hash: bytes, token_hash: bytes, now: dateti
 def check_grant(by: Principal, grant: Grant) -> None:
     """Go on only if `by` may create this key. An operator too hands on only what it has.
 
+    A person makes keys for themselves alone, whatever their roles: what a key does is its owner's doing, and nobody
+    else's. What needs a person who has logged in is on no key.
+
     Raises:
         ScopeNotYours, OwnerNotYours.
     """
-    if grant.owner_id != by.owner_id and not by.is_operator:
+    for_others = by.is_operator and by.user_id is None
+    if grant.owner_id != by.owner_id and not for_others:
         raise errors.OwnerNotYours(pointer="/owner_id")
+    if personal := grant.scopes - KEY_SCOPES:
+        raise errors.ScopeNotYours(
+            f"No key has the scope {', '.join(sorted(personal))}: it needs a person who has logged in.",
+            pointer="/scopes",
+        )
     if missing := grant.scopes - by.scopes:
         raise errors.ScopeNotYours(
             f"A key can give away only the scopes that it has itself; yours lacks {', '.join(sorted(missing))}.",

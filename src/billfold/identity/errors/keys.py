@@ -24,7 +24,7 @@ class ScopeNotYours(errors.Denied):
 
 
 class OwnerNotYours(errors.Denied):
-    """Only an operator can create a key for another owner."""
+    """Only an operator's key can create one for another owner, and a person creates keys for themselves alone."""
 
     code = "owner_not_yours"
 

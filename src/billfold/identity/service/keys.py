@@ -133,7 +133,7 @@ class Keys:
             ApiKeyUnknown: there is none, or `by` may not see it.
         """
         async with self._database.transaction() as connection:
-            key = await store.find_key(connection, key_id, owner=_seen_by(by))
+            key = await store.find_key(connection, key_id, owner=_acted_on_by(by))
             if key is None:
                 raise errors.ApiKeyUnknown
             await store.lock_owner(connection, UUID(key.owner_id))
@@ -169,6 +169,11 @@ class Keys:
 
 def _seen_by(principal: Principal | None) -> UUID | None:
     """Whose things are shown: None is everybody's."""
+    return None if principal is None or principal.sees_everybody else principal.owner_id
+
+
+def _acted_on_by(principal: Principal | None) -> UUID | None:
+    """Whose things may be changed: None is everybody's."""
     return None if principal is None or principal.is_operator else principal.owner_id
 
 

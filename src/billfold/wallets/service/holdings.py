@@ -1,4 +1,4 @@
-"""Which accounts a caller may read: those of one of their wallets, or of all. An operator reads everybody's."""
+"""Which accounts a caller may read: those of one of their wallets, or of all. Some read everybody's."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Holdings:
         Raises:
             WalletUnknown, AssetUnknown
         """
-        owner = None if principal.is_operator else principal.owner_id
+        owner = None if principal.sees_everybody else principal.owner_id
         async with self._database.connection() as connection:
             accounts = await store.of_wallet(connection, wallet_id, owner=owner)
         if accounts is None:

@@ -72,7 +72,7 @@ class Holds:
         """
         principal.require(contracts.HOLDS_READ)
         found = await self._ledger.hold(hold_id=hold_id)
-        return await self._view(found, await self._side(principal, found))
+        return await self._view(found, await self._side(principal, found, any_wallet=principal.sees_everybody))
 
     async def holds(
         self,
@@ -91,7 +91,7 @@ class Holds:
         principal.require(contracts.HOLDS_READ)
         size = paging.check_limit(limit)
         after = None if cursor is None else paging.decode(cursor, UUID)
-        if principal.is_operator and wallet is None:
+        if principal.sees_everybody and wallet is None:
             found = await self._ledger.holds_of_all(status=status, after=after, limit=size + 1)
             accounts = await self._resolution.holders(principal, {hold.account for hold in found})
         else:
@@ -113,7 +113,7 @@ class Holds:
             contracts.ORDER_SCOPES["withdrawal" if settlement.target == contracts.OUTSIDE else "transfer"]
         )
         found = await self._ledger.hold(hold_id=hold_id)
-        await self._side(principal, found)
+        await self._side(principal, found, any_wallet=principal.is_operator)
         amount = None
         if settlement.money is not None:
             amount, _ = domain.positive_units(settlement.money, await self._orders.assets([settlement.money.asset]))
@@ -144,7 +144,8 @@ class Holds:
             MissingScope, HoldUnknown, HoldEnded, IdempotencyKeyReused
         """
         principal.require(contracts.HOLDS_WRITE)
-        await self._side(principal, await self._ledger.hold(hold_id=hold_id))
+        held = await self._ledger.hold(hold_id=hold_id)
+        await self._side(principal, held, any_wallet=principal.is_operator)
         try:
             change = await self._ledger.release_hold(key=_key(principal, key, "release", str(hold_id)), hold_id=hold_id)
         except ledger_errors.LedgerError as error:
@@ -160,14 +161,14 @@ class Holds:
             raise errors.WalletUnknown(pointer="/to")
         return side
 
-    async def _side(self, principal: Principal, hold: ledger.Hold) -> Side:
-        """The wallet that a hold is in.
+    async def _side(self, principal: Principal, hold: ledger.Hold, *, any_wallet: bool) -> Side:
+        """The wallet that a hold is in; one of the caller's, unless it may be `any_wallet`.
 
         Raises:
             HoldUnknown: it is not the caller's.
         """
         side = (await self._resolution.holders(principal, [hold.account])).get(hold.account)
-        if side is None or not (side.mine or principal.is_operator):
+        if side is None or not (side.mine or any_wallet):
             raise ledger_errors.HoldUnknown
         return side
 
@@ -176,7 +177,8 @@ class Holds:
         return domain.hold(hold, wallet=side.wallet, scale=asset.scale)
 
     async def _seen(self, principal: Principal, change: ledger.HoldChange) -> HoldChange:
-        hold = await self._view(change.hold, await self._side(principal, change.hold))
+        side = await self._side(principal, change.hold, any_wallet=principal.is_operator)
+        hold = await self._view(change.hold, side)
         transfer = None if change.transfer is None else await self._movements.seen(principal, change.transfer)
         return HoldChange(hold=hold, transfer=transfer, replayed=change.replayed)
 

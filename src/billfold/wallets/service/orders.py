@@ -159,7 +159,7 @@ def outcome(
             sides[0],
             sides[1],
             scale=draft.scale,
-            all_seen=principal.is_operator,
+            all_seen=principal.sees_everybody,
             written=draft.money,
         )
         return Moved(transfer, replayed)

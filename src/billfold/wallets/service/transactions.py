@@ -46,7 +46,7 @@ class Transactions:
         """
         principal.require(contracts.READ)
         size = paging.check_limit(limit)
-        if principal.is_operator and wanted.wallet is None:
+        if principal.sees_everybody and wanted.wallet is None:
             return await self._everybodys(principal, wanted, cursor, size)
         after = None if cursor is None else _after(cursor)
         accounts = await self._holdings.readable(principal, wallet=wanted.wallet, asset=wanted.asset)
@@ -76,7 +76,7 @@ class Transactions:
             MissingScope, WalletUnknown, WalletNeeded, AssetUnknown, AssetNeeded, InvalidId, InvalidAmount, PeriodWrong
         """
         principal.require(contracts.READ)
-        if principal.is_operator and wanted.wallet is None:
+        if principal.sees_everybody and wanted.wallet is None:
             found = await self._ledger.summaries_of_all(filter=await self._filter(wanted))
             return [
                 domain.summary(sums, asset=await self._ledger.asset(code=code)) for code, sums in sorted(found.items())
@@ -109,7 +109,7 @@ class Transactions:
         sides = await self._resolution.holders(principal, [posted.debit_account, posted.credit_account])
         for entry in domain.entries(posted):
             side = sides.get(entry.account)
-            if side is not None and (side.mine or principal.is_operator) and wanted in (None, side.wallet):
+            if side is not None and (side.mine or principal.sees_everybody) and wanted in (None, side.wallet):
                 return (await self._seen(principal, [entry], sides))[0]
         raise errors.TransactionUnknown
 
