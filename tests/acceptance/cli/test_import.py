@@ -17,6 +17,7 @@ _FLAGS = ("--asset", "USD", "--account-column", "account", "--amount-column", "a
 _DATED = (*_FLAGS, "--date-column", "date")
 _OPERATOR = (
     "operator",
+    "limits:write",
     "assets:read",
     "wallets:read",
     "wallets:write",
@@ -179,10 +180,10 @@ def test_an_overdraft_is_granted_to_the_wallets_of_the_file(owner: Callable[...,
     assert found["now"] == _counts(imported=1, rejected=1, wallets_created=2)
 
 
-def test_an_overdraft_needs_an_operators_key(billfold: Billfold, in_folder: Path) -> None:
+def test_an_overdraft_needs_the_scope_for_limits(billfold: Billfold, in_folder: Path) -> None:
     path = _file(in_folder, "1,a,2020-01-01,-10.00\n")
     found = billfold("import", "transactions", path, *_DATED, "--overdraft", "unlimited", code=1)
-    assert "operator" in found.err
+    assert "limits:write" in found.err
 
 
 def test_an_overdraft_that_is_wider_already_stays(owner: Callable[..., Billfold], in_folder: Path) -> None:
