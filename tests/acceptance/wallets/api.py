@@ -11,6 +11,7 @@ from uuid import UUID
 import httpx2
 import uvicorn
 
+from billfold.identity import contracts as identity
 from billfold.kernel import ids
 from billfold.kernel.principal import Principal
 from billfold.ledger import Ledger
@@ -143,6 +144,7 @@ async def running(database: Database) -> AsyncIterator[Api]:
         requests=requests,
         public_url="http://127.0.0.1",
         version="0",
+        scopes=web.Scopes(every=identity.ALL_SCOPES),
     )
     with socket.create_server(("127.0.0.1", 0)) as listening:
         server = _Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))

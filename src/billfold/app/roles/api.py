@@ -10,6 +10,7 @@ from prometheus_client import REGISTRY
 
 import billfold
 from billfold.app import container, limits, settings
+from billfold.identity import contracts
 from billfold.identity import rest as identity_rest
 from billfold.platform import web
 from billfold.platform.telemetry import listener, logs
@@ -52,6 +53,7 @@ async def _serve(tree: settings.Settings) -> None:
             requests=requests,
             public_url=tree.api.public_url or tree.api.local_url,
             version=billfold.__version__,
+            scopes=web.Scopes(every=contracts.ALL_SCOPES, personal=contracts.PERSONAL),
             limits=allowed,
             addresses=_addresses(tree.api),
             cors=_cors(tree.api),

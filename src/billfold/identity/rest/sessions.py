@@ -33,7 +33,8 @@ _EXAMPLE = {
 class Refresh(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A refresh token to use up. A browser with cookies leaves it out."""
 
-    refresh_token: Annotated[str | None, Meta(description="The one that came last.", max_length=100)] = None
+    #: The one that came last.
+    refresh_token: Annotated[str, Meta(max_length=100)] | None = None
 
 
 class SessionList(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +49,7 @@ class SessionList(msgspec.Struct, frozen=True, kw_only=True):
     opt=web.operation(
         summary="Get new tokens",
         tag=_TAG,
-        scope=None,
+        scope=web.Access.ANYBODY,
         description="A refresh token is good once. One that comes a second time was copied, or its answer was lost: "
         "nobody can tell which, so the session ends, everywhere, and its user is told.",
         errors=(errors.RefreshTokenInvalid, errors.RefreshTokenReused, CrossSite),

@@ -11,9 +11,11 @@ from billfold.platform.web.authentication import Authenticator
 from billfold.platform.web.lean import Answer, Call, Route
 from billfold.platform.web.operations import Operation, operation
 from billfold.platform.web.pages import Cursor, Limit, Page, page
+from billfold.platform.web.policy import Access, Scopes
 
 __all__ = [
     "PREFIX",
+    "Access",
     "Answer",
     "Authenticator",
     "Call",
@@ -24,6 +26,7 @@ __all__ = [
     "Page",
     "Part",
     "Route",
+    "Scopes",
     "build",
     "operation",
     "page",

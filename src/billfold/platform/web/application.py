@@ -18,6 +18,7 @@ from billfold.platform.web.edge import Edge
 from billfold.platform.web.gate import NO_LIMITS, Gate, Limits
 from billfold.platform.web.health import health_handlers
 from billfold.platform.web.measuring import Requests
+from billfold.platform.web.policy import Scopes
 from billfold.platform.web.problems import Problems
 
 #: Every path of the API begins with it; what changes incompatibly gets another number.
@@ -42,11 +43,12 @@ def build(
     requests: Requests,
     public_url: str,
     version: str,
+    scopes: Scopes,
     limits: Limits = NO_LIMITS,
     addresses: Addresses | None = None,
     cors: Cors | None = None,
 ) -> ASGIApp:
-    """The whole API as one ASGI application. `public_url` is where its callers find it.
+    """The whole API as one ASGI application. `public_url` is where its callers find it, `scopes` what they can carry.
 
     Without `addresses` no proxy is trusted; without `cors` no page of another origin may call it.
     """
@@ -59,10 +61,12 @@ def build(
     dependencies = {name: value for part in parts for name, value in part.dependencies.items()}
     dependencies["cookies"] = cookies
     handlers = [
-        *(plain.served(handler, gate, dependencies) for part in parts for handler in part.handlers),
-        *(plain.standing_for(route, gate) for route in routes),
+        *(plain.served(handler, gate, dependencies, scopes) for part in parts for handler in part.handlers),
+        *(plain.standing_for(route, gate, scopes) for route in routes),
     ]
-    document = openapi.Document(handlers, problems, prefix=PREFIX, public_url=public_url, version=version)
+    document = openapi.Document(
+        handlers, problems, prefix=PREFIX, public_url=public_url, version=version, scopes=scopes
+    )
     api = Router(PREFIX, route_handlers=[*plain.options_of(handlers), *handlers])
     app = _Litestar(
         [api, *health_handlers(checks), *docs.handlers(document, prefix=PREFIX)],

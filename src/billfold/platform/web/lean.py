@@ -71,6 +71,13 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     status: int = 200
     body_max: int = decoding.BODY_MAX
 
+    @property
+    def scope(self) -> str:
+        """What the caller's credentials must carry."""
+        scope = self.operation.scope
+        assert isinstance(scope, str), "a lean route has a scope"
+        return scope
+
 
 async def answer(
     route: Route,
@@ -87,9 +94,7 @@ async def answer(
         BillfoldError: it was refused.
     """
     principal = await gate.caller(headers, route.method)
-    scope = route.operation.scope
-    if scope is not None:
-        principal.require(scope)
+    principal.require(route.scope)
     parameters = decoding.query(query_string, route.parameters)
     key = header_key(headers) if route.idempotent else ""
     command = None

@@ -20,10 +20,12 @@ from billfold.platform.postgres.database import DatabaseUnavailable, RowsLocked
 from billfold.platform.web import errors as web_errors
 from billfold.platform.web import operations
 from billfold.platform.web.cookies import SAFE
+from billfold.platform.web.policy import Access, Scopes
 from billfold.platform.web.problems import MEDIA_TYPE, Problem, Problems, status_of
 
 _REFERENCE = "#/components/schemas/{name}"
 _SCHEME = "api_key"
+_NO_SCOPE: Mapping[Access, list[dict[str, list[str]]]] = {Access.ANYBODY: [], Access.CALLER: [{_SCHEME: []}]}
 _REQUEST_ID_EXAMPLE = "019aa2c6-7a00-7000-8000-0000000000ff"
 #: How msgspec names a generic struct: Page[Wallet] is Page_Wallet_.
 _GENERIC = re.compile(r"^([A-Za-z]+)_([A-Za-z]+)_$")
@@ -38,11 +40,8 @@ _ALWAYS = (
     DatabaseUnavailable,
     RowsLocked,
 )
-_WITH_CREDENTIALS = (
-    web_errors.Unauthorized,
-    web_errors.TooManyWrongCredentials,
-    MissingScope,
-)
+_WITH_CREDENTIALS = (web_errors.Unauthorized, web_errors.TooManyWrongCredentials, MissingScope)
+_PERSONAL = (web_errors.SessionNeeded,)
 _WITH_PARAMETERS = (web_errors.InvalidQueryParameter,)
 _WITH_BODY = (
     web_errors.UnsupportedMediaType,
@@ -89,6 +88,8 @@ class _Described(msgspec.Struct, frozen=True):
     method: str
     operation: operations.Operation
     shape: operations.Shape
+    #: Whether it takes a person who has logged in.
+    personal: bool
 
     @property
     def name(self) -> str:
@@ -101,8 +102,16 @@ class Document:
     """The document of an API; made when first asked for, because starting has no time for it."""
 
     def __init__(
-        self, handlers: Sequence[HTTPRouteHandler], problems: Problems, *, prefix: str, public_url: str, version: str
+        self,
+        handlers: Sequence[HTTPRouteHandler],
+        problems: Problems,
+        *,
+        prefix: str,
+        public_url: str,
+        version: str,
+        scopes: Scopes,
     ) -> None:
+        self._scopes = scopes
         self._handlers = handlers
         self._problems = problems
         self._prefix = prefix
@@ -119,7 +128,8 @@ class Document:
     def content(self) -> dict[str, Any]:
         """The document."""
         described = sorted(
-            _described(self._handlers, self._prefix), key=lambda one: (one.operation.tag, one.path, one.method)
+            _described(self._handlers, self._prefix, self._scopes),
+            key=lambda one: (one.operation.tag, one.path, one.method),
         )
         schemas = _Schemas(described)
         paths: dict[str, dict[str, Any]] = defaultdict(dict)
@@ -160,7 +170,9 @@ class Document:
             "parameters": [*_path_parameters(one.path), *schemas.query(one.shape.parameters), *_header_parameters(one)],
             "responses": {str(one.shape.status): _success(one, schemas), **_failures(one)},
             # OpenAPI 3.1 lets any scheme name the roles that are needed; ours are the scopes.
-            "security": [{_SCHEME: [operation.scope]}] if operation.scope is not None else [],
+            "security": [{_SCHEME: [operation.scope]}]
+            if isinstance(operation.scope, str)
+            else _NO_SCOPE[operation.scope],
         }
         if operation.description:
             described["description"] = operation.description
@@ -232,13 +244,14 @@ class _Schemas:
             yield parameter
 
 
-def _described(handlers: Iterable[HTTPRouteHandler], prefix: str) -> Iterator[_Described]:
+def _described(handlers: Iterable[HTTPRouteHandler], prefix: str, scopes: Scopes) -> Iterator[_Described]:
     for handler in handlers:
         operation, shape = operations.of(handler), handler.opt[operations.SHAPE]
         assert operation is not None, "`plain` makes these handlers"
         for path in handler.paths:
             for method in handler.http_methods:
-                yield _Described(prefix + operations.PARAMETER.sub(r"{\1}", path), method, operation, shape)
+                full = prefix + operations.PARAMETER.sub(r"{\1}", path)
+                yield _Described(full, method, operation, shape, personal=operation.scope in scopes.personal)
 
 
 def _path_parameters(path: str) -> Iterator[dict[str, Any]]:
@@ -330,10 +343,12 @@ def _failure(one: _Described, kinds: Sequence[type[errors.BillfoldError]]) -> di
 def _errors(one: _Described) -> Iterator[type[errors.BillfoldError]]:
     yield from _ALWAYS
     yield from one.operation.errors
-    if one.operation.scope is not None:
+    if one.operation.scope is not Access.ANYBODY:
         yield from _WITH_CREDENTIALS
         if one.method not in SAFE:
             yield web_errors.CsrfTokenWrong
+    if one.personal:
+        yield from _PERSONAL
     if one.shape.parameters is not None:
         yield from _WITH_PARAMETERS
     if one.shape.command is not None:

@@ -26,6 +26,7 @@ from typing import Any
 import msgspec
 
 from billfold.kernel.errors import BillfoldError
+from billfold.platform.web.policy import Access
 
 #: Where a handler's `opt` keeps its operation, and what it takes and gives.
 OPT = "operation"
@@ -43,8 +44,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
     #: The group it is listed in: Wallets.
     tag: str
-    #: What the caller's credentials must carry; None is for everybody, also without credentials.
-    scope: str | None
+    #: What the caller's credentials must carry, or who else may call it.
+    scope: str | Access
     description: str = ""
     #: What it may be refused for, beyond what can happen to every operation.
     errors: tuple[type[BillfoldError], ...] = ()
@@ -72,7 +73,7 @@ def operation(
     *,
     summary: str,
     tag: str,
-    scope: str | None,
+    scope: str | Access,
     description: str = "",
     errors: tuple[type[BillfoldError], ...] = (),
     sends: Any = None,

@@ -16,24 +16,26 @@ from litestar.handlers import HTTPRouteHandler
 
 from billfold.platform.web import decoding, lean, operations
 from billfold.platform.web.gate import Gate
+from billfold.platform.web.policy import Access, Scopes
 
 _encode = msgspec.json.Encoder().encode
 
 
-def served(handler: HTTPRouteHandler, gate: Gate, dependencies: Mapping[str, Any]) -> HTTPRouteHandler:
+def served(handler: HTTPRouteHandler, gate: Gate, dependencies: Mapping[str, Any], scopes: Scopes) -> HTTPRouteHandler:
     """A handler that checks who sends a request, calls `handler` with its arguments, and writes its answer."""
     operation = operations.of(handler)
     # Access is denied by default: an operation that does not say who may call it is a mistake of ours.
     assert operation is not None, f"{handler.paths} has no opt=operation(…)"
+    scopes.check(operation.scope, where=str(handler.paths))
     shape = _shape(handler)
     names = _arguments(handler, dependencies)
 
     async def serve(request: Request[Any, Any, Any]) -> Response[Any]:
         headers = dict(request.scope["headers"])
         given: dict[str, Any] = {"request": request, **request.path_params}
-        if operation.scope is not None:
+        if operation.scope is not Access.ANYBODY:
             principal = given["principal"] = await gate.caller(headers, request.method)
-            principal.require(operation.scope)
+            scopes.allow(principal, operation.scope)
         given["parameters"] = decoding.query(request.scope["query_string"], shape.parameters)
         if shape.idempotent:
             given["key"] = lean.header_key(headers)
@@ -59,8 +61,11 @@ def served(handler: HTTPRouteHandler, gate: Gate, dependencies: Mapping[str, Any
     )(serve)
 
 
-def standing_for(route: lean.Route, gate: Gate) -> HTTPRouteHandler:
+def standing_for(route: lean.Route, gate: Gate, scopes: Scopes) -> HTTPRouteHandler:
     """The lean route as a plain handler: Litestar then knows its path and methods, and can serve it too."""
+    scopes.check(route.operation.scope, where=f"{route.method} {route.path}")
+    # The fast way asks for a scope and no more.
+    assert isinstance(route.operation.scope, str) and route.operation.scope not in scopes.personal, route.path
 
     async def serve(request: Request[Any, Any, Any]) -> Response[bytes]:
         status, headers, body = await lean.answer(

@@ -31,6 +31,9 @@ LOGIN = b"eyJ.e30.c2ln"
 PERSON = msgspec.structs.replace(PRINCIPAL, is_session=True, user_id=PRINCIPAL.owner_id)
 
 
+SCOPES = web.Scopes(every=PRINCIPAL.scopes | {"things:burn"})
+
+
 class TooHeavy(errors.Refusal):
     """The thing is too heavy."""
 
@@ -119,7 +122,10 @@ async def show_thing(thing_id: str) -> Thing:
     return Thing(thing_id, Money("1.00", "USD"))
 
 
-@get("/motd", opt=web.operation(summary="Read the news", tag="News", scope=None, media_types=("text/plain",)))
+@get(
+    "/motd",
+    opt=web.operation(summary="Read the news", tag="News", scope=web.Access.ANYBODY, media_types=("text/plain",)),
+)
 async def news() -> Response[bytes]:
     return Response(b"none", media_type="text/plain")
 
@@ -186,6 +192,7 @@ class Client:
             requests=self.requests,
             public_url=public_url,
             version="1.2.3",
+            scopes=SCOPES,
             limits=limits,
             addresses=addresses,
             cors=cors,

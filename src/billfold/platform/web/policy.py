@@ -1,0 +1,47 @@
+"""Who may call an operation. Access is denied by default: what has no policy, or one that nobody knows, does not start.
+
+A policy is a scope, which the caller's credentials must carry, or one of `Access`, which has to be written out: nothing
+is open to everybody because somebody has forgotten a line.
+"""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+from billfold.kernel.principal import Principal
+from billfold.platform.web import errors
+
+
+class Access(enum.Enum):
+    """What an operation asks of its caller instead of a scope."""
+
+    #: Nothing: it is for everybody, also without credentials.
+    ANYBODY = "anybody"
+    #: Valid credentials, whatever they carry. What they see is what is theirs.
+    CALLER = "any caller"
+
+
+class Scopes(msgspec.Struct, frozen=True, kw_only=True):
+    """The scopes that there are."""
+
+    every: frozenset[str]
+    #: Of these, what only a person who has logged in can use, whatever other credentials carry.
+    personal: frozenset[str] = frozenset()
+
+    def check(self, policy: object, *, where: str) -> None:
+        """Go on only with a policy that means something. Any other is a mistake of ours."""
+        known = isinstance(policy, Access) or policy in self.every
+        assert known, f"{where} has the scope {policy!r}; there are {sorted(self.every)} and web.Access"
+
+    def allow(self, principal: Principal, policy: str | Access) -> None:
+        """Go on only if the policy lets the caller in.
+
+        Raises:
+            MissingScope, SessionNeeded.
+        """
+        if isinstance(policy, str):
+            principal.require(policy)
+            if policy in self.personal and not principal.is_session:
+                raise errors.SessionNeeded
