@@ -28,6 +28,7 @@ ROUTES = "Routes and workers call the facade"
 ASYNCPG = "asyncpg is spoken in platform.postgres and in stores"
 NATS = "NATS is spoken in platform.messaging"
 REDIS = "Redis is spoken in platform.limiting"
+CIPHERS = "Ciphers are spoken in platform.keys, signatures in identity's services"
 LITESTAR = "Litestar is spoken at the edge"
 SERVER = "The HTTP server is run by platform.web and the app"
 APP = "The terminal and the HTTP client are the app's"
@@ -86,6 +87,7 @@ IMPORTS = [
     Breach("NATS in the app", "app", "import nats", NATS),
     Breach("Redis at the edge", "platform.web.gate", "import redis.asyncio", REDIS),
     Breach("the library of limits in the app", "app.limits", "from limits import RateLimitItem", REDIS),
+    Breach("a cipher in the app", "app", "from cryptography.hazmat.primitives.ciphers import aead", CIPHERS),
     Breach("Litestar in messaging", "platform.messaging", "from litestar import get", LITESTAR),
     Breach("a server in a context", "wallets.rest", "import uvicorn", SERVER),
     Breach("a terminal in a context", "ledger.workers", "import rich.table", APP),

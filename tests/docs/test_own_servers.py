@@ -74,13 +74,13 @@ def environment(etc: Path, bare_nats_server: servers.NatsServer) -> dict[str, st
     )
 
 
-def prepared(server: servers.PostgresServer, environment: Mapping[str, str]) -> str:
+def prepared(server: servers.PostgresServer, etc: Path, environment: Mapping[str, str]) -> str:
     """Run the page's SQL and commands, and give back what the commands said."""
     # One by one: several at once are a transaction, in which no database can be made.
     for statement in filter(str.strip, fence("CREATE ROLE").split(";\n")):
         server.execute(statement)
     commands = [line for line in fence("billfold migrate --plan").splitlines() if line.startswith("billfold")]
-    script = "set -e\n" + "\n".join(commands)
+    script = "\n".join(["set -e", *commands]).replace("/etc/billfold", str(etc))
     run = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
     return run.stdout
@@ -113,9 +113,9 @@ def wait_for(url: str, text: str) -> None:
 
 
 def test_what_the_page_says_makes_empty_servers_into_a_running_billfold(
-    bare_postgres_server: servers.PostgresServer, environment: dict[str, str]
+    bare_postgres_server: servers.PostgresServer, etc: Path, environment: dict[str, str]
 ) -> None:
-    said = prepared(bare_postgres_server, environment)
+    said = prepared(bare_postgres_server, etc, environment)
     assert "Would be applied:" in said
     assert "bf_live_" in said
     with serving("api", environment), serving("worker", environment):
@@ -131,3 +131,4 @@ def test_the_service_starts_a_role_and_names_every_secret_that_the_roles_need() 
     named = set(re.findall(r"^Environment=(\w+)=%d/", unit, re.MULTILINE))
     described = set(re.findall(r"`(BILLFOLD_\w+_FILE)`", PAGE.read_text(encoding="utf-8")))
     assert described - named == {"BILLFOLD_POSTGRES__OWNER_DSN_FILE"}
+    assert "BILLFOLD_KEYS__FILE" in named

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from billfold.app import settings
 from billfold.identity import Identity
 from billfold.ledger import Ledger
+from billfold.platform.keys import Envelope, NoProvider, local
 from billfold.platform.postgres.database import Database
 from billfold.wallets import Wallets
 
@@ -22,6 +23,7 @@ class Container:
     """The facades over one database."""
 
     database: Database
+    envelope: Envelope
     ledger: Ledger
     identity: Identity
     wallets: Wallets
@@ -41,11 +43,12 @@ async def opened(tree: settings.Settings, *, name: str) -> AsyncIterator[Contain
     """The parts over the database of the settings, until the block ends. `name` is what the database sees of us.
 
     Raises:
-        SettingInvalid: there is no DSN.
+        SettingInvalid: there is no DSN, or the file of master keys can't be used.
         DatabaseUnavailable: nothing answers there, or not with these credentials.
     """
     if tree.postgres.dsn is None:
         raise settings.SettingInvalid(f"postgres.dsn is not set: set {settings.variable('postgres.dsn')}.")
+    envelope = _envelope(tree.keys)
     async with contextlib.AsyncExitStack() as stack:
         database = await Database.connect(tree.postgres.dsn, size=tree.postgres.pool_size, name=name)
         stack.push_async_callback(database.close)
@@ -54,7 +57,17 @@ async def opened(tree: settings.Settings, *, name: str) -> AsyncIterator[Contain
         identity = Identity(database=database)
         wallets = Wallets(database=database, ledger=ledger)
         await stack.enter_async_context(_recording(identity))
-        yield Container(database=database, ledger=ledger, identity=identity, wallets=wallets)
+        yield Container(database=database, envelope=envelope, ledger=ledger, identity=identity, wallets=wallets)
+
+
+def _envelope(keys: settings.Keys) -> Envelope:
+    """What seals secrets. Without a file it opens none, which most commands at the database have no need of."""
+    if keys.file is None:
+        return Envelope(NoProvider())
+    try:
+        return Envelope(local.load(keys.file))
+    except local.KeyFileInvalid as error:
+        raise settings.SettingInvalid(f"keys.file can't be used: {error.detail}") from error
 
 
 @contextlib.asynccontextmanager

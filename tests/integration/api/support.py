@@ -17,7 +17,7 @@ from billfold.identity import Identity
 from billfold.kernel import ids
 from billfold.platform import host
 from billfold.platform.postgres.database import Database
-from tests import servers
+from tests import master_keys, servers
 
 #: Far more than it takes, for a machine that is busy with other things.
 START_TIMEOUT_S = 60.0
@@ -88,6 +88,7 @@ def running_api(database: servers.TestDatabase, folder: Path, **more: str) -> It
     settings = {
         "BILLFOLD_POSTGRES__DSN": database.app_dsn,
         "BILLFOLD_NATS__URL": "nats://127.0.0.1:9",
+        "BILLFOLD_KEYS__FILE": str(master_keys.file_in(folder)),
         "BILLFOLD_API__PORT": str(port),
         "BILLFOLD_API__METRICS_PORT": str(metrics_port),
         "BILLFOLD_LOG__FORMAT": "json",

@@ -12,10 +12,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx2
+import pytest
 
 from billfold.app.migrate import SETS
 from billfold.platform.postgres.migrations import migrate
-from tests import servers
+from tests import master_keys, servers
 from tests.integration.api import support
 from tests.integration.api.support import ApiServer
 
@@ -170,7 +171,12 @@ def test_it_ends_when_it_cannot_reach_its_database(tmp_path: Path) -> None:
     env = {name: value for name, value in os.environ.items() if not name.startswith("BILLFOLD_")}
     done = subprocess.run(
         [sys.executable, "-m", "billfold.app.cli", "serve", "api"],
-        env=env | {"BILLFOLD_POSTGRES__DSN": "postgresql://x:canary@127.0.0.1:9/x", "BILLFOLD_NATS__URL": "nats://x"},
+        env=env
+        | {
+            "BILLFOLD_POSTGRES__DSN": "postgresql://x:canary@127.0.0.1:9/x",
+            "BILLFOLD_NATS__URL": "nats://x",
+            "BILLFOLD_KEYS__FILE": str(master_keys.file_in(tmp_path)),
+        },
         capture_output=True,
         text=True,
         timeout=60,
@@ -180,6 +186,31 @@ def test_it_ends_when_it_cannot_reach_its_database(tmp_path: Path) -> None:
     assert "database" in done.stderr.lower()
     assert "Traceback" not in done.stderr
     assert "canary" not in done.stderr + done.stdout
+
+
+@pytest.mark.parametrize("role", ["api", "worker"])
+def test_it_does_not_start_without_master_keys_and_says_what_to_do(role: str, tmp_path: Path) -> None:
+    env = {name: value for name, value in os.environ.items() if not name.startswith("BILLFOLD_")}
+    env |= {"BILLFOLD_POSTGRES__DSN": "postgresql://x@127.0.0.1:9/x", "BILLFOLD_NATS__URL": "nats://x"}
+    short = master_keys.file_in(tmp_path)
+    short.write_bytes(short.read_bytes()[:-2])
+    for more, said in (
+        ({}, "billfold keys create-master FILE"),
+        ({"BILLFOLD_KEYS__FILE": str(tmp_path / "none")}, f"{tmp_path}/none is not there"),
+        ({"BILLFOLD_KEYS__FILE": str(short)}, f"Line 3 of {short} is not a whole master key"),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "billfold.app.cli", "serve", role],
+            env=env | more,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 2, done
+        assert done.stderr.startswith("billfold: keys.file ")
+        assert said in done.stderr
+        assert len(done.stderr.splitlines()) == 1
 
 
 def test_nothing_secret_is_in_its_log(api_database: servers.TestDatabase, operator_key: str, tmp_path: Path) -> None:

@@ -7,11 +7,12 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from billfold.platform import host
 from billfold.platform.messaging.brokers import nats, streams
 from billfold.wallets import Wallets
-from tests import servers
+from tests import master_keys, servers
 from tests.integration.messaging.queue import balance, dead_letters, emptied, new_wallet, plain, send, state
 from tests.integration.messaging.support import in_stream, until
 
@@ -20,18 +21,19 @@ KILLS = 5
 
 
 async def test_a_worker_killed_over_and_over_applies_each_message_once_and_tells_of_each_once(
-    wallets: Wallets, wallets_database: servers.TestDatabase, server: nats.Server
+    wallets: Wallets, wallets_database: servers.TestDatabase, server: nats.Server, tmp_path: Path
 ) -> None:
+    keys = master_keys.file_in(tmp_path)
     mine = [await new_wallet(wallets) for _ in range(10)]
     await send(server, [plain(mine[n % 10], "1.00", sender_id=str(n)) for n in range(MESSAGES)])
     for kill in range(1, KILLS + 1):
-        async with _worker(wallets_database, server) as process:
+        async with _worker(wallets_database, server, keys) as process:
             await _some_more_done(server, MESSAGES - kill * MESSAGES // (KILLS + 2))
             await asyncio.sleep(random.uniform(0, 0.2))
             os.kill(process.pid, signal.SIGKILL)
     killed_at, _, _ = await state(server)
     assert killed_at > 0, "the last worker was killed before the end"
-    async with _worker(wallets_database, server):
+    async with _worker(wallets_database, server, keys):
         await emptied(server)
         await until(lambda: _all_told(server))
     assert [await balance(wallets, wallet) for wallet in mine] == [f"{MESSAGES // 10}.00"] * 10
@@ -41,13 +43,16 @@ async def test_a_worker_killed_over_and_over_applies_each_message_once_and_tells
 
 
 @asynccontextmanager
-async def _worker(database: servers.TestDatabase, server: nats.Server) -> AsyncIterator[asyncio.subprocess.Process]:
+async def _worker(
+    database: servers.TestDatabase, server: nats.Server, keys: Path
+) -> AsyncIterator[asyncio.subprocess.Process]:
     """`billfold serve worker`, until the block ends."""
     assert server.user is not None
     assert server.password is not None
     environment = {name: value for name, value in os.environ.items() if not name.startswith("BILLFOLD_")} | {
         "BILLFOLD_POSTGRES__DSN": database.app_dsn,
         "BILLFOLD_NATS__URL": server.url,
+        "BILLFOLD_KEYS__FILE": str(keys),
         "BILLFOLD_NATS__USER": server.user,
         "BILLFOLD_NATS__PASSWORD": server.password,
         "BILLFOLD_WORKER__METRICS_PORT": str(host.free_port()),

@@ -281,3 +281,18 @@ def test_logs_are_headed_by_the_name_of_the_program_and_the_end_is_a_table(data:
     assert "bf_test_key" in seen
     assert "stopping" in rest
     assert process.returncode == 0
+
+
+def test_master_keys_are_made_once_and_never_again_for_a_database_that_is_there(data: Path) -> None:
+    with support.up(data) as running:
+        assert running.first["keys_file"] == str(data / "master.key")
+    kept = (data / "master.key").read_bytes()
+    (data / "master.key").rename(data / "lost")
+    refused = support.billfold("up", "--data", str(data))
+    assert refused.returncode == 2
+    assert "put it back from your backup" in refused.stderr
+    assert f"billfold keys create-master {data}/master.key" in refused.stderr
+    assert not (data / "master.key").exists()
+    (data / "lost").rename(data / "master.key")
+    with support.up(data):
+        assert (data / "master.key").read_bytes() == kept

@@ -15,14 +15,16 @@ _POOL_SIZE = 2
 
 
 def database_settings(config: Path | None, data: Path | None) -> settings.Settings:
-    """The settings with the DSNs of a database in them. A data folder on the command line means the stack there.
+    """The settings with the DSNs of a database in them, and with the master keys of a stack that runs here.
+
+    A data folder on the command line means the stack there.
 
     Raises:
         SettingInvalid, SettingUnknown
         NotRunning: no DSN is set, and no stack runs in the data folder.
     """
     tree = options.load(config, data).settings
-    dsn, owner_dsn = tree.postgres.dsn, tree.postgres.owner_dsn
+    dsn, owner_dsn, keys = tree.postgres.dsn, tree.postgres.owner_dsn, tree.keys
     if data is not None or (dsn is None and owner_dsn is None):
         try:
             found = record.read(tree.data_dir)
@@ -31,5 +33,6 @@ def database_settings(config: Path | None, data: Path | None) -> settings.Settin
                 f"{error.detail} Or name a database of your own with {settings.variable('postgres.dsn')}."
             ) from error
         dsn, owner_dsn = found.postgres_dsn, found.postgres_owner_dsn
+        keys = msgspec.structs.replace(keys, file=Path(found.keys_file))
     postgres = msgspec.structs.replace(tree.postgres, dsn=dsn, owner_dsn=owner_dsn, pool_size=_POOL_SIZE)
-    return msgspec.structs.replace(tree, postgres=postgres)
+    return msgspec.structs.replace(tree, postgres=postgres, keys=keys)

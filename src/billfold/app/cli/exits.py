@@ -28,6 +28,7 @@ _BY_CODE = {
     "setting_invalid": USAGE,
     "setting_unknown": USAGE,
     "not_embedded": USAGE,
+    "key_file_invalid": USAGE,
     "url_invalid": USAGE,
     "mapping_invalid": USAGE,
     "rejects_taken": USAGE,

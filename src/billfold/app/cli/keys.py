@@ -1,4 +1,4 @@
-"""`billfold keys`: API keys. They are made through the API, and the first one of an owner at the database itself."""
+"""`billfold keys`: API keys, made through the API, and the first one of an owner at the database; and master keys."""
 
 from __future__ import annotations
 
@@ -51,6 +51,28 @@ async def revoke(
         output.print_json(revoked)
     else:
         typer.echo(f"{revoked['name']} ({revoked['id']}) is revoked.")
+
+
+@app.command("create-master")
+def create_master(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to keep it; nothing is overwritten.")],
+    *,
+    add: Annotated[
+        bool, typer.Option("--add", help="Put a new key into a file that is there; those before still open.")
+    ] = False,
+    json: options.Json = False,
+) -> None:
+    """Make the file of master keys (keys.file), which seal the secrets in the database. All roles need the same one."""
+    from billfold.platform.keys import local  # noqa: PLC0415 - imported where it is needed alone.
+
+    file = file.expanduser().absolute()
+    key_id = local.add(file) if add else local.create(file)
+    if json:
+        output.print_json({"file": str(file), "key": key_id})
+    else:
+        typer.echo(f"{file} has the new master key {key_id}. Keep a copy apart from those of the database.")
+        if add:
+            typer.echo("Give the file to every role and start them again, the worker first.")
 
 
 @app.command("create")

@@ -24,11 +24,19 @@ def serve(
     config: options.Config = None,
     data: options.Data = None,
 ) -> None:
-    """Run one role until SIGTERM or Ctrl-C. It needs postgres.dsn and nats.url; `billfold up` needs neither."""
+    """Run one role until SIGTERM or Ctrl-C.
+
+    It needs postgres.dsn, nats.url and keys.file; `billfold up` needs none of them.
+    """
     loaded = options.load(config, data)
     for key, value in (("postgres.dsn", loaded.settings.postgres.dsn), ("nats.url", loaded.settings.nats.url)):
         if value is None:
             raise settings.SettingInvalid(
                 f"{key} is not set: set {settings.variable(key)}, or run `billfold up`, which has servers of its own."
             )
+    if loaded.settings.keys.file is None:
+        raise settings.SettingInvalid(
+            "keys.file is not set: make the file once with `billfold keys create-master FILE`, give it to every role, "
+            f"and name it in {settings.variable('keys.file')}; or run `billfold up`, which has one of its own."
+        )
     importlib.import_module(f"billfold.app.roles.{role.value}").run(loaded.settings)

@@ -9,12 +9,13 @@ from billfold.app.settings.sources import (
     load,
     variable,
 )
-from billfold.app.settings.tree import Api, Client, Limits, Log, Nats, Postgres, Settings, Worker, leaves, mask
+from billfold.app.settings.tree import Api, Client, Keys, Limits, Log, Nats, Postgres, Settings, Worker, leaves, mask
 
 __all__ = [
     "PREFIX",
     "Api",
     "Client",
+    "Keys",
     "Limits",
     "Loaded",
     "Log",

@@ -103,6 +103,14 @@ class Limits(Section, frozen=True, kw_only=True):
     redis_url: Secret | None = None
 
 
+class Keys(Section, frozen=True, kw_only=True):
+    """What seals the secrets that the database keeps."""
+
+    #: The file of master keys that `billfold keys create-master` makes. `billfold up` has one in its data folder. Keep
+    #: a copy apart from those of the database: without it what is sealed there is lost.
+    file: Path | None = None
+
+
 class Worker(Section, frozen=True, kw_only=True):
     """The role that relays, consumes and verifies."""
 
@@ -147,6 +155,7 @@ class Settings(Section, frozen=True, kw_only=True):
     postgres: Postgres = Postgres()
     nats: Nats = Nats()
     api: Api = Api()
+    keys: Keys = Keys()
     limits: Limits = Limits()
     worker: Worker = Worker()
     metrics: Metrics = Metrics()

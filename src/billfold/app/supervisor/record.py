@@ -54,6 +54,8 @@ class StackRecord(msgspec.Struct, frozen=True, kw_only=True):
     api_url: str
     docs_url: str
     metrics_urls: dict[str, str]
+    #: Where the master keys are.
+    keys_file: str
     api_key: str
     #: A curl that moves money.
     example: str

@@ -23,12 +23,15 @@ from billfold.app.supervisor import output, record
 from billfold.app.supervisor.keeper import Keeper, Service
 from billfold.app.supervisor.roles import STOP_TIMEOUT_S, Role, RoleProcess
 from billfold.platform import children, host
+from billfold.platform.keys import local
 from billfold.platform.messaging.embedded import EmbeddedNats
 from billfold.platform.postgres import cluster
 from billfold.platform.postgres.embedded import EmbeddedPostgres
 
 #: A port that is chosen by chance is seldom taken while a role starts, and not again and again.
 PORT_TRIES = 3
+#: The file of master keys in a data folder.
+MASTER_KEYS = "master.key"
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -98,7 +101,11 @@ class Stack:
 
     async def _start(self) -> None:
         await end_leftovers(self._data_dir)
-        self._settings = with_ports(self._loaded, claim=self._claim_port)
+        keys_file = master_keys(self._loaded)
+        self._settings = msgspec.structs.replace(
+            with_ports(self._loaded, claim=self._claim_port),
+            keys=msgspec.structs.replace(self._loaded.settings.keys, file=keys_file),
+        )
         nats = self._servers[1]
         await _together(self._start_database(), nats.start())
         self._settings = msgspec.structs.replace(
@@ -192,6 +199,7 @@ class Stack:
                 "api": tree.metrics.local_url(tree.api.metrics_port),
                 "worker": tree.metrics.local_url(tree.worker.metrics_port),
             },
+            keys_file=str(tree.keys.file),
             api_key=sandbox.api_key,
             example=sandbox.example,
             postgres_dsn=self._postgres.dsn(cluster.APP, tcp=True),
@@ -277,6 +285,31 @@ def with_ports(loaded: settings.Loaded, *, claim: Callable[[int], bool]) -> sett
         api=msgspec.structs.replace(api, port=chosen["api.port"], metrics_port=chosen["api.metrics_port"]),
         worker=msgspec.structs.replace(worker, metrics_port=chosen["worker.metrics_port"]),
     )
+
+
+def master_keys(loaded: settings.Loaded) -> Path:
+    """The file of master keys: the one that is set, or that of the data folder, which is made in an empty one.
+
+    Where there is a database already, a new file would open nothing that is sealed in there: somebody has to decide.
+
+    Raises: KeyFileInvalid.
+    """
+    data_dir, file = loaded.settings.data_dir, loaded.settings.keys.file
+    if file is None:
+        file = data_dir / MASTER_KEYS
+        if not file.exists():
+            _make_master_keys(file)
+    local.load(file)
+    return file
+
+
+def _make_master_keys(file: Path) -> None:
+    if (file.parent / EmbeddedPostgres.name).exists():
+        raise local.KeyFileInvalid(
+            f"{file} is missing, and what is sealed in the database opens with nothing else: put it back from your "
+            f"backup. If it is lost for ever, so are those secrets: `billfold keys create-master {file}` makes another."
+        )
+    local.create(file)
 
 
 def _refuse_foreign_servers(loaded: settings.Loaded) -> None:
