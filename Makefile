@@ -72,7 +72,7 @@ debian = { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
 # --- the checks --------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: format lint types fences site curl redis wrk ## Run everything: style, types, fences, unit, integration, crash and docs tests
+test: format lint types fences site curl redis wrk chromium ## Run everything: style, types, fences, unit, integration, browser, crash and docs tests
 	@$(PYTEST) tests
 
 .PHONY: check
@@ -106,6 +106,10 @@ curl:
 .PHONY: redis
 redis:
 	@command -v redis-server >/dev/null || $(call debian,redis-server,the tests of limits that processes share)
+
+.PHONY: chromium
+chromium:
+	@command -v chromium >/dev/null || $(call debian,chromium fonts-liberation,the tests of the pages)
 
 # A step says one line when it is well, and everything when it is not.
 define step

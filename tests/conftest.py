@@ -1,14 +1,19 @@
-"""For all tests: the order of the kinds, how much each kind ran, and which real servers it ran against.
+"""For all tests: the real servers, of which there is one each for the whole run; the order of the kinds; how much each
+kind ran, and which real servers it ran against.
 
 The kind of a test is the folder it lies in. Cheap kinds come first, so that a simple mistake is told soon.
 """
 
 import os
+import shutil
 from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
+
+from tests import browsers, servers
 
 ROOT = Path(__file__).parent
 KINDS = {
@@ -16,6 +21,7 @@ KINDS = {
     "unit": "no I/O",
     "integration": "real servers",
     "acceptance": "the API as its callers see it, on real servers",
+    "browser": "the pages in a real Chromium, on real servers",
     "crash": f"real servers, killed ({os.environ.get('BILLFOLD_KILLS', '20')} kills)",
     "docs": "the examples of the documentation",
 }
@@ -28,6 +34,44 @@ _used: Counter[str] = Counter()
 # An example may take as long as a slow machine needs; a failure says how to run it again.
 hypothesis.settings.register_profile("billfold", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("billfold")
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.PostgresServer]:
+    """A real PostgreSQL. A test that kills or stops a server starts its own by `servers.running_postgres`."""
+    folder = tmp_path_factory.mktemp("pg")
+    with servers.running_postgres(folder) as server:
+        yield server
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.NatsServer]:
+    """A real NATS with JetStream. A test that kills or stops a server starts its own by `servers.running_nats`."""
+    folder = tmp_path_factory.mktemp("nats")
+    with servers.running_nats(folder) as server:
+        yield server
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.RedisServer]:
+    """A real Redis, which a test may kill or stop if it starts it again."""
+    if servers.RedisServer.program is None:
+        pytest.skip("redis-server, the Debian package, is not installed")
+    folder = tmp_path_factory.mktemp("redis")
+    with servers.running_redis(folder) as server:
+        yield server
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+async def chromium_server() -> AsyncIterator[browsers.Chromium]:
+    """A real Chromium. Each test opens windows of its own in it."""
+    if browsers.PROGRAM is None:
+        pytest.skip("chromium, the Debian package, is not installed")
+    async with browsers.running_chromium() as chromium:
+        yield chromium
 
 
 def kind_of(path: Path) -> str:

@@ -1,7 +1,7 @@
 """Throwaway real servers for tests: a PostgreSQL that gives out fresh databases, a NATS with JetStream, and a Redis.
 
 The servers live on an event loop in a thread of their own, so that sync and async tests use them alike. Fixtures over
-these are in `tests/integration/conftest.py`.
+these are in `tests/conftest.py`.
 """
 
 from __future__ import annotations
