@@ -72,7 +72,7 @@ debian = { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
 # --- the checks --------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: format lint types fences site curl redis wrk chromium ## Run everything: style, types, fences, unit, integration, browser, crash and docs tests
+test: format lint types fences site curl redis wrk chromium keycloak ## Run everything: style, types, fences, unit, integration, browser, crash and docs tests
 	@$(PYTEST) tests
 
 .PHONY: check
@@ -110,6 +110,12 @@ redis:
 .PHONY: chromium
 chromium:
 	@command -v chromium >/dev/null || $(call debian,chromium fonts-liberation,the tests of the pages)
+
+# Java runs it and Maven fetches it; the tests do so when they first need it, and keep it.
+.PHONY: keycloak
+keycloak:
+	@command -v java >/dev/null || $(call debian,default-jre-headless,the tests with a real Keycloak)
+	@command -v mvn >/dev/null || $(call debian,maven,the tests with a real Keycloak)
 
 # A step says one line when it is well, and everything when it is not.
 define step

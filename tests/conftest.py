@@ -13,7 +13,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from tests import browsers, servers
+from tests import browsers, keycloak, servers
 
 ROOT = Path(__file__).parent
 KINDS = {
@@ -61,6 +61,19 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.R
         pytest.skip("redis-server, the Debian package, is not installed")
     folder = tmp_path_factory.mktemp("redis")
     with servers.running_redis(folder) as server:
+        yield server
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def keycloak_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[keycloak.KeycloakServer]:
+    """A real Keycloak with the realm of `deploy/`. A test that changes the realm leaves it as it was."""
+    try:
+        installed = keycloak.installed()
+    except keycloak.Missing as reason:
+        pytest.skip(str(reason))
+    folder = tmp_path_factory.mktemp("keycloak")
+    with keycloak.running_keycloak(installed, folder) as server:
         yield server
     shutil.rmtree(folder)
 
