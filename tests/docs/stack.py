@@ -16,11 +16,12 @@ STOP_DEADLINE_S = 60.0
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[dict[str, str]]:
-    """A fresh stack, and the environment of somebody who has pasted what it printed."""
+def running(folder: Path, **settings: str) -> Iterator[dict[str, str]]:
+    """A fresh stack with these settings, and the environment of somebody who has pasted what it printed."""
     data = folder / "data"
     log_file = folder / "up.log"
     environment = clean_environment() | {"BILLFOLD_DATA": str(data)}
+    environment |= {f"BILLFOLD_{name.upper()}": value for name, value in settings.items()}
     with log_file.open("wb") as log:
         command = [sys.executable, "-m", "billfold.app.cli", "up"]
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT, cwd=folder)

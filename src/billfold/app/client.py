@@ -9,6 +9,7 @@ import asyncio
 import ipaddress
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from time import monotonic
 from types import TracebackType
 from typing import Any, Self
@@ -18,6 +19,7 @@ import msgspec
 
 import billfold
 from billfold.kernel import errors
+from billfold.platform import tls
 
 PREFIX = "/api/v1"
 #: Whoever listens at all accepts within this, also across an ocean.
@@ -124,13 +126,17 @@ class Api:
         *,
         url: str,
         key: str | None,
+        certificate: Path | None = None,
         patience_s: float = PATIENCE_S,
         transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
         """`patience_s` is how long a request is repeated for; `transport` is for tests.
 
+        The stack on this machine is known by its `certificate`, any other API by a signer whom this machine trusts.
+
         Raises:
             UrlInvalid: no http or https URL.
+            CertificateUnusable
         """
         self.url = _base(url)
         self.key = key
@@ -144,7 +150,7 @@ class Api:
             timeout=httpx2.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
             limits=httpx2.Limits(max_connections=CONNECTIONS_MAX),
             # Certificates take longer to load than many a command takes, and plain HTTP has none.
-            verify=self.url.startswith("https:"),
+            verify=self.url.startswith("https:") if certificate is None else tls.known_context(certificate),
             # No proxy leads to this machine.
             trust_env=not _is_local(self.url),
             transport=transport,

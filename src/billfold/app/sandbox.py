@@ -6,6 +6,7 @@ The key is kept in the data folder, where only its owner may read it, so that it
 from __future__ import annotations
 
 import contextlib
+import shlex
 from pathlib import Path
 
 from billfold.app import container, settings
@@ -29,7 +30,7 @@ async def prepare(tree: settings.Settings) -> Sandbox:
         api_key, principal = await _key(parts.identity, tree.data_dir / KEY_FILE)
         ada = await _wallet(parts.wallets, principal, "Ada")
         bob = await _wallet(parts.wallets, principal, "Bob")
-    return Sandbox(api_key=api_key, example=_example(tree.api.local_url, api_key, ada, bob))
+    return Sandbox(api_key=api_key, example=_example(tree.api, api_key, ada, bob))
 
 
 async def _key(identity: Identity, file: Path) -> tuple[str, Principal]:
@@ -55,9 +56,10 @@ async def _wallet(wallets: Wallets, principal: Principal, name: str) -> str:
     return wallet.id
 
 
-def _example(url: str, api_key: str, source: str, target: str) -> str:
+def _example(api: settings.Api, api_key: str, source: str, target: str) -> str:
+    trust = "" if api.tls_certificate is None else f"--cacert {shlex.quote(str(api.tls_certificate))} "
     return f"""\
-curl -sS {url}/api/v1/transfers \\
+curl -sS {trust}{api.local_url}/api/v1/transfers \\
   -H 'Authorization: Bearer {api_key}' \\
   -H 'Content-Type: application/json' -H "Idempotency-Key: try-$(date +%s%N)" \\
   -d '{{"from": "{source}", "to": "{target}", "money": {{"amount": "12.34", "asset": "USD"}}, "reference": "lunch"}}'"""

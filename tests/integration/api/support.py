@@ -15,7 +15,7 @@ import httpx2
 
 from billfold.identity import Identity
 from billfold.kernel import ids
-from billfold.platform import host
+from billfold.platform import host, tls
 from billfold.platform.postgres.database import Database
 from tests import master_keys, servers
 
@@ -103,8 +103,11 @@ def running_api(database: servers.TestDatabase, folder: Path, **more: str) -> It
             stdout=log,
             stderr=subprocess.STDOUT,
         )
-    url = f"http://127.0.0.1:{port}"
-    with httpx2.Client(base_url=f"{url}/api/v1", timeout=REQUEST_TIMEOUT_S) as client:
+    certificate = more.get("api__tls_certificate")
+    url = f"{'http' if certificate is None else 'https'}://127.0.0.1:{port}"
+    # A plain address needs no context. One certificate is known by itself.
+    verify = tls.known_context(Path(certificate)) if certificate is not None else False
+    with httpx2.Client(base_url=f"{url}/api/v1", timeout=REQUEST_TIMEOUT_S, verify=verify) as client:
         server = ApiServer(process, url, f"http://127.0.0.1:{metrics_port}", output, client)
         try:
             _wait_ready(server)
@@ -118,7 +121,7 @@ def _wait_ready(server: ApiServer) -> None:
     while time.monotonic() < deadline:
         assert server.process.poll() is None, f"it ended instead of serving: {server.log}"
         try:
-            if httpx2.get(f"{server.url}/readyz").status_code == 200:
+            if server.client.get(f"{server.url}/readyz").status_code == 200:
                 return
         except httpx2.TransportError:
             pass  # It does not listen yet.

@@ -102,8 +102,8 @@ def call(
     data: Path | None,
 ) -> T:
     """Do something with the API that the options name; what it refuses is said with the next step."""
-    address, credentials, loaded = _address(url, api_key, config, data)
-    return asyncio.run(_use(Api(url=address, key=credentials), function, loaded))
+    found, loaded = _address(url, api_key, config, data)
+    return asyncio.run(_use(found, function, loaded))
 
 
 def key(given: str | None) -> str:
@@ -162,8 +162,8 @@ def _next_steps(error: ApiRefusal | ApiUnreachable | GatewayFailed, api: Api, lo
 
 def _address(
     url: str | None, api_key: str | None, config: Path | None, data: Path | None
-) -> tuple[str, str | None, settings.Loaded]:
-    """The URL and key: of the command line, of the settings, or of the stack that runs here; and the settings.
+) -> tuple[Api, settings.Loaded]:
+    """The API whose URL and key the command line, the settings or the stack that runs here name; and the settings.
 
     A data folder on the command line means the stack there: an address or a key left in the environment or a file is
     another stack's, and money would go where nobody meant it to.
@@ -171,19 +171,21 @@ def _address(
     Raises:
         SettingInvalid, SettingUnknown
         NotRunning: none of them names an API.
+        UrlInvalid
     """
     given = {"client.url": url, "client.api_key": api_key, "data_dir": None if data is None else str(data)}
     overrides = {name: value for name, value in given.items() if value is not None}
     loaded = settings.load(file=config, overrides=overrides)
     tree = loaded.settings
     if tree.client.url is not None and (data is None or url is not None):
-        return tree.client.url, tree.client.api_key, loaded
+        return Api(url=tree.client.url, key=tree.client.api_key), loaded
     try:
         found = record.read(tree.data_dir)
     except record.NotRunning as error:
         raise record.NotRunning(f"{error.detail} Or name another API with --url and --api-key.") from error
     wanted = tree.client.api_key if data is None else api_key
-    return found.api_url, wanted or found.api_key, loaded
+    certificate = None if found.tls_certificate is None else Path(found.tls_certificate)
+    return Api(url=found.api_url, key=wanted or found.api_key, certificate=certificate), loaded
 
 
 def _elsewhere(api: Api, loaded: settings.Loaded) -> str:

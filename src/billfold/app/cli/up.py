@@ -100,7 +100,8 @@ def status(config: options.Config = None, data: options.Data = None, json: optio
 
 async def _probe(found: record.StackRecord) -> tuple[bool, bool]:
     return await asyncio.gather(
-        roles.answers(f"{found.api_url}/readyz"), roles.refuses_key(found.api_url, found.api_key)
+        roles.answers(f"{found.api_url}/readyz", found.tls_certificate),
+        roles.refuses_key(found.api_url, found.api_key, found.tls_certificate),
     )
 
 

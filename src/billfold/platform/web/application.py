@@ -47,14 +47,15 @@ def build(
     limits: Limits = NO_LIMITS,
     addresses: Addresses | None = None,
     cors: Cors | None = None,
+    hsts: bool = False,
 ) -> ASGIApp:
     """The whole API as one ASGI application. `public_url` is where its callers find it, `scopes` what they can carry.
 
-    Without `addresses` no proxy is trusted; without `cors` no page of another origin may call it.
+    Without `addresses` no proxy is trusted; without `cors` no page of another origin may call it; with `hsts` browsers
+    are told to come by HTTPS alone from now on, also to the subdomains of that address.
     """
     public_url = public_url.rstrip("/")
-    https = public_url.startswith("https://")
-    cookies = Cookies(https=https)
+    cookies = Cookies(https=public_url.startswith("https://"))
     gate = Gate(authenticator, limits, addresses or Addresses(), cookies)
     problems = Problems(public_url + docs.ERRORS_PATH)
     routes = [route for part in parts for route in part.routes]
@@ -83,7 +84,7 @@ def build(
         problems=problems,
         requests=requests,
         cors=cors,
-        https=https,
+        hsts=hsts,
     )
 
 

@@ -40,9 +40,13 @@ _UNMATCHED = "unmatched"
 _SERVER_ERROR = 500
 _DOCS = "/docs"
 
+#: Nothing here is for other sites to frame, open, load or guess at, and no page of ours needs a camera.
 _COMMON: Headers = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
 ]
 #: An answer of the API is data: a browser that shows it must run nothing of it, and keep nothing of it.
 API_HEADERS: Headers = [
@@ -73,7 +77,7 @@ class Edge:
         problems: Problems,
         requests: Requests,
         cors: Cors | None = None,
-        https: bool = False,
+        hsts: bool = False,
     ) -> None:
         self._app = app
         self._routes = routes
@@ -81,9 +85,9 @@ class Edge:
         self._problems = problems
         self._requests = requests
         self._cors = cors
-        hsts = [HSTS] if https else []
-        self._api_headers = [*API_HEADERS, *hsts]
-        self._docs_headers = [*DOCS_HEADERS, *hsts]
+        more = [HSTS] if hsts else []
+        self._api_headers = [*API_HEADERS, *more]
+        self._docs_headers = [*DOCS_HEADERS, *more]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection of uvicorn's."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import signal
+import ssl
 from http import HTTPStatus
 from typing import Any
 
@@ -159,16 +161,25 @@ class _Whole:
         return getattr(self._transport, name)
 
 
-async def serve(app: ASGIApp, *, host: str, port: int) -> None:
-    """Serve `app` until SIGTERM or SIGINT, then answer what is being served, and return."""
+async def serve(app: ASGIApp, *, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
+    """Serve `app`, by TLS alone if there is some, until SIGTERM or SIGINT, then answer what is being served."""
     # uvicorn raises the signal that has stopped it once more when it is done. It must not end us in the middle of
     # closing the rest.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _done)
-    await uvicorn.Server(config(app, host=host, port=port)).serve()
+    if tls is not None:
+        hurry_handshakes(asyncio.get_running_loop())
+    await uvicorn.Server(config(app, host=host, port=port, tls=tls)).serve()
 
 
-def config(app: ASGIApp, *, host: str, port: int) -> uvicorn.Config:
+def hurry_handshakes(loop: asyncio.AbstractEventLoop) -> None:
+    """Let this loop's servers wait for a handshake as long as for a head; uvicorn leaves it at a minute."""
+    loop.create_server = functools.partial(  # type: ignore[method-assign]
+        loop.create_server, ssl_handshake_timeout=HEAD_TIMEOUT_S
+    )
+
+
+def config(app: ASGIApp, *, host: str, port: int, tls: ssl.SSLContext | None = None) -> uvicorn.Config:
     """How uvicorn is to run."""
     # Both follow the ASGI specification, each with types of its own.
     application: Any = app
@@ -187,6 +198,7 @@ def config(app: ASGIApp, *, host: str, port: int) -> uvicorn.Config:
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GRACE_S,
+        ssl_context_factory=None if tls is None else lambda *_: tls,
     )
 
 

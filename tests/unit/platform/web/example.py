@@ -182,6 +182,7 @@ class Client:
         limits: Limits = NO_LIMITS,
         addresses: Addresses | None = None,
         cors: Cors | None = None,
+        hsts: bool = False,
     ) -> None:
         self.shelf = Shelf()
         self.requests = Requests()
@@ -196,6 +197,7 @@ class Client:
             limits=limits,
             addresses=addresses,
             cors=cors,
+            hsts=hsts,
         )
 
     async def call(

@@ -218,12 +218,14 @@ async def test_no_browser_runs_or_keeps_an_answer(client: Client, path: str) -> 
     assert headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["referrer-policy"] == "no-referrer"
+    assert headers["cross-origin-opener-policy"] == headers["cross-origin-resource-policy"] == "same-origin"
+    assert "camera=()" in headers["permissions-policy"]
     assert headers["cache-control"] == "no-store"
     assert "strict-transport-security" not in headers
 
 
 async def test_https_is_insisted_upon_where_there_is_some() -> None:
-    client = Client(public_url="https://api.test/")
+    client = Client(public_url="https://api.test/", hsts=True)
     for path in ("/api/v1/payments", "/docs"):
         assert "max-age" in (await client.call("GET", path)).headers["strict-transport-security"]
 
