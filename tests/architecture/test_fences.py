@@ -31,7 +31,8 @@ REDIS = "Redis is spoken in platform.limiting"
 CIPHERS = "Ciphers are spoken in platform.keys, signatures in identity's services"
 LITESTAR = "Litestar is spoken at the edge"
 SERVER = "The HTTP server is run by platform.web and the app"
-APP = "The terminal and the HTTP client are the app's"
+APP = "The terminal is the app's"
+HTTP = "The HTTP client is spoken in platform.fetching, and by the command line to our own API"
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,7 @@ IMPORTS = [
     Breach("Litestar in messaging", "platform.messaging", "from litestar import get", LITESTAR),
     Breach("a server in a context", "wallets.rest", "import uvicorn", SERVER),
     Breach("a terminal in a context", "ledger.workers", "import rich.table", APP),
+    Breach("an HTTP client in a context", "identity.rest", "import httpx2", HTTP),
 ]
 
 TEXTS = [
