@@ -29,6 +29,7 @@ ASYNCPG = "asyncpg is spoken in platform.postgres and in stores"
 NATS = "NATS is spoken in platform.messaging"
 REDIS = "Redis is spoken in platform.limiting"
 CIPHERS = "Ciphers are spoken in platform.keys, signatures in identity's services"
+PASSWORDS = "Passwords are hashed in one place"
 LITESTAR = "Litestar is spoken at the edge"
 SERVER = "The HTTP server is run by platform.web and the app"
 APP = "The terminal is the app's"
@@ -89,6 +90,7 @@ IMPORTS = [
     Breach("Redis at the edge", "platform.web.gate", "import redis.asyncio", REDIS),
     Breach("the library of limits in the app", "app.limits", "from limits import RateLimitItem", REDIS),
     Breach("a cipher in the app", "app", "from cryptography.hazmat.primitives.ciphers import aead", CIPHERS),
+    Breach("a second way to hash passwords", "app", "from argon2 import PasswordHasher", PASSWORDS),
     Breach("Litestar in messaging", "platform.messaging", "from litestar import get", LITESTAR),
     Breach("a server in a context", "wallets.rest", "import uvicorn", SERVER),
     Breach("a terminal in a context", "ledger.workers", "import rich.table", APP),

@@ -7,7 +7,9 @@ BillfoldError
 │           └── ApiKeyInvalid, RefreshTokenInvalid, RefreshTokenReused
 ├── NotFound   ApiKeyUnknown, OwnerUnknown, SessionUnknown
 ├── Conflict   OwnerExists, TooManyApiKeys
-└── Invalid    ApiKeyExpiryInPast
+├── Invalid    ApiKeyExpiryInPast
+│              PasswordTooShort, PasswordTooLong, PasswordTooCommon, PasswordPersonal
+└── Unavailable  PasswordsBusy
 """
 
 from billfold.identity.errors.keys import (
@@ -22,6 +24,13 @@ from billfold.identity.errors.keys import (
     ScopeNotYours,
     TooManyApiKeys,
 )
+from billfold.identity.errors.passwords import (
+    PasswordPersonal,
+    PasswordsBusy,
+    PasswordTooCommon,
+    PasswordTooLong,
+    PasswordTooShort,
+)
 from billfold.identity.errors.sessions import RefreshTokenInvalid, RefreshTokenReused, SessionUnknown
 
 __all__ = [
@@ -33,6 +42,11 @@ __all__ = [
     "OwnerExists",
     "OwnerNotYours",
     "OwnerUnknown",
+    "PasswordPersonal",
+    "PasswordTooCommon",
+    "PasswordTooLong",
+    "PasswordTooShort",
+    "PasswordsBusy",
     "RefreshTokenInvalid",
     "RefreshTokenReused",
     "ScopeNotYours",
