@@ -54,7 +54,12 @@ async def opened(tree: settings.Settings, *, name: str) -> AsyncIterator[Contain
         stack.push_async_callback(database.close)
         ledger = await Ledger.start(database=database)
         stack.push_async_callback(ledger.close)
-        identity = Identity(database=database)
+        identity = Identity(
+            database=database,
+            envelope=envelope,
+            issuer=tree.api.url,
+            access_seconds=tree.tokens.access_seconds,
+        )
         wallets = Wallets(database=database, ledger=ledger)
         await stack.enter_async_context(_recording(identity))
         yield Container(database=database, envelope=envelope, ledger=ledger, identity=identity, wallets=wallets)

@@ -34,7 +34,9 @@ class Clock:
 class Tokens:
     """Access tokens that say nothing: what is in them is tried elsewhere."""
 
-    async def issue(self, *, session_id: UUID, scopes: frozenset[str], **_rest: Any) -> tuple[str, datetime]:
+    async def issue(
+        self, _connection: Connection, /, *, session_id: UUID, scopes: frozenset[str], **_rest: Any
+    ) -> tuple[str, datetime]:
         assert "wallets:read" in scopes
         return f"token of {session_id}", datetime(2026, 11, 21, 12, 10, tzinfo=UTC)
 

@@ -1,4 +1,4 @@
-"""`billfold keys`: API keys, made through the API, and the first one of an owner at the database; and master keys."""
+"""`billfold keys`: API keys, made through the API, and the first one of an owner at the database; and our own keys."""
 
 from __future__ import annotations
 
@@ -73,6 +73,43 @@ def create_master(
         typer.echo(f"{file} has the new master key {key_id}. Keep a copy apart from those of the database.")
         if add:
             typer.echo("Give the file to every role and start them again, the worker first.")
+
+
+@app.command("rotate-signing")
+def rotate_signing(
+    *,
+    now: Annotated[
+        bool,
+        typer.Option(
+            "--now",
+            help="For a key that has leaked: the new one signs at once, and within a second no access token that "
+            "was given out before is accepted; whoever is logged in refreshes theirs.",
+        ),
+    ] = False,
+    config: options.Config = None,
+    data: options.Data = None,
+    json: options.Json = False,
+) -> None:
+    """Replace the key that signs access tokens, at the database itself. The worker does so by itself now and then.
+
+    The new key is published at once and signs some minutes later; the old one is accepted until its last token ends.
+    """
+    found = asyncio.run(_rotate_signing(config, data, at_once=now))
+    if json:
+        output.print_json(found)
+    elif now:
+        typer.echo(f"The new key {found['key']} signs now. The others are withdrawn, and their tokens refused.")
+    else:
+        typer.echo(f"The new key {found['key']} is published, and signs from {found['signs_from']} on.")
+
+
+async def _rotate_signing(config: Path | None, data: Path | None, *, at_once: bool) -> dict[str, str]:
+    from billfold.app import container  # noqa: PLC0415 - the contexts are imported where they are needed alone.
+    from billfold.kernel import clock  # noqa: PLC0415
+
+    async with container.opened(direct.database_settings(config, data), name="billfold keys") as parts:
+        made = await parts.identity.tokens.rotate(at_once=at_once)
+    return {"key": made.id, "signs_from": clock.format(made.signs_from)}
 
 
 @app.command("create")

@@ -47,12 +47,14 @@ async def _serve(tree: settings.Settings) -> None:
         limits.opened(tree.limits) as allowed,
         listener.listening(REGISTRY, host=tree.metrics.host, port=tree.api.metrics_port),
     ):
+        # Master keys that open nothing are found now, and not at the first login.
+        await parts.identity.tokens.published()
         app = web.build(
             [identity_rest.part(parts.identity), wallets_rest.part(parts.wallets)],
             authenticator=identity_rest.Bearer(parts.identity),
             checks={"postgresql": parts.check_database},
             requests=requests,
-            public_url=tree.api.public_url or tree.api.local_url,
+            public_url=tree.api.url,
             version=billfold.__version__,
             scopes=web.Scopes(every=contracts.ALL_SCOPES, personal=contracts.PERSONAL),
             limits=allowed,

@@ -1,7 +1,8 @@
 """The role `worker`: what nobody waits for.
 
-It takes confirmed transactions, publishes the outbox, ends holds, and verifies. It forgets no idempotency key: a
-sender may repeat a confirmed transaction at any time, and its key is what keeps it from counting twice.
+It takes confirmed transactions, publishes the outbox, ends holds, rotates signing keys, and verifies. It forgets no
+idempotency key: a sender may repeat a confirmed transaction at any time, and its key is what keeps it from counting
+twice.
 
 Each duty runs on its own. When PostgreSQL or the broker is away, a duty waits and begins again; nothing is lost by
 that, since what is to be done stands in the database or in the stream. Any other failure is a bug: it ends the process,
@@ -15,6 +16,7 @@ import gc
 import math
 import signal
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
 from typing import NamedTuple
 
 import structlog
@@ -23,6 +25,7 @@ from prometheus_client import REGISTRY, Gauge
 
 from billfold.app import container, settings
 from billfold.app.container import Container
+from billfold.identity import Identity
 from billfold.kernel.clock import SystemClock
 from billfold.kernel.errors import Unavailable
 from billfold.ledger import OUTBOX_KIND, Ledger
@@ -43,6 +46,8 @@ MEASURE_PAUSE_S = 5.0
 VERIFY_PAUSE_S = 300.0
 #: Of one core's time a verification takes so much at most: what is read again for hours must not slow down who posts.
 VERIFY_SHARE = 0.05
+#: How often it is asked whether a signing key is old enough to be replaced, or has ended.
+ROTATE_PAUSE_S = 600.0
 #: As in the API: looking for cycles after every few objects finds none.
 _GC_THRESHOLD = 20_000
 
@@ -111,6 +116,7 @@ def _duties(tree: settings.Settings, parts: Container) -> Sequence[Duty]:
         Duty("publish the outbox", relay.run),
         Duty("measure the outbox", lambda: _measure(relay)),
         Duty("expire holds", lambda: _expire_holds(parts)),
+        Duty("rotate signing keys", lambda: _rotate(parts.identity, every=timedelta(days=tree.tokens.rotate_days))),
         Duty("verify the ledger", lambda: _verify(parts.ledger)),
     )
 
@@ -141,6 +147,14 @@ async def _expire_holds(parts: Container) -> None:
     while True:
         if await parts.ledger.expire_holds(limit=EXPIRY_BLOCK) < EXPIRY_BLOCK:
             await asyncio.sleep(EXPIRY_PAUSE_S)
+
+
+async def _rotate(identity: Identity, *, every: timedelta) -> None:
+    while True:
+        made = await identity.tokens.keep_rotated(every=every)
+        if made is not None:
+            log.info("a signing key was made", signing_key=made.id, signs_from=made.signs_from.isoformat())
+        await asyncio.sleep(ROTATE_PAUSE_S)
 
 
 async def _verify(ledger: Ledger) -> None:

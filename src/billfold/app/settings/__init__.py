@@ -9,7 +9,20 @@ from billfold.app.settings.sources import (
     load,
     variable,
 )
-from billfold.app.settings.tree import Api, Client, Keys, Limits, Log, Nats, Postgres, Settings, Worker, leaves, mask
+from billfold.app.settings.tree import (
+    Api,
+    Client,
+    Keys,
+    Limits,
+    Log,
+    Nats,
+    Postgres,
+    Settings,
+    Tokens,
+    Worker,
+    leaves,
+    mask,
+)
 
 __all__ = [
     "PREFIX",
@@ -24,6 +37,7 @@ __all__ = [
     "SettingInvalid",
     "SettingUnknown",
     "Settings",
+    "Tokens",
     "Worker",
     "as_environment",
     "leaves",

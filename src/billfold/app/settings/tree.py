@@ -87,6 +87,11 @@ class Api(Section, frozen=True, kw_only=True):
     cors_origins: str | None = None
 
     @property
+    def url(self) -> str:
+        """The address of the API for the world."""
+        return (self.public_url or self.local_url).rstrip("/")
+
+    @property
     def local_url(self) -> str:
         """The address of the API for programs on this machine."""
         return _local_url(self.host, self.port, scheme="http" if self.tls_certificate is None else "https")
@@ -114,6 +119,15 @@ class Keys(Section, frozen=True, kw_only=True):
     #: The file of master keys that `billfold keys create-master` makes. `billfold up` has one in its data folder. Keep
     #: a copy apart from those of the database: without it what is sealed there is lost.
     file: Path | None = None
+
+
+class Tokens(Section, frozen=True, kw_only=True):
+    """The access tokens of people who have logged in."""
+
+    #: How long one is good for; then it is refreshed.
+    access_seconds: Annotated[int, msgspec.Meta(ge=300, le=600)] = 600
+    #: How old the newest key that signs them becomes. `billfold keys rotate-signing` replaces it at any time.
+    rotate_days: Annotated[int, msgspec.Meta(ge=1, le=3_650)] = 90
 
 
 class Worker(Section, frozen=True, kw_only=True):
@@ -162,6 +176,7 @@ class Settings(Section, frozen=True, kw_only=True):
     api: Api = Api()
     keys: Keys = Keys()
     limits: Limits = Limits()
+    tokens: Tokens = Tokens()
     worker: Worker = Worker()
     metrics: Metrics = Metrics()
     client: Client = Client()

@@ -32,8 +32,10 @@ from billfold.identity.contracts.sessions import (
     Session,
     SessionTokens,
 )
+from billfold.identity.contracts.tokens import ACCESS_MAX_S, PUBLISHED_MAX_AGE_S, Claims
 
 __all__ = [
+    "ACCESS_MAX_S",
     "ADDRESS_MAX",
     "ALL_SCOPES",
     "DEVICE_MAX",
@@ -43,11 +45,13 @@ __all__ = [
     "NAME_MAX",
     "OPERATOR",
     "PERSONAL",
+    "PUBLISHED_MAX_AGE_S",
     "ROLES",
     "ROLE_SCOPES",
     "SCOPES",
     "STAFF",
     "ApiKey",
+    "Claims",
     "CreatedApiKey",
     "Grant",
     "Method",

@@ -4,7 +4,7 @@ BillfoldError
 ├── Denied     ScopeNotYours, OwnerNotYours, ExpiryNotYours
 │   └── Unauthenticated
 │       └── CredentialsInvalid
-│           └── ApiKeyInvalid, RefreshTokenInvalid, RefreshTokenReused
+│           └── ApiKeyInvalid, TokenInvalid, RefreshTokenInvalid, RefreshTokenReused
 ├── NotFound   ApiKeyUnknown, OwnerUnknown, SessionUnknown
 ├── Conflict   OwnerExists, TooManyApiKeys
 ├── Invalid    ApiKeyExpiryInPast
@@ -32,6 +32,7 @@ from billfold.identity.errors.passwords import (
     PasswordTooShort,
 )
 from billfold.identity.errors.sessions import RefreshTokenInvalid, RefreshTokenReused, SessionUnknown
+from billfold.identity.errors.tokens import TokenInvalid
 
 __all__ = [
     "ApiKeyExpiryInPast",
@@ -51,5 +52,6 @@ __all__ = [
     "RefreshTokenReused",
     "ScopeNotYours",
     "SessionUnknown",
+    "TokenInvalid",
     "TooManyApiKeys",
 ]

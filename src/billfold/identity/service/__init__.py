@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from billfold.identity.contracts import ACCESS_MAX_S
 from billfold.identity.domain import keys as domain
 from billfold.identity.service.keys import Keys
-from billfold.identity.service.sessions import Post, Sessions, Tokens
+from billfold.identity.service.sessions import Post, Sessions
+from billfold.identity.service.signing import Tokens
 from billfold.identity.service.uses import Uses
 from billfold.identity.service.verified import Verifier
 from billfold.kernel.clock import Clock, SystemClock
+from billfold.platform.keys import Envelope, NoProvider
 from billfold.platform.postgres.database import Database
 
 
@@ -17,14 +20,31 @@ class Identity:
     """Everything about who somebody is, by topic."""
 
     def __init__(
-        self, *, database: Database, clock: Clock | None = None, tokens: Tokens | None = None, mail: Post | None = None
+        self,
+        *,
+        database: Database,
+        envelope: Envelope | None = None,
+        mail: Post | None = None,
+        issuer: str = "billfold",
+        access_seconds: int = ACCESS_MAX_S,
+        clock: Clock | None = None,
     ) -> None:
+        """`envelope` seals what the database keeps secret: without it nothing that needs a secret can be done.
+
+        `issuer` is whose access tokens they are: the address of the API. They live for `access_seconds`.
+        """
         clock = clock or SystemClock()
+        envelope = envelope or Envelope(NoProvider())
         verifier = Verifier(database, clock)
         self.uses = Uses(database=database, verifier=verifier, clock=clock)
         self.keys = Keys(database=database, verifier=verifier, clock=clock)
-        if tokens is not None and mail is not None:
-            self.sessions = Sessions(database=database, clock=clock, tokens=tokens, mail=mail, forget=verifier.forget)
+        self.tokens = Tokens(
+            database=database, envelope=envelope, clock=clock, issuer=issuer, access_seconds=access_seconds
+        )
+        if mail is not None:
+            self.sessions = Sessions(
+                database=database, clock=clock, tokens=self.tokens, mail=mail, forget=verifier.forget
+            )
         #: Whose credentials a token is, if that was found out within the last second.
         self.remembered = verifier.remembered
         #: Whose credentials a token is. Raises CredentialsInvalid or DatabaseUnavailable.

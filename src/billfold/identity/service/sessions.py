@@ -31,6 +31,8 @@ class Tokens(Protocol):
 
     async def issue(
         self,
+        connection: Connection,
+        /,
         *,
         user_id: UUID,
         session_id: UUID,
@@ -39,7 +41,7 @@ class Tokens(Protocol):
         methods: Sequence[str],
         authenticated_at: datetime,
     ) -> tuple[str, datetime]:
-        """The text of a token, and when it ends."""
+        """The text of a token, and when it ends. The connection is to read with: it may be in a transaction."""
         ...
 
 
@@ -237,6 +239,7 @@ class Sessions:
             connection, token_hash=token_hash, session_id=session_id, now=now, expires_at=session.expires_at
         )
         access, until = await self._tokens.issue(
+            connection,
             user_id=UUID(session.user_id),
             session_id=session_id,
             scopes=scopes_of(roles),

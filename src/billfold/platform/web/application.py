@@ -31,6 +31,8 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     #: Handlers of Litestar's with `opt=operation(...)`; see `operations` for what they can take.
     handlers: Sequence[HTTPRouteHandler] = ()
     routes: Sequence[lean.Route] = ()
+    #: What stands at the root instead, below /.well-known/: public, without an operation, and as it is.
+    at_root: Sequence[HTTPRouteHandler] = ()
     #: What else they take by name, such as the context's facade.
     dependencies: Mapping[str, Any] = {}
 
@@ -70,7 +72,12 @@ def build(
     )
     api = Router(PREFIX, route_handlers=[*plain.options_of(handlers), *handlers])
     app = _Litestar(
-        [api, *health_handlers(checks), *docs.handlers(document, prefix=PREFIX)],
+        [
+            api,
+            *(handler for part in parts for handler in part.at_root),
+            *health_handlers(checks),
+            *docs.handlers(document, prefix=PREFIX),
+        ],
         openapi_config=None,
         logging_config=None,
         exception_handlers={Exception: _out_of_litestar},

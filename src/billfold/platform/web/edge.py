@@ -39,6 +39,7 @@ _numbers = itertools.count(1)
 _UNMATCHED = "unmatched"
 _SERVER_ERROR = 500
 _DOCS = "/docs"
+_WELL_KNOWN = "/.well-known/"
 
 #: Nothing here is for other sites to frame, open, load or guess at, and no page of ours needs a camera.
 _COMMON: Headers = [
@@ -59,6 +60,8 @@ _DOCS_POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+#: What stands at a well-known place is public, and says itself for how long it may be kept.
+PUBLIC_HEADERS: Headers = [header for header in API_HEADERS if header[0] != b"cache-control"]
 DOCS_HEADERS: Headers = [*_COMMON, (b"content-security-policy", _DOCS_POLICY)]
 HSTS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 
@@ -88,6 +91,7 @@ class Edge:
         more = [HSTS] if hsts else []
         self._api_headers = [*API_HEADERS, *more]
         self._docs_headers = [*DOCS_HEADERS, *more]
+        self._public_headers = [*PUBLIC_HEADERS, *more]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection of uvicorn's."""
@@ -108,11 +112,11 @@ class Edge:
         request_id = _request_id(headers, trace_id)
         logs.request_id.set(request_id)
         logs.trace_id.set(trace_id)
-        own = self._docs_headers if path.startswith(_DOCS) else self._api_headers
+        found = self._routes.find(method, path)
+        own = self._api_headers if found is not None else self._headers_of(path)
         if self._cors is not None:
             own = [*own, *self._cors.answer(headers)]
         exchange = _Exchange(send, own, request_id)
-        found = self._routes.find(method, path)
         try:
             if found is not None:
                 exchange.template = found[0].template
@@ -132,6 +136,12 @@ class Edge:
             log.warning(
                 "request", method=method, route=exchange.template, status=exchange.status, seconds=round(seconds, 3)
             )
+
+    def _headers_of(self, path: str) -> Headers:
+        """What every answer at this path has."""
+        if path.startswith(_DOCS):
+            return self._docs_headers
+        return self._public_headers if path.startswith(_WELL_KNOWN) else self._api_headers
 
     async def _lean(
         self,
