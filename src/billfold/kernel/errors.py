@@ -6,7 +6,8 @@
     │   ├── NotFound       what it names is not there, or not for this caller
     │   ├── Conflict       what it names is in a state that forbids it
     │   └── Denied         the caller may not do this
-    │       └── Unauthenticated  nobody knows who the caller is
+    │   │   └── Unauthenticated  nobody knows who the caller is
+    │   └── TooOften       the caller has done it so often that they have to wait
     └── Unavailable        something the service needs is not there now; the same request may succeed later
 
 A broken assumption is no BillfoldError: it is an assertion, and it ends the request and is logged with its trace.
@@ -75,6 +76,16 @@ class Unauthenticated(Denied):
     """You have not shown who you are."""
 
     code = "unauthenticated"
+
+
+class TooOften(Refusal):
+    """You have done this too often; try again later."""
+
+    code = "too_often"
+    retryable = True
+
+    #: Until then there is no use in trying again.
+    wait_s = 1
 
 
 class Unavailable(BillfoldError):

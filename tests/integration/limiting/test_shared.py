@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 
 from billfold.kernel import ids
 from billfold.platform.limiting import shared
+from billfold.platform.limiting.backoff import FREE, Backoff
 from billfold.platform.limiting.exceeded import Window
 from billfold.platform.limiting.limiter import Limiter
 from billfold.platform.limiting.shared import SharedRedis
@@ -164,3 +165,33 @@ def test_an_address_that_is_none_is_refused(wrong: str) -> None:
 
 async def _is_allowed(limiter: Limiter, who: str) -> bool:
     return await limiter.hit(who) is None
+
+
+async def test_processes_hold_back_together_whoever_fails(redis_server: RedisServer, name: str) -> None:
+    async with process(redis_server) as one, process(redis_server) as another:
+        first, second = Backoff(name, shared=one), Backoff(name, shared=another)
+        found = await asyncio.gather(*(waits.attempt("ada") for waits in (first, second) for _ in range(100)))
+        assert sum(wait_s == 0 for wait_s in found) == FREE + 1
+        assert await first.attempt("bob") == 0
+        await second.forgive("ada")
+        assert [await first.attempt("ada") for _ in range(FREE)] == [0] * FREE
+        assert one.up
+        assert another.up
+
+
+async def test_when_it_dies_each_holds_back_by_itself(redis_server: RedisServer, name: str) -> None:
+    async with process(redis_server) as redis:
+        waits = Backoff(name, shared=redis)
+        assert [await waits.attempt("ada") for _ in range(FREE)] == [0] * FREE
+        redis_server.kill()
+        try:
+            found = [await waits.attempt("ada") for _ in range(20)]
+            assert found[:FREE] == [0] * FREE
+            assert found[-1] > 0
+            assert not redis.up
+            await waits.forgive("ada")
+            assert await waits.attempt("ada") == 0
+        finally:
+            redis_server.start()
+        await until(lambda: redis.up)
+        assert await waits.attempt("ada") == 0

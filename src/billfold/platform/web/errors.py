@@ -7,7 +7,7 @@ BillfoldError
 │   ├── UnknownField, MissingField, WrongType, InvalidValue
 │   └── UnknownQueryParameter, InvalidQueryParameter
 ├── Denied         Unauthorized, CsrfTokenWrong, CrossSite, SessionNeeded
-├── Refusal        TooManyRequests
+├── TooOften       TooManyRequests
 │   └── TooManyWrongCredentials
 ├── Unavailable    ShuttingDown, RequestTimeout
 └── InternalError
@@ -127,11 +127,10 @@ class SessionNeeded(errors.Denied):
     code = "session_needed"
 
 
-class TooManyRequests(errors.Refusal):
+class TooManyRequests(errors.TooOften):
     """You have sent more requests than may be sent in that time; try again after the seconds that Retry-After says."""
 
     code = "too_many_requests"
-    retryable = True
 
     #: Which limit it was, and how long to wait.
     exceeded: Exceeded | None = None

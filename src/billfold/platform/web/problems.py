@@ -31,6 +31,7 @@ STATUSES: dict[type[errors.BillfoldError], HTTPStatus] = {
     errors.Conflict: HTTPStatus.CONFLICT,
     errors.Denied: HTTPStatus.FORBIDDEN,
     errors.Unauthenticated: HTTPStatus.UNAUTHORIZED,
+    errors.TooOften: HTTPStatus.TOO_MANY_REQUESTS,
     errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     idempotency.IdempotencyKeyMissing: HTTPStatus.BAD_REQUEST,
     idempotency.InvalidIdempotencyKey: HTTPStatus.BAD_REQUEST,
@@ -47,7 +48,6 @@ STATUSES: dict[type[errors.BillfoldError], HTTPStatus] = {
     web_errors.BodyTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     web_errors.UnsupportedMediaType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     web_errors.UnsupportedContentEncoding: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-    web_errors.TooManyRequests: HTTPStatus.TOO_MANY_REQUESTS,
 }
 
 
@@ -138,6 +138,8 @@ def _extra(error: errors.BillfoldError, allow: str | None) -> Mapping[str, str]:
     extra = {}
     if isinstance(error, errors.Unavailable):
         extra["retry-after"] = str(RETRY_AFTER_S)
+    if isinstance(error, errors.TooOften):
+        extra["retry-after"] = str(error.wait_s)
     if isinstance(error, web_errors.TooManyRequests) and error.exceeded is not None:
         extra |= _limit(error.exceeded)
     if isinstance(error, errors.Unauthenticated):
