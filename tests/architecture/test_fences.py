@@ -30,6 +30,7 @@ NATS = "NATS is spoken in platform.messaging"
 REDIS = "Redis is spoken in platform.limiting"
 CIPHERS = "Ciphers are spoken in platform.keys, signatures in identity's services"
 PASSWORDS = "Passwords are hashed in one place"
+ADDRESSES = "Addresses are read in one place"
 LITESTAR = "Litestar is spoken at the edge"
 SERVER = "The HTTP server is run by platform.web and the app"
 APP = "The terminal is the app's"
@@ -91,6 +92,7 @@ IMPORTS = [
     Breach("the library of limits in the app", "app.limits", "from limits import RateLimitItem", REDIS),
     Breach("a cipher in the app", "app", "from cryptography.hazmat.primitives.ciphers import aead", CIPHERS),
     Breach("a second way to hash passwords", "app", "from argon2 import PasswordHasher", PASSWORDS),
+    Breach("a second reader of phone numbers", "identity.service.users", "import phonenumbers", ADDRESSES),
     Breach("Litestar in messaging", "platform.messaging", "from litestar import get", LITESTAR),
     Breach("a server in a context", "wallets.rest", "import uvicorn", SERVER),
     Breach("a terminal in a context", "ledger.workers", "import rich.table", APP),

@@ -1,14 +1,20 @@
 """Why the identity context turns a request down. One file for each topic.
 
 BillfoldError
-├── Denied     ScopeNotYours, OwnerNotYours, ExpiryNotYours
-│   └── Unauthenticated
+├── Denied     ScopeNotYours, OwnerNotYours, ExpiryNotYours, PasswordWrong, LoginTooOld
+│   └── Unauthenticated  LoginFailed
 │       └── CredentialsInvalid
 │           └── ApiKeyInvalid, TokenInvalid, RefreshTokenInvalid, RefreshTokenReused
 ├── NotFound   ApiKeyUnknown, OwnerUnknown, SessionUnknown
 ├── Conflict   OwnerExists, TooManyApiKeys
+│           └── ApiKeyInvalid, RefreshTokenInvalid, RefreshTokenReused
+├── NotFound   ApiKeyUnknown, OwnerUnknown, SessionUnknown, UserUnknown
+├── Conflict   OwnerExists, TooManyApiKeys, AddressTaken, PasswordNotSet, AccountNotEmpty
 ├── Invalid    ApiKeyExpiryInPast
 │              PasswordTooShort, PasswordTooLong, PasswordTooCommon, PasswordPersonal
+│              InvalidEmail, InvalidPhone, InvalidDisplayName, InvalidTimeZone, AddressNeeded
+│              CodeWrong, ResetTokenInvalid
+├── TooOften   TooManyAttempts
 └── Unavailable  PasswordsBusy
 """
 
@@ -33,25 +39,57 @@ from billfold.identity.errors.passwords import (
 )
 from billfold.identity.errors.sessions import RefreshTokenInvalid, RefreshTokenReused, SessionUnknown
 from billfold.identity.errors.tokens import TokenInvalid
+from billfold.identity.errors.users import (
+    AccountNotEmpty,
+    AddressNeeded,
+    AddressTaken,
+    CodeWrong,
+    InvalidDisplayName,
+    InvalidEmail,
+    InvalidPhone,
+    InvalidTimeZone,
+    LoginFailed,
+    LoginTooOld,
+    PasswordNotSet,
+    PasswordWrong,
+    ResetTokenInvalid,
+    TooManyAttempts,
+    UserUnknown,
+)
 
 __all__ = [
+    "AccountNotEmpty",
+    "AddressNeeded",
+    "AddressTaken",
     "ApiKeyExpiryInPast",
     "ApiKeyInvalid",
     "ApiKeyUnknown",
+    "CodeWrong",
     "CredentialsInvalid",
     "ExpiryNotYours",
+    "InvalidDisplayName",
+    "InvalidEmail",
+    "InvalidPhone",
+    "InvalidTimeZone",
+    "LoginFailed",
+    "LoginTooOld",
     "OwnerExists",
     "OwnerNotYours",
     "OwnerUnknown",
+    "PasswordNotSet",
     "PasswordPersonal",
     "PasswordTooCommon",
     "PasswordTooLong",
     "PasswordTooShort",
+    "PasswordWrong",
     "PasswordsBusy",
     "RefreshTokenInvalid",
     "RefreshTokenReused",
+    "ResetTokenInvalid",
     "ScopeNotYours",
     "SessionUnknown",
     "TokenInvalid",
     "TooManyApiKeys",
+    "TooManyAttempts",
+    "UserUnknown",
 ]

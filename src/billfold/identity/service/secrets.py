@@ -61,4 +61,4 @@ class Secrets:
 
 
 def _context(name: str) -> str:
-    return f"identity.secrets/{name}"
+    return f"identity secret {name}"
