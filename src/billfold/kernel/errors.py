@@ -15,7 +15,8 @@ A broken assumption is no BillfoldError: it is an assertion, and it ends the req
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 
 class BillfoldError(Exception):
@@ -26,6 +27,8 @@ class BillfoldError(Exception):
 
     #: Set on an error that answers a repeated request, where the first one met it.
     replayed = False
+    #: What else its receiver needs to go on, by name; without any secret.
+    extensions: Mapping[str, Any] = {}
 
     def __init__(self, detail: str | None = None, *, pointer: str | None = None) -> None:
         """`detail` says what is wrong in one sentence (the class docstring by default).

@@ -11,6 +11,7 @@ from billfold.kernel.principal import Principal
 from billfold.platform.postgres.database import Database
 from billfold.platform.postgres.migrations import Migrations, migrate
 from tests import servers
+from tests.integration.identity.people import House
 
 MIGRATIONS = (
     Migrations("roles", "billfold.platform.postgres.roles"),
@@ -52,3 +53,8 @@ async def bob(identity: Identity) -> Owner:
 @pytest.fixture
 def operator() -> Principal:
     return Principal(credential_id=ids.new(), owner_id=ids.new(), scopes=KEY_SCOPES)
+
+
+@pytest.fixture
+def house(database: Database) -> House:
+    return House(database)

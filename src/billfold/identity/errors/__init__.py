@@ -11,6 +11,16 @@ BillfoldError
 ├── NotFound   ApiKeyUnknown, OwnerUnknown, SessionUnknown, UserUnknown
 ├── Conflict   OwnerExists, TooManyApiKeys, AddressTaken, PasswordNotSet, AccountNotEmpty
 ├── Invalid    ApiKeyExpiryInPast
+├── Denied     ScopeNotYours, OwnerNotYours, ExpiryNotYours
+│   ├── SecondFactorBlocked, SecondFactorMissing, PasswordNeeded, StepUpRequired
+│   ├── SecondFactorWrong
+│   │   └── PasskeyCloned
+│   └── Unauthenticated  LoginNotPending
+│       └── CredentialsInvalid
+│           └── ApiKeyInvalid, RefreshTokenInvalid, RefreshTokenReused
+├── NotFound   ApiKeyUnknown, OwnerUnknown, SessionUnknown, TotpUnknown, PasskeyUnknown, ChallengeUnknown, StepUpUnknown
+├── Conflict   OwnerExists, TooManyApiKeys, TotpExists, PasskeyExists, TooManyPasskeys
+├── Invalid    ApiKeyExpiryInPast, OneFactorWanted, PasskeyInvalid
 │              PasswordTooShort, PasswordTooLong, PasswordTooCommon, PasswordPersonal
 │              InvalidEmail, InvalidPhone, InvalidDisplayName, InvalidTimeZone, AddressNeeded
 │              CodeWrong, ResetTokenInvalid
@@ -18,6 +28,22 @@ BillfoldError
 └── Unavailable  PasswordsBusy
 """
 
+from billfold.identity.errors.factors import (
+    ChallengeUnknown,
+    LoginNotPending,
+    OneFactorWanted,
+    PasskeyCloned,
+    PasskeyExists,
+    PasskeyInvalid,
+    PasskeyUnknown,
+    PasswordNeeded,
+    SecondFactorBlocked,
+    SecondFactorMissing,
+    SecondFactorWrong,
+    TooManyPasskeys,
+    TotpExists,
+    TotpUnknown,
+)
 from billfold.identity.errors.keys import (
     ApiKeyExpiryInPast,
     ApiKeyInvalid,
@@ -56,6 +82,7 @@ from billfold.identity.errors.users import (
     TooManyAttempts,
     UserUnknown,
 )
+from billfold.identity.errors.step_up import StepUpRequired, StepUpUnknown
 
 __all__ = [
     "AccountNotEmpty",
@@ -73,6 +100,11 @@ __all__ = [
     "InvalidTimeZone",
     "LoginFailed",
     "LoginTooOld",
+    "ChallengeUnknown",
+    "CredentialsInvalid",
+    "ExpiryNotYours",
+    "LoginNotPending",
+    "OneFactorWanted",
     "OwnerExists",
     "OwnerNotYours",
     "OwnerUnknown",
@@ -83,13 +115,27 @@ __all__ = [
     "PasswordTooShort",
     "PasswordWrong",
     "PasswordsBusy",
+    "PasskeyCloned",
+    "PasskeyExists",
+    "PasskeyInvalid",
+    "PasskeyUnknown",
+    "PasswordNeeded",
     "RefreshTokenInvalid",
     "RefreshTokenReused",
     "ResetTokenInvalid",
     "ScopeNotYours",
+    "SecondFactorBlocked",
+    "SecondFactorMissing",
+    "SecondFactorWrong",
     "SessionUnknown",
     "TokenInvalid",
     "TooManyApiKeys",
     "TooManyAttempts",
     "UserUnknown",
+    "StepUpRequired",
+    "StepUpUnknown",
+    "TooManyApiKeys",
+    "TooManyPasskeys",
+    "TotpExists",
+    "TotpUnknown",
 ]

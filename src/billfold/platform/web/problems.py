@@ -120,7 +120,8 @@ class Problems:
     ) -> tuple[int, Headers, bytes]:
         """Status, headers and body of the answer to a request that met `error`."""
         problem = self.describe(error, instance=instance, request_id=request_id)
-        body = _encode(problem)
+        # Further members are allowed by RFC 9457 (3.2).
+        body = _encode({**msgspec.to_builtins(problem), **error.extensions} if error.extensions else problem)
         headers = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", b"%d" % len(body))]
         headers += ((name.encode(), value.encode()) for name, value in _extra(error, allow).items())
         return problem.status, headers, body
