@@ -1,15 +1,16 @@
 """Why the identity context turns a request down. One file for each topic.
 
 BillfoldError
-├── Denied     ScopeNotYours, OwnerNotYours, ExpiryNotYours, PasswordWrong, LoginTooOld
+├── Denied     ScopeNotYours, OwnerNotYours, ExpiryNotYours, PasswordWrong, LoginTooOld, AliasNotYours
 │   └── Unauthenticated  LoginFailed
 │       └── CredentialsInvalid
 │           └── ApiKeyInvalid, TokenInvalid, RefreshTokenInvalid, RefreshTokenReused
 ├── NotFound   ApiKeyUnknown, OwnerUnknown, SessionUnknown
 ├── Conflict   OwnerExists, TooManyApiKeys
 │           └── ApiKeyInvalid, RefreshTokenInvalid, RefreshTokenReused
-├── NotFound   ApiKeyUnknown, OwnerUnknown, SessionUnknown, UserUnknown
+├── NotFound   ApiKeyUnknown, OwnerUnknown, SessionUnknown, UserUnknown, AliasUnknown
 ├── Conflict   OwnerExists, TooManyApiKeys, AddressTaken, PasswordNotSet, AccountNotEmpty
+│              AliasTaken, TooManyAliases, AliasNotVerifiable
 ├── Invalid    ApiKeyExpiryInPast
 ├── Denied     ScopeNotYours, OwnerNotYours, ExpiryNotYours
 │   ├── SecondFactorBlocked, SecondFactorMissing, PasswordNeeded, StepUpRequired
@@ -24,7 +25,9 @@ BillfoldError
 │              PasswordTooShort, PasswordTooLong, PasswordTooCommon, PasswordPersonal
 │              InvalidEmail, InvalidPhone, InvalidDisplayName, InvalidTimeZone, AddressNeeded
 │              CodeWrong, ResetTokenInvalid
-├── TooOften   TooManyAttempts
+│              HandleReserved
+│   └── AliasInvalid  HandleInvalid, HandleMixed
+├── TooOften   TooManyAttempts, TooManyAliasRequests
 └── Unavailable  PasswordsBusy
 """
 
@@ -43,6 +46,17 @@ from billfold.identity.errors.factors import (
     TooManyPasskeys,
     TotpExists,
     TotpUnknown,
+from billfold.identity.errors.aliases import (
+    AliasInvalid,
+    AliasNotVerifiable,
+    AliasNotYours,
+    AliasTaken,
+    AliasUnknown,
+    HandleInvalid,
+    HandleMixed,
+    HandleReserved,
+    TooManyAliases,
+    TooManyAliasRequests,
 )
 from billfold.identity.errors.keys import (
     ApiKeyExpiryInPast,
@@ -88,12 +102,20 @@ __all__ = [
     "AccountNotEmpty",
     "AddressNeeded",
     "AddressTaken",
+    "AliasInvalid",
+    "AliasNotVerifiable",
+    "AliasNotYours",
+    "AliasTaken",
+    "AliasUnknown",
     "ApiKeyExpiryInPast",
     "ApiKeyInvalid",
     "ApiKeyUnknown",
     "CodeWrong",
     "CredentialsInvalid",
     "ExpiryNotYours",
+    "HandleInvalid",
+    "HandleMixed",
+    "HandleReserved",
     "InvalidDisplayName",
     "InvalidEmail",
     "InvalidPhone",
@@ -134,6 +156,8 @@ __all__ = [
     "SecondFactorWrong",
     "SessionUnknown",
     "TokenInvalid",
+    "TooManyAliasRequests",
+    "TooManyAliases",
     "TooManyApiKeys",
     "TooManyAttempts",
     "UserUnknown",
