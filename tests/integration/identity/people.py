@@ -57,6 +57,8 @@ class Outside:
 
     async def issue(
         self,
+        _connection: Connection,
+        /,
         *,
         user_id: UUID,
         session_id: UUID,

@@ -1,8 +1,7 @@
 """People: how they register and log in, and what they say of themselves."""
 
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -104,16 +103,6 @@ class ProfileChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     display_name: Name | UnsetType = UNSET
     locale: Locale | UnsetType = UNSET
     time_zone: TimeZone | UnsetType = UNSET
-
-
-class SecondFactor(msgspec.Struct, frozen=True, kw_only=True):
-    """What a login still needs: send the token with a factor to /auth/mfa."""
-
-    token: str
-    methods: list[str]
-    expires_at: datetime
-    #: For a passkey; null if there is none.
-    passkey_options: Mapping[str, Any] | None
 
 
 class Left(msgspec.Struct, frozen=True, kw_only=True):

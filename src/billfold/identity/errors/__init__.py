@@ -4,24 +4,11 @@ BillfoldError
 ├── Denied     ScopeNotYours, OwnerNotYours, ExpiryNotYours, PasswordWrong, LoginTooOld, AliasNotYours
 │   └── Unauthenticated  LoginFailed
 │       └── CredentialsInvalid
-│           └── ApiKeyInvalid, TokenInvalid, RefreshTokenInvalid, RefreshTokenReused
-├── NotFound   ApiKeyUnknown, OwnerUnknown, SessionUnknown
-├── Conflict   OwnerExists, TooManyApiKeys
 │           └── ApiKeyInvalid, RefreshTokenInvalid, RefreshTokenReused
 ├── NotFound   ApiKeyUnknown, OwnerUnknown, SessionUnknown, UserUnknown, AliasUnknown
 ├── Conflict   OwnerExists, TooManyApiKeys, AddressTaken, PasswordNotSet, AccountNotEmpty
 │              AliasTaken, TooManyAliases, AliasNotVerifiable
 ├── Invalid    ApiKeyExpiryInPast
-├── Denied     ScopeNotYours, OwnerNotYours, ExpiryNotYours
-│   ├── SecondFactorBlocked, SecondFactorMissing, PasswordNeeded, StepUpRequired
-│   ├── SecondFactorWrong
-│   │   └── PasskeyCloned
-│   └── Unauthenticated  LoginNotPending
-│       └── CredentialsInvalid
-│           └── ApiKeyInvalid, RefreshTokenInvalid, RefreshTokenReused
-├── NotFound   ApiKeyUnknown, OwnerUnknown, SessionUnknown, TotpUnknown, PasskeyUnknown, ChallengeUnknown, StepUpUnknown
-├── Conflict   OwnerExists, TooManyApiKeys, TotpExists, PasskeyExists, TooManyPasskeys
-├── Invalid    ApiKeyExpiryInPast, OneFactorWanted, PasskeyInvalid
 │              PasswordTooShort, PasswordTooLong, PasswordTooCommon, PasswordPersonal
 │              InvalidEmail, InvalidPhone, InvalidDisplayName, InvalidTimeZone, AddressNeeded
 │              CodeWrong, ResetTokenInvalid
@@ -31,6 +18,18 @@ BillfoldError
 └── Unavailable  PasswordsBusy
 """
 
+from billfold.identity.errors.aliases import (
+    AliasInvalid,
+    AliasNotVerifiable,
+    AliasNotYours,
+    AliasTaken,
+    AliasUnknown,
+    HandleInvalid,
+    HandleMixed,
+    HandleReserved,
+    TooManyAliases,
+    TooManyAliasRequests,
+)
 from billfold.identity.errors.factors import (
     ChallengeUnknown,
     LoginNotPending,
@@ -46,17 +45,6 @@ from billfold.identity.errors.factors import (
     TooManyPasskeys,
     TotpExists,
     TotpUnknown,
-from billfold.identity.errors.aliases import (
-    AliasInvalid,
-    AliasNotVerifiable,
-    AliasNotYours,
-    AliasTaken,
-    AliasUnknown,
-    HandleInvalid,
-    HandleMixed,
-    HandleReserved,
-    TooManyAliases,
-    TooManyAliasRequests,
 )
 from billfold.identity.errors.keys import (
     ApiKeyExpiryInPast,
@@ -78,6 +66,7 @@ from billfold.identity.errors.passwords import (
     PasswordTooShort,
 )
 from billfold.identity.errors.sessions import RefreshTokenInvalid, RefreshTokenReused, SessionUnknown
+from billfold.identity.errors.step_up import StepUpRequired, StepUpUnknown
 from billfold.identity.errors.tokens import TokenInvalid
 from billfold.identity.errors.users import (
     AccountNotEmpty,
@@ -96,7 +85,6 @@ from billfold.identity.errors.users import (
     TooManyAttempts,
     UserUnknown,
 )
-from billfold.identity.errors.step_up import StepUpRequired, StepUpUnknown
 
 __all__ = [
     "AccountNotEmpty",
@@ -110,6 +98,7 @@ __all__ = [
     "ApiKeyExpiryInPast",
     "ApiKeyInvalid",
     "ApiKeyUnknown",
+    "ChallengeUnknown",
     "CodeWrong",
     "CredentialsInvalid",
     "ExpiryNotYours",
@@ -121,31 +110,23 @@ __all__ = [
     "InvalidPhone",
     "InvalidTimeZone",
     "LoginFailed",
-    "LoginTooOld",
-    "ChallengeUnknown",
-    "CredentialsInvalid",
-    "ExpiryNotYours",
     "LoginNotPending",
+    "LoginTooOld",
     "OneFactorWanted",
     "OwnerExists",
     "OwnerNotYours",
     "OwnerUnknown",
+    "PasskeyCloned",
+    "PasskeyExists",
+    "PasskeyInvalid",
+    "PasskeyUnknown",
+    "PasswordNeeded",
     "PasswordNotSet",
     "PasswordPersonal",
     "PasswordTooCommon",
     "PasswordTooLong",
     "PasswordTooShort",
     "PasswordWrong",
-    "PasswordsBusy",
-    "PasskeyCloned",
-    "PasskeyExists",
-    "PasskeyInvalid",
-    "PasskeyUnknown",
-    "PasswordNeeded",
-    "PasswordPersonal",
-    "PasswordTooCommon",
-    "PasswordTooLong",
-    "PasswordTooShort",
     "PasswordsBusy",
     "RefreshTokenInvalid",
     "RefreshTokenReused",
@@ -155,16 +136,15 @@ __all__ = [
     "SecondFactorMissing",
     "SecondFactorWrong",
     "SessionUnknown",
+    "StepUpRequired",
+    "StepUpUnknown",
     "TokenInvalid",
     "TooManyAliasRequests",
     "TooManyAliases",
     "TooManyApiKeys",
     "TooManyAttempts",
-    "UserUnknown",
-    "StepUpRequired",
-    "StepUpUnknown",
-    "TooManyApiKeys",
     "TooManyPasskeys",
     "TotpExists",
     "TotpUnknown",
+    "UserUnknown",
 ]

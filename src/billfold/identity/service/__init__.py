@@ -6,6 +6,7 @@ from uuid import UUID
 
 from billfold.identity.contracts import ACCESS_MAX_S
 from billfold.identity.domain import keys as domain
+from billfold.identity.service.aliases import Aliases, AliasLimits
 from billfold.identity.service.keys import Keys
 from billfold.identity.service.sessions import Post, Sessions
 from billfold.identity.service.signing import Tokens
@@ -28,6 +29,7 @@ class Identity:
         issuer: str = "billfold",
         access_seconds: int = ACCESS_MAX_S,
         clock: Clock | None = None,
+        alias_limits: AliasLimits | None = None,
     ) -> None:
         """`envelope` seals what the database keeps secret: without it nothing that needs a secret can be done.
 
@@ -45,6 +47,7 @@ class Identity:
             self.sessions = Sessions(
                 database=database, clock=clock, tokens=self.tokens, mail=mail, forget=verifier.forget
             )
+        self.aliases = Aliases(database=database, clock=clock, mail=mail, limits=alias_limits or AliasLimits())
         #: Whose credentials a token is, if that was found out within the last second.
         self.remembered = verifier.remembered
         #: Whose credentials a token is. Raises CredentialsInvalid or DatabaseUnavailable.

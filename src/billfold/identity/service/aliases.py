@@ -1,0 +1,326 @@
+"""Aliases: taking, verifying and releasing them, and finding out whom one stands for.
+
+Nothing is remembered between requests: an alias that was released stops working for the next request that names it, in
+every process, and a look-up is one statement that an index answers.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from billfold.identity import errors, events
+from billfold.identity.contracts import (
+    ALIASES_MAX,
+    CUSTOM_MAX,
+    Alias,
+    AliasChange,
+    Found,
+    NewAlias,
+    Payee,
+)
+from billfold.identity.domain import aliases as domain
+from billfold.identity.domain.aliases import Name
+from billfold.identity.service.sessions import Post
+from billfold.identity.store import aliases as store
+from billfold.identity.store import keys as key_store
+from billfold.kernel import ids, paging
+from billfold.kernel.clock import Clock
+from billfold.kernel.errors import BillfoldError
+from billfold.kernel.principal import Principal
+from billfold.platform.limiting.limiter import Limiter
+from billfold.platform.messaging import outbox
+from billfold.platform.postgres.database import Connection, Database, UniqueViolation
+
+CODE_FOR: Final = timedelta(minutes=30)
+#: Ten million codes for each of these, and a new code needs a new mail.
+CODE_TRIES_MAX: Final = 5
+
+
+class AliasLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """What is counted; None is not."""
+
+    #: Questions of an owner for whom an alias stands, and payments of theirs to aliases that are not there.
+    lookups: Limiter | None = None
+    #: Aliases that a person adds.
+    additions: Limiter | None = None
+    #: Codes that are sent to an address, whoever asks for them.
+    codes: Limiter | None = None
+
+
+class Aliases:
+    """Use cases about aliases."""
+
+    def __init__(self, *, database: Database, clock: Clock, mail: Post | None, limits: AliasLimits) -> None:
+        self._database = database
+        self._clock = clock
+        self._mail = mail
+        self._limits = limits
+
+    async def add(self, *, by: Principal, new: NewAlias) -> Alias:
+        """Take an alias. One that the owner has already is answered as it is.
+
+        An address that is not verified yet is pending, which keeps nobody from anything, and a code is sent to it:
+        whether somebody else has it is told to nobody who can't read its mail.
+
+        Raises:
+            AliasInvalid, InvalidEmail, InvalidPhone, HandleReserved, HandleMixed
+            AliasNotYours: a person names a custom one, or somebody who is no operator another owner.
+            AliasTaken, TooManyAliases, OwnerUnknown, TooManyAliasRequests
+        """
+        name = domain.read(new.alias, pointer="/alias")
+        domain.check_new(name)
+        owner = _owner(by, new, name)
+        if by.user_id is not None:
+            await _count(self._limits.additions, by.owner_id.hex)
+        async with self._database.transaction() as connection:
+            if not await key_store.lock_owner(connection, owner):
+                raise errors.OwnerUnknown(pointer="/owner_id")
+            known = await store.find(connection, name, owner=owner)
+            return known or await self._insert(connection, by, owner, name, new)
+
+    async def _insert(self, connection: Connection, by: Principal, owner: UUID, name: Name, new: NewAlias) -> Alias:
+        custom = name.kind == "custom"
+        if await store.count(connection, owner, custom=custom) >= (CUSTOM_MAX if custom else ALIASES_MAX):
+            raise errors.TooManyAliases
+        now = self._clock.now()
+        profile = await store.profile(connection, owner)
+        proved = domain.needs_proof(name.kind) and name.canonical in {profile.email, profile.phone}
+        if proved or not domain.needs_proof(name.kind):
+            await store.forget_ended(connection, name, owner=owner, now=now)
+        alias = await store.insert(
+            connection,
+            alias_id=ids.new(),
+            owner=owner,
+            name=name,
+            visibility=new.visibility or domain.visibility_of(name.kind),
+            verified_at=now if proved else None,
+            now=now,
+        )
+        if alias is None:
+            raise errors.AliasTaken(pointer="/alias")
+        await self._tell(connection, "alias.added.v1", alias, by)
+        if alias.status == "pending":
+            await self._send_code(connection, alias, locale=profile.locale)
+        return alias
+
+    async def list(self, *, by: Principal, limit: int | None = None, cursor: str | None = None) -> paging.Page[Alias]:
+        """One's own aliases, the newest first.
+
+        Raises:
+            InvalidLimit, InvalidCursor
+        """
+        limit = paging.check_limit(limit)
+        before = paging.decode(cursor, UUID) if cursor is not None else None
+        async with self._database.connection() as connection:
+            found = await store.page(connection, owner=by.owner_id, before=before, limit=limit + 1)
+        more = len(found) > limit
+        return paging.Page(found[:limit], paging.encode(UUID(found[limit - 1].id)) if more else None)
+
+    async def change(self, *, by: Principal, alias: str, change: AliasChange) -> Alias:
+        """Change what one's alias shows to others.
+
+        Raises:
+            AliasInvalid, InvalidEmail, InvalidPhone, AliasUnknown
+        """
+        async with self._database.transaction() as connection:
+            found = await self._locked(connection, by, domain.read(alias))
+            changed = await store.set_visibility(connection, UUID(found.id), change.visibility)
+            await self._tell(connection, "alias.changed.v1", changed, by)
+        return changed
+
+    async def release(self, *, by: Principal, alias: str) -> Alias:
+        """Let go of one's alias: from now on nobody can pay to it, and for a while nobody else can take it.
+
+        Raises:
+            AliasInvalid, InvalidEmail, InvalidPhone, AliasUnknown
+        """
+        async with self._database.transaction() as connection:
+            found = await self._locked(connection, by, domain.read(alias))
+            return await self._release(connection, found, by)
+
+    async def release_all(self, connection: Connection, *, owner: UUID, by: Principal | None) -> None:
+        """Let go of all of an owner's, in the transaction that closes their account and has locked their row."""
+        while found := await store.page(connection, owner=owner, before=None, limit=paging.LIMIT_MAX):
+            for alias in found:
+                await self._release(connection, alias, by)
+
+    async def _release(self, connection: Connection, alias: Alias, by: Principal | None) -> Alias:
+        now = self._clock.now()
+        kept_until = now + timedelta(days=domain.TOMBSTONE_DAYS)
+        if alias.status == "pending":
+            await store.forget(connection, UUID(alias.id))
+            released = msgspec.structs.replace(alias, status="released", released_at=now, kept_until=now)
+        else:
+            released = await store.release(connection, UUID(alias.id), now=now, kept_until=kept_until)
+        await self._tell(connection, "alias.released.v1", released, by)
+        return released
+
+    async def verify(self, *, by: Principal, alias: str, code: str | None) -> Alias:
+        """Prove that one's pending address is one's own, by the code that was sent there; without one, send another.
+
+        Raises:
+            AliasInvalid, InvalidEmail, InvalidPhone, AliasUnknown, AliasNotVerifiable, TooManyAliasRequests
+            CodeWrong: it is wrong or too old, or too many others have been tried.
+            AliasTaken: whoever proved it first still has it.
+        """
+        name = domain.read(alias)
+        try:
+            async with self._database.transaction() as connection:
+                found = await self._locked(connection, by, name)
+                if found.status != "pending":
+                    raise errors.AliasNotVerifiable
+                if code is None:
+                    profile = await store.profile(connection, by.owner_id)
+                    await self._send_code(connection, found, locale=profile.locale)
+                    return found
+                verified = await self._tried(connection, by, found, name, code)
+        except UniqueViolation:
+            raise errors.AliasTaken from None
+        # Raised out here, because a wrong try has to count.
+        if verified is None:
+            raise errors.CodeWrong(pointer="/code")
+        return verified
+
+    async def _tried(self, connection: Connection, by: Principal, alias: Alias, name: Name, code: str) -> Alias | None:
+        now, alias_id = self._clock.now(), UUID(alias.id)
+        sent = await store.try_code(connection, alias_id, tries_max=CODE_TRIES_MAX, now=now)
+        if sent is None or not hmac.compare_digest(sent, domain.code_hash(alias_id, code)):
+            return None
+        await store.forget_ended(connection, name, owner=by.owner_id, now=now)
+        verified = await store.verify(connection, alias_id, now=now)
+        await self._tell(connection, "alias.verified.v1", verified, by)
+        return verified
+
+    async def resolve(self, *, by: Principal, alias: str) -> Payee:
+        """Whom an alias stands for, as far as they show it to whoever asks.
+
+        Raises:
+            AliasInvalid, InvalidEmail, InvalidPhone, TooManyAliasRequests
+            AliasUnknown: there is none, or it is hidden.
+        """
+        name = domain.read(alias)
+        await _count(self._limits.lookups, by.owner_id.hex)
+        async with self._database.connection() as connection:
+            found = await store.active(connection, [name], asks=by.owner_id, sees_hidden=by.sees_everybody)
+        if not found:
+            raise errors.AliasUnknown
+        owned = found[0]
+        return Payee(
+            alias=owned.shown,
+            kind=owned.kind,
+            payee=_shown(owned, by.owner_id),
+            verified=owned.verified,
+            yours=owned.owner_id == by.owner_id,
+        )
+
+    async def find(self, *, by: Principal, aliases: Sequence[str]) -> Mapping[str, Found | BillfoldError]:
+        """Whom each of these aliases stands for, for a payment, by one statement; or why that can't be said.
+
+        Only those that are not there count: whoever pays many people at once is none who guesses.
+        """
+        answers: dict[str, Found | BillfoldError] = {}
+        names: dict[str, Name] = {}
+        for text in dict.fromkeys(aliases):
+            try:
+                names[text] = domain.read(text)
+            except BillfoldError as error:
+                answers[text] = error
+        async with self._database.connection() as connection:
+            found = await store.active(connection, list(names.values()), asks=by.owner_id, sees_hidden=by.is_operator)
+        owned = {(one.kind, one.canonical): one for one in found}
+        for text, name in names.items():
+            one = owned.get((name.kind, name.canonical))
+            answers[text] = await self._missed(by) if one is None else _found(one, by.owner_id)
+        return answers
+
+    async def _missed(self, by: Principal) -> BillfoldError:
+        try:
+            if not by.is_operator:
+                await _count(self._limits.lookups, by.owner_id.hex)
+        except errors.TooManyAliasRequests as error:
+            return error
+        return errors.AliasUnknown()
+
+    async def _locked(self, connection: Connection, by: Principal, name: Name) -> Alias:
+        """One's own alias, or for an operator anybody's, with its owner's row locked.
+
+        Raises:
+            AliasUnknown
+        """
+        found = await store.find(connection, name, owner=by.owner_id)
+        if found is None and by.is_operator:
+            found = await store.find(connection, name, owner=None)
+        if found is None:
+            raise errors.AliasUnknown
+        owner = UUID(found.owner_id)
+        await key_store.lock_owner(connection, owner)
+        # Whoever had the row before may have released it.
+        found = await store.find(connection, name, owner=owner)
+        if found is None:
+            raise errors.AliasUnknown
+        return found
+
+    async def _send_code(self, connection: Connection, alias: Alias, *, locale: str | None) -> None:
+        assert self._mail is not None, "whoever serves people can write to them"
+        await _count(self._limits.codes, alias.alias)
+        code = f"{secrets.randbelow(10**domain.CODE_DIGITS):0{domain.CODE_DIGITS}}"
+        alias_id = UUID(alias.id)
+        await store.set_code(
+            connection,
+            alias_id,
+            code_hash=domain.code_hash(alias_id, code),
+            expires_at=self._clock.now() + CODE_FOR,
+        )
+        await self._mail.append(
+            connection,
+            template="verification_code" if alias.kind == "email" else "verification_code_sms",
+            to=alias.alias,
+            locale=locale or "en",
+            values={"code": code, "minutes": str(int(CODE_FOR.total_seconds() // 60))},
+        )
+
+    async def _tell(
+        self, connection: Connection, kind: events.AliasEventType, alias: Alias, by: Principal | None
+    ) -> None:
+        event = events.alias_event(event_id=str(ids.new()), kind=kind, alias=alias, by=by, time=self._clock.now())
+        await outbox.append(connection, event)
+
+
+def _owner(by: Principal, new: NewAlias, name: Name) -> UUID:
+    """Whose the alias is to be.
+
+    Raises:
+        AliasNotYours, InvalidId
+    """
+    owner = by.owner_id if new.owner_id is None else ids.parse(new.owner_id, pointer="/owner_id")
+    if owner != by.owner_id and not (by.is_operator and name.kind == "custom"):
+        raise errors.AliasNotYours(pointer="/owner_id")
+    if name.kind == "custom" and by.user_id is not None and not by.is_operator:
+        raise errors.AliasNotYours(pointer="/alias")
+    return owner
+
+
+def _shown(owned: store.Owned, asks: UUID) -> str:
+    """What whoever asks may see of the owner's name. A hidden alias is found by its owner, and by operators."""
+    if owned.owner_id == asks or owned.visibility == "hidden":
+        return owned.owner_name
+    return domain.payee(owned.owner_name, owned.visibility)
+
+
+def _found(owned: store.Owned, asks: UUID) -> Found:
+    return Found(alias_id=owned.id, owner_id=owned.owner_id, payee=_shown(owned, asks))
+
+
+async def _count(limiter: Limiter | None, who: str) -> None:
+    exceeded = None if limiter is None else await limiter.hit(who)
+    if exceeded is not None:
+        error = errors.TooManyAliasRequests()
+        error.wait_s = exceeded.wait_s
+        raise error
