@@ -163,7 +163,7 @@ async def test_guessing_at_keys_fills_no_memory(
     identity: Identity, ada: Owner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(verified, "REFUSED_MAX", 3)
-    monkeypatch.setattr(verified, "KEYS_MAX", 2)
+    monkeypatch.setattr(verified, "VERIFIED_MAX", 2)
     good = [await a_key(identity, ada) for _ in range(3)]
     for key in good:
         await identity.authenticate(text(key))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any, Literal
 from uuid import UUID
@@ -135,8 +135,13 @@ def claims_of(payload: bytes, *, issuer: str, now: datetime) -> Claims:
 
 
 def expires_at(claims: Claims) -> datetime:
-    """From when on the token is refused by whoever has the right time."""
-    return datetime.fromtimestamp(claims.exp, clock.EPOCH.tzinfo)
+    """When the token ends."""
+    return clock.EPOCH + timedelta(seconds=claims.exp)
+
+
+def refused_from(claims: Claims) -> datetime:
+    """From when on it is refused, however far our clocks are apart."""
+    return expires_at(claims) + timedelta(seconds=LEEWAY_S)
 
 
 def scopes(claims: Claims) -> frozenset[str]:

@@ -7,6 +7,7 @@ from uuid import UUID
 from billfold.identity.contracts import ACCESS_MAX_S
 from billfold.identity.domain import keys as domain
 from billfold.identity.service.aliases import Aliases, AliasLimits
+from billfold.identity.service.bearers import AccessTokens, ApiKeys
 from billfold.identity.service.keys import Keys
 from billfold.identity.service.sessions import Post, Sessions
 from billfold.identity.service.signing import Tokens
@@ -37,12 +38,13 @@ class Identity:
         """
         clock = clock or SystemClock()
         envelope = envelope or Envelope(NoProvider())
-        verifier = Verifier(database, clock)
-        self.uses = Uses(database=database, verifier=verifier, clock=clock)
-        self.keys = Keys(database=database, verifier=verifier, clock=clock)
         self.tokens = Tokens(
             database=database, envelope=envelope, clock=clock, issuer=issuer, access_seconds=access_seconds
         )
+        bearers = (AccessTokens(database, clock, self.tokens), ApiKeys(database, clock))
+        verifier = Verifier(bearers, clock)
+        self.uses = Uses(database=database, verifier=verifier, clock=clock)
+        self.keys = Keys(database=database, verifier=verifier, clock=clock)
         if mail is not None:
             self.sessions = Sessions(
                 database=database, clock=clock, tokens=self.tokens, mail=mail, forget=verifier.forget
@@ -50,7 +52,7 @@ class Identity:
         self.aliases = Aliases(database=database, clock=clock, mail=mail, limits=alias_limits or AliasLimits())
         #: Whose credentials a token is, if that was found out within the last second.
         self.remembered = verifier.remembered
-        #: Whose credentials a token is. Raises CredentialsInvalid or DatabaseUnavailable.
+        #: Whose credentials a token is. Raises CredentialsInvalid or Unavailable.
         self.authenticate = verifier.authenticate
 
     @staticmethod

@@ -1,15 +1,15 @@
-"""What was found out about keys, believed for less than a second, so that the money path asks no database who calls.
+"""What was found out about credentials, believed for less than a second, so that the money path asks no database.
 
-A key that is revoked anywhere is refused here within that time. Tokens are not kept, only their hashes.
+A key that is revoked, a session that has ended, an account that was closed, a role that was taken away: within that
+time every process acts by it. Credentials are not kept, only their hashes.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from datetime import datetime
+from collections.abc import Sequence
 from time import monotonic
-from typing import TypeVar
 from uuid import UUID
 
 import msgspec
@@ -17,31 +17,29 @@ import structlog
 
 from billfold.identity import errors
 from billfold.identity.domain import keys as domain
-from billfold.identity.store import keys as store
+from billfold.identity.service import remembering
+from billfold.identity.service.bearers import Bearer, Found
 from billfold.kernel.clock import Clock
 from billfold.kernel.errors import Unavailable
 from billfold.kernel.principal import Principal
-from billfold.platform.postgres.database import Database
 
-#: A revoked key is refused everywhere within a second, the time of the look-up included.
+#: What was revoked is refused everywhere within a second, the time of the look-up included.
 BELIEVED_S = 0.9
-#: A key in use is looked up again before that, beside the requests that use it, so that none of them waits.
+#: What is in use is looked up again before that, beside the requests that use it, so that none of them waits.
 REFRESHED_AFTER_S = 0.45
-#: Keys in use within a second, in one process; each takes about half a kilobyte.
-KEYS_MAX = 20_000
-#: Refused tokens are remembered apart, so that guessing at keys can't push out those that are in use.
+#: Credentials in use within a second, in one process; each takes about half a kilobyte.
+VERIFIED_MAX = 20_000
+#: Refused ones are remembered apart, so that guessing can't push out those that are in use.
 REFUSED_MAX = 5_000
-
-#: Look-ups at a time of keys that this process does not know. Whoever tries one key after another waits behind
-#: themselves, while those of keys in use have the rest of the database's connections.
+#: Look-ups at a time of what this process does not know. Whoever tries one key after another waits behind themselves,
+#: while those of what is in use have the rest of the database's connections.
 STRANGERS_MAX = 2
 
 log = structlog.get_logger(__name__)
-T = TypeVar("T")
 
 
 class Verified(msgspec.Struct, gc=False):
-    """A key that can be used. Times are those of the monotonic clock."""
+    """Credentials that can be used. Times are those of the monotonic clock."""
 
     principal: Principal
     refresh_at: float
@@ -49,27 +47,29 @@ class Verified(msgspec.Struct, gc=False):
 
 
 class Refused(msgspec.Struct, frozen=True, gc=False):
-    """A token that is no key, or no key any more."""
+    """Credentials that are none, or none any more."""
 
+    kind: type[errors.CredentialsInvalid]
     detail: str
     until: float
 
 
 class Verifier:
-    """The keys that were verified within the last second."""
+    """The credentials that were verified within the last second."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
-        self._database = database
+    def __init__(self, bearers: Sequence[Bearer], clock: Clock) -> None:
+        """`bearers` are asked in this order whether credentials are of their kind."""
+        self._bearers = bearers
         self._clock = clock
         self._verified: dict[bytes, Verified] = {}
         self._refused: dict[bytes, Refused] = {}
         self._strangers = asyncio.Semaphore(STRANGERS_MAX)
         self._lookups: dict[bytes, asyncio.Task[Principal]] = {}
-        #: Keys that were used since this was emptied.
+        #: Keys and sessions that were used since this was emptied.
         self.used: set[UUID] = set()
 
     def remembered(self, token: bytes) -> Principal | None:
-        """Whose key this is, if that is known."""
+        """Whose credentials these are, if that is known."""
         token_hash = domain.hash_of(token)
         known = self._verified.get(token_hash)
         if known is None:
@@ -85,24 +85,24 @@ class Verifier:
         return known.principal
 
     async def authenticate(self, token: bytes) -> Principal:
-        """Whose key this is.
+        """Whose credentials these are.
 
         Raises:
-            ApiKeyInvalid, DatabaseUnavailable.
+            CredentialsInvalid, DatabaseUnavailable, KeysUnavailable.
         """
         token_hash = domain.hash_of(token)
         refused = self._refused.get(token_hash)
         if refused is not None and monotonic() < refused.until:
-            raise errors.ApiKeyInvalid(refused.detail)
-        # Whoever asks for the same key meanwhile waits for the same look-up; one that hangs up does not end it.
+            raise refused.kind(refused.detail)
+        # Whoever asks for the same meanwhile waits for the same look-up; one that hangs up does not end it.
         principal = await asyncio.shield(self._look_up(token, token_hash))
         self.used.add(principal.credential_id)
         return principal
 
-    def forget(self, key_id: UUID) -> None:
-        """Look the key up again at its next use."""
+    def forget(self, one: UUID) -> None:
+        """Look up again at their next use: a key, a session, or all credentials of a person, by their id."""
         for token_hash, known in list(self._verified.items()):
-            if known.principal.credential_id == key_id:
+            if one in (known.principal.credential_id, known.principal.user_id):
                 del self._verified[token_hash]
 
     def _look_up(self, token: bytes, token_hash: bytes) -> asyncio.Task[Principal]:
@@ -117,41 +117,26 @@ class Verifier:
     def _ended(self, token_hash: bytes, task: asyncio.Task[Principal]) -> None:
         del self._lookups[token_hash]
         error = None if task.cancelled() else task.exception()
-        if error is not None and not isinstance(error, errors.ApiKeyInvalid | Unavailable):
-            log.error("looking up an API key failed", exc_info=error)
+        if error is not None and not isinstance(error, errors.CredentialsInvalid | Unavailable):
+            log.error("looking up credentials failed", exc_info=error)
 
     async def _verify(self, token: bytes, token_hash: bytes) -> Principal:
         asked_at = monotonic()
         try:
             async with contextlib.nullcontext() if token_hash in self._verified else self._strangers:
-                principal, expires_at = await self._read(token, token_hash)
-        except errors.ApiKeyInvalid as error:
+                found = await self._read(token, token_hash)
+        except errors.CredentialsInvalid as error:
             self._verified.pop(token_hash, None)
-            _keep(self._refused, token_hash, Refused(error.detail, asked_at + BELIEVED_S), REFUSED_MAX)
+            refused = Refused(type(error), error.detail, asked_at + BELIEVED_S)
+            remembering.keep(self._refused, token_hash, refused, REFUSED_MAX)
             raise
         until = asked_at + BELIEVED_S
-        if expires_at is not None:
-            until = min(until, asked_at + (expires_at - self._clock.now()).total_seconds())
-        _keep(self._verified, token_hash, Verified(principal, asked_at + REFRESHED_AFTER_S, until), KEYS_MAX)
-        return principal
+        if found.expires_at is not None:
+            until = min(until, asked_at + (found.expires_at - self._clock.now()).total_seconds())
+        verified = Verified(found.principal, asked_at + REFRESHED_AFTER_S, until)
+        remembering.keep(self._verified, token_hash, verified, VERIFIED_MAX)
+        return found.principal
 
-    async def _read(self, token: bytes, token_hash: bytes) -> tuple[Principal, datetime | None]:
-        key_id = domain.id_in(token)
-        if key_id is None:
-            raise errors.ApiKeyInvalid("This is no API key.")
-        async with self._database.connection() as connection:
-            stored = await store.find_stored(connection, key_id)
-        if stored is None:
-            raise errors.ApiKeyInvalid("This API key is not known.")
-        key = stored.key
-        domain.check_usable(key, key_hash=stored.key_hash, token_hash=token_hash, now=self._clock.now())
-        principal = Principal(credential_id=key_id, owner_id=UUID(key.owner_id), scopes=frozenset(key.scopes))
-        return principal, key.expires_at
-
-
-def _keep(known: dict[bytes, T], token_hash: bytes, value: T, limit: int) -> None:
-    """Put it last, and let go of the first ones: those that were kept longest ago."""
-    known.pop(token_hash, None)
-    while len(known) >= limit:
-        del known[next(iter(known))]
-    known[token_hash] = value
+    async def _read(self, token: bytes, token_hash: bytes) -> Found:
+        bearer = next(bearer for bearer in self._bearers if bearer.knows(token))
+        return await bearer.look_up(token, token_hash)

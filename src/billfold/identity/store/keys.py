@@ -10,8 +10,6 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-import msgspec
-
 from billfold.identity.contracts import ApiKey, Grant, Mode, Owner
 from billfold.kernel.idempotency import Key
 from billfold.platform.postgres.database import Connection
@@ -22,18 +20,12 @@ if TYPE_CHECKING:
 _COLUMNS = "id, owner_id, name, mode, scopes, created_at, expires_at, last_used_at, revoked_at"
 
 
-class Stored(msgspec.Struct, frozen=True):
-    """A key with what is kept of its text."""
-
-    key: ApiKey
-    key_hash: bytes
-
-
 def _owner(row: asyncpg.Record) -> Owner:
     return Owner(id=str(row["id"]), name=row["name"], created_at=row["created_at"])
 
 
-def _key(row: asyncpg.Record) -> ApiKey:
+def key_of(row: asyncpg.Record) -> ApiKey:
+    """The key in a row with at least its columns."""
     values: dict[str, Any] = {name: row[name] for name in ApiKey.__struct_fields__}
     values["id"] = str(values["id"])
     values["owner_id"] = str(values["owner_id"])
@@ -94,7 +86,7 @@ async def insert_key(
         now,
     )
     assert row is not None
-    return _key(row)
+    return key_of(row)
 
 
 async def key_of_request(connection: Connection, digest: UUID) -> tuple[ApiKey, int] | None:
@@ -102,7 +94,7 @@ async def key_of_request(connection: Connection, digest: UUID) -> tuple[ApiKey, 
     row = await connection.fetchrow(
         f"SELECT {_COLUMNS}, request_fingerprint FROM identity.api_keys WHERE request_digest = $1", digest
     )
-    return (_key(row), row["request_fingerprint"]) if row else None
+    return (key_of(row), row["request_fingerprint"]) if row else None
 
 
 async def find_key(connection: Connection, key_id: UUID, *, owner: UUID | None) -> ApiKey | None:
@@ -110,13 +102,7 @@ async def find_key(connection: Connection, key_id: UUID, *, owner: UUID | None) 
     row = await connection.fetchrow(
         f"SELECT {_COLUMNS} FROM identity.api_keys WHERE id = $1 AND ($2::uuid IS NULL OR owner_id = $2)", key_id, owner
     )
-    return _key(row) if row else None
-
-
-async def find_stored(connection: Connection, key_id: UUID) -> Stored | None:
-    """The key, whosesoever it is, with the hash that its text must have."""
-    row = await connection.fetchrow(f"SELECT {_COLUMNS}, key_hash FROM identity.api_keys WHERE id = $1", key_id)
-    return Stored(_key(row), row["key_hash"]) if row else None
+    return key_of(row) if row else None
 
 
 async def list_keys(connection: Connection, *, owner: UUID | None, before: UUID | None, limit: int) -> list[ApiKey]:
@@ -131,7 +117,7 @@ async def list_keys(connection: Connection, *, owner: UUID | None, before: UUID 
         before,
         limit,
     )
-    return [_key(row) for row in rows]
+    return [key_of(row) for row in rows]
 
 
 async def count_usable(connection: Connection, owner_id: UUID, *, now: datetime) -> int:
@@ -152,7 +138,7 @@ async def revoke(connection: Connection, key_id: UUID, *, now: datetime) -> ApiK
         key_id,
         now,
     )
-    return _key(row) if row else None
+    return key_of(row) if row else None
 
 
 async def touch(connection: Connection, used: Mapping[UUID, datetime], *, apart: timedelta) -> None:
