@@ -177,7 +177,7 @@ class Proofs:
 
 def totp_context(user_id: UUID) -> str:
     """What the secret of somebody's app is sealed for."""
-    return f"identity.totp:{user_id}"
+    return f"totp of {user_id}"
 
 
 async def tell(
