@@ -13,7 +13,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from tests import browsers, keycloak, servers
+from tests import browsers, keycloak, servers, smtp
 
 ROOT = Path(__file__).parent
 KINDS = {
@@ -63,6 +63,13 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.R
     with servers.running_redis(folder) as server:
         yield server
     shutil.rmtree(folder)
+
+
+@pytest.fixture
+def smtp_server() -> Iterator[smtp.SmtpServer]:
+    """A real SMTP server, which a test may stop and start, and tell to behave badly."""
+    with smtp.running() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ SHARED = {"kernel", "platform", "app"}
 
 #: What a context may consist of (ARCHITECTURE.md). A module may grow into a package of the same name.
 MODULES = {"contracts", "events", "errors", "domain", "service", "store", "rest", "rpc", "workers"}
-PACKAGES = {"migrations", "adapters"}
+PACKAGES = {"migrations", "adapters", "templates"}
 OTHERS = {"README.md", "__init__.py"}
 REQUIRED = ("README.md", "__init__.py", "contracts", "errors", "service", "store", "migrations")
 

@@ -32,6 +32,7 @@ CIPHERS = "Ciphers are spoken in platform.keys, signatures in identity's service
 PASSWORDS = "Passwords are hashed in one place"
 ADDRESSES = "Addresses are read in one place"
 FACTORS = "WebAuthn and one-time passwords are spoken in identity's adapters"
+MAIL = "SMTP and templates are spoken in platform.mail"
 LITESTAR = "Litestar is spoken at the edge"
 SERVER = "The HTTP server is run by platform.web and the app"
 APP = "The terminal is the app's"
@@ -96,6 +97,8 @@ IMPORTS = [
     Breach("a cipher in the app", "app", "from cryptography.hazmat.primitives.ciphers import aead", CIPHERS),
     Breach("a second way to hash passwords", "app", "from argon2 import PasswordHasher", PASSWORDS),
     Breach("a second reader of phone numbers", "identity.service.users", "import phonenumbers", ADDRESSES),
+    Breach("SMTP in a context", "identity.service", "import aiosmtplib", MAIL),
+    Breach("templates in the app", "app", "import jinja2", MAIL),
     Breach("Litestar in messaging", "platform.messaging", "from litestar import get", LITESTAR),
     Breach("a server in a context", "wallets.rest", "import uvicorn", SERVER),
     Breach("a terminal in a context", "ledger.workers", "import rich.table", APP),

@@ -12,6 +12,7 @@ from billfold.platform.postgres.migrations import Migration, Migrations
 SETS: Sequence[Migrations] = (
     Migrations("roles", "billfold.platform.postgres.roles"),
     Migrations("messaging", "billfold.platform.messaging.migrations"),
+    Migrations("mail", "billfold.platform.mail.migrations"),
     Migrations("identity", "billfold.identity.migrations"),
     Migrations("ledger", "billfold.ledger.migrations"),
     Migrations("wallets", "billfold.wallets.migrations"),
