@@ -15,6 +15,12 @@ class MissingScope(errors.Denied):
     code = "missing_scope"
 
 
+class SessionNeeded(errors.Denied):
+    """This takes a person who has logged in; no API key can do it."""
+
+    code = "session_needed"
+
+
 class Principal(msgspec.Struct, frozen=True):
     """An authenticated caller."""
 
@@ -36,6 +42,16 @@ class Principal(msgspec.Struct, frozen=True):
         """
         if scope not in self.scopes:
             raise MissingScope(f"Your credentials lack the scope {scope}.")
+
+    def require_person(self) -> UUID:
+        """Go on only for a person who has logged in, and say who.
+
+        Raises:
+            SessionNeeded: it is a program, or somebody's API key.
+        """
+        if self.user_id is None or not self.is_session:
+            raise SessionNeeded
+        return self.user_id
 
     @property
     def is_operator(self) -> bool:

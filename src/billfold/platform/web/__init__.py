@@ -6,10 +6,10 @@ See README.md beside this file.
 """
 
 from billfold.platform.web.addresses import Client
-from billfold.platform.web.application import PREFIX, Part, build
+from billfold.platform.web.application import Part, build
 from billfold.platform.web.authentication import Authenticator
 from billfold.platform.web.lean import Answer, Call, Route
-from billfold.platform.web.operations import Operation, operation
+from billfold.platform.web.operations import PREFIX, Operation, operation
 from billfold.platform.web.pages import Cursor, Limit, Page, page
 from billfold.platform.web.policy import Access, Scopes
 

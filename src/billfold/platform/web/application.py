@@ -18,11 +18,9 @@ from billfold.platform.web.edge import Edge
 from billfold.platform.web.gate import NO_LIMITS, Gate, Limits
 from billfold.platform.web.health import health_handlers
 from billfold.platform.web.measuring import Requests
+from billfold.platform.web.operations import PREFIX
 from billfold.platform.web.policy import Scopes
 from billfold.platform.web.problems import Problems
-
-#: Every path of the API begins with it; what changes incompatibly gets another number.
-PREFIX = "/api/v1"
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):

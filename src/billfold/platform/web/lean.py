@@ -7,15 +7,17 @@ match: an odd spelling of the path, HEAD, OPTIONS. Routes that are not hot are p
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
 
 from billfold.kernel import idempotency
+from billfold.kernel.deferred import Deferred
 from billfold.kernel.principal import Principal
 from billfold.platform.web import decoding
 from billfold.platform.web.gate import Gate
-from billfold.platform.web.operations import Operation
+from billfold.platform.web.operations import PREFIX, Operation
 
 #: How many headers an answer begins with that every answer has: its type and its length.
 OWN_HEADERS = 2
@@ -100,12 +102,22 @@ async def answer(
     command = None
     if route.command is not None:
         command = decoding.body(await decoding.read(receive, headers, body_max=route.body_max), route.command)
-    result = await route.handler(Call(principal, command, parameters, key, path))
+    try:
+        result = await route.handler(Call(principal, command, parameters, key, path))
+    except Deferred as deferred:
+        result = accepted(deferred, route.operation)
     body = _encode(result.body)
     sent = [_JSON, (b"content-length", b"%d" % len(body)), *result.headers]
     if result.replayed:
         sent.append(_REPLAYED)
     return result.status or route.status, sent, body
+
+
+def accepted(deferred: Deferred, operation: Operation) -> Answer:
+    """The answer to a request that waits for something."""
+    assert operation.defers is not None, f"{operation.summary} does not say that it may have to wait"
+    location = (b"location", f"{PREFIX}{deferred.path}".encode("ascii"))
+    return Answer(deferred.waits_for, status=HTTPStatus.ACCEPTED, headers=(location,))
 
 
 def header_key(headers: Mapping[bytes, bytes]) -> str:

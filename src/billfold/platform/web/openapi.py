@@ -9,13 +9,14 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
 from litestar.handlers import HTTPRouteHandler
 
 from billfold.kernel import errors, idempotency
-from billfold.kernel.principal import MissingScope
+from billfold.kernel.principal import MissingScope, SessionNeeded
 from billfold.platform.postgres.database import DatabaseUnavailable, RowsLocked
 from billfold.platform.web import errors as web_errors
 from billfold.platform.web import operations
@@ -41,7 +42,7 @@ _ALWAYS = (
     RowsLocked,
 )
 _WITH_CREDENTIALS = (web_errors.Unauthorized, web_errors.TooManyWrongCredentials, MissingScope)
-_PERSONAL = (web_errors.SessionNeeded,)
+_PERSONAL = (SessionNeeded,)
 _WITH_PARAMETERS = (web_errors.InvalidQueryParameter,)
 _WITH_BODY = (
     web_errors.UnsupportedMediaType,
@@ -168,7 +169,7 @@ class Document:
             "summary": operation.summary,
             "tags": [operation.tag],
             "parameters": [*_path_parameters(one.path), *schemas.query(one.shape.parameters), *_header_parameters(one)],
-            "responses": {str(one.shape.status): _success(one, schemas), **_failures(one)},
+            "responses": {str(one.shape.status): _success(one, schemas), **_deferred(one, schemas), **_failures(one)},
             # OpenAPI 3.1 lets any scheme name the roles that are needed; ours are the scopes.
             "security": [{_SCHEME: [operation.scope]}]
             if isinstance(operation.scope, str)
@@ -200,7 +201,9 @@ class _Schemas:
         types: list[Any] = [Problem]
         for one in described:
             types += (
-                found for found in (one.shape.command, one.shape.parameters, one.shape.answer) if found is not None
+                found
+                for found in (one.shape.command, one.shape.parameters, one.shape.answer, one.operation.defers)
+                if found is not None
             )
         # The same type may stand in several operations; msgspec wants it once.
         self._types = list({repr(found): found for found in types}.values())
@@ -319,6 +322,20 @@ def _success(one: _Described, schemas: _Schemas) -> dict[str, Any]:
     if content:
         described["content"] = content
     return described
+
+
+def _deferred(one: _Described, schemas: _Schemas) -> dict[str, Any]:
+    """The answer to a request that is accepted and waits for something."""
+    if one.operation.defers is None:
+        return {}
+    location = {"description": "The path of what it waits for.", "schema": {"type": "string"}}
+    return {
+        str(int(HTTPStatus.ACCEPTED)): {
+            "description": "Accepted: it waits for somebody else. Nothing has changed yet.",
+            "headers": _headers(one) | {"Location": location},
+            "content": {"application/json": {"schema": schemas.of(one.operation.defers)}},
+        }
+    }
 
 
 def _failures(one: _Described) -> dict[str, Any]:

@@ -28,6 +28,8 @@ import msgspec
 from billfold.kernel.errors import BillfoldError
 from billfold.platform.web.policy import Access
 
+#: Every path of the API begins with it; what changes incompatibly gets another number.
+PREFIX = "/api/v1"
 #: Where a handler's `opt` keeps its operation, and what it takes and gives.
 OPT = "operation"
 SHAPE = "shape"
@@ -56,6 +58,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     media_types: tuple[str, ...] = ("application/json",)
     #: Further headers of the answer: name → what it says.
     headers: Mapping[str, str] = {}
+    #: The type of what it may have to wait for; None where it is always carried out at once.
+    defers: Any = None
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,6 +84,7 @@ def operation(
     answers: Any = None,
     media_types: tuple[str, ...] = ("application/json",),
     headers: Mapping[str, str] | None = None,
+    defers: Any = None,
 ) -> dict[str, Any]:
     """The `opt` of a Litestar handler that is this operation; see `Operation` for the fields."""
     return {
@@ -93,6 +98,7 @@ def operation(
             answers=answers,
             media_types=media_types,
             headers=headers or {},
+            defers=defers,
         )
     }
 

@@ -14,6 +14,7 @@ from litestar import Request, Response
 from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
 
+from billfold.kernel.deferred import Deferred
 from billfold.platform.web import decoding, lean, operations
 from billfold.platform.web.gate import Gate
 from billfold.platform.web.policy import Access, Scopes
@@ -44,7 +45,10 @@ def served(handler: HTTPRouteHandler, gate: Gate, dependencies: Mapping[str, Any
         if "client" in names:
             given["client"] = gate.client(request.scope)
         given |= dependencies
-        answer = await fn(**{name: given[name] for name in names})
+        try:
+            answer = await fn(**{name: given[name] for name in names})
+        except Deferred as deferred:
+            return _accepted(deferred, operation)
         if isinstance(answer, Response):
             return answer
         return Response(_encode(answer), status_code=handler.status_code, media_type="application/json")
@@ -59,6 +63,12 @@ def served(handler: HTTPRouteHandler, gate: Gate, dependencies: Mapping[str, Any
         status_code=handler.status_code,
         opt={**handler.opt, operations.SHAPE: shape},
     )(serve)
+
+
+def _accepted(deferred: Deferred, operation: operations.Operation) -> Response[bytes]:
+    answer = lean.accepted(deferred, operation)
+    headers = {name.decode(): value.decode() for name, value in answer.headers}
+    return Response(_encode(answer.body), status_code=answer.status, headers=headers, media_type="application/json")
 
 
 def standing_for(route: lean.Route, gate: Gate, scopes: Scopes) -> HTTPRouteHandler:

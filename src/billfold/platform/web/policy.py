@@ -11,7 +11,6 @@ import enum
 import msgspec
 
 from billfold.kernel.principal import Principal
-from billfold.platform.web import errors
 
 
 class Access(enum.Enum):
@@ -43,5 +42,5 @@ class Scopes(msgspec.Struct, frozen=True, kw_only=True):
         """
         if isinstance(policy, str):
             principal.require(policy)
-            if policy in self.personal and not principal.is_session:
-                raise errors.SessionNeeded
+            if policy in self.personal:
+                principal.require_person()

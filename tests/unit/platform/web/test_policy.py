@@ -46,7 +46,11 @@ class Caller(Known):
 
     def __init__(self, *scopes: str, is_session: bool = False) -> None:
         self._principal = Principal(
-            credential_id=ids.new(), owner_id=ids.new(), scopes=frozenset(scopes), is_session=is_session
+            credential_id=ids.new(),
+            owner_id=ids.new(),
+            scopes=frozenset(scopes),
+            user_id=ids.new(),
+            is_session=is_session,
         )
 
     def remembered(self, token: bytes) -> Principal | None:
