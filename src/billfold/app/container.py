@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
 from billfold.app import settings
 from billfold.identity import Identity
+from billfold.kernel import money
 from billfold.ledger import Ledger
 from billfold.platform.keys import Envelope, NoProvider, local
 from billfold.platform.postgres.database import Database
@@ -60,7 +61,13 @@ async def opened(tree: settings.Settings, *, name: str) -> AsyncIterator[Contain
             issuer=tree.api.url,
             access_seconds=tree.tokens.access_seconds,
         )
-        wallets = Wallets(database=database, ledger=ledger)
+        wallets = Wallets(
+            database=database,
+            ledger=ledger,
+            approvals=identity.approvals,
+            approval_above=_thresholds("security.approval_above", tree.security.approval_above),
+        )
+        identity.approvals.carried_out_by(wallets.executors)
         await stack.enter_async_context(_recording(identity))
         yield Container(database=database, envelope=envelope, ledger=ledger, identity=identity, wallets=wallets)
 
@@ -73,6 +80,13 @@ def _envelope(keys: settings.Keys) -> Envelope:
         return Envelope(local.load(keys.file))
     except local.KeyFileInvalid as error:
         raise settings.SettingInvalid(f"keys.file can't be used: {error.detail}") from error
+
+
+def _thresholds(name: str, text: str | None) -> Mapping[str, str]:
+    try:
+        return {} if text is None else money.thresholds(text)
+    except ValueError as error:
+        raise settings.SettingInvalid(f"{name} is wrong: {error}.") from error
 
 
 @contextlib.asynccontextmanager

@@ -59,9 +59,20 @@ def key(*, owner: UUID, text: str, operation: str, content: bytes) -> Key:
     """
     if not (0 < len(text) <= KEY_MAX and text.isascii() and text.isprintable() and " " not in text):
         raise InvalidIdempotencyKey
-    digest = blake2b(owner.bytes + text.encode(), digest_size=16)
-    fingerprint = blake2b(operation.encode() + b"\x00" + content, digest_size=8)
+    return _key(owner.bytes + text.encode(), operation.encode() + b"\x00" + content)
+
+
+def key_of_content(*, owner: UUID, operation: str, content: bytes) -> Key:
+    """The key of a request without one: whatever `owner` asks for in the same words is the same request.
+
+    It meets no key that was sent, since no such text has a zero byte in it.
+    """
+    asked = operation.encode() + b"\x00" + content
+    return _key(owner.bytes + b"\x00" + asked, asked)
+
+
+def _key(named: bytes, asked: bytes) -> Key:
     return Key(
-        digest=UUID(bytes=digest.digest()),
-        fingerprint=int.from_bytes(fingerprint.digest(), signed=True),
+        digest=UUID(bytes=blake2b(named, digest_size=16).digest()),
+        fingerprint=int.from_bytes(blake2b(asked, digest_size=8).digest(), signed=True),
     )

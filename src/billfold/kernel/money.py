@@ -75,6 +75,21 @@ def format(units: int, scale: int) -> str:  # noqa: A001 - the module is spoken 
     return f"{sign}{digits[:-scale]}.{digits[-scale:]}"
 
 
+def thresholds(text: str) -> dict[str, str]:
+    """Amounts by their asset, of a text such as USD=1000,BTC=0.5.
+
+    Raises:
+        ValueError: it is not written so.
+    """
+    found: dict[str, str] = {}
+    for part in text.split(","):
+        asset, _, amount = part.strip().partition("=")
+        if not asset or asset in found or amount.startswith("-") or not _DECIMAL.fullmatch(amount):
+            raise ValueError(f"{part.strip()!r} is no asset with an amount, such as USD=1000")
+        found[asset] = amount
+    return found
+
+
 def split(units: int, weights: list[int]) -> tuple[list[int], int]:
     """Shares of `units` in proportion to `weights`, each rounded towards zero, and the remainder that is left.
 

@@ -41,3 +41,15 @@ def test_another_operation_or_content_under_the_same_key_is_found_out(operation:
 def test_other_keys_are_refused(text: str) -> None:
     with pytest.raises(idempotency.InvalidIdempotencyKey):
         key(text)
+
+
+def test_a_request_without_a_key_is_the_same_in_the_same_words_of_the_same_owner() -> None:
+    owner, other = ids.new(), ids.new()
+    one = idempotency.key_of_content(owner=owner, operation="limits", content=b"x")
+    assert one == idempotency.key_of_content(owner=owner, operation="limits", content=b"x")
+    others = [
+        idempotency.key_of_content(owner=other, operation="limits", content=b"x"),
+        idempotency.key_of_content(owner=owner, operation="roles", content=b"x"),
+        idempotency.key_of_content(owner=owner, operation="limits", content=b"y"),
+    ]
+    assert one.digest not in {key.digest for key in others}

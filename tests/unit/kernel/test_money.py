@@ -100,3 +100,14 @@ def test_shares_and_remainder_are_the_whole(units: int, weights: list[int]) -> N
 def test_weights_that_are_all_zero_are_a_broken_assumption() -> None:
     with pytest.raises(AssertionError):
         money.split(100, [0, 0])
+
+
+def test_thresholds_are_amounts_by_asset() -> None:
+    assert money.thresholds("USD=1000, BTC=0.5") == {"USD": "1000", "BTC": "0.5"}
+    assert money.thresholds("USD=0") == {"USD": "0"}
+
+
+@pytest.mark.parametrize("text", ["", "USD", "USD=", "USD=-1", "USD=1e3", "USD=1,USD=2", "=1", "USD=1,", "USD=1 000"])
+def test_what_is_no_list_of_thresholds_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="such as USD=1000"):
+        money.thresholds(text)

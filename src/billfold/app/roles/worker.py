@@ -1,7 +1,8 @@
 """The role `worker`: what nobody waits for.
 
-It takes confirmed transactions, publishes the outbox, ends holds, rotates signing keys, and verifies. It forgets no
-idempotency key: a sender may repeat a confirmed transaction at any time, and its key is what keeps it from counting
+It takes confirmed transactions, publishes the outbox, ends holds, finishes what was approved, rotates signing keys, and
+verifies. It forgets no idempotency key: a sender may repeat a confirmed transaction at any time, and its key is what
+keeps it from counting
 twice.
 
 Each duty runs on its own. When PostgreSQL or the broker is away, a duty waits and begins again; nothing is lost by
@@ -41,6 +42,8 @@ RETRY_PAUSE_MAX_S = 5.0
 #: A hold ends at most so long after its time; meanwhile it can't be settled any more.
 EXPIRY_PAUSE_S = 1.0
 EXPIRY_BLOCK = 500
+#: What was approved and not carried out, because a process has died in between, waits so much longer.
+APPROVALS_PAUSE_S = 5.0
 MEASURE_PAUSE_S = 5.0
 #: From the end of one verification of the whole ledger to the begin of the next.
 VERIFY_PAUSE_S = 300.0
@@ -117,6 +120,7 @@ def _duties(tree: settings.Settings, parts: Container) -> Sequence[Duty]:
         Duty("measure the outbox", lambda: _measure(relay)),
         Duty("expire holds", lambda: _expire_holds(parts)),
         Duty("rotate signing keys", lambda: _rotate(parts.identity, every=timedelta(days=tree.tokens.rotate_days))),
+        Duty("tend approvals", lambda: _tend_approvals(parts)),
         Duty("verify the ledger", lambda: _verify(parts.ledger)),
     )
 
@@ -155,6 +159,12 @@ async def _rotate(identity: Identity, *, every: timedelta) -> None:
         if made is not None:
             log.info("a signing key was made", signing_key=made.id, signs_from=made.signs_from.isoformat())
         await asyncio.sleep(ROTATE_PAUSE_S)
+
+
+async def _tend_approvals(parts: Container) -> None:
+    while True:
+        if not await parts.identity.approvals.tend():
+            await asyncio.sleep(APPROVALS_PAUSE_S)
 
 
 async def _verify(ledger: Ledger) -> None:

@@ -130,6 +130,14 @@ class Tokens(Section, frozen=True, kw_only=True):
     rotate_days: Annotated[int, msgspec.Meta(ge=1, le=3_650)] = 90
 
 
+class Security(Section, frozen=True, kw_only=True):
+    """What takes more than credentials."""
+
+    #: The largest withdrawal that a person makes without another one's approval, by asset, such as USD=10000,BTC=0.5;
+    #: of other assets it may be any. An asset's whole bulk request counts together. Programs are not asked.
+    approval_above: str | None = None
+
+
 class Worker(Section, frozen=True, kw_only=True):
     """The role that relays, consumes and verifies."""
 
@@ -177,6 +185,7 @@ class Settings(Section, frozen=True, kw_only=True):
     keys: Keys = Keys()
     limits: Limits = Limits()
     tokens: Tokens = Tokens()
+    security: Security = Security()
     worker: Worker = Worker()
     metrics: Metrics = Metrics()
     client: Client = Client()

@@ -58,6 +58,8 @@ KEY_SCOPES: frozenset[Scope] = frozenset(get_args(KeyScope))
 STAFF: frozenset[Scope] = frozenset({"operator", "everybody:read", "limits:write", "users:read", "approvals:read"})
 
 Role = Literal["user", "support", "compliance", "treasurer", "auditor", "admin", "service"]
+#: Whoever works here.
+STAFF_ROLES: frozenset[Role] = frozenset({"support", "compliance", "treasurer", "auditor", "admin"})
 
 _USER: frozenset[Scope] = frozenset(
     {

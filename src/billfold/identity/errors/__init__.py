@@ -30,6 +30,13 @@ from billfold.identity.errors.aliases import (
     TooManyAliases,
     TooManyAliasRequests,
 )
+from billfold.identity.errors.approvals import (
+    ApprovalConcernsYou,
+    ApprovalEnded,
+    ApprovalUnknown,
+    OwnApproval,
+    TooManyApprovals,
+)
 from billfold.identity.errors.factors import (
     ChallengeUnknown,
     LoginNotPending,
@@ -98,6 +105,9 @@ __all__ = [
     "ApiKeyExpiryInPast",
     "ApiKeyInvalid",
     "ApiKeyUnknown",
+    "ApprovalConcernsYou",
+    "ApprovalEnded",
+    "ApprovalUnknown",
     "ChallengeUnknown",
     "CodeWrong",
     "CredentialsInvalid",
@@ -113,6 +123,7 @@ __all__ = [
     "LoginNotPending",
     "LoginTooOld",
     "OneFactorWanted",
+    "OwnApproval",
     "OwnerExists",
     "OwnerNotYours",
     "OwnerUnknown",
@@ -142,6 +153,7 @@ __all__ = [
     "TooManyAliasRequests",
     "TooManyAliases",
     "TooManyApiKeys",
+    "TooManyApprovals",
     "TooManyAttempts",
     "TooManyPasskeys",
     "TotpExists",

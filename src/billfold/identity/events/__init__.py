@@ -5,22 +5,25 @@ secret in it, nor the hash of one.
 """
 
 from billfold.identity.events.aliases import ALIAS_TYPES, AliasEventType, alias_event
+from billfold.identity.events.approvals import APPROVAL_TYPES, ApprovalEventType
 from billfold.identity.events.factors import FACTOR_TYPES, FactorEventType
 from billfold.identity.events.keys import API_KEY_TYPES, SOURCE, ApiKeyEventType, api_key_event
 from billfold.identity.events.people import person_event
 from billfold.identity.events.sessions import SESSION_TYPES, SessionEventType
 
-TYPES: tuple[str, ...] = (*API_KEY_TYPES, *SESSION_TYPES, *FACTOR_TYPES, *ALIAS_TYPES)
+TYPES: tuple[str, ...] = (*API_KEY_TYPES, *SESSION_TYPES, *FACTOR_TYPES, *ALIAS_TYPES, *APPROVAL_TYPES)
 
 __all__ = [
     "ALIAS_TYPES",
     "API_KEY_TYPES",
+    "APPROVAL_TYPES",
     "FACTOR_TYPES",
     "SESSION_TYPES",
     "SOURCE",
     "TYPES",
     "AliasEventType",
     "ApiKeyEventType",
+    "ApprovalEventType",
     "FactorEventType",
     "SessionEventType",
     "alias_event",

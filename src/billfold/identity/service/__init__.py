@@ -7,6 +7,7 @@ from uuid import UUID
 from billfold.identity.contracts import ACCESS_MAX_S
 from billfold.identity.domain import keys as domain
 from billfold.identity.service.aliases import Aliases, AliasLimits
+from billfold.identity.service.approvals import Approvals
 from billfold.identity.service.bearers import AccessTokens, ApiKeys
 from billfold.identity.service.keys import Keys
 from billfold.identity.service.sessions import Post, Sessions
@@ -16,6 +17,8 @@ from billfold.identity.service.verified import Verifier
 from billfold.kernel.clock import Clock, SystemClock
 from billfold.platform.keys import Envelope, NoProvider
 from billfold.platform.postgres.database import Database
+
+__all__ = ["Approvals", "Identity"]
 
 
 class Identity:
@@ -45,6 +48,7 @@ class Identity:
         verifier = Verifier(bearers, clock)
         self.uses = Uses(database=database, verifier=verifier, clock=clock)
         self.keys = Keys(database=database, verifier=verifier, clock=clock)
+        self.approvals = Approvals(database=database, clock=clock)
         if mail is not None:
             self.sessions = Sessions(
                 database=database, clock=clock, tokens=self.tokens, mail=mail, forget=verifier.forget

@@ -6,6 +6,7 @@ import msgspec
 from litestar import get
 from msgspec import Meta
 
+from billfold.identity.contracts import Approval
 from billfold.kernel import clock, ids
 from billfold.kernel.principal import Principal
 from billfold.ledger import errors as ledger_errors
@@ -132,12 +133,14 @@ def _settle(wallets: Wallets) -> Route:
                 *refusals.WALLET,
                 *refusals.AMOUNT,
                 *refusals.POSTING,
+                *refusals.SUPERVISED,
                 errors.SameWallet,
                 ledger_errors.AssetMismatch,
                 ledger_errors.HoldUnknown,
                 ledger_errors.HoldEnded,
                 ledger_errors.SettlementExceedsHold,
             ),
+            defers=Approval,
             sends={"to": examples.BOB, "money": examples.MONEY},
             answers={
                 "hold": examples.HOLD

@@ -2,6 +2,7 @@
 
 from litestar import get
 
+from billfold.identity.contracts import Approval
 from billfold.kernel import ids
 from billfold.kernel.principal import Principal
 from billfold.ledger import errors as ledger_errors
@@ -59,7 +60,8 @@ def _transfer(wallets: Wallets) -> Route:
             tag="Transfers",
             scope=contracts.ORDER_SCOPES["transfer"],
             description="From one of your wallets to anybody's. The answer shows the new balance of wallets of yours.",
-            errors=(*refusals.ORDER, errors.SameWallet),
+            errors=(*refusals.ORDER, *refusals.SUPERVISED, errors.SameWallet),
+            defers=Approval,
             sends=examples.ORDER,
             answers=examples.TRANSFER,
         ),
@@ -95,11 +97,13 @@ def _bulk(wallets: Wallets) -> Route:
             "scopes too.",
             errors=(
                 *refusals.ORDER,
+                *refusals.SUPERVISED,
                 errors.SameWallet,
                 errors.SidesWrong,
                 errors.ItemKeysMixed,
                 errors.ItemKeysAtomic,
             ),
+            defers=Approval,
             sends={"items": [{"kind": "transfer", "from": examples.ADA, "to": examples.BOB, "money": examples.MONEY}]},
             answers={"posted": 1, "refused": 0, "results": [{"transfer": examples.TRANSFER}]},
         ),
@@ -134,12 +138,14 @@ def _reverse(wallets: Wallets) -> Route:
                 ids.InvalidId,
                 *refusals.AMOUNT,
                 *refusals.POSTING,
+                *refusals.SUPERVISED,
                 ledger_errors.AssetMismatch,
                 ledger_errors.TransferUnknown,
                 ledger_errors.TransferNotReversible,
                 ledger_errors.ReversalExceedsTransfer,
                 errors.ReversalNotAllowed,
             ),
+            defers=Approval,
             sends={"money": examples.MONEY},
             answers=examples.REVERSAL,
         ),
@@ -165,7 +171,8 @@ def _deposit(wallets: Wallets) -> Route:
             tag="Wallets",
             scope=contracts.ORDER_SCOPES["deposit"],
             description="Money that has come from the world outside, with its value date if that was earlier.",
-            errors=refusals.ORDER,
+            errors=(*refusals.ORDER, *refusals.SUPERVISED),
+            defers=Approval,
             sends={"money": examples.MONEY, **examples.TEXTS},
             answers=examples.DEPOSIT,
         ),
@@ -193,7 +200,8 @@ def _withdrawal(wallets: Wallets) -> Route:
             tag="Wallets",
             scope=contracts.ORDER_SCOPES["withdrawal"],
             description="Money that leaves for the world outside.",
-            errors=refusals.ORDER,
+            errors=(*refusals.ORDER, *refusals.SUPERVISED),
+            defers=Approval,
             sends={"money": examples.MONEY, **examples.TEXTS},
             answers=examples.WITHDRAWAL,
         ),

@@ -1,5 +1,6 @@
 """What operations of wallets may be refused for, in the groups in which it happens."""
 
+from billfold.identity import errors as identity
 from billfold.kernel import clock, errors, ids, money, paging
 from billfold.ledger import errors as ledger
 from billfold.wallets import errors as wallets
@@ -26,6 +27,8 @@ POSTING: _Kinds = (
 )
 VALUE_DATE: _Kinds = (clock.InvalidInstant, ledger.EffectiveInFuture, ledger.EffectiveTooEarly)
 ORDER: _Kinds = (*WALLET, *AMOUNT, *VALUE_DATE, *POSTING)
+#: Of what may take a second person.
+SUPERVISED: _Kinds = (identity.ApprovalEnded, identity.TooManyApprovals)
 PAGE: _Kinds = (paging.InvalidCursor, paging.InvalidLimit)
 #: Which transactions are meant.
 FILTER: _Kinds = (

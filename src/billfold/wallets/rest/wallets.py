@@ -8,6 +8,8 @@ import msgspec
 from litestar import get
 from msgspec import Meta
 
+from billfold.identity import errors as identity_errors
+from billfold.identity.contracts import Approval
 from billfold.kernel import ids, money
 from billfold.kernel.errors import BillfoldError
 from billfold.kernel.principal import Principal
@@ -167,12 +169,14 @@ def _limits_route(wallets: Wallets) -> Route:
                 errors.WalletClosed,
                 errors.CreditLimitNegative,
                 errors.CreditLimitRepeated,
+                identity_errors.TooManyApprovals,
                 ledger_errors.AssetUnknown,
                 ledger_errors.InsufficientFunds,
                 money.InvalidAmount,
                 money.AmountTooPrecise,
                 money.AmountTooLarge,
             ),
+            defers=Approval,
             sends={"credit_limits": [{"amount": "500.00", "asset": "USD"}]},
             answers=examples.WALLET,
         ),

@@ -13,13 +13,15 @@ await wallets.dead_letters.retry(…)     what of that could not be applied
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from billfold.identity import Approvals
 from billfold.kernel.clock import Clock, SystemClock
 from billfold.kernel.errors import BillfoldError
 from billfold.ledger import Ledger
 from billfold.platform.postgres.database import Database
 from billfold.wallets.contracts import ConfirmedTransaction, Transfer
+from billfold.wallets.service import approved
 from billfold.wallets.service.assets import Assets
 from billfold.wallets.service.balances import Balances
 from billfold.wallets.service.bulk import Bulk
@@ -31,22 +33,44 @@ from billfold.wallets.service.movements import Movements
 from billfold.wallets.service.orders import Orders
 from billfold.wallets.service.registry import Registry
 from billfold.wallets.service.resolution import Resolution
+from billfold.wallets.service.supervision import Supervision
 from billfold.wallets.service.transactions import Transactions
 
 
 class Wallets:
     """Wallets over the ledger. Every use case takes the principal who asks, and sees no further than they may."""
 
-    def __init__(self, *, database: Database, ledger: Ledger, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        ledger: Ledger,
+        clock: Clock | None = None,
+        approvals: Approvals | None = None,
+        approval_above: Mapping[str, str] | None = None,
+    ) -> None:
+        """`approvals` is where people who call ask others; `approval_above` the largest withdrawal of one alone."""
         clock = clock or SystemClock()
+        supervision = Supervision(approvals=approvals, above=approval_above or {}, database=database, ledger=ledger)
         resolution = Resolution(database=database, ledger=ledger)
         holdings = Holdings(database=database, ledger=ledger)
         orders = Orders(ledger=ledger, resolution=resolution)
-        self.registry = Registry(database=database, ledger=ledger, resolution=resolution, clock=clock)
-        self.movements = Movements(ledger=ledger, resolution=resolution, orders=orders)
-        self.bulk = Bulk(ledger=ledger, orders=orders)
+        self.registry = Registry(
+            database=database, ledger=ledger, resolution=resolution, clock=clock, supervision=supervision
+        )
+        self.movements = Movements(ledger=ledger, resolution=resolution, orders=orders, supervision=supervision)
+        self.bulk = Bulk(ledger=ledger, orders=orders, supervision=supervision)
         self.holds = Holds(
-            ledger=ledger, resolution=resolution, orders=orders, movements=self.movements, holdings=holdings
+            ledger=ledger,
+            resolution=resolution,
+            orders=orders,
+            movements=self.movements,
+            holdings=holdings,
+            supervision=supervision,
+        )
+        #: Who carries out what another person has approved.
+        self.executors = approved.executors(
+            movements=self.movements, bulk=self.bulk, holds=self.holds, registry=self.registry
         )
         self.balances = Balances(ledger=ledger, holdings=holdings, clock=clock)
         self.assets = Assets(ledger=ledger)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
@@ -16,6 +17,7 @@ from billfold.wallets.contracts import ConfirmedTransaction, Moved, Order, Trans
 from billfold.wallets.domain import Draft
 from billfold.wallets.service import orders
 from billfold.wallets.service.orders import Orders
+from billfold.wallets.service.supervision import BULK, Ask, Many, Supervision
 
 _QUEUE_ID = UUID("a6f1f7c2-3b0e-5d53-9a51-2f7f0f6f1d11")
 #: Owns the idempotency keys of confirmed transactions. May move anybody's money: who writes to the queue is trusted.
@@ -29,8 +31,9 @@ _QUEUE: Final = Principal(
 class Bulk:
     """Use cases that move money in one go. Each order's answer stands at its place."""
 
-    def __init__(self, *, ledger: Ledger, orders: Orders) -> None:
+    def __init__(self, *, ledger: Ledger, orders: Orders, supervision: Supervision) -> None:
         self._ledger = ledger
+        self._supervision = supervision
         self._orders = orders
 
     async def move(
@@ -44,6 +47,7 @@ class Bulk:
         Raises:
             MissingScope, ItemKeysMixed, ItemKeysAtomic, IdempotencyKeyReused, whatever `domain.draft` finds wrong with
             an order of one request, and whatever refuses an order of an atomic one.
+            Deferred, ApprovalEnded, TooManyApprovals: it takes a second person, for all of it.
         """
         for kind in {order.kind for order in orders}:
             principal.require(contracts.ORDER_SCOPES[kind])
@@ -54,6 +58,8 @@ class Bulk:
             raise errors.ItemKeysMixed(pointer="/items")
         if atomic:
             raise errors.ItemKeysAtomic(pointer="/atomic")
+        if principal.user_id is not None:
+            await self._ask_for_each(principal, orders, key)
         return await self._post_each(principal, list(zip(orders, keys, strict=True)), named=True)
 
     async def apply_confirmed(self, *, transactions: Sequence[ConfirmedTransaction]) -> list[Transfer | BillfoldError]:
@@ -94,12 +100,11 @@ class Bulk:
             except BillfoldError as error:
                 raise _at(error, place) from None
         all_sides = await self._orders.sides(principal, drafts)
-        ours = idempotency.key(
-            owner=principal.owner_id,
-            text=key,
-            operation="bulk atomic" if atomic else "bulk",
-            content=domain.content_of_all(wanted),
-        )
+        ours = _key(principal, wanted, atomic=atomic, key=key)
+        if principal.user_id is not None:
+            content = Many(items=wanted, atomic=atomic)
+            ask = Ask(kind=BULK, content=content, key=ours, key_text=key)
+            await self._supervision.orders(principal, drafts, all_sides, ask)
         transfers = await self._orders.transfers(principal, drafts, all_sides, [ours] * len(drafts), atomic=atomic)
         posting = await self._ledger.post(key=ours, transfers=transfers, atomic=atomic)
         replayed = posting.replayed
@@ -110,6 +115,21 @@ class Bulk:
         if atomic:
             _raise_refusal(outcomes)
         return outcomes
+
+    async def _ask_for_each(self, principal: Principal, wanted: Sequence[Order], key: str) -> None:
+        """Separate requests that come together are approved together. Those that are wrong don't count."""
+        assets = await self._orders.assets({order.money.asset for order in wanted})
+        drafts = []
+        for order in wanted:
+            with contextlib.suppress(BillfoldError):
+                drafts.append(domain.draft(order, assets))
+        ask = Ask(
+            kind=BULK,
+            content=Many(items=wanted, atomic=False),
+            key=_key(principal, wanted, atomic=False, key=key),
+            key_text=key,
+        )
+        await self._supervision.orders(principal, drafts, await self._orders.sides(principal, drafts), ask)
 
     async def _post_each(
         self, principal: Principal, wanted: Sequence[tuple[Order | BillfoldError, str]], *, named: bool
@@ -152,6 +172,16 @@ class Bulk:
             )
             for posting, draft, sides in zip(postings, drafts, all_sides, strict=True)
         ]
+
+
+def _key(principal: Principal, wanted: Sequence[Order], *, atomic: bool, key: str) -> idempotency.Key:
+    """The key of many orders that are one request."""
+    return idempotency.key(
+        owner=principal.owner_id,
+        text=key,
+        operation="bulk atomic" if atomic else "bulk",
+        content=domain.content_of_all(wanted),
+    )
 
 
 def _raise_refusal(outcomes: Sequence[Moved | BillfoldError]) -> None:

@@ -17,15 +17,24 @@ from billfold.wallets.service.holdings import Holdings
 from billfold.wallets.service.movements import Movements
 from billfold.wallets.service.orders import Orders
 from billfold.wallets.service.resolution import Resolution
+from billfold.wallets.service.supervision import SETTLEMENT, Ask, HoldSettlement, Supervision
 
 
 class Holds:
     """Use cases about money that is set aside."""
 
     def __init__(
-        self, *, ledger: Ledger, resolution: Resolution, orders: Orders, movements: Movements, holdings: Holdings
+        self,
+        *,
+        ledger: Ledger,
+        resolution: Resolution,
+        orders: Orders,
+        movements: Movements,
+        holdings: Holdings,
+        supervision: Supervision,
     ) -> None:
         self._ledger = ledger
+        self._supervision = supervision
         self._resolution = resolution
         self._orders = orders
         self._movements = movements
@@ -106,6 +115,7 @@ class Holds:
         Raises:
             MissingScope, HoldUnknown, HoldEnded, SettlementExceedsHold, WalletUnknown, WalletFrozen, WalletClosed,
             SameWallet, AssetMismatch, IdempotencyKeyReused, and whatever is wrong with the amount.
+            Deferred, ApprovalEnded, TooManyApprovals: it takes a second person.
         """
         principal.require(contracts.HOLDS_WRITE)
         # A hold is no way around the scope for what its money does in the end.
@@ -113,7 +123,7 @@ class Holds:
             contracts.ORDER_SCOPES["withdrawal" if settlement.target == contracts.OUTSIDE else "transfer"]
         )
         found = await self._ledger.hold(hold_id=hold_id)
-        await self._side(principal, found, any_wallet=principal.is_operator)
+        source = await self._side(principal, found, any_wallet=principal.is_operator)
         amount = None
         if settlement.money is not None:
             amount, _ = domain.positive_units(settlement.money, await self._orders.assets([settlement.money.asset]))
@@ -121,6 +131,11 @@ class Holds:
                 raise ledger_errors.AssetMismatch(pointer="/money/asset")
         target = await self._target(principal, settlement.target, found.asset)
         ours = _key(principal, key, "settle", str(hold_id), settlement)
+        if principal.user_id is not None:
+            leaving = {found.asset: found.remaining if amount is None else amount}
+            content = HoldSettlement(hold_id=hold_id, settlement=settlement)
+            ask = Ask(kind=SETTLEMENT, content=content, key=ours, key_text=key)
+            await self._supervision.settlement(principal, source, target.wallet, leaving, ask)
         release_rest = settlement.release_rest
         try:
             if target.unopened is not None and not await self._ledger.answered(keys=[ours]):

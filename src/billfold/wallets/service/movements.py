@@ -19,13 +19,15 @@ from billfold.wallets.contracts import Moved, Order, Transfer
 from billfold.wallets.service import orders
 from billfold.wallets.service.orders import Orders
 from billfold.wallets.service.resolution import Resolution
+from billfold.wallets.service.supervision import MOVEMENT, REVERSAL, Ask, Reversal, Supervision
 
 
 class Movements:
     """Use cases that move money between wallets, and in and out of them."""
 
-    def __init__(self, *, ledger: Ledger, resolution: Resolution, orders: Orders) -> None:
+    def __init__(self, *, ledger: Ledger, resolution: Resolution, orders: Orders, supervision: Supervision) -> None:
         self._ledger = ledger
+        self._supervision = supervision
         self._resolution = resolution
         self._orders = orders
 
@@ -35,6 +37,7 @@ class Movements:
         Raises:
             MissingScope, WalletUnknown, WalletFrozen, WalletClosed, InsufficientFunds, IdempotencyKeyReused, and
             whatever `domain.draft` finds wrong with the order.
+            Deferred, ApprovalEnded, TooManyApprovals: it takes a second person.
         """
         principal.require(contracts.ORDER_SCOPES[order.kind])
         draft = domain.draft(order, await self._orders.assets([order.money.asset]))
@@ -44,6 +47,9 @@ class Movements:
         if all_sides[0][1] is orders.UNKNOWN_TARGET:
             raise errors.WalletUnknown(pointer="/to" if order.kind == "transfer" else None)
         ours = orders.key(principal, key, order)
+        if principal.user_id is not None:
+            ask = Ask(kind=MOVEMENT, content=order, key=ours, key_text=key)
+            await self._supervision.orders(principal, [draft], all_sides, ask)
         posting = await self._ledger.post(
             key=ours, transfers=await self._orders.transfers(principal, [draft], all_sides, [ours])
         )
@@ -67,30 +73,45 @@ class Movements:
         Raises:
             MissingScope, TransferUnknown, ReversalNotAllowed, AssetMismatch, TransferNotReversible,
             ReversalExceedsTransfer, and whatever refuses a transfer.
+            Deferred, ApprovalEnded, TooManyApprovals: it takes a second person.
         """
         principal.require(contracts.ORDER_SCOPES["transfer"])
         original = await self._ledger.transfer(transfer_id=transfer_id)
+        content = Reversal(transfer_id=transfer_id, money=money)
         await self._check_may_reverse(principal, original, await self.seen(principal, original))
         amount = None
         if money is not None:
             amount, _ = domain.positive_units(money, await self._orders.assets([money.asset]))
             if money.asset != original.asset:
                 raise ledger_errors.AssetMismatch(pointer="/money/asset")
-        try:
-            posting = await self._ledger.reverse(
-                key=idempotency.key(
-                    owner=principal.owner_id,
-                    text=key,
-                    operation="reverse",
-                    content=domain.content_of(str(transfer_id), money),
-                ),
-                transfer_id=transfer_id,
-                amount=amount,
+        ours = idempotency.key(
+            owner=principal.owner_id,
+            text=key,
+            operation="reverse",
+            content=domain.content_of(str(transfer_id), money),
+        )
+        if principal.user_id is not None:
+            await self._ask_for_reversal(
+                principal, original, amount, Ask(kind=REVERSAL, content=content, key=ours, key_text=key)
             )
+        try:
+            posting = await self._ledger.reverse(key=ours, transfer_id=transfer_id, amount=amount)
             reversal = posting.single()
         except ledger_errors.LedgerError as error:
             raise errors.in_wallet_words(error) from error
         return Moved(await self.seen(principal, reversal), posting.replayed)
+
+    async def _ask_for_reversal(
+        self, principal: Principal, original: ledger.Transfer, amount: int | None, ask: Ask
+    ) -> None:
+        holders = await self._resolution.holders(principal, (original.debit_account, original.credit_account))
+        await self._supervision.reversal(
+            principal,
+            holders.get(original.debit_account),
+            holders.get(original.credit_account),
+            {original.asset: original.amount if amount is None else amount},
+            ask,
+        )
 
     async def _check_may_reverse(self, principal: Principal, original: ledger.Transfer, seen: Transfer) -> None:
         """Money is given back by whoever got it.

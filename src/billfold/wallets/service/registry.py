@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from uuid import UUID
 
-from billfold.kernel import ids, money, paging
+from billfold.kernel import idempotency, ids, money, paging
 from billfold.kernel.clock import Clock
 from billfold.kernel.money import Money
 from billfold.kernel.principal import Principal
@@ -21,6 +21,7 @@ from billfold.platform.postgres.database import Connection, Database
 from billfold.wallets import contracts, domain, errors, events
 from billfold.wallets.contracts import NewWallet, Wallet, WalletChange, WalletStatus
 from billfold.wallets.service.resolution import Resolution
+from billfold.wallets.service.supervision import LIMITS, Ask, Supervision, WalletLimits
 from billfold.wallets.store import accounts as account_store
 from billfold.wallets.store import wallets as store
 from billfold.wallets.store.wallets import WalletQuery
@@ -29,7 +30,16 @@ from billfold.wallets.store.wallets import WalletQuery
 class Registry:
     """Use cases about wallets, not about the money in them."""
 
-    def __init__(self, *, database: Database, ledger: Ledger, resolution: Resolution, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        ledger: Ledger,
+        resolution: Resolution,
+        clock: Clock,
+        supervision: Supervision,
+    ) -> None:
+        self._supervision = supervision
         self._database = database
         self._ledger = ledger
         self._resolution = resolution
@@ -128,16 +138,38 @@ class Registry:
             CreditLimitNegative, CreditLimitRepeated, AssetUnknown, InvalidAmount, AmountTooPrecise, AmountTooLarge: a
                 limit is wrong.
             InsufficientFunds: more than the new limit has been used already.
+            Deferred, TooManyApprovals: a person needs another one.
         """
         principal.require(contracts.LIMITS_WRITE)
         principal.require(contracts.OPERATOR)
-        _check_assets_differ(limits)
-        floors = [await self._floor(limit, place) for place, limit in enumerate(limits)]
+        if principal.user_id is not None:
+            await self._floors(limits)
+            async with self._locked(principal, wallet_id) as (_, before):
+                if before.status == "closed":
+                    raise errors.WalletClosed
+            content = WalletLimits(wallet=wallet_id, credit_limits=limits)
+            key = idempotency.key_of_content(
+                owner=principal.owner_id, operation=LIMITS, content=domain.content_of(str(wallet_id), limits)
+            )
+            await self._supervision.limits(
+                principal, wallet_id, Ask(kind=LIMITS, content=content, key=key, key_text="")
+            )
+        return await self.set_limits(principal=principal, wallet_id=wallet_id, limits=limits)
+
+    async def set_limits(
+        self, *, principal: Principal, wallet_id: UUID, limits: Sequence[Money], approval_id: UUID | None = None
+    ) -> Wallet:
+        """Set them, if nobody has to be asked any more; what was approved once is set once.
+
+        Raises: as `limit`.
+        """
+        floors = await self._floors(limits)
         async with self._locked(principal, wallet_id) as (connection, before):
+            if approval_id is not None and not await self._supervision.conclude(connection, approval_id):
+                return before
             if before.status == "closed":
                 raise errors.WalletClosed
-            assets = [limit.asset for limit in limits]
-            await self._set_floors(connection, wallet_id, dict(zip(assets, floors, strict=True)))
+            await self._set_floors(connection, wallet_id, floors)
             wallet = await self._get(connection, principal, wallet_id)
             await self._tell(connection, events.UPDATED, wallet, credit_limits=limits)
         return wallet
@@ -205,6 +237,10 @@ class Registry:
             accounts = await account_store.of_wallet(connection, wallet_id) or {}
         found = await self._ledger.accounts(ids=list(accounts.values()))
         return domain.what_is_left(found, await self._ledger.assets())
+
+    async def _floors(self, limits: Sequence[Money]) -> dict[str, int]:
+        _check_assets_differ(limits)
+        return {limit.asset: await self._floor(limit, place) for place, limit in enumerate(limits)}
 
     async def _floor(self, limit: Money, place: int) -> int:
         pointer = f"/credit_limits/{place}"

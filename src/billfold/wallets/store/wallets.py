@@ -90,6 +90,12 @@ async def get(connection: Connection, wallet_id: UUID, *, owner: UUID | None, lo
     return None if row is None else _wallet(row)
 
 
+async def owners(connection: Connection, wallet_ids: Sequence[UUID]) -> set[UUID]:
+    """Who has these wallets."""
+    rows = await connection.fetch("SELECT DISTINCT owner_id FROM wallets.wallets WHERE id = ANY($1)", wallet_ids)
+    return {row["owner_id"] for row in rows}
+
+
 async def page(connection: Connection, query: WalletQuery, *, limit: int) -> list[Wallet]:
     """Wallets, the newest first."""
     wanted = {

@@ -1,0 +1,72 @@
+"""Carries out what another person has approved: the same calls, as whoever has asked, with their idempotency key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+import msgspec
+
+from billfold.identity.contracts import Approved, Executor
+from billfold.wallets.contracts import Order
+from billfold.wallets.service import supervision
+from billfold.wallets.service.bulk import Bulk
+from billfold.wallets.service.holds import Holds
+from billfold.wallets.service.movements import Movements
+from billfold.wallets.service.registry import Registry
+from billfold.wallets.service.supervision import HoldSettlement, Many, Reversal, WalletLimits
+
+T = TypeVar("T")
+
+
+def executors(*, movements: Movements, bulk: Bulk, holds: Holds, registry: Registry) -> Mapping[str, Executor]:
+    """Who carries out what, by the kind of the request."""
+
+    async def move(approved: Approved) -> object:
+        order = _content(approved, Order)
+        return await movements.move(principal=approved.principal, order=order, key=approved.key_text)
+
+    async def move_many(approved: Approved) -> object:
+        many = _content(approved, Many)
+        return await bulk.move(
+            principal=approved.principal, orders=many.items, atomic=many.atomic, key=approved.key_text
+        )
+
+    async def reverse(approved: Approved) -> object:
+        wanted = _content(approved, Reversal)
+        return await movements.reverse(
+            principal=approved.principal,
+            transfer_id=wanted.transfer_id,
+            money=wanted.money,
+            key=approved.key_text,
+        )
+
+    async def settle(approved: Approved) -> object:
+        wanted = _content(approved, HoldSettlement)
+        return await holds.settle(
+            principal=approved.principal,
+            hold_id=wanted.hold_id,
+            settlement=wanted.settlement,
+            key=approved.key_text,
+        )
+
+    async def limit(approved: Approved) -> object:
+        wanted = _content(approved, WalletLimits)
+        return await registry.set_limits(
+            principal=approved.principal,
+            wallet_id=wanted.wallet,
+            limits=wanted.credit_limits,
+            approval_id=approved.id,
+        )
+
+    return {
+        supervision.MOVEMENT: move,
+        supervision.BULK: move_many,
+        supervision.REVERSAL: reverse,
+        supervision.SETTLEMENT: settle,
+        supervision.LIMITS: limit,
+    }
+
+
+def _content(approved: Approved, kind: type[T]) -> T:
+    return msgspec.convert(approved.content, kind)

@@ -1,0 +1,186 @@
+"""What a person can't do alone with money, and asks another person for. Programs ask nobody: their keys are systems.
+
+    a manual posting      money of others that a person moves by the scope operator, and whatever a person deposits
+    a large withdrawal    of a person, from their own wallets too
+    credit limits         see `registry`
+
+Nothing is kept back meanwhile: when it is approved, the ledger decides whether the money is there.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from billfold.identity import Approvals
+from billfold.identity.contracts import Demand
+from billfold.kernel import idempotency, money
+from billfold.kernel.money import Money
+from billfold.kernel.principal import Principal
+from billfold.ledger import Ledger
+from billfold.platform.postgres.database import Connection, Database
+from billfold.wallets import contracts
+from billfold.wallets.contracts import OUTSIDE, Order, Settlement
+from billfold.wallets.domain import Draft, Side
+from billfold.wallets.store import wallets as store
+
+#: Kinds of requests that may wait, with what they consist of.
+MOVEMENT = "movement"
+BULK = "bulk"
+REVERSAL = "reversal"
+SETTLEMENT = "settlement"
+LIMITS = "limits"
+_DEPOSIT = contracts.ORDER_SCOPES["deposit"]
+_WITHDRAWAL = contracts.ORDER_SCOPES["withdrawal"]
+_TRANSFER = contracts.ORDER_SCOPES["transfer"]
+
+
+class Many(msgspec.Struct, frozen=True, kw_only=True):
+    """Orders that come together."""
+
+    items: Sequence[Order]
+    atomic: bool
+
+
+class Reversal(msgspec.Struct, frozen=True, kw_only=True):
+    """A transfer to send back, or a part of it."""
+
+    transfer_id: UUID
+    money: Money | None
+
+
+class HoldSettlement(msgspec.Struct, frozen=True, kw_only=True):
+    """A hold to settle."""
+
+    hold_id: UUID
+    settlement: Settlement
+
+
+class WalletLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """Credit limits to set."""
+
+    wallet: UUID
+    credit_limits: Sequence[Money]
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True):
+    """A request, as another person would be asked for it."""
+
+    kind: str
+    content: Any
+    key: idempotency.Key
+    key_text: str
+
+
+class Supervision:
+    """Lets a person go on alone, or has them wait for another one."""
+
+    def __init__(
+        self, *, approvals: Approvals | None, above: Mapping[str, str], database: Database, ledger: Ledger
+    ) -> None:
+        self._approvals = approvals
+        #: The largest withdrawal that a person makes alone, by asset.
+        self._above = above
+        self._database = database
+        self._ledger = ledger
+
+    async def orders(
+        self, principal: Principal, drafts: Sequence[Draft], sides: Sequence[tuple[Side, Side]], ask: Ask
+    ) -> None:
+        """Go on only if a person may give these orders alone, or another one has approved them.
+
+        Raises:
+            Deferred, ApprovalEnded, TooManyApprovals, IdempotencyKeyReused.
+        """
+        needs: set[str] = set()
+        leaving: Counter[str] = Counter()
+        for draft, (debit, credit) in zip(drafts, sides, strict=True):
+            order, scope = draft.order, contracts.ORDER_SCOPES[draft.order.kind]
+            ours = credit if order.source is None else debit
+            if not ours.wallet:
+                continue  # There is no such wallet for the caller, and the ledger refuses it.
+            if not ours.mine:
+                needs |= {scope, contracts.OPERATOR}
+            elif order.kind == "deposit":
+                needs.add(scope)
+            if order.kind == "withdrawal":
+                leaving[order.money.asset] += draft.units
+        if await self._is_large(leaving):
+            needs.add(_WITHDRAWAL)
+        wallets = {side.wallet for pair in sides for side in pair}
+        await self._demand(principal, ask, needs=needs, wallets=wallets)
+
+    async def reversal(
+        self, principal: Principal, debit: Side | None, credit: Side | None, leaving: Mapping[str, int], ask: Ask
+    ) -> None:
+        """The same for sending a transfer back. `debit` and `credit` are its sides, None for the world outside.
+
+        Raises: as `orders`.
+        """
+        needs: set[str] = set()
+        ours = debit if credit is None else credit
+        if ours is None or not ours.mine:
+            needs |= {_TRANSFER, contracts.OPERATOR}
+        elif credit is None:
+            needs |= {_TRANSFER, _DEPOSIT}
+        elif debit is None and await self._is_large(leaving):
+            needs |= {_TRANSFER, _WITHDRAWAL}
+        await self._demand(principal, ask, needs=needs, wallets=[side.wallet for side in (debit, credit) if side])
+
+    async def settlement(
+        self, principal: Principal, source: Side, target: str, leaving: Mapping[str, int], ask: Ask
+    ) -> None:
+        """The same for settling a hold.
+
+        Raises: as `orders`.
+        """
+        scopes = {contracts.HOLDS_WRITE, _WITHDRAWAL if target == OUTSIDE else _TRANSFER}
+        needs: set[str] = set()
+        if not source.mine:
+            needs = scopes | {contracts.OPERATOR}
+        elif target == OUTSIDE and await self._is_large(leaving):
+            needs = scopes
+        await self._demand(principal, ask, needs=needs, wallets=[source.wallet, target])
+
+    async def limits(self, principal: Principal, wallet_id: UUID, ask: Ask) -> None:
+        """Have a person wait for another one, who sets the limits by approving. It never goes on.
+
+        Raises: as `orders`.
+        """
+        needs = {contracts.LIMITS_WRITE, contracts.OPERATOR}
+        await self._demand(principal, ask, needs=needs, wallets=[str(wallet_id)])
+
+    async def conclude(self, connection: Connection, approval_id: UUID) -> bool:
+        """Whether what was approved is to be done now, in this database transaction; see `Approvals.conclude`."""
+        assert self._approvals is not None, "somebody has approved"
+        return await self._approvals.conclude(connection, approval_id)
+
+    async def _demand(self, principal: Principal, ask: Ask, *, needs: Collection[str], wallets: Iterable[str]) -> None:
+        if not needs:
+            return
+        assert self._approvals is not None, "where people are, there are approvals"
+        assert principal.user_id is not None, "programs ask nobody"
+        if set(needs) <= {_DEPOSIT, _TRANSFER} and await self._approvals.is_program(principal.user_id):
+            return
+        async with self._database.connection() as connection:
+            owners = await store.owners(connection, [UUID(wallet) for wallet in wallets if wallet not in ("", OUTSIDE)])
+        demand = Demand(
+            kind=ask.kind,
+            content=msgspec.to_builtins(ask.content),
+            needs=frozenset(needs),
+            concerns=frozenset(owners) - {principal.owner_id},
+            key=ask.key,
+            key_text=ask.key_text,
+        )
+        await self._approvals.demand(principal=principal, demand=demand)
+
+    async def _is_large(self, leaving: Mapping[str, int]) -> bool:
+        for code, units in leaving.items():
+            above = self._above.get(code)
+            if above is not None and units > money.parse(above, (await self._ledger.asset(code=code)).scale):
+                return True
+        return False

@@ -1,0 +1,59 @@
+"""People, wallets and approvals on a real PostgreSQL, in one database for each module."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from billfold.app.migrate import SETS
+from billfold.identity import Identity
+from billfold.kernel.principal import Principal
+from billfold.ledger import Ledger
+from billfold.platform.postgres.database import Database
+from billfold.platform.postgres.migrations import migrate
+from billfold.wallets import Wallets
+from tests import servers
+from tests.integration.approvals.people import ABOVE, Bank, person
+
+
+@pytest.fixture(scope="module")
+async def bank_database(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
+    database = postgres_server.create_database()
+    await migrate(database.owner_dsn, SETS)
+    return database
+
+
+@pytest.fixture
+async def bank(bank_database: servers.TestDatabase) -> AsyncIterator[Bank]:
+    """As the application sees it: with its role's rights."""
+    database = await Database.connect(bank_database.app_dsn, name="test")
+    ledger = await Ledger.start(database=database)
+    identity = Identity(database=database)
+    wallets = Wallets(database=database, ledger=ledger, approvals=identity.approvals, approval_above=ABOVE)
+    identity.approvals.carried_out_by(wallets.executors)
+    yield Bank(bank_database.app_dsn, database, identity, wallets)
+    await ledger.close()
+    await database.close()
+
+
+@pytest.fixture
+async def maker(bank: Bank) -> Principal:
+    """Posts by hand."""
+    return await person(bank.database, "treasurer")
+
+
+@pytest.fixture
+async def checker(bank: Bank) -> Principal:
+    """Another one, who approves."""
+    return await person(bank.database, "treasurer")
+
+
+@pytest.fixture
+async def ada(bank: Bank) -> Principal:
+    """A customer."""
+    return await person(bank.database, "user")
+
+
+@pytest.fixture
+async def hers(bank: Bank, ada: Principal) -> str:
+    """Ada's wallet."""
+    return await bank.wallet(ada, holding="1000.00")
