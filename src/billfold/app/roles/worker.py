@@ -2,8 +2,7 @@
 
 It takes confirmed transactions, publishes the outbox, ends holds, finishes what was approved, rotates signing keys, and
 verifies. It forgets no idempotency key: a sender may repeat a confirmed transaction at any time, and its key is what
-keeps it from counting
-twice.
+keeps it from counting twice.
 
 Each duty runs on its own. When PostgreSQL or the broker is away, a duty waits and begins again; nothing is lost by
 that, since what is to be done stands in the database or in the stream. Any other failure is a bug: it ends the process,

@@ -80,7 +80,7 @@ class LoginTooOld(errors.Denied):
 class AccountNotEmpty(errors.Conflict):
     """Money is left in your wallets; move it out before you close your account."""
 
-    code = "account_not_empty"
+    code = "account_has_money"
 
 
 class UserUnknown(errors.NotFound):
