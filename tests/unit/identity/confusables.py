@@ -18,7 +18,7 @@ _LINE = 112
 _HEAD = '''"""What looks like something else in handles: that part of Unicode's confusables.txt (UTS #39).
 
 Made by `python -m tests.unit.identity.confusables`; not to be changed by hand. The data is © Unicode, Inc., under the
-licence in LICENSE.unicode beside the domain's table.
+licence in LICENSE.unicode beside it.
 """
 
 # Each item is a character, and what it stands for, by their code points.

@@ -1,7 +1,7 @@
 """What looks like something else in handles: that part of Unicode's confusables.txt (UTS #39).
 
 Made by `python -m tests.unit.identity.confusables`; not to be changed by hand. The data is © Unicode, Inc., under the
-licence in LICENSE.unicode beside this file.
+licence in LICENSE.unicode beside it.
 """
 
 # Each item is a character, and what it stands for, by their code points.

@@ -6,7 +6,7 @@ BillfoldError
 │   ├── BodyTooLarge, MalformedJson, NestingTooDeep
 │   ├── UnknownField, MissingField, WrongType, InvalidValue
 │   └── UnknownQueryParameter, InvalidQueryParameter
-├── Denied         Unauthorized, CsrfTokenWrong, CrossSite, SessionNeeded
+├── Denied         Unauthorized, CsrfTokenWrong, CrossSite
 ├── TooOften       TooManyRequests
 │   └── TooManyWrongCredentials
 ├── Unavailable    ShuttingDown, RequestTimeout
@@ -119,12 +119,6 @@ class CrossSite(errors.Denied):
     """A page of another site can't do this with your login."""
 
     code = "cross_site"
-
-
-class SessionNeeded(errors.Denied):
-    """This takes a person who has logged in; no API key can do it."""
-
-    code = "session_needed"
 
 
 class TooManyRequests(errors.TooOften):
