@@ -40,7 +40,7 @@ async def principal_of(
 
     Raises:
         Unauthorized: there is neither, or no valid token in it.
-        CsrfTokenWrong: a browser has sent the cookie, and something is to change.
+        CrossSite, CsrfTokenWrong: a browser has sent the cookie, and something is to change.
     """
     value = headers.get(b"authorization")
     if value is None:

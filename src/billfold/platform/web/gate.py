@@ -57,7 +57,7 @@ class Gate:
 
         Raises:
             Unauthorized: nobody's.
-            CsrfTokenWrong, TooManyRequests.
+            CrossSite, CsrfTokenWrong, TooManyRequests.
         """
         principal = await principal_of(headers, self._authenticator, self._cookies, method=method)
         if self._owner is not None:

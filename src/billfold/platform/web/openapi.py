@@ -363,7 +363,7 @@ def _errors(one: _Described) -> Iterator[type[errors.BillfoldError]]:
     if one.operation.scope is not Access.ANYBODY:
         yield from _WITH_CREDENTIALS
         if one.method not in SAFE:
-            yield web_errors.CsrfTokenWrong
+            yield from (web_errors.CrossSite, web_errors.CsrfTokenWrong)
     if one.personal:
         yield from _PERSONAL
     if one.shape.parameters is not None:

@@ -3,6 +3,7 @@
 import pytest
 
 from billfold.platform.web.cookies import Cookies, csrf_token
+from billfold.platform.web.errors import CrossSite
 from tests.unit.platform.web.example import GOOD, LOGIN, Client
 
 THING = {"name": "spoon", "price": {"amount": "1.00", "asset": "USD"}}
@@ -31,6 +32,59 @@ async def test_what_changes_something_needs_the_token_against_forgery(client: Cl
     for wrong in ({}, {"x_csrf_token": ""}, {"x_csrf_token": CSRF[:-1]}, {"x_csrf_token": csrf_token(b"another")}):
         refused = await client.post(path, THING, token=None, cookie=cookie(LOGIN), **wrong)
         assert (refused.status, refused.json["code"]) == (403, "csrf_token_wrong")
+
+
+#: What browsers say of a request that a page of ours has made, and of others.
+OWN = [
+    {"sec_fetch_site": "same-origin", "origin": "http://api.test"},
+    {"sec_fetch_site": "none"},
+    {"origin": "http://api.test", "host": "api.test"},
+    {"origin": "https://api.test:8443", "host": "api.test:8443"},
+    {"host": "api.test"},
+]
+FOREIGN = [
+    {"sec_fetch_site": "cross-site"},
+    {"sec_fetch_site": "same-site"},
+    {"sec_fetch_site": "cross-site", "origin": "http://api.test", "host": "api.test"},
+    {"sec_fetch_site": "same-origin, cross-site"},
+    {"sec_fetch_site": ""},
+    {"origin": "http://evil.test", "host": "api.test"},
+    {"origin": "http://api.test:8080", "host": "api.test"},
+    {"origin": "http://api.test.evil.test", "host": "api.test"},
+    {"origin": "null", "host": "api.test"},
+    {"origin": "http://api.test"},
+    {"origin": ""},
+]
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("sent", OWN)
+async def test_a_page_of_ours_changes_something(client: Client, path: str, sent: dict[str, str]) -> None:
+    assert (await client.post(path, THING, token=None, cookie=cookie(LOGIN), x_csrf_token=CSRF, **sent)).status == 201
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("sent", FOREIGN)
+async def test_a_page_of_another_site_changes_nothing_whatever_token_it_has(
+    client: Client, path: str, sent: dict[str, str]
+) -> None:
+    refused = await client.post(path, THING, token=None, cookie=cookie(LOGIN), x_csrf_token=CSRF, **sent)
+    assert (refused.status, refused.json["code"]) == (403, "cross_site")
+    by_header = await client.post(path, THING, token=LOGIN, **sent)
+    assert by_header.status == 201, "no browser adds that header by itself"
+
+
+@pytest.mark.parametrize("sent", FOREIGN)
+def test_a_page_of_another_site_uses_up_no_refresh_token(sent: dict[str, str]) -> None:
+    cookies, headers = Cookies(https=False), {b"cookie": b"billfold-refresh=bfr_x"}
+    assert cookies.refresh_in(headers) == "bfr_x"
+    with pytest.raises(CrossSite):
+        cookies.refresh_in(headers | {name.replace("_", "-").encode(): value.encode() for name, value in sent.items()})
+
+
+@pytest.mark.parametrize("path", ["/docs", "/api/v1/motd", "/healthz"])
+async def test_a_cookie_that_is_no_good_any_more_is_no_obstacle_where_none_is_needed(client: Client, path: str) -> None:
+    assert (await client.call("GET", path, token=None, cookie=cookie(b"expired"))).status == 200
 
 
 @pytest.mark.parametrize("path", PATHS)

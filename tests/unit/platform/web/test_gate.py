@@ -106,6 +106,15 @@ async def test_whoever_keeps_trying_keys_is_told_to_wait(path: str) -> None:
 
 
 @PATHS
+async def test_wrong_cookies_are_wrong_credentials_and_those_of_others_are_none(path: str) -> None:
+    called = client(credentials=2)
+    for sent in ("billfold=wrong", "other=1; billfold=wrong"):
+        assert await statuses(called, 1, path, token=None, cookie=sent) == [401]
+    assert await statuses(called, 1, path, token=None, cookie="billfold=wrong") == [429]
+    assert await statuses(called, 3, path, token=None, cookie="theme=dark") == [401] * 3
+
+
+@PATHS
 async def test_no_credentials_are_not_wrong_ones(path: str) -> None:
     assert await statuses(client(credentials=1), 3, path, token=None) == [401] * 3
 

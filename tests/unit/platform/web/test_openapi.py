@@ -102,7 +102,7 @@ def codes(operation: Any) -> dict[str, set[str]]:
 def test_every_error_of_an_operation_is_told(document: Any) -> None:
     told = codes(document["paths"]["/api/v1/payments"]["post"])
     assert told["401"] == {"unauthorized"}
-    assert told["403"] == {"missing_scope", "csrf_token_wrong"}
+    assert told["403"] == {"missing_scope", "cross_site", "csrf_token_wrong"}
     assert told["413"] == {"body_too_large"}
     assert told["415"] == {"unsupported_media_type", "unsupported_content_encoding"}
     assert {"too_heavy", "unknown_field", "missing_field", "wrong_type", "invalid_value"} <= told["422"]
