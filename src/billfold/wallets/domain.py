@@ -267,13 +267,19 @@ def created_with(new: NewWallet) -> UUID:
 
 def what_is_left(accounts: Iterable[ledger.Account], assets: Mapping[str, Asset]) -> str:
     """A sentence for whoever wants to close a wallet: which money has to leave first."""
+    left = contents(accounts, assets)
+    return f"The wallet still has {left}; move it out and settle or release its holds first."
+
+
+def contents(accounts: Iterable[ledger.Account], assets: Mapping[str, Asset]) -> str:
+    """What is in a wallet, such as 12.34 USD; nothing if it is empty."""
     parts = []
     for account in accounts:
         if account.posted or account.held:
             scale = assets[account.asset].scale
             held = f" ({money.format(account.held, scale)} of it held)" if account.held else ""
             parts.append(f"{money.format(account.posted, scale)} {account.asset}{held}")
-    return f"The wallet still has {', '.join(parts)}; move it out and settle or release its holds first."
+    return ", ".join(parts)
 
 
 def step(text: str) -> timedelta:

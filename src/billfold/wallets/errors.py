@@ -3,7 +3,7 @@
 BillfoldError
 ├── NotFound   WalletUnknown, TransactionUnknown, DeadLetterUnknown
 ├── Conflict   WalletFrozen, WalletClosed, WalletNotEmpty, ExternalIdReused, DeadLetterClosed, DeadLetterInUse,
-│              DeadLetterApplied
+│              DeadLetterApplied, OwnerDeparted
 ├── Denied     ReversalNotAllowed
 └── Invalid    SameWallet, SidesWrong, ItemKeysMixed, ItemKeysAtomic, AssetNeeded, WalletNeeded, CreditLimitNegative,
                CreditLimitRepeated, InstantAmbiguous, PeriodWrong, StepWrong, ConfirmedTransactionInvalid,
@@ -27,6 +27,12 @@ class TransactionUnknown(errors.NotFound):
     """There is no such transaction in your wallets."""
 
     code = "transaction_unknown"
+
+
+class OwnerDeparted(errors.Conflict):
+    """The account of this owner is closed, so it gets no wallets any more."""
+
+    code = "owner_departed"
 
 
 class WalletFrozen(errors.Conflict):

@@ -93,7 +93,7 @@ def routes(wallets: Wallets) -> list[Route]:
                 scope=contracts.WRITE,
                 description="With an `external_id` of yours it is safe to repeat: the same content answers the same "
                 "wallet, marked by `Idempotency-Replayed`.",
-                errors=(errors.ExternalIdReused,),
+                errors=(errors.ExternalIdReused, errors.OwnerDeparted),
                 sends={"name": "Ada's savings", "external_id": "customer-4711", "metadata": {"tier": "gold"}},
                 answers=examples.WALLET | {"assets": [], "accounts": {}},
             ),

@@ -9,6 +9,7 @@ await wallets.transactions.page(…)      what has happened, and statements
 await wallets.apply_confirmed(…)        what another system has confirmed
 await wallets.deliveries.take(…)        the same, as a queue delivers it
 await wallets.dead_letters.retry(…)     what of that could not be applied
+await wallets.departures.close_all(…)   the end of an owner's wallets
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from billfold.wallets.service.balances import Balances
 from billfold.wallets.service.bulk import Bulk
 from billfold.wallets.service.dead_letters import DeadLetters
 from billfold.wallets.service.deliveries import Deliveries
+from billfold.wallets.service.departures import Departures
 from billfold.wallets.service.holdings import Holdings
 from billfold.wallets.service.holds import Holds
 from billfold.wallets.service.movements import Movements
@@ -75,6 +77,7 @@ class Wallets:
         self.balances = Balances(ledger=ledger, holdings=holdings, clock=clock)
         self.assets = Assets(ledger=ledger)
         self.dead_letters = DeadLetters(database=database, bulk=self.bulk, clock=clock)
+        self.departures = Departures(ledger=ledger, clock=clock)
         self.deliveries = Deliveries(bulk=self.bulk, dead_letters=self.dead_letters)
         self.transactions = Transactions(ledger=ledger, resolution=resolution, holdings=holdings)
 

@@ -23,6 +23,7 @@ from billfold.wallets.contracts import NewWallet, Wallet, WalletChange, WalletSt
 from billfold.wallets.service.resolution import Resolution
 from billfold.wallets.service.supervision import LIMITS, Ask, Supervision, WalletLimits
 from billfold.wallets.store import accounts as account_store
+from billfold.wallets.store import departures
 from billfold.wallets.store import wallets as store
 from billfold.wallets.store.wallets import WalletQuery
 
@@ -51,12 +52,15 @@ class Registry:
         Raises:
             MissingScope
             ExternalIdReused: the one with this external_id was created with other content.
+            OwnerDeparted: the account was closed meanwhile.
         """
         principal.require(contracts.WRITE)
         owner = principal.owner_id
         wallet_id = ids.new()
         digest = domain.created_with(new)
         async with self._database.transaction() as connection:
+            if not await departures.may_create(connection, owner):
+                raise errors.OwnerDeparted
             added = await store.insert(
                 connection,
                 wallet_id=wallet_id,

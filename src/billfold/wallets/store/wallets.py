@@ -140,3 +140,16 @@ async def lock_shared(connection: Connection, wallet_ids: Sequence[UUID]) -> dic
         "SELECT id, status FROM wallets.wallets WHERE id = ANY($1) ORDER BY id FOR SHARE", wallet_ids
     )
     return {row["id"]: row["status"] for row in rows}
+
+
+async def lock_all(connection: Connection, owner: UUID) -> list[Wallet]:
+    """The owner's wallets but for closed ones, which stay as they are until the database transaction ends."""
+    locked = await connection.fetch(
+        "SELECT id FROM wallets.wallets WHERE owner_id = $1 AND status <> 'closed' ORDER BY id FOR NO KEY UPDATE", owner
+    )
+    # A statement of its own: accounts that were opened while a lock was waited for are in its sight.
+    rows = await connection.fetch(
+        f"SELECT {_COLUMNS} FROM wallets.wallets AS wallet WHERE id = ANY($1) ORDER BY id",
+        [row["id"] for row in locked],
+    )
+    return [_wallet(row) for row in rows]
