@@ -13,9 +13,9 @@ import pytest
 
 from billfold.identity import errors
 from billfold.identity.service import passwords
-from billfold.identity.service.passwords import Cost, Passwords
+from billfold.identity.service.passwords import Hashing, Passwords
 
-CHEAP = Cost(passes=1, memory_mib=1)
+CHEAP = Hashing(passes=1, memory_mib=1, threads=1)
 PASSWORD = "correct horse battery staple"
 PEPPER = bytes(range(32))
 
@@ -31,7 +31,7 @@ def make() -> Iterator[Make]:
     made = []
 
     def one(**more: object) -> Passwords:
-        made.append(Passwords(**{"pepper": pepper, "cost": CHEAP, "threads": 1, **more}))  # type: ignore[arg-type]
+        made.append(Passwords(**{"pepper": pepper, "hashing": CHEAP, **more}))  # type: ignore[arg-type]
         return made[-1]
 
     yield one
@@ -48,7 +48,7 @@ async def test_a_password_is_verified_by_its_hash(make: Make) -> None:
 
 
 async def test_the_default_is_argon2id_with_64_mib_in_3_passes(make: Make) -> None:
-    kept = await make(cost=None).hash_new(PASSWORD, personal=())
+    kept = await make(hashing=None).hash_new(PASSWORD, personal=())
     assert kept.startswith("$argon2id$v=19$m=65536,t=3,p=1$")
 
 
@@ -79,7 +79,7 @@ async def test_nobodys_password_is_never_right_and_costs_the_same(make: Make) ->
 
 
 async def test_a_hash_from_cheaper_times_is_replaced(make: Make) -> None:
-    old, new = make(), make(cost=Cost(passes=2, memory_mib=2))
+    old, new = make(), make(hashing=Hashing(passes=2, memory_mib=2))
     kept = await old.hash_new(PASSWORD, personal=())
     assert (await old.verify(PASSWORD, kept)).rehash is None
     verdict = await new.verify(PASSWORD, kept)
@@ -92,7 +92,7 @@ async def test_a_hash_from_cheaper_times_is_replaced(make: Make) -> None:
 
 async def test_only_so_many_wait_and_the_rest_is_told_at_once(make: Make) -> None:
     go_on = threading.Event()
-    hasher = make(queue_max=2)
+    hasher = make(hashing=Hashing(passes=1, memory_mib=1, threads=1, queue_max=2))
     waiting = [asyncio.create_task(hasher._run(lambda: go_on.wait(20))) for _ in range(3)]
     await _a_few_turns()
     with pytest.raises(errors.PasswordsBusy):

@@ -110,5 +110,5 @@ class Left(msgspec.Struct, frozen=True, kw_only=True):
 
     wallet: str
     name: str
-    #: Such as 12.34 USD.
-    what: str
+    #: Such as: has 12.34 USD, or is frozen.
+    why: str

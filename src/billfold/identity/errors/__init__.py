@@ -6,7 +6,7 @@ BillfoldError
 │       └── CredentialsInvalid
 │           └── ApiKeyInvalid, RefreshTokenInvalid, RefreshTokenReused
 ├── NotFound   ApiKeyUnknown, OwnerUnknown, SessionUnknown, UserUnknown, AliasUnknown
-├── Conflict   OwnerExists, TooManyApiKeys, AddressTaken, PasswordNotSet, AccountNotEmpty
+├── Conflict   OwnerExists, TooManyApiKeys, AddressTaken, PasswordNotSet, MoneyLeft
 │              AliasTaken, TooManyAliases, AliasNotVerifiable
 ├── Invalid    ApiKeyExpiryInPast
 │              PasswordTooShort, PasswordTooLong, PasswordTooCommon, PasswordPersonal
@@ -76,7 +76,6 @@ from billfold.identity.errors.sessions import RefreshTokenInvalid, RefreshTokenR
 from billfold.identity.errors.step_up import StepUpRequired, StepUpUnknown
 from billfold.identity.errors.tokens import TokenInvalid
 from billfold.identity.errors.users import (
-    AccountNotEmpty,
     AddressNeeded,
     AddressTaken,
     CodeWrong,
@@ -86,6 +85,7 @@ from billfold.identity.errors.users import (
     InvalidTimeZone,
     LoginFailed,
     LoginTooOld,
+    MoneyLeft,
     PasswordNotSet,
     PasswordWrong,
     ResetTokenInvalid,
@@ -94,7 +94,6 @@ from billfold.identity.errors.users import (
 )
 
 __all__ = [
-    "AccountNotEmpty",
     "AddressNeeded",
     "AddressTaken",
     "AliasInvalid",
@@ -122,6 +121,7 @@ __all__ = [
     "LoginFailed",
     "LoginNotPending",
     "LoginTooOld",
+    "MoneyLeft",
     "OneFactorWanted",
     "OwnApproval",
     "OwnerExists",

@@ -77,10 +77,10 @@ class LoginTooOld(errors.Denied):
     code = "login_too_old"
 
 
-class AccountNotEmpty(errors.Conflict):
+class MoneyLeft(errors.Conflict):
     """Money is left in your wallets; move it out before you close your account."""
 
-    code = "account_has_money"
+    code = "money_left"
 
 
 class UserUnknown(errors.NotFound):

@@ -10,8 +10,9 @@ from billfold.identity.events.factors import FACTOR_TYPES, FactorEventType
 from billfold.identity.events.keys import API_KEY_TYPES, SOURCE, ApiKeyEventType, api_key_event
 from billfold.identity.events.people import person_event
 from billfold.identity.events.sessions import SESSION_TYPES, SessionEventType
+from billfold.identity.events.users import USER_TYPES, UserEventType, attempt_event
 
-TYPES: tuple[str, ...] = (*API_KEY_TYPES, *SESSION_TYPES, *FACTOR_TYPES, *ALIAS_TYPES, *APPROVAL_TYPES)
+TYPES: tuple[str, ...] = (*API_KEY_TYPES, *SESSION_TYPES, *FACTOR_TYPES, *ALIAS_TYPES, *APPROVAL_TYPES, *USER_TYPES)
 
 __all__ = [
     "ALIAS_TYPES",
@@ -21,12 +22,15 @@ __all__ = [
     "SESSION_TYPES",
     "SOURCE",
     "TYPES",
+    "USER_TYPES",
     "AliasEventType",
     "ApiKeyEventType",
     "ApprovalEventType",
     "FactorEventType",
     "SessionEventType",
+    "UserEventType",
     "alias_event",
     "api_key_event",
+    "attempt_event",
     "person_event",
 ]

@@ -1,7 +1,7 @@
 """Identity over HTTP, one file for each topic; and how the edge asks whose credentials a request bears."""
 
 from billfold.identity import Identity, errors
-from billfold.identity.rest import approvals, keys, sessions, well_known
+from billfold.identity.rest import approvals, auth, keys, sessions, users, well_known
 from billfold.kernel.principal import Principal
 from billfold.platform import web
 from billfold.platform.web.errors import Unauthorized
@@ -10,7 +10,13 @@ from billfold.platform.web.errors import Unauthorized
 def part(identity: Identity) -> web.Part:
     """What identity adds to the API."""
     return web.Part(
-        handlers=[*keys.handlers, *sessions.handlers, *approvals.handlers],
+        handlers=[
+            *auth.handlers,
+            *users.handlers,
+            *keys.handlers,
+            *sessions.handlers,
+            *approvals.handlers,
+        ],
         at_root=well_known.handlers(identity),
         dependencies={"identity": identity},
     )

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from functools import partial
 from uuid import UUID
 
 from billfold.identity.contracts import ACCESS_MAX_S
 from billfold.identity.domain import keys as domain
 from billfold.identity.service.aliases import Aliases, AliasLimits
 from billfold.identity.service.approvals import Approvals
+from billfold.identity.service.attempts import Attempts
 from billfold.identity.service.bearers import AccessTokens, ApiKeys
 from billfold.identity.service.keys import Keys
+from billfold.identity.service.logins import Logins
+from billfold.identity.service.notices import Notices
+from billfold.identity.service.password_changes import PasswordChanges
+from billfold.identity.service.passwords import Hashing, Passwords
+from billfold.identity.service.registrations import Registrations
+from billfold.identity.service.secrets import Secrets
 from billfold.identity.service.sessions import Post, Sessions
 from billfold.identity.service.signing import Tokens
+from billfold.identity.service.users import Leaving, Users, nothing_to_leave
 from billfold.identity.service.uses import Uses
 from billfold.identity.service.verified import Verifier
 from billfold.kernel.clock import Clock, SystemClock
@@ -34,10 +43,15 @@ class Identity:
         access_seconds: int = ACCESS_MAX_S,
         clock: Clock | None = None,
         alias_limits: AliasLimits | None = None,
+        hashing: Hashing | None = None,
+        attempts: Attempts | None = None,
+        phone_region: str | None = None,
+        leaving: Leaving | None = None,
     ) -> None:
         """`envelope` seals what the database keeps secret: without it nothing that needs a secret can be done.
 
-        `issuer` is whose access tokens they are: the address of the API. They live for `access_seconds`.
+        `issuer` is whose access tokens they are: the address of the API. They live for `access_seconds`. Phone numbers
+        without a country code are of `phone_region`. `leaving` closes what people have elsewhere with their account.
         """
         clock = clock or SystemClock()
         envelope = envelope or Envelope(NoProvider())
@@ -54,10 +68,78 @@ class Identity:
                 database=database, clock=clock, tokens=self.tokens, mail=mail, forget=verifier.forget
             )
         self.aliases = Aliases(database=database, clock=clock, mail=mail, limits=alias_limits or AliasLimits())
+        secrets = Secrets(database=database, envelope=envelope, clock=clock)
+        self.passwords = Passwords(pepper=partial(secrets.named, "password_pepper"), hashing=hashing)
+        if mail is not None:
+            self._put_people_together(
+                database=database,
+                clock=clock,
+                mail=mail,
+                attempts=attempts or Attempts(),
+                region=phone_region,
+                leaving=leaving,
+            )
         #: Whose credentials a token is, if that was found out within the last second.
         self.remembered = verifier.remembered
         #: Whose credentials a token is. Raises CredentialsInvalid or Unavailable.
         self.authenticate = verifier.authenticate
+
+    def _put_people_together(
+        self,
+        *,
+        database: Database,
+        clock: Clock,
+        mail: Post,
+        attempts: Attempts,
+        region: str | None,
+        leaving: Leaving | None,
+    ) -> None:
+        notices = Notices(mail=mail, clock=clock)
+        self.logins = Logins(
+            database=database,
+            clock=clock,
+            passwords=self.passwords,
+            attempts=attempts,
+            notices=notices,
+            sessions=self.sessions,
+            second_factors=None,
+            region=region,
+        )
+        self.registrations = Registrations(
+            database=database,
+            clock=clock,
+            passwords=self.passwords,
+            attempts=attempts,
+            notices=notices,
+            sessions=self.sessions,
+            region=region,
+        )
+        self.password_changes = PasswordChanges(
+            database=database,
+            clock=clock,
+            passwords=self.passwords,
+            attempts=attempts,
+            notices=notices,
+            sessions=self.sessions,
+            logins=self.logins,
+            region=region,
+        )
+        self.users = Users(
+            database=database,
+            clock=clock,
+            attempts=attempts,
+            notices=notices,
+            sessions=self.sessions,
+            logins=self.logins,
+            factors=None,
+            leaving=leaving or nothing_to_leave,
+            removing=[self.keys.revoke_all, self.aliases.release_all],
+            region=region,
+        )
+
+    def close(self) -> None:
+        """End the threads that hash passwords."""
+        self.passwords.close()
 
     @staticmethod
     def id_in_key(text: str) -> UUID | None:

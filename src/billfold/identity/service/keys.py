@@ -67,6 +67,9 @@ class Keys:
         async with self._database.transaction() as connection:
             if not await store.lock_owner(connection, grant.owner_id):
                 raise errors.OwnerUnknown(pointer="/owner_id")
+            # A statement of its own, which sees an account that was closed while the lock was waited for.
+            if await store.has_left(connection, grant.owner_id):
+                raise errors.OwnerUnknown(pointer="/owner_id")
             if request is not None and (earlier := await _earlier(connection, request)):
                 return _created(earlier, None), True
             return await self._insert(connection, by, grant, request), False
@@ -142,6 +145,15 @@ class Keys:
                 await self._tell(connection, "api_key.revoked.v1", revoked, by)
         self._verifier.forget(key_id)
         return revoked or await self.find_key(by=by, key_id=key_id)
+
+    async def revoke_all(self, connection: Connection, *, owner: UUID, by: Principal | None) -> None:
+        """Revoke every key of the owner, whose row is locked, in the caller's database transaction."""
+        now = self._clock.now()
+        for key_id in await store.usable(connection, owner, now=now):
+            revoked = await store.revoke(connection, key_id, now=now)
+            if revoked is not None:
+                await self._tell(connection, "api_key.revoked.v1", revoked, by)
+            self._verifier.forget(key_id)
 
     async def bootstrap(self, *, owner_name: str, mode: Mode = "test") -> str:
         """The text of a new key with every scope, for the owner of that name, who is created if need be."""

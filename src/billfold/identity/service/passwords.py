@@ -36,13 +36,17 @@ _WAITING = Gauge("billfold_passwords_waiting", "Passwords that are being hashed 
 T = TypeVar("T")
 
 
-class Cost(msgspec.Struct, frozen=True, kw_only=True):
-    """What one hash takes: by default what RFC 9106 recommends for servers with less memory, in one lane."""
+class Hashing(msgspec.Struct, frozen=True, kw_only=True):
+    """What hashing takes: by default what RFC 9106 recommends for servers with less memory, in one lane."""
 
     #: Passes over the memory.
     passes: int = 3
     memory_mib: int = 64
     lanes: int = 1
+    #: How many are hashed at a time; one for each two processors when not said.
+    threads: int | None = None
+    #: How many further ones may wait.
+    queue_max: int = 64
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -55,33 +59,34 @@ class Verdict(msgspec.Struct, frozen=True):
 class Passwords:
     """Hashes and verifies passwords."""
 
-    def __init__(
-        self,
-        *,
-        pepper: Callable[[], Awaitable[bytes]],
-        cost: Cost | None = None,
-        threads: int | None = None,
-        queue_max: int = 64,
-    ) -> None:
-        """`threads` hash at a time, one for each two processors when not said; `queue_max` further ones may wait."""
-        cost = cost or Cost()
+    def __init__(self, *, pepper: Callable[[], Awaitable[bytes]], hashing: Hashing | None = None) -> None:
+        hashing = hashing or Hashing()
         self._pepper = pepper
         self._hasher = argon2.PasswordHasher(
-            time_cost=cost.passes,
-            memory_cost=cost.memory_mib * 1024,
-            parallelism=cost.lanes,
+            time_cost=hashing.passes,
+            memory_cost=hashing.memory_mib * 1024,
+            parallelism=hashing.lanes,
             hash_len=_HASH_BYTES,
             salt_len=_SALT_BYTES,
         )
-        self._nobodys = _hash_of_nothing(cost)
-        threads = threads or max(1, (os.cpu_count() or 1) // 2)
+        self._nobodys = _hash_of_nothing(hashing)
+        threads = hashing.threads or max(1, (os.cpu_count() or 1) // 2)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="passwords", initializer=_step_back)
-        self._most = threads + queue_max
+        self._most = threads + hashing.queue_max
         self._waiting = 0
 
     def close(self) -> None:
         """End the threads; what waits is given up."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def check_free(self) -> None:
+        """Go on only if one more could wait; before an attempt is counted that nobody would look at.
+
+        Raises:
+            PasswordsBusy.
+        """
+        if self._waiting >= self._most:
+            raise errors.PasswordsBusy
 
     async def hash_new(self, password: str, *, personal: Iterable[str], pointer: str = "/password") -> str:
         """The hash of a new password. `personal` is what a user's password must not be: their own addresses and name.
@@ -116,8 +121,7 @@ class Passwords:
         return Verdict(ok=True, rehash=self._hasher.hash(peppered) if self._hasher.check_needs_rehash(kept) else None)
 
     async def _run(self, work: Callable[[], T]) -> T:
-        if self._waiting >= self._most:
-            raise errors.PasswordsBusy
+        self.check_free()
         self._count(1)
         future = self._pool.submit(work)
         # Whoever hangs up takes back what has not begun; what has begun goes on, and counts until it ends.
@@ -141,9 +145,9 @@ def _step_back() -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
 
 
-def _hash_of_nothing(cost: Cost) -> str:
+def _hash_of_nothing(hashing: Hashing) -> str:
     """A hash that no password is known for. Verifying against it takes what verifying against any other takes."""
-    parameters = f"m={cost.memory_mib * 1024},t={cost.passes},p={cost.lanes}"
+    parameters = f"m={hashing.memory_mib * 1024},t={hashing.passes},p={hashing.lanes}"
     salt, digest = (b64encode(os.urandom(size)).rstrip(b"=").decode() for size in (_SALT_BYTES, _HASH_BYTES))
     return f"$argon2id$v=19${parameters}${salt}${digest}"
 

@@ -141,6 +141,23 @@ async def revoke(connection: Connection, key_id: UUID, *, now: datetime) -> ApiK
     return key_of(row) if row else None
 
 
+async def usable(connection: Connection, owner_id: UUID, *, now: datetime) -> list[UUID]:
+    """The keys of the owner that can be used."""
+    rows = await connection.fetch(
+        "SELECT id FROM identity.api_keys "
+        "WHERE owner_id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2) ORDER BY id",
+        owner_id,
+        now,
+    )
+    return [row["id"] for row in rows]
+
+
+async def has_left(connection: Connection, owner_id: UUID) -> bool:
+    """Whether the owner is somebody whose account is closed. Ask when the owner's row is locked."""
+    found = await connection.fetchval("SELECT 1 FROM identity.users WHERE id = $1 AND closed_at IS NOT NULL", owner_id)
+    return found is not None
+
+
 async def touch(connection: Connection, used: Mapping[UUID, datetime], *, apart: timedelta) -> None:
     """Write down when keys were used, but for those for which another process has done so lately."""
     await connection.execute(

@@ -1,0 +1,79 @@
+"""How often somebody may try what can be guessed: passwords, and whom to send mail to.
+
+Three counts, of which each stops another attacker, and none locks an account:
+
+- of an account, from wherever strangers try: growing waits, so that guessing a password gets a hundred tries in a day;
+- of an account from one place that its user has logged in from: the same, by itself, so that no stranger can keep the
+  user out by failing on purpose;
+- of an address, whatever accounts it tries: so that one password is not tried on everybody.
+
+An account that does not exist is counted like one that does. What is kept is a hash of the login.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Literal
+
+from billfold.identity import errors
+from billfold.platform.limiting.backoff import Backoff
+from billfold.platform.limiting.exceeded import Window
+from billfold.platform.limiting.limiter import Limiter, Shared
+
+Purpose = Literal["login", "password"]
+Mail = Literal["code", "reset"]
+#: Attempts of one address within a minute, an hour and a day.
+ADDRESS_WINDOWS = ((1, 60), (10, 3_600), (50, 86_400))
+#: Mails of one kind to one address that strangers can cause. The window is as long as what they bring is good for, so
+#: whoever has asked so often has one that can be used.
+MAILS_MAX = 5
+MAILS_WITHIN_S = 30 * 60
+
+
+class Attempts:
+    """Counts attempts, in this process or together with others."""
+
+    def __init__(self, *, per_minute: int = 60, shared: Shared | None = None) -> None:
+        """`per_minute` is for an address, and 0 is no limit there."""
+        purposes: tuple[Purpose, ...] = ("login", "password")
+        self._backoffs = {purpose: Backoff(f"attempts-{purpose}", shared=shared) for purpose in purposes}
+        windows = [Window(per_minute * times, seconds) for times, seconds in ADDRESS_WINDOWS]
+        self._addresses = Limiter("logins", windows, shared=shared) if per_minute else None
+        mails: tuple[Mail, ...] = ("code", "reset")
+        within = [Window(MAILS_MAX, MAILS_WITHIN_S)]
+        self._mails = {what: Limiter(f"mails-{what}", within, shared=shared) for what in mails}
+
+    async def come(self, address: str) -> None:
+        """Count what comes from an address.
+
+        Raises:
+            TooManyAttempts: it has to wait.
+        """
+        exceeded = await self._addresses.hit(address) if self._addresses is not None else None
+        if exceeded is not None:
+            raise errors.TooManyAttempts(exceeded.wait_s)
+
+    async def begin(self, purpose: Purpose, about: str, *, known_at: str | None = None) -> None:
+        """Count an attempt before it is known how it ends.
+
+        `known_at` is where it comes from, if its user has been there before.
+
+        Raises:
+            TooManyAttempts: it has to wait.
+        """
+        wait_s = await self._backoffs[purpose].attempt(_who(about, known_at))
+        if wait_s:
+            raise errors.TooManyAttempts(wait_s)
+
+    async def ended_well(self, purpose: Purpose, about: str, *, known_at: str | None = None) -> None:
+        """Forget the attempts of whoever has succeeded."""
+        await self._backoffs[purpose].forgive(_who(about, known_at))
+
+    async def mail(self, what: Mail, to: str) -> int:
+        """Count a mail that a stranger wants to be sent; the seconds to wait if there were too many. 0 is go on."""
+        exceeded = await self._mails[what].hit(_who(to, None))
+        return 0 if exceeded is None else exceeded.wait_s
+
+
+def _who(about: str, known_at: str | None) -> str:
+    return sha256(about.encode() + (b"" if known_at is None else b"\0" + known_at.encode())).hexdigest()

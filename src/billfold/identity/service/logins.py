@@ -1,0 +1,160 @@
+"""Logging in with a password. Whoever can't, learns nothing: not whether there is such an account, nor why not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+from uuid import UUID
+
+from billfold.identity import errors
+from billfold.identity.contracts import SecondFactor, SessionTokens
+from billfold.identity.domain import addresses
+from billfold.identity.domain import aliases as alias_domain
+from billfold.identity.domain import passwords as domain
+from billfold.identity.domain.addresses import Login
+from billfold.identity.service.attempts import Attempts
+from billfold.identity.service.notices import Notices
+from billfold.identity.service.passwords import Passwords, Verdict
+from billfold.identity.service.sessions import Sessions
+from billfold.identity.store import aliases
+from billfold.identity.store import keys as owners
+from billfold.identity.store import users as store
+from billfold.identity.store.users import Found, Person
+from billfold.kernel.clock import Clock
+from billfold.kernel.errors import Invalid
+from billfold.platform.postgres.database import Connection, Database
+
+#: An owner that there is not. Stands for nobody, where the statements must be those that somebody would have.
+NOBODY = UUID(int=0)
+
+
+class SecondFactors(Protocol):
+    """Knows who has to show more than a password."""
+
+    async def needed(self, connection: Connection, *, user_id: UUID, methods: Sequence[str]) -> SecondFactor | None:
+        """What the login still needs; None if nothing."""
+        ...
+
+
+class Logins:
+    """Logins with a password."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        clock: Clock,
+        passwords: Passwords,
+        attempts: Attempts,
+        notices: Notices,
+        sessions: Sessions,
+        second_factors: SecondFactors | None,
+        region: str | None,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._passwords = passwords
+        self._attempts = attempts
+        self._notices = notices
+        self._sessions = sessions
+        self._second_factors = second_factors
+        self._region = region
+
+    async def login(self, *, login: str, password: str, device: str, address: str) -> SessionTokens | SecondFactor:
+        """A new session of whoever has this e-mail address, phone number or handle, or what that still needs.
+
+        Raises:
+            LoginFailed: nobody logs in like this, for whatever reason.
+            PasswordTooLong: that can be nobody's password.
+            TooManyAttempts, PasswordsBusy.
+        """
+        domain.normalised(password)
+        meant = addresses.login(login, region=self._region)
+        found = await self._find(meant, address)
+        known_at = address if found is not None and found.known_there else None
+        self._passwords.check_free()
+        if known_at is None:
+            await self._attempts.come(address)
+        await self._attempts.begin("login", meant.text, known_at=known_at)
+        person = found.person if found is not None else None
+        verdict = await self._passwords.verify(password, person.password_hash if person is not None else None)
+        async with self._database.transaction() as connection:
+            await owners.lock_owner(connection, person.id if person is not None else NOBODY)
+            answer = None
+            if person is not None and verdict.ok:
+                answer = await self._start(connection, person, verdict, device, address, known=known_at is not None)
+            if answer is None:
+                await self._notices.tell_attempt(
+                    connection,
+                    "user.login_failed.v1",
+                    person.id if person is not None else None,
+                    login=addresses.masked(meant.text),
+                    device=device,
+                    address=address,
+                )
+        if answer is None:
+            raise errors.LoginFailed
+        await self._attempts.ended_well("login", meant.text, known_at=known_at)
+        return answer
+
+    async def check_password(self, *, user_id: UUID, password: str) -> bool:
+        """Whether it is the password of somebody who is logged in. Wrong ones make the next wait for longer.
+
+        Raises:
+            PasswordTooLong, TooManyAttempts, PasswordsBusy.
+        """
+        domain.normalised(password)
+        async with self._database.connection() as connection:
+            person = await store.find(connection, user_id)
+        self._passwords.check_free()
+        await self._attempts.begin("password", str(user_id))
+        verdict = await self._passwords.verify(password, person.password_hash if person is not None else None)
+        if verdict.ok:
+            await self._attempts.ended_well("password", str(user_id))
+        return verdict.ok
+
+    async def find(self, connection: Connection, meant: Login, *, address: str) -> Found | None:
+        """Whoever is meant by a login that comes from `address`."""
+        handle_of = None
+        if meant.kind == "handle":
+            handle_of = await _owner_of(connection, meant.text)
+        return await store.find_login(connection, meant, handle_of=handle_of, address=address, now=self._clock.now())
+
+    async def _find(self, meant: Login, address: str) -> Found | None:
+        async with self._database.connection() as connection:
+            return await self.find(connection, meant, address=address)
+
+    async def _start(
+        self, connection: Connection, person: Person, verdict: Verdict, device: str, address: str, *, known: bool
+    ) -> SessionTokens | SecondFactor | None:
+        """Begin the session of somebody whose owner's row is locked; None if their password has changed meanwhile."""
+        now = await store.find(connection, person.id)
+        if now is None or now.password_hash != person.password_hash:
+            return None
+        if verdict.rehash is not None:
+            await store.replace_hash(connection, person.id, verdict.rehash)
+        if self._second_factors is not None:
+            needed = await self._second_factors.needed(connection, user_id=person.id, methods=["pwd"])
+            if needed is not None:
+                return needed
+        if not known:
+            await self._notices.write(
+                connection,
+                template="new_login",
+                to=now.email or now.phone,
+                locale=now.locale,
+                device=device,
+                address=address,
+            )
+        return await self._sessions.start(
+            connection, user_id=person.id, methods=["pwd"], device=device, address=address
+        )
+
+
+async def _owner_of(connection: Connection, handle: str) -> UUID | None:
+    try:
+        name = alias_domain.read(handle)
+    except Invalid:
+        return None
+    alias = await aliases.find(connection, name, owner=None) if name.kind == "handle" else None
+    return UUID(alias.owner_id) if alias is not None else None
