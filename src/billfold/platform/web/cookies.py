@@ -29,7 +29,7 @@ class Cookies:
     """The cookies of an API that is reached by https, or not."""
 
     def __init__(self, *, https: bool) -> None:
-        self._https = https
+        self.https = https
         # A browser takes these prefixes from https alone, and lets no other host of the domain set them.
         self.access_name = "__Host-billfold" if https else "billfold"
         self.refresh_name = "__Secure-billfold-refresh" if https else "billfold-refresh"
@@ -68,7 +68,7 @@ class Cookies:
 
     def _cookie(self, name: str, value: str, *, path: str, max_age: int) -> Cookie:
         return Cookie(
-            key=name, value=value, path=path, max_age=max_age, httponly=True, secure=self._https, samesite="strict"
+            key=name, value=value, path=path, max_age=max_age, httponly=True, secure=self.https, samesite="strict"
         )
 
 

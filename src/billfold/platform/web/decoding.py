@@ -107,8 +107,10 @@ def body(raw: bytes, form: Any) -> Any:
         raise _explained(error, raw) from None
 
 
-def query(query_string: bytes, form: type[msgspec.Struct] | None) -> Any:
+def query(query_string: bytes, form: type[msgspec.Struct] | None, *, is_open: bool = False) -> Any:
     """The `form` that a query string stands for; without a form there may be no parameter at all.
+
+    Parameters that the form does not know are refused, or where it `is_open` passed over.
 
     Raises:
         UnknownQueryParameter, InvalidQueryParameter: the parameter that the error's pointer names.
@@ -117,9 +119,7 @@ def query(query_string: bytes, form: type[msgspec.Struct] | None) -> Any:
         return None
     names, lists = _parameters(form) if form is not None else ((), frozenset())
     values: dict[str, Any] = {}
-    for name, value in _pairs(query_string):
-        if name not in names:
-            raise errors.UnknownQueryParameter(_unknown_parameter(name, names), pointer=name)
+    for name, value in _known(_pairs(query_string), names, is_open=is_open):
         if name in lists:
             values.setdefault(name, []).append(value)
         elif name in values:
@@ -183,6 +183,13 @@ def _pairs(query_string: bytes) -> list[tuple[str, str]]:
         if "\0" in value:
             raise errors.InvalidQueryParameter(f"{name} contains the character NUL.", pointer=name)
     return pairs
+
+
+def _known(pairs: list[tuple[str, str]], names: tuple[str, ...], *, is_open: bool) -> list[tuple[str, str]]:
+    unknown = [] if is_open else [name for name, _ in pairs if name not in names]
+    if unknown:
+        raise errors.UnknownQueryParameter(_unknown_parameter(unknown[0], names), pointer=unknown[0])
+    return [pair for pair in pairs if pair[0] in names]
 
 
 def _unknown_parameter(name: str, names: tuple[str, ...]) -> str:

@@ -60,6 +60,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str] = {}
     #: The type of what it may have to wait for; None where it is always carried out at once.
     defers: Any = None
+    #: Whether another server writes the query, so that parameters which nobody here knows are passed over.
+    open_query: bool = False
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,6 +87,7 @@ def operation(
     media_types: tuple[str, ...] = ("application/json",),
     headers: Mapping[str, str] | None = None,
     defers: Any = None,
+    open_query: bool = False,
 ) -> dict[str, Any]:
     """The `opt` of a Litestar handler that is this operation; see `Operation` for the fields."""
     return {
@@ -99,6 +102,7 @@ def operation(
             media_types=media_types,
             headers=headers or {},
             defers=defers,
+            open_query=open_query,
         )
     }
 

@@ -37,7 +37,9 @@ def served(handler: HTTPRouteHandler, gate: Gate, dependencies: Mapping[str, Any
         if operation.scope is not Access.ANYBODY:
             principal = given["principal"] = await gate.caller(headers, request.method)
             scopes.allow(principal, operation.scope)
-        given["parameters"] = decoding.query(request.scope["query_string"], shape.parameters)
+        given["parameters"] = decoding.query(
+            request.scope["query_string"], shape.parameters, is_open=operation.open_query
+        )
         if shape.idempotent:
             given["key"] = lean.header_key(headers)
         if shape.command is not None:
