@@ -66,7 +66,7 @@ class AliasChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class AliasCode(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The code that was sent to an address; without it, another one is sent."""
 
-    code: Annotated[str | None, Meta(description="The digits.", examples=["48151623"], max_length=16)] = None
+    code: Annotated[str, Meta(description="The digits.", examples=["48151623"], max_length=16)] | None = None
 
 
 class Alias(msgspec.Struct, frozen=True, kw_only=True):

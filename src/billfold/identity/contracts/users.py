@@ -46,7 +46,7 @@ Code = Annotated[
     ),
 ]
 Device = Annotated[
-    str | None,
+    str,
     Meta(
         description="What your list of sessions shows it as; without it, the User-Agent.",
         examples=["Ada's laptop"],

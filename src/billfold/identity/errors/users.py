@@ -94,6 +94,6 @@ class TooManyAttempts(errors.TooOften):
 
     code = "too_many_attempts"
 
-    def __init__(self, wait_s: int) -> None:
+    def __init__(self, wait_s: int = 1) -> None:
         super().__init__()
         self.wait_s = wait_s

@@ -53,7 +53,7 @@ LoginText = Annotated[
 class Verification(Typed, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The code that a registration was sent."""
 
-    device: Device = None
+    device: Device | None = None
     cookies: logins.InCookies = False
 
 
@@ -62,7 +62,7 @@ class Login(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     login: LoginText
     password: Annotated[str, Meta(examples=[_PASSWORD])]
-    device: Device = None
+    device: Device | None = None
     cookies: logins.InCookies = False
 
 
