@@ -10,11 +10,12 @@ import contextlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
-from billfold.app import settings
+from billfold.app import mail, settings
 from billfold.identity import Identity
 from billfold.kernel import money
 from billfold.ledger import Ledger
 from billfold.platform.keys import Envelope, NoProvider, local
+from billfold.platform.mail.queue import MailQueue
 from billfold.platform.postgres.database import Database
 from billfold.wallets import Wallets
 
@@ -25,6 +26,7 @@ class Container:
 
     database: Database
     envelope: Envelope
+    mails: MailQueue
     ledger: Ledger
     identity: Identity
     wallets: Wallets
@@ -44,12 +46,13 @@ async def opened(tree: settings.Settings, *, name: str) -> AsyncIterator[Contain
     """The parts over the database of the settings, until the block ends. `name` is what the database sees of us.
 
     Raises:
-        SettingInvalid: there is no DSN, or the file of master keys can't be used.
+        SettingInvalid: there is no DSN, or another setting can't be used.
         DatabaseUnavailable: nothing answers there, or not with these credentials.
     """
     if tree.postgres.dsn is None:
         raise settings.SettingInvalid(f"postgres.dsn is not set: set {settings.variable('postgres.dsn')}.")
     envelope = _envelope(tree.keys)
+    mails = mail.queue(tree.mail, envelope)
     async with contextlib.AsyncExitStack() as stack:
         database = await Database.connect(tree.postgres.dsn, size=tree.postgres.pool_size, name=name)
         stack.push_async_callback(database.close)
@@ -58,6 +61,7 @@ async def opened(tree: settings.Settings, *, name: str) -> AsyncIterator[Contain
         identity = Identity(
             database=database,
             envelope=envelope,
+            mail=mails,
             issuer=tree.api.url,
             access_seconds=tree.tokens.access_seconds,
         )
@@ -69,7 +73,9 @@ async def opened(tree: settings.Settings, *, name: str) -> AsyncIterator[Contain
         )
         identity.approvals.carried_out_by(wallets.executors)
         await stack.enter_async_context(_recording(identity))
-        yield Container(database=database, envelope=envelope, ledger=ledger, identity=identity, wallets=wallets)
+        yield Container(
+            database=database, envelope=envelope, mails=mails, ledger=ledger, identity=identity, wallets=wallets
+        )
 
 
 def _envelope(keys: settings.Keys) -> Envelope:

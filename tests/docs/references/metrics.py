@@ -12,6 +12,7 @@ _LABELS = {
     "billfold_confirmed_transactions": "`outcome`: applied, refused, discarded",
     "billfold_http_limited": "`limit`: owner, anonymous, wrong-credentials",
     "billfold_http_request_seconds": "`method`, `route` (as in the OpenAPI document), `status`",
+    "billfold_mail_failed": "`outcome`: postponed, broken, refused, too_late",
     "billfold_outbox_failures": "`part`: database, broker",
     "billfold_worker_duty_working": "`duty`",
 }

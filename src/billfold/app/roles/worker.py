@@ -23,7 +23,7 @@ import structlog
 import uvloop
 from prometheus_client import REGISTRY, Gauge
 
-from billfold.app import container, settings
+from billfold.app import container, mail, settings
 from billfold.app.container import Container
 from billfold.identity import Identity
 from billfold.kernel.clock import SystemClock
@@ -117,11 +117,23 @@ def _duties(tree: settings.Settings, parts: Container) -> Sequence[Duty]:
         Duty("measure confirmed transactions", confirmed.measure),
         Duty("publish the outbox", relay.run),
         Duty("measure the outbox", lambda: _measure(relay)),
+        *_mailing(tree.mail, parts),
         Duty("expire holds", lambda: _expire_holds(parts)),
         Duty("rotate signing keys", lambda: _rotate(parts.identity, every=timedelta(days=tree.tokens.rotate_days))),
         Duty("tend approvals", lambda: _tend_approvals(parts)),
         Duty("verify the ledger", lambda: _verify(parts.ledger)),
     )
+
+
+def _mailing(tree: settings.Mail, parts: Container) -> Sequence[Duty]:
+    from billfold.platform.mail import sending  # noqa: PLC0415 - see app.mail
+
+    duties = [Duty("measure the mails", lambda: sending.measure(parts.database))]
+    sender = mail.sending(tree, database=parts.database, mails=parts.mails)
+    if sender is None:
+        log.warning("no mail is sent, since no mail server is set: they wait", setting=settings.variable("mail.host"))
+        return duties
+    return [Duty("send mails", sender.run), *duties]
 
 
 async def _kept_up(duty: Duty) -> None:

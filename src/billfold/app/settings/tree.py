@@ -138,6 +138,41 @@ class Security(Section, frozen=True, kw_only=True):
     approval_above: str | None = None
 
 
+class Mail(Section, frozen=True, kw_only=True):
+    """The mail server that takes our mails. Where none is set, `billfold up` has its own, which shows them to you."""
+
+    #: Where it is. Without it no mail is sent: they wait until there is one.
+    host: str | None = None
+    #: 587 for `starttls`, 465 for `implicit` and 25 for `none` when not set.
+    port: Port | None = None
+    #: How the connection is kept secret: TLS from the second command on, from the first byte on, or not at all. The
+    #: server's certificate must be good for its name.
+    tls: Literal["starttls", "implicit", "none"] = "starttls"
+    #: Who we are there.
+    user: str | None = None
+    #: That user's password. It is never sent without TLS, but to this machine.
+    password: Secret | None = None
+    #: From whom the mails come; the name is also what they call the service.
+    sender: str = "Billfold <no-reply@billfold.invalid>"
+    #: The domain of a gateway that turns a mail to +66812345678@domain into a short message. Without it nobody can
+    #: register with a phone number.
+    sms_domain: str | None = None
+
+
+class MailSink(Section, frozen=True, kw_only=True):
+    """The mail server of `billfold up`, on this machine alone: takes every mail, delivers none, and shows them."""
+
+    #: Where its page is. `billfold up` takes a free port instead of the default when that is taken; the same below.
+    port: Port = 8025
+    #: Where it takes mails.
+    smtp_port: Port = 1025
+
+    @property
+    def url(self) -> str:
+        """The address of its page."""
+        return _local_url("127.0.0.1", self.port)
+
+
 class Worker(Section, frozen=True, kw_only=True):
     """The role that relays, consumes and verifies."""
 
@@ -186,6 +221,8 @@ class Settings(Section, frozen=True, kw_only=True):
     limits: Limits = Limits()
     tokens: Tokens = Tokens()
     security: Security = Security()
+    mail: Mail = Mail()
+    mail_sink: MailSink = MailSink()
     worker: Worker = Worker()
     metrics: Metrics = Metrics()
     client: Client = Client()

@@ -90,7 +90,7 @@ class MailQueue:
             if self._sms_domain is None:
                 raise errors.PhonesUnreachable
             return f"{to}@{self._sms_domain}"
-        return _ascii(to)
+        return mailbox(to)
 
 
 async def take(connection: Connection, limit: int, *, lease_s: float) -> list[Mail]:
@@ -135,17 +135,17 @@ async def lag(connection: Connection) -> Lag:
     return Lag(*row)
 
 
-def _ascii(mailbox: str) -> str:
-    """The mailbox as every mail server takes it, its domain in the ASCII form of IDNA.
+def mailbox(text: str) -> str:
+    """The address as every mail server takes it, its domain in the ASCII form of IDNA.
 
     Raises: MailAddressInvalid.
     """
-    local, _, domain = mailbox.rpartition("@")
+    local, _, domain = text.rpartition("@")
     try:
         named = domain.encode("idna").decode("ascii")
     except UnicodeError as error:
         raise errors.MailAddressInvalid from error
-    if _MAILBOX.fullmatch(mailbox) is None:
+    if _MAILBOX.fullmatch(text) is None:
         raise errors.MailAddressInvalid
     return f"{local}@{named}"
 
