@@ -13,8 +13,7 @@ import msgspec
 import pyotp
 
 from billfold.identity import contracts, errors
-from billfold.identity.adapters.passkeys import RelyingParty
-from billfold.identity.contracts import Assertion, NewCredential, Proof, StepUpChallenge
+from billfold.identity.contracts import Assertion, NewCredential, Proof, RelyingParty, StepUpChallenge
 from billfold.identity.service.factors import FactorChanges
 from billfold.identity.service.proofs import Proofs
 from billfold.identity.service.second_factors import SecondFactors

@@ -103,6 +103,7 @@ async def test_the_same_request_may_come_again_and_no_other(house: House) -> Non
     await demand(house, ada, waiting, key=request_key(ada))
     house.clock.go_on(hours=1)
     await demand(house, ada, waiting, key=request_key(ada))
+    await demand(house, ada, None, key=request_key(ada))
     for key in (request_key(ada, "order-2"), request_key(ada, content=b"1501"), None):
         with pytest.raises(errors.StepUpRequired, match="used for another request"):
             await demand(house, ada, waiting, key=key)

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from billfold.identity import errors
 from billfold.identity.adapters import passkeys
-from billfold.identity.adapters.passkeys import RelyingParty
-from billfold.identity.contracts import Assertion, NewCredential
+from billfold.identity.contracts import Assertion, NewCredential, RelyingParty
 from tests.authenticators import SecurityKey, base64url
 
 PARTY = RelyingParty(id="localhost", origins=("http://localhost:8080",))

@@ -136,6 +136,20 @@ class Security(Section, frozen=True, kw_only=True):
     #: The largest withdrawal that a person makes without another one's approval, by asset, such as USD=10000,BTC=0.5;
     #: of other assets it may be any. An asset's whole bulk request counts together. Programs are not asked.
     approval_above: str | None = None
+    #: What a person withdraws within 24 hours without approving it by a second factor of theirs, by asset, such as
+    #: USD=1000,BTC=0.05; of other assets it may be any. It is asked of whoever uses a person's API keys, too. Programs
+    #: are not asked.
+    step_up_above: str | None = None
+
+
+class Webauthn(Section, frozen=True, kw_only=True):
+    """Passkeys. A passkey is good for one host name and those below it, for ever."""
+
+    #: That host name; by default the host of api.public_url. Change it before the first passkey is made, or never.
+    rp_id: str | None = None
+    #: Where the pages are that may use passkeys, such as https://app.example.com, separated by commas; by default
+    #: api.public_url.
+    origins: str | None = None
 
 
 class Mail(Section, frozen=True, kw_only=True):
@@ -223,6 +237,7 @@ class Settings(Section, frozen=True, kw_only=True):
     security: Security = Security()
     mail: Mail = Mail()
     mail_sink: MailSink = MailSink()
+    webauthn: Webauthn = Webauthn()
     worker: Worker = Worker()
     metrics: Metrics = Metrics()
     client: Client = Client()

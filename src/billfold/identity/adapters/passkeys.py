@@ -21,20 +21,10 @@ from webauthn.helpers.structs import (
 )
 
 from billfold.identity import errors
-from billfold.identity.contracts import WAITS, Assertion, NewCredential
+from billfold.identity.contracts import WAITS, Assertion, NewCredential, RelyingParty
 
 _TIMEOUT_MS = int(WAITS.total_seconds() * 1000)
 _TRANSPORTS = {transport.value: transport for transport in AuthenticatorTransport}
-
-
-class RelyingParty(msgspec.Struct, frozen=True, kw_only=True):
-    """Whom passkeys are for: a passkey made for one of them is good at no other."""
-
-    #: A host name; a passkey belongs to it for ever.
-    id: str
-    #: Where the pages are that may use passkeys: scheme, host and port.
-    origins: tuple[str, ...]
-    name: str = "Billfold"
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):

@@ -51,6 +51,16 @@ RecoveryCode = Annotated[
 Base64 = Annotated[str, Meta(max_length=_TEXT_MAX, pattern=_BASE64URL)]
 
 
+class RelyingParty(msgspec.Struct, frozen=True, kw_only=True):
+    """Whom passkeys are for: a passkey made for one of them is good at no other."""
+
+    #: A host name; a passkey belongs to it for ever.
+    id: str
+    #: Where the pages are that may use passkeys: scheme, host and port.
+    origins: tuple[str, ...]
+    name: str = "Billfold"
+
+
 class AttestationResponse(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What an authenticator says of a new passkey. Fields that a browser adds are passed over."""
 

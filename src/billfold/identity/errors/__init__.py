@@ -2,17 +2,21 @@
 
 BillfoldError
 ├── Denied     ScopeNotYours, OwnerNotYours, ExpiryNotYours, PasswordWrong, LoginTooOld, AliasNotYours
-│   └── Unauthenticated  LoginFailed
+│   │          SecondFactorMissing, StepUpRequired
+│   ├── SecondFactorWrong  PasskeyCloned
+│   └── Unauthenticated  LoginFailed, LoginNotPending
 │       └── CredentialsInvalid
 │           └── ApiKeyInvalid, RefreshTokenInvalid, RefreshTokenReused
 ├── NotFound   ApiKeyUnknown, OwnerUnknown, SessionUnknown, UserUnknown, AliasUnknown
+│              TotpUnknown, PasskeyUnknown, ChallengeUnknown, StepUpUnknown
 ├── Conflict   OwnerExists, TooManyApiKeys, AddressTaken, PasswordNotSet, MoneyLeft
 │              AliasTaken, TooManyAliases, AliasNotVerifiable
+│              TotpExists, PasskeyExists, TooManyPasskeys
 ├── Invalid    ApiKeyExpiryInPast
 │              PasswordTooShort, PasswordTooLong, PasswordTooCommon, PasswordPersonal
 │              InvalidEmail, InvalidPhone, InvalidDisplayName, InvalidTimeZone, AddressNeeded
 │              CodeWrong, ResetTokenInvalid
-│              HandleReserved
+│              HandleReserved, OneFactorWanted, PasskeyInvalid
 │   └── AliasInvalid  HandleInvalid, HandleMixed
 ├── TooOften   TooManyAttempts, TooManyAliasRequests
 └── Unavailable  PasswordsBusy
@@ -45,8 +49,6 @@ from billfold.identity.errors.factors import (
     PasskeyExists,
     PasskeyInvalid,
     PasskeyUnknown,
-    PasswordNeeded,
-    SecondFactorBlocked,
     SecondFactorMissing,
     SecondFactorWrong,
     TooManyPasskeys,
@@ -131,7 +133,6 @@ __all__ = [
     "PasskeyExists",
     "PasskeyInvalid",
     "PasskeyUnknown",
-    "PasswordNeeded",
     "PasswordNotSet",
     "PasswordPersonal",
     "PasswordTooCommon",
@@ -143,7 +144,6 @@ __all__ = [
     "RefreshTokenReused",
     "ResetTokenInvalid",
     "ScopeNotYours",
-    "SecondFactorBlocked",
     "SecondFactorMissing",
     "SecondFactorWrong",
     "SessionUnknown",

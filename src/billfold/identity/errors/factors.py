@@ -17,23 +17,10 @@ class PasskeyCloned(SecondFactorWrong):
     code = "passkey_cloned"
 
 
-class SecondFactorBlocked(errors.Denied):
-    """There were too many wrong codes; wait, or use a passkey or a recovery code."""
-
-    code = "second_factor_blocked"
-    retryable = True
-
-
 class SecondFactorMissing(errors.Denied):
     """This needs a second factor; add a passkey or an authenticator app at /account first."""
 
     code = "second_factor_missing"
-
-
-class PasswordNeeded(errors.Denied):
-    """The first factor can be added only with the right password, sent as `password`."""
-
-    code = "password_needed"
 
 
 class LoginNotPending(errors.Unauthenticated):

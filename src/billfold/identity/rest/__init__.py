@@ -1,7 +1,7 @@
 """Identity over HTTP, one file for each topic; and how the edge asks whose credentials a request bears."""
 
 from billfold.identity import Identity, errors
-from billfold.identity.rest import approvals, auth, keys, sessions, users, well_known
+from billfold.identity.rest import approvals, auth, factors, keys, second_factors, sessions, step_up, users, well_known
 from billfold.kernel.principal import Principal
 from billfold.platform import web
 from billfold.platform.web.errors import Unauthorized
@@ -16,6 +16,9 @@ def part(identity: Identity) -> web.Part:
             *keys.handlers,
             *sessions.handlers,
             *approvals.handlers,
+            *factors.handlers,
+            *second_factors.handlers,
+            *step_up.handlers,
         ],
         at_root=well_known.handlers(identity),
         dependencies={"identity": identity},

@@ -1,6 +1,7 @@
 """API keys over HTTP."""
 
 from datetime import datetime
+from uuid import UUID
 
 import msgspec
 from litestar import Response, delete, get, post
@@ -41,7 +42,8 @@ class KeyList(msgspec.Struct, frozen=True, kw_only=True):
         tag=_TAG,
         scope="keys:write",
         description="The text of the key is in this answer and never shown again. If the answer is lost, revoke the "
-        "key and create another: repeating the request gives the same key without its text.",
+        "key and create another: repeating the request gives the same key without its text. A person approves each "
+        "key with a factor of theirs.",
         errors=(
             errors.ScopeNotYours,
             errors.OwnerNotYours,
@@ -50,6 +52,8 @@ class KeyList(msgspec.Struct, frozen=True, kw_only=True):
             errors.OwnerUnknown,
             errors.ApiKeyExpiryInPast,
             errors.TooManyApiKeys,
+            errors.StepUpRequired,
+            errors.SecondFactorMissing,
             clock.InvalidInstant,
             ids.InvalidId,
         ),
@@ -57,7 +61,9 @@ class KeyList(msgspec.Struct, frozen=True, kw_only=True):
         answers=_EXAMPLE | {"key": _TEXT},
     ),
 )
-async def create_key(command: NewApiKey, key: str, principal: Principal, identity: Identity) -> Response[CreatedApiKey]:
+async def create_key(
+    command: NewApiKey, key: str, step_up: UUID | None, principal: Principal, identity: Identity
+) -> Response[CreatedApiKey]:
     request = idempotency.key(
         owner=principal.owner_id, text=key, operation="api_keys.create", content=msgspec.json.encode(command)
     )
@@ -68,7 +74,7 @@ async def create_key(command: NewApiKey, key: str, principal: Principal, identit
         scopes=frozenset(command.scopes),
         expires_at=_instant(command.expires_at),
     )
-    created, replayed = await identity.keys.create_key(by=principal, grant=grant, request=request)
+    created, replayed = await identity.keys.create_key(by=principal, grant=grant, request=request, proof=step_up)
     return Response(created, headers={"Idempotency-Replayed": "true"} if replayed else {})
 
 

@@ -5,21 +5,25 @@ from __future__ import annotations
 from functools import partial
 from uuid import UUID
 
-from billfold.identity.contracts import ACCESS_MAX_S
+from billfold.identity.contracts import ACCESS_MAX_S, RelyingParty
 from billfold.identity.domain import keys as domain
 from billfold.identity.service.aliases import Aliases, AliasLimits
 from billfold.identity.service.approvals import Approvals
 from billfold.identity.service.attempts import Attempts
 from billfold.identity.service.bearers import AccessTokens, ApiKeys
+from billfold.identity.service.factors import FactorChanges
 from billfold.identity.service.keys import Keys
 from billfold.identity.service.logins import Logins
 from billfold.identity.service.notices import Notices
 from billfold.identity.service.password_changes import PasswordChanges
 from billfold.identity.service.passwords import Hashing, Passwords
+from billfold.identity.service.proofs import Proofs
 from billfold.identity.service.registrations import Registrations
+from billfold.identity.service.second_factors import SecondFactors
 from billfold.identity.service.secrets import Secrets
 from billfold.identity.service.sessions import Post, Sessions
 from billfold.identity.service.signing import Tokens
+from billfold.identity.service.step_up import StepUp
 from billfold.identity.service.users import Leaving, Users, nothing_to_leave
 from billfold.identity.service.uses import Uses
 from billfold.identity.service.verified import Verifier
@@ -27,7 +31,7 @@ from billfold.kernel.clock import Clock, SystemClock
 from billfold.platform.keys import Envelope, NoProvider
 from billfold.platform.postgres.database import Database
 
-__all__ = ["Approvals", "Identity"]
+__all__ = ["Approvals", "Identity", "StepUp"]
 
 
 class Identity:
@@ -42,6 +46,7 @@ class Identity:
         issuer: str = "billfold",
         access_seconds: int = ACCESS_MAX_S,
         clock: Clock | None = None,
+        party: RelyingParty | None = None,
         alias_limits: AliasLimits | None = None,
         hashing: Hashing | None = None,
         attempts: Attempts | None = None,
@@ -52,6 +57,7 @@ class Identity:
 
         `issuer` is whose access tokens they are: the address of the API. They live for `access_seconds`. Phone numbers
         without a country code are of `phone_region`. `leaving` closes what people have elsewhere with their account.
+        `party` is whom passkeys are for.
         """
         clock = clock or SystemClock()
         envelope = envelope or Envelope(NoProvider())
@@ -61,7 +67,10 @@ class Identity:
         bearers = (AccessTokens(database, clock, self.tokens), ApiKeys(database, clock))
         verifier = Verifier(bearers, clock)
         self.uses = Uses(database=database, verifier=verifier, clock=clock)
-        self.keys = Keys(database=database, verifier=verifier, clock=clock)
+        party = party or RelyingParty(id="localhost", origins=())
+        proofs = Proofs(database=database, clock=clock, envelope=envelope, party=party)
+        self.step_up = StepUp(database=database, clock=clock, proofs=proofs)
+        self.keys = Keys(database=database, verifier=verifier, clock=clock, step_up=self.step_up)
         self.approvals = Approvals(database=database, clock=clock)
         if mail is not None:
             self.sessions = Sessions(
@@ -78,6 +87,9 @@ class Identity:
                 attempts=attempts or Attempts(),
                 region=phone_region,
                 leaving=leaving,
+                envelope=envelope,
+                party=party,
+                proofs=proofs,
             )
         #: Whose credentials a token is, if that was found out within the last second.
         self.remembered = verifier.remembered
@@ -93,8 +105,14 @@ class Identity:
         attempts: Attempts,
         region: str | None,
         leaving: Leaving | None,
+        envelope: Envelope,
+        party: RelyingParty,
+        proofs: Proofs,
     ) -> None:
         notices = Notices(mail=mail, clock=clock)
+        self.second_factors = SecondFactors(
+            database=database, clock=clock, party=party, proofs=proofs, sessions=self.sessions
+        )
         self.logins = Logins(
             database=database,
             clock=clock,
@@ -102,8 +120,18 @@ class Identity:
             attempts=attempts,
             notices=notices,
             sessions=self.sessions,
-            second_factors=None,
+            second_factors=self.second_factors,
             region=region,
+        )
+        self.factors = FactorChanges(
+            database=database,
+            clock=clock,
+            envelope=envelope,
+            party=party,
+            proofs=proofs,
+            step_up=self.step_up,
+            passwords=self.logins,
+            mail=mail,
         )
         self.registrations = Registrations(
             database=database,
@@ -131,9 +159,9 @@ class Identity:
             notices=notices,
             sessions=self.sessions,
             logins=self.logins,
-            factors=None,
+            factors=proofs,
             leaving=leaving or nothing_to_leave,
-            removing=[self.keys.revoke_all, self.aliases.release_all],
+            removing=[self.keys.revoke_all, self.aliases.release_all, self.factors.forget],
             region=region,
         )
 

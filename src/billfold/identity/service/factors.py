@@ -11,7 +11,6 @@ from uuid import UUID
 
 from billfold.identity import errors
 from billfold.identity.adapters import passkeys, totp
-from billfold.identity.adapters.passkeys import RelyingParty
 from billfold.identity.contracts import (
     PASSKEYS_MAX,
     RECOVERY_CODES,
@@ -22,11 +21,13 @@ from billfold.identity.contracts import (
     NewTotp,
     PasskeyChallenge,
     RecoveryCodes,
+    RelyingParty,
 )
 from billfold.identity.domain import factors as domain
 from billfold.identity.service.proofs import Proofs, tell, totp_context
 from billfold.identity.service.sessions import Post
 from billfold.identity.service.step_up import StepUp
+from billfold.identity.service.users import FRESH_FOR
 from billfold.identity.store import factors as store
 from billfold.identity.store import keys as owners
 from billfold.identity.store import pending
@@ -84,7 +85,7 @@ class FactorChanges:
         """The secret of a new authenticator app, instead of one that was never confirmed.
 
         Raises:
-            TotpExists, PasswordNeeded, StepUpRequired.
+            TotpExists, PasswordWrong, LoginTooOld, TooManyAttempts, StepUpRequired.
         """
         person = await self._allow_adding(by, "totp", password, proof)
         secret, now = secrets.token_bytes(domain.TOTP_SECRET_BYTES), self._clock.now()
@@ -104,7 +105,7 @@ class FactorChanges:
 
         Raises:
             TotpUnknown: none waits for its first code.
-            SecondFactorWrong, SecondFactorBlocked.
+            SecondFactorWrong, TooManyAttempts.
         """
         user_id, since = by.owner_id, self._clock.now() - domain.TOTP_CONFIRM_WITHIN
         async with self._database.connection() as connection:
@@ -138,7 +139,7 @@ class FactorChanges:
         """What a new passkey is made with, by this session.
 
         Raises:
-            TooManyPasskeys, PasswordNeeded, StepUpRequired.
+            TooManyPasskeys, PasswordWrong, LoginTooOld, TooManyAttempts, StepUpRequired.
         """
         person = await self._allow_adding(by, "passkey", password, proof)
         challenge_id, challenge, now = ids.new(), secrets.token_bytes(CHALLENGE_BYTES), self._clock.now()
@@ -236,9 +237,9 @@ class FactorChanges:
             await self._write(connection, by.owner_id, "recovery_codes", "added")
         return RecoveryCodes(recovery_codes=codes)
 
-    async def forget(self, connection: Connection, user_id: UUID) -> None:
-        """Remove all factors of an account that is closed, in the caller's transaction."""
-        await store.delete_all(connection, user_id)
+    async def forget(self, connection: Connection, *, owner: UUID, by: Principal | None) -> None:  # noqa: ARG002
+        """Remove all factors of an account that closes, in the caller's transaction: its end is told elsewhere."""
+        await store.delete_all(connection, owner)
 
     async def _allow_adding(self, by: Principal, factor: Kind, password: str | None, proof: UUID | None) -> Person:
         async with self._database.connection() as connection:
@@ -251,9 +252,9 @@ class FactorChanges:
             await self._demand(by, "factor.add", {"factor": factor}, proof)
         elif person.password_hash is not None:
             if password is None or not await self._passwords.check_password(user_id=by.owner_id, password=password):
-                raise errors.PasswordNeeded(pointer="/password")
-        elif authenticated_at is None or authenticated_at < self._clock.now() - WAITS:
-            raise errors.PasswordNeeded("You have no password, so log in again first: your login is too long ago.")
+                raise errors.PasswordWrong(pointer="/password")
+        elif authenticated_at is None or authenticated_at < self._clock.now() - FRESH_FOR:
+            raise errors.LoginTooOld
         return person
 
     async def _demand(self, by: Principal, operation: str, content: dict[str, str], proof: UUID | None) -> None:

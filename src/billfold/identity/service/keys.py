@@ -8,8 +8,10 @@ from uuid import UUID
 from billfold.identity import errors, events
 from billfold.identity.contracts import KEY_SCOPES, KEYS_MAX, ApiKey, CreatedApiKey, Grant, Mode, Owner
 from billfold.identity.domain import keys as domain
+from billfold.identity.service.step_up import StepUp
 from billfold.identity.service.verified import Verifier
 from billfold.identity.store import keys as store
+from billfold.kernel import clock as clocks
 from billfold.kernel import idempotency, ids, paging
 from billfold.kernel.clock import Clock
 from billfold.kernel.principal import Principal
@@ -23,10 +25,11 @@ BOOTSTRAP_KEY_NAME = "First key"
 class Keys:
     """Owners and API keys. `by` is the principal who asks; None stands for somebody at the machine itself."""
 
-    def __init__(self, *, database: Database, verifier: Verifier, clock: Clock) -> None:
+    def __init__(self, *, database: Database, verifier: Verifier, clock: Clock, step_up: StepUp) -> None:
         self._database = database
         self._clock = clock
         self._verifier = verifier
+        self._step_up = step_up
 
     async def create_owner(self, *, name: str) -> Owner:
         """A new owner.
@@ -53,17 +56,29 @@ class Keys:
         return owner
 
     async def create_key(
-        self, *, by: Principal | None, grant: Grant, request: idempotency.Key | None = None
+        self,
+        *,
+        by: Principal | None,
+        grant: Grant,
+        request: idempotency.Key | None = None,
+        proof: UUID | None = None,
     ) -> tuple[CreatedApiKey, bool]:
         """A new key, and whether it is that of an earlier, equal `request`: then its text is not known any more.
+
+        A person approves each new key with a factor of theirs; `proof` is that approval.
 
         Raises:
             OwnerUnknown, OwnerNotYours, ScopeNotYours, ExpiryNotYours, ApiKeyExpiryInPast, TooManyApiKeys
             ApiKeyInvalid: the key that asks was revoked while it did.
             IdempotencyKeyReused: the request's key stands for another one.
+            StepUpRequired, SecondFactorMissing: a person has not approved it.
         """
         if by is not None:
             domain.check_grant(by, grant)
+            if by.user_id is not None and not await self._is_repeated(request):
+                await self._step_up.demand(
+                    principal=by, operation="api_key.create", content=_approved(grant), key=request, proof=proof
+                )
         async with self._database.transaction() as connection:
             if not await store.lock_owner(connection, grant.owner_id):
                 raise errors.OwnerUnknown(pointer="/owner_id")
@@ -73,6 +88,13 @@ class Keys:
             if request is not None and (earlier := await _earlier(connection, request)):
                 return _created(earlier, None), True
             return await self._insert(connection, by, grant, request), False
+
+    async def _is_repeated(self, request: idempotency.Key | None) -> bool:
+        """Whether the key of this request was created before: its text is not given out again."""
+        if request is None:
+            return False
+        async with self._database.connection() as connection:
+            return await _earlier(connection, request) is not None
 
     async def _insert(
         self, connection: Connection, by: Principal | None, grant: Grant, request: idempotency.Key | None
@@ -187,6 +209,16 @@ def _seen_by(principal: Principal | None) -> UUID | None:
 def _acted_on_by(principal: Principal | None) -> UUID | None:
     """Whose things may be changed: None is everybody's."""
     return None if principal is None or principal.is_operator else principal.owner_id
+
+
+def _approved(grant: Grant) -> dict[str, str]:
+    """What the approval of a key is bound to: all of it."""
+    return {
+        "owner_id": str(grant.owner_id),
+        "name": grant.name,
+        "scopes": " ".join(sorted(grant.scopes)),
+        "expires_at": clocks.format(grant.expires_at) if grant.expires_at else "never",
+    }
 
 
 async def _earlier(connection: Connection, request: idempotency.Key) -> ApiKey | None:

@@ -6,6 +6,7 @@ for. What can be guessed is counted before it is looked at.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -14,12 +15,10 @@ import msgspec
 
 from billfold.identity import errors, events
 from billfold.identity.adapters import passkeys, totp
-from billfold.identity.adapters.passkeys import RelyingParty
-from billfold.identity.contracts import Assertion, FactorMethod, Method, Options, Proof
+from billfold.identity.contracts import Assertion, FactorMethod, Method, Options, Proof, RelyingParty
 from billfold.identity.domain import factors as domain
 from billfold.identity.store import factors as store
 from billfold.identity.store import keys as owners
-from billfold.kernel import clock as clocks
 from billfold.kernel import ids
 from billfold.kernel.clock import Clock
 from billfold.kernel.principal import Principal
@@ -77,7 +76,7 @@ class Proofs:
         """Whether the proof is right. Only `use` says whether it was used before.
 
         Raises:
-            OneFactorWanted, SecondFactorWrong, SecondFactorBlocked.
+            OneFactorWanted, SecondFactorWrong, TooManyAttempts.
         """
         match domain.method_of(proof):
             case "totp":
@@ -97,7 +96,7 @@ class Proofs:
         """The step of which somebody's app shows this code; `confirmed` is whether the app counts already.
 
         Raises:
-            SecondFactorWrong, SecondFactorBlocked.
+            SecondFactorWrong, TooManyAttempts.
         """
         now = self._clock.now()
         async with self._database.transaction() as connection:
@@ -113,9 +112,7 @@ class Proofs:
         if attempt is None:
             raise errors.SecondFactorWrong
         if not isinstance(attempt, store.Attempt):
-            raise errors.SecondFactorBlocked(
-                f"There were too many wrong codes; the next one is looked at from {clocks.format(attempt)} on."
-            )
+            raise errors.TooManyAttempts(math.ceil((attempt - now).total_seconds()))
         secret = await self._envelope.open(attempt.sealed, context=totp_context(user_id))
         step = domain.matching_step(code, totp.codes(secret, domain.steps_around(now)))
         if step is None or step <= attempt.last_step:

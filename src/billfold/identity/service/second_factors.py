@@ -8,13 +8,13 @@ from uuid import UUID
 
 from billfold.identity import errors
 from billfold.identity.adapters import passkeys
-from billfold.identity.adapters.passkeys import RelyingParty
 from billfold.identity.contracts import (
     ATTEMPTS_MAX,
     WAITS,
     Assertion,
     PasskeyChallenge,
     Proof,
+    RelyingParty,
     SecondFactor,
     SessionTokens,
 )
@@ -70,7 +70,7 @@ class SecondFactors:
 
         Raises:
             LoginNotPending: it took too long, there were too many attempts, or it has been completed.
-            OneFactorWanted, SecondFactorWrong, SecondFactorBlocked.
+            OneFactorWanted, SecondFactorWrong, TooManyAttempts.
         """
         token_hash = domain.token_hash(token)
         async with self._database.transaction() as connection:

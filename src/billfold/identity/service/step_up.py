@@ -49,7 +49,8 @@ class StepUp:
         """Go on only if the person behind `principal` has approved this; a program without a person always goes on.
 
         `content` is everything that must not change between the approval and its use. An approval is used up by the
-        request with this idempotency `key`, which may come again; without a key it is good for a single request.
+        request with this idempotency `key`, which may come again, also without naming it; without a key it is good for
+        a single request.
 
         Raises:
             StepUpRequired: `proof` is no approval of this; what to do is in its extensions.
@@ -65,6 +66,8 @@ class StepUp:
                 if await store.use(connection, proof, user_id=user_id, digest=digest, key=key, now=now):
                     return
                 given = await store.find(connection, proof, user_id=user_id)
+            if key is not None and await store.was_used(connection, user_id=user_id, digest=digest, key=key):
+                return
             methods = await self._proofs.methods(connection, user_id)
             if not methods:
                 raise errors.SecondFactorMissing
@@ -111,7 +114,7 @@ class StepUp:
 
         Raises:
             StepUpUnknown: there is none, it is somebody else's, it has been approved, or there were too many attempts.
-            OneFactorWanted, SecondFactorWrong, SecondFactorBlocked.
+            OneFactorWanted, SecondFactorWrong, TooManyAttempts.
         """
         user_id, now = by.owner_id, self._clock.now()
         async with self._database.transaction() as connection:

@@ -144,3 +144,16 @@ async def use(
         key.fingerprint if key else None,
     )
     return row is not None
+
+
+async def was_used(connection: Connection, *, user_id: UUID, digest: bytes, key: Key) -> bool:
+    """Whether an approval of exactly this was used by this very request."""
+    found = await connection.fetchval(
+        "SELECT true FROM identity.step_ups WHERE user_id = $1 AND digest = $2 AND used_at IS NOT NULL "
+        "AND request_digest = $3 AND request_fingerprint = $4 LIMIT 1",
+        user_id,
+        digest,
+        key.digest,
+        key.fingerprint,
+    )
+    return found is not None

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
-from billfold.kernel import idempotency
+from billfold.kernel import idempotency, ids
 from billfold.kernel.deferred import Deferred
 from billfold.kernel.principal import Principal
 from billfold.platform.web import decoding
@@ -40,6 +41,8 @@ class Call(msgspec.Struct, gc=False):
     key: str
     #: The text that stands for the path's parameter.
     path: Mapping[str, str]
+    #: The Step-Up header, where the route takes one and it was sent: what its caller has approved.
+    step_up: UUID | None = None
 
 
 class Answer(msgspec.Struct, gc=False):
@@ -70,6 +73,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     parameters: type[msgspec.Struct] | None = None
     #: Whether it changes something, so that it needs an Idempotency-Key.
     idempotent: bool = False
+    #: Whether it may need its caller's approval, named by the header Step-Up.
+    stepped_up: bool = False
     status: int = 200
     body_max: int = decoding.BODY_MAX
 
@@ -99,11 +104,12 @@ async def answer(
     principal.require(route.scope)
     parameters = decoding.query(query_string, route.parameters)
     key = header_key(headers) if route.idempotent else ""
+    step_up = header_step_up(headers) if route.stepped_up else None
     command = None
     if route.command is not None:
         command = decoding.body(await decoding.read(receive, headers, body_max=route.body_max), route.command)
     try:
-        result = await route.handler(Call(principal, command, parameters, key, path))
+        result = await route.handler(Call(principal, command, parameters, key, path, step_up))
     except Deferred as deferred:
         result = accepted(deferred, route.operation)
     body = _encode(result.body)
@@ -133,6 +139,16 @@ def header_key(headers: Mapping[bytes, bytes]) -> str:
     if not (0 < len(value) <= idempotency.KEY_MAX and value.isascii()) or b" " in value:
         raise idempotency.InvalidIdempotencyKey
     return value.decode("ascii")
+
+
+def header_step_up(headers: Mapping[bytes, bytes]) -> UUID | None:
+    """The Step-Up header, if it was sent.
+
+    Raises:
+        InvalidId.
+    """
+    value = headers.get(b"step-up")
+    return None if value is None else ids.parse(value.decode("latin-1"), pointer="Step-Up")
 
 
 class Found(msgspec.Struct, frozen=True, gc=False):

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from litestar.handlers import HTTPRouteHandler
 
-from billfold.kernel import errors, idempotency
+from billfold.kernel import errors, idempotency, ids
 from billfold.kernel.principal import MissingScope, SessionNeeded
 from billfold.platform.postgres.database import DatabaseUnavailable, RowsLocked
 from billfold.platform.web import errors as web_errors
@@ -280,6 +280,18 @@ def _header_parameters(one: _Described) -> Iterator[dict[str, Any]]:
             },
             "example": "order-4711",
         }
+    if one.shape.stepped_up:
+        yield _step_up_parameter()
+
+
+def _step_up_parameter() -> dict[str, Any]:
+    return {
+        "name": "Step-Up",
+        "in": "header",
+        "required": False,
+        "description": "The id of what you have approved, when this was refused with `step_up_required`.",
+        "schema": {"type": "string", "format": "uuid"},
+    }
 
 
 def _headers(one: _Described, kinds: Sequence[type[errors.BillfoldError]] = ()) -> dict[str, Any]:
@@ -372,6 +384,8 @@ def _errors(one: _Described) -> Iterator[type[errors.BillfoldError]]:
         yield from _WITH_BODY
     if one.shape.idempotent:
         yield from _WITH_KEY
+    if one.shape.stepped_up:
+        yield ids.InvalidId
 
 
 def _without_null(schema: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -7,6 +7,7 @@ A plain Litestar handler carries it as `opt=operation(...)` and takes what it ne
 | `command` | the JSON body, as the struct it is annotated with |
 | `parameters` | the query string, likewise; without this parameter there may be none |
 | `key` | the Idempotency-Key header (`str`) |
+| `step_up` | the Step-Up header (`UUID`), or None: what the caller has approved |
 | `principal` | who is calling |
 | `client` | where from, and with what program (`web.Client`) |
 | `request` | Litestar's request, for the rare header that matters |
@@ -34,7 +35,7 @@ PREFIX = "/api/v1"
 OPT = "operation"
 SHAPE = "shape"
 #: What every handler can take by name.
-NAMES = frozenset({"command", "parameters", "key", "principal", "client", "request"})
+NAMES = frozenset({"command", "parameters", "key", "step_up", "principal", "client", "request"})
 #: A parameter in a path.
 PARAMETER = re.compile(r"{(\w+)(?::\w+)?}")
 
@@ -73,6 +74,8 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     answer: Any
     #: Whether it wants an Idempotency-Key.
     idempotent: bool
+    #: Whether it takes a Step-Up header.
+    stepped_up: bool = False
 
 
 def operation(

@@ -42,6 +42,8 @@ def served(handler: HTTPRouteHandler, gate: Gate, dependencies: Mapping[str, Any
         )
         if shape.idempotent:
             given["key"] = lean.header_key(headers)
+        if shape.stepped_up:
+            given["step_up"] = lean.header_step_up(headers)
         if shape.command is not None:
             given["command"] = decoding.body(await decoding.read(request.receive, headers), shape.command)
         if "client" in names:
@@ -98,6 +100,7 @@ def standing_for(route: lean.Route, gate: Gate, scopes: Scopes) -> HTTPRouteHand
         parameters=route.parameters,
         answer=route.answer,
         idempotent=route.idempotent,
+        stepped_up=route.stepped_up,
     )
     return HTTPRouteHandler(
         route.path.replace("}", ":str}"),
@@ -150,4 +153,5 @@ def _shape(handler: HTTPRouteHandler) -> operations.Shape:
         parameters=takes.get("parameters"),
         answer=None if untyped or answer in (Any, type(None)) else answer,
         idempotent="key" in takes,
+        stepped_up="step_up" in takes,
     )
