@@ -34,7 +34,7 @@ class LoginProof(Proof, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The token of a login that needs a second factor, and that factor: `totp`, `recovery_code` or `passkey`."""
 
     token: Annotated[str, Meta(max_length=100)]
-    device: Device = None
+    device: Device | None = None
     cookies: InCookies = False
 
 
@@ -43,7 +43,7 @@ class PasskeyLogin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     challenge_id: str
     credential: Assertion
-    device: Device = None
+    device: Device | None = None
     cookies: InCookies = False
 
 
