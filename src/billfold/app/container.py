@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
 from billfold.app import mail, settings
+from billfold.app.passkeys import relying_party
 from billfold.identity import Identity
 from billfold.kernel import money
 from billfold.ledger import Ledger
@@ -64,12 +65,15 @@ async def opened(tree: settings.Settings, *, name: str) -> AsyncIterator[Contain
             mail=mails,
             issuer=tree.api.url,
             access_seconds=tree.tokens.access_seconds,
+            party=relying_party(tree),
         )
         wallets = Wallets(
             database=database,
             ledger=ledger,
             approvals=identity.approvals,
             approval_above=_thresholds("security.approval_above", tree.security.approval_above),
+            step_up=identity.step_up,
+            step_up_above=_thresholds("security.step_up_above", tree.security.step_up_above),
         )
         identity.approvals.carried_out_by(wallets.executors)
         await stack.enter_async_context(_recording(identity))

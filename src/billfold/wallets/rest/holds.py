@@ -112,6 +112,7 @@ def _settle(wallets: Wallets) -> Route:
             hold_id=ids.parse(call.path["hold_id"]),
             settlement=call.command,
             key=call.key,
+            step_up=call.step_up,
         )
         return Answer(HoldResult(hold=change.hold, transfer=change.transfer), replayed=change.replayed)
 
@@ -122,6 +123,7 @@ def _settle(wallets: Wallets) -> Route:
         command=Settlement,
         answer=HoldResult,
         idempotent=True,
+        stepped_up=True,
         operation=web.Operation(
             summary="Settle a hold",
             tag=_TAG,
@@ -133,6 +135,7 @@ def _settle(wallets: Wallets) -> Route:
                 *refusals.WALLET,
                 *refusals.AMOUNT,
                 *refusals.POSTING,
+                *refusals.STEPPED_UP,
                 *refusals.SUPERVISED,
                 errors.SameWallet,
                 ledger_errors.AssetMismatch,

@@ -72,7 +72,7 @@ def _bulk(wallets: Wallets) -> Route:
     async def bulk(call: Call) -> Answer:
         orders = call.command.items
         outcomes = await wallets.bulk.move(
-            principal=call.principal, orders=orders, atomic=call.command.atomic, key=call.key
+            principal=call.principal, orders=orders, atomic=call.command.atomic, key=call.key, step_up=call.step_up
         )
         separate = orders[0].idempotency_key is not None
         replayed = not separate and any(outcome.replayed for outcome in outcomes)
@@ -85,6 +85,7 @@ def _bulk(wallets: Wallets) -> Route:
         command=BulkOrder,
         answer=answers.BulkResult,
         idempotent=True,
+        stepped_up=True,
         body_max=BULK_BYTES_MAX,
         operation=web.Operation(
             summary="Move money in bulk",
@@ -97,6 +98,7 @@ def _bulk(wallets: Wallets) -> Route:
             "scopes too.",
             errors=(
                 *refusals.ORDER,
+                *refusals.STEPPED_UP,
                 *refusals.SUPERVISED,
                 errors.SameWallet,
                 errors.SidesWrong,
@@ -117,6 +119,7 @@ def _reverse(wallets: Wallets) -> Route:
             transfer_id=ids.parse(call.path["transfer_id"]),
             money=call.command.money,
             key=call.key,
+            step_up=call.step_up,
         )
         return Answer(moved.transfer, replayed=moved.replayed)
 
@@ -127,6 +130,7 @@ def _reverse(wallets: Wallets) -> Route:
         command=ReversalOrder,
         answer=Transfer,
         idempotent=True,
+        stepped_up=True,
         status=201,
         operation=web.Operation(
             summary="Reverse a transfer",
@@ -138,6 +142,7 @@ def _reverse(wallets: Wallets) -> Route:
                 ids.InvalidId,
                 *refusals.AMOUNT,
                 *refusals.POSTING,
+                *refusals.STEPPED_UP,
                 *refusals.SUPERVISED,
                 ledger_errors.AssetMismatch,
                 ledger_errors.TransferUnknown,
@@ -183,7 +188,7 @@ def _withdrawal(wallets: Wallets) -> Route:
     async def withdraw(call: Call) -> Answer:
         wallet = str(ids.parse(call.path["wallet_id"]))
         moved = await wallets.movements.move(
-            principal=call.principal, order=call.command.withdrawal(wallet), key=call.key
+            principal=call.principal, order=call.command.withdrawal(wallet), key=call.key, step_up=call.step_up
         )
         return Answer(moved.transfer, replayed=moved.replayed)
 
@@ -194,13 +199,14 @@ def _withdrawal(wallets: Wallets) -> Route:
         command=ExternalOrder,
         answer=Transfer,
         idempotent=True,
+        stepped_up=True,
         status=201,
         operation=web.Operation(
             summary="Withdraw money",
             tag="Wallets",
             scope=contracts.ORDER_SCOPES["withdrawal"],
             description="Money that leaves for the world outside.",
-            errors=(*refusals.ORDER, *refusals.SUPERVISED),
+            errors=(*refusals.ORDER, *refusals.STEPPED_UP, *refusals.SUPERVISED),
             defers=Approval,
             sends={"money": examples.MONEY, **examples.TEXTS},
             answers=examples.WITHDRAWAL,

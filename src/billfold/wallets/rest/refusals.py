@@ -27,6 +27,8 @@ POSTING: _Kinds = (
 )
 VALUE_DATE: _Kinds = (clock.InvalidInstant, ledger.EffectiveInFuture, ledger.EffectiveTooEarly)
 ORDER: _Kinds = (*WALLET, *AMOUNT, *VALUE_DATE, *POSTING)
+#: Of what takes money out of the house.
+STEPPED_UP: _Kinds = (identity.StepUpRequired, identity.SecondFactorMissing)
 #: Of what may take a second person.
 SUPERVISED: _Kinds = (identity.ApprovalEnded, identity.TooManyApprovals)
 PAGE: _Kinds = (paging.InvalidCursor, paging.InvalidLimit)

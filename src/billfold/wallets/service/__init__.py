@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from billfold.identity import Approvals
+from billfold.identity import Approvals, StepUp
 from billfold.kernel.clock import Clock, SystemClock
 from billfold.kernel.errors import BillfoldError
 from billfold.ledger import Ledger
@@ -37,6 +37,7 @@ from billfold.wallets.service.registry import Registry
 from billfold.wallets.service.resolution import Resolution
 from billfold.wallets.service.supervision import Supervision
 from billfold.wallets.service.transactions import Transactions
+from billfold.wallets.service.withdrawals import Withdrawals
 
 
 class Wallets:
@@ -50,10 +51,20 @@ class Wallets:
         clock: Clock | None = None,
         approvals: Approvals | None = None,
         approval_above: Mapping[str, str] | None = None,
+        step_up: StepUp | None = None,
+        step_up_above: Mapping[str, str] | None = None,
     ) -> None:
-        """`approvals` is where people who call ask others; `approval_above` the largest withdrawal of one alone."""
+        """`approvals` is where people who call ask others; `approval_above` the largest withdrawal of one alone.
+
+        `step_up` is where people approve what they do; `step_up_above` what they withdraw in a day without.
+        """
         clock = clock or SystemClock()
-        supervision = Supervision(approvals=approvals, above=approval_above or {}, database=database, ledger=ledger)
+        withdrawals = Withdrawals(
+            step_up=step_up, above=step_up_above or {}, database=database, ledger=ledger, clock=clock
+        )
+        supervision = Supervision(
+            approvals=approvals, above=approval_above or {}, withdrawals=withdrawals, database=database, ledger=ledger
+        )
         resolution = Resolution(database=database, ledger=ledger)
         holdings = Holdings(database=database, ledger=ledger)
         orders = Orders(ledger=ledger, resolution=resolution)

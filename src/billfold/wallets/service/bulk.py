@@ -37,7 +37,13 @@ class Bulk:
         self._orders = orders
 
     async def move(
-        self, *, principal: Principal, orders: Sequence[Order], atomic: bool, key: str
+        self,
+        *,
+        principal: Principal,
+        orders: Sequence[Order],
+        atomic: bool,
+        key: str,
+        step_up: UUID | None = None,
     ) -> list[Moved | BillfoldError]:
         """Post up to BULK_MAX orders.
 
@@ -48,18 +54,19 @@ class Bulk:
             MissingScope, ItemKeysMixed, ItemKeysAtomic, IdempotencyKeyReused, whatever `domain.draft` finds wrong with
             an order of one request, and whatever refuses an order of an atomic one.
             Deferred, ApprovalEnded, TooManyApprovals: it takes a second person, for all of it.
+            StepUpRequired, SecondFactorMissing: it takes a factor of the caller's, for all of it.
         """
         for kind in {order.kind for order in orders}:
             principal.require(contracts.ORDER_SCOPES[kind])
         keys = [order.idempotency_key for order in orders if order.idempotency_key is not None]
         if not keys:
-            return await self._post_as_one(principal, orders, atomic=atomic, key=key)
+            return await self._post_as_one(principal, orders, atomic=atomic, key=key, step_up=step_up)
         if len(keys) < len(orders):
             raise errors.ItemKeysMixed(pointer="/items")
         if atomic:
             raise errors.ItemKeysAtomic(pointer="/atomic")
         if principal.user_id is not None:
-            await self._ask_for_each(principal, orders, key)
+            await self._ask_for_each(principal, orders, key, step_up)
         return await self._post_each(principal, list(zip(orders, keys, strict=True)), named=True)
 
     async def apply_confirmed(self, *, transactions: Sequence[ConfirmedTransaction]) -> list[Transfer | BillfoldError]:
@@ -90,7 +97,7 @@ class Bulk:
         return result if isinstance(result, BillfoldError) else result.id
 
     async def _post_as_one(
-        self, principal: Principal, wanted: Sequence[Order], *, atomic: bool, key: str
+        self, principal: Principal, wanted: Sequence[Order], *, atomic: bool, key: str, step_up: UUID | None
     ) -> list[Moved | BillfoldError]:
         assets = await self._orders.assets({order.money.asset for order in wanted})
         drafts = []
@@ -103,7 +110,7 @@ class Bulk:
         ours = _key(principal, wanted, atomic=atomic, key=key)
         if principal.user_id is not None:
             content = Many(items=wanted, atomic=atomic)
-            ask = Ask(kind=BULK, content=content, key=ours, key_text=key)
+            ask = Ask(kind=BULK, content=content, key=ours, key_text=key, step_up=step_up)
             await self._supervision.orders(principal, drafts, all_sides, ask)
         transfers = await self._orders.transfers(principal, drafts, all_sides, [ours] * len(drafts), atomic=atomic)
         posting = await self._ledger.post(key=ours, transfers=transfers, atomic=atomic)
@@ -116,7 +123,9 @@ class Bulk:
             _raise_refusal(outcomes)
         return outcomes
 
-    async def _ask_for_each(self, principal: Principal, wanted: Sequence[Order], key: str) -> None:
+    async def _ask_for_each(
+        self, principal: Principal, wanted: Sequence[Order], key: str, step_up: UUID | None
+    ) -> None:
         """Separate requests that come together are approved together. Those that are wrong don't count."""
         assets = await self._orders.assets({order.money.asset for order in wanted})
         drafts = []
@@ -128,6 +137,7 @@ class Bulk:
             content=Many(items=wanted, atomic=False),
             key=_key(principal, wanted, atomic=False, key=key),
             key_text=key,
+            step_up=step_up,
         )
         await self._supervision.orders(principal, drafts, await self._orders.sides(principal, drafts), ask)
 

@@ -109,13 +109,22 @@ class Holds:
         items = [await self._view(hold, accounts[hold.account]) for hold in found[:size]]
         return paging.Page(items, paging.encode(items[-1].id) if len(found) > size else None)
 
-    async def settle(self, *, principal: Principal, hold_id: UUID, settlement: Settlement, key: str) -> HoldChange:
+    async def settle(
+        self,
+        *,
+        principal: Principal,
+        hold_id: UUID,
+        settlement: Settlement,
+        key: str,
+        step_up: UUID | None = None,
+    ) -> HoldChange:
         """Move held money, `settlement.money` or all that is left, to a wallet or outside.
 
         Raises:
             MissingScope, HoldUnknown, HoldEnded, SettlementExceedsHold, WalletUnknown, WalletFrozen, WalletClosed,
             SameWallet, AssetMismatch, IdempotencyKeyReused, and whatever is wrong with the amount.
             Deferred, ApprovalEnded, TooManyApprovals: it takes a second person.
+            StepUpRequired, SecondFactorMissing: it takes a factor of the caller's.
         """
         principal.require(contracts.HOLDS_WRITE)
         # A hold is no way around the scope for what its money does in the end.
@@ -134,7 +143,7 @@ class Holds:
         if principal.user_id is not None:
             leaving = {found.asset: found.remaining if amount is None else amount}
             content = HoldSettlement(hold_id=hold_id, settlement=settlement)
-            ask = Ask(kind=SETTLEMENT, content=content, key=ours, key_text=key)
+            ask = Ask(kind=SETTLEMENT, content=content, key=ours, key_text=key, step_up=step_up)
             await self._supervision.settlement(principal, source, target.wallet, leaving, ask)
         release_rest = settlement.release_rest
         try:

@@ -31,13 +31,14 @@ class Movements:
         self._resolution = resolution
         self._orders = orders
 
-    async def move(self, *, principal: Principal, order: Order, key: str) -> Moved:
+    async def move(self, *, principal: Principal, order: Order, key: str, step_up: UUID | None = None) -> Moved:
         """Post one transfer, deposit or withdrawal.
 
         Raises:
             MissingScope, WalletUnknown, WalletFrozen, WalletClosed, InsufficientFunds, IdempotencyKeyReused, and
             whatever `domain.draft` finds wrong with the order.
             Deferred, ApprovalEnded, TooManyApprovals: it takes a second person.
+            StepUpRequired, SecondFactorMissing: it takes a factor of the caller's; `step_up` names their approval.
         """
         principal.require(contracts.ORDER_SCOPES[order.kind])
         draft = domain.draft(order, await self._orders.assets([order.money.asset]))
@@ -48,7 +49,7 @@ class Movements:
             raise errors.WalletUnknown(pointer="/to" if order.kind == "transfer" else None)
         ours = orders.key(principal, key, order)
         if principal.user_id is not None:
-            ask = Ask(kind=MOVEMENT, content=order, key=ours, key_text=key)
+            ask = Ask(kind=MOVEMENT, content=order, key=ours, key_text=key, step_up=step_up)
             await self._supervision.orders(principal, [draft], all_sides, ask)
         posting = await self._ledger.post(
             key=ours, transfers=await self._orders.transfers(principal, [draft], all_sides, [ours])
@@ -67,13 +68,22 @@ class Movements:
         principal.require(contracts.TRANSFERS_READ)
         return await self.seen(principal, await self._ledger.transfer(transfer_id=transfer_id))
 
-    async def reverse(self, *, principal: Principal, transfer_id: UUID, money: Money | None, key: str) -> Moved:
+    async def reverse(
+        self,
+        *,
+        principal: Principal,
+        transfer_id: UUID,
+        money: Money | None,
+        key: str,
+        step_up: UUID | None = None,
+    ) -> Moved:
         """Send a transfer back, or a part of it. Only whoever got the money can, or an operator.
 
         Raises:
             MissingScope, TransferUnknown, ReversalNotAllowed, AssetMismatch, TransferNotReversible,
             ReversalExceedsTransfer, and whatever refuses a transfer.
             Deferred, ApprovalEnded, TooManyApprovals: it takes a second person.
+            StepUpRequired, SecondFactorMissing: it takes a factor of the caller's; `step_up` names their approval.
         """
         principal.require(contracts.ORDER_SCOPES["transfer"])
         original = await self._ledger.transfer(transfer_id=transfer_id)
@@ -91,9 +101,8 @@ class Movements:
             content=domain.content_of(str(transfer_id), money),
         )
         if principal.user_id is not None:
-            await self._ask_for_reversal(
-                principal, original, amount, Ask(kind=REVERSAL, content=content, key=ours, key_text=key)
-            )
+            ask = Ask(kind=REVERSAL, content=content, key=ours, key_text=key, step_up=step_up)
+            await self._ask_for_reversal(principal, original, amount, ask)
         try:
             posting = await self._ledger.reverse(key=ours, transfer_id=transfer_id, amount=amount)
             reversal = posting.single()

@@ -1,5 +1,7 @@
 """What a person can't do alone with money, and asks another person for. Programs ask nobody: their keys are systems.
 
+Before another person is asked, whoever withdraws much shows by a factor that it is them (`withdrawals`).
+
     a manual posting      money of others that a person moves by the scope operator, and whatever a person deposits
     a large withdrawal    of a person, from their own wallets too
     credit limits         see `registry`
@@ -26,6 +28,7 @@ from billfold.platform.postgres.database import Connection, Database
 from billfold.wallets import contracts
 from billfold.wallets.contracts import OUTSIDE, Order, Settlement
 from billfold.wallets.domain import Draft, Side
+from billfold.wallets.service.withdrawals import Withdrawals
 from billfold.wallets.store import wallets as store
 
 #: Kinds of requests that may wait, with what they consist of.
@@ -34,6 +37,8 @@ BULK = "bulk"
 REVERSAL = "reversal"
 SETTLEMENT = "settlement"
 LIMITS = "limits"
+#: What of them takes money out of the house, as whoever approves it reads it.
+_NAMES = {MOVEMENT: "withdrawal", BULK: "withdrawals", REVERSAL: "reversal", SETTLEMENT: "hold settlement"}
 _DEPOSIT = contracts.ORDER_SCOPES["deposit"]
 _WITHDRAWAL = contracts.ORDER_SCOPES["withdrawal"]
 _TRANSFER = contracts.ORDER_SCOPES["transfer"]
@@ -74,15 +79,24 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     content: Any
     key: idempotency.Key
     key_text: str
+    #: What the caller themselves has approved by a factor.
+    step_up: UUID | None = None
 
 
 class Supervision:
     """Lets a person go on alone, or has them wait for another one."""
 
     def __init__(
-        self, *, approvals: Approvals | None, above: Mapping[str, str], database: Database, ledger: Ledger
+        self,
+        *,
+        approvals: Approvals | None,
+        above: Mapping[str, str],
+        withdrawals: Withdrawals,
+        database: Database,
+        ledger: Ledger,
     ) -> None:
         self._approvals = approvals
+        self._withdrawals = withdrawals
         #: The largest withdrawal that a person makes alone, by asset.
         self._above = above
         self._database = database
@@ -95,6 +109,7 @@ class Supervision:
 
         Raises:
             Deferred, ApprovalEnded, TooManyApprovals, IdempotencyKeyReused.
+            StepUpRequired, SecondFactorMissing.
         """
         needs: set[str] = set()
         leaving: Counter[str] = Counter()
@@ -109,6 +124,7 @@ class Supervision:
                 needs.add(scope)
             if order.kind == "withdrawal":
                 leaving[order.money.asset] += draft.units
+        await self._check_leaving(principal, leaving, ask)
         if await self._is_large(leaving):
             needs.add(_WITHDRAWAL)
         wallets = {side.wallet for pair in sides for side in pair}
@@ -122,6 +138,8 @@ class Supervision:
         Raises: as `orders`.
         """
         needs: set[str] = set()
+        if debit is None:
+            await self._check_leaving(principal, leaving, ask)
         ours = debit if credit is None else credit
         if ours is None or not ours.mine:
             needs |= {_TRANSFER, contracts.OPERATOR}
@@ -140,6 +158,8 @@ class Supervision:
         """
         scopes = {contracts.HOLDS_WRITE, _WITHDRAWAL if target == OUTSIDE else _TRANSFER}
         needs: set[str] = set()
+        if target == OUTSIDE:
+            await self._check_leaving(principal, leaving, ask)
         if not source.mine:
             needs = scopes | {contracts.OPERATOR}
         elif target == OUTSIDE and await self._is_large(leaving):
@@ -158,6 +178,12 @@ class Supervision:
         """Whether what was approved is to be done now, in this database transaction; see `Approvals.conclude`."""
         assert self._approvals is not None, "somebody has approved"
         return await self._approvals.conclude(connection, approval_id)
+
+    async def _check_leaving(self, principal: Principal, leaving: Mapping[str, int], ask: Ask) -> None:
+        """Go on only if the caller themselves has approved it by a factor, where that takes one."""
+        await self._withdrawals.check(
+            principal, leaving=leaving, operation=_NAMES[ask.kind], content=ask.content, key=ask.key, proof=ask.step_up
+        )
 
     async def _demand(self, principal: Principal, ask: Ask, *, needs: Collection[str], wallets: Iterable[str]) -> None:
         if not needs:
