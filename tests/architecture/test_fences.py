@@ -31,6 +31,7 @@ REDIS = "Redis is spoken in platform.limiting"
 CIPHERS = "Ciphers are spoken in platform.keys, signatures in identity's services"
 PASSWORDS = "Passwords are hashed in one place"
 ADDRESSES = "Addresses are read in one place"
+FOREIGN = "Tokens of other issuers are read in one place"
 FACTORS = "WebAuthn and one-time passwords are spoken in identity's adapters"
 MAIL = "SMTP and templates are spoken in platform.mail"
 LITESTAR = "Litestar is spoken at the edge"
@@ -91,6 +92,7 @@ IMPORTS = [
     Breach("NATS in a service", "ledger.service", "from nats.aio.client import Client", NATS),
     Breach("NATS in the app", "app", "import nats", NATS),
     Breach("WebAuthn in a service", "identity.service.factors", "import webauthn", FACTORS),
+    Breach("JOSE in a service", "identity.service.foreign", "import joserfc", FOREIGN),
     Breach("one-time passwords in the app", "app.container", "import pyotp", FACTORS),
     Breach("Redis at the edge", "platform.web.gate", "import redis.asyncio", REDIS),
     Breach("the library of limits in the app", "app.limits", "from limits import RateLimitItem", REDIS),

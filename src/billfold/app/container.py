@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
-from billfold.app import mail, settings
+from billfold.app import mail, oidc, settings
 from billfold.app.passkeys import relying_party
 from billfold.identity import Identity
 from billfold.kernel import money
@@ -54,6 +54,7 @@ async def opened(tree: settings.Settings, *, name: str) -> AsyncIterator[Contain
         raise settings.SettingInvalid(f"postgres.dsn is not set: set {settings.variable('postgres.dsn')}.")
     envelope = _envelope(tree.keys)
     mails = mail.queue(tree.mail, envelope)
+    providers = oidc.providers(tree.oidc, public_url=tree.api.url)
     async with contextlib.AsyncExitStack() as stack:
         database = await Database.connect(tree.postgres.dsn, size=tree.postgres.pool_size, name=name)
         stack.push_async_callback(database.close)
@@ -64,6 +65,7 @@ async def opened(tree: settings.Settings, *, name: str) -> AsyncIterator[Contain
             envelope=envelope,
             mail=mails,
             issuer=tree.api.url,
+            providers=providers,
             access_seconds=tree.tokens.access_seconds,
             party=relying_party(tree),
         )

@@ -1,6 +1,6 @@
-"""Who may call: owners and their API keys. This is all that others may import."""
+"""Who somebody is: people, owners and their credentials. This is all that others may import."""
 
 from billfold.identity import contracts, errors, events
-from billfold.identity.service import Approvals, Identity, StepUp
+from billfold.identity.service import Approvals, Identity, OtherProviders, StepUp
 
-__all__ = ["Approvals", "Identity", "StepUp", "contracts", "errors", "events"]
+__all__ = ["Approvals", "Identity", "OtherProviders", "StepUp", "contracts", "errors", "events"]

@@ -132,10 +132,14 @@ def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, object,
         yield names[name], _converted(names[name], found[name], f"${name}", strict=False), f"${name}"
     for name in sorted(found.keys() & secret_files.keys()):
         key, source = secret_files[name], f"${name}"
-        yield key, _converted(key, _secret(Path(found[name]), source), source, strict=False), source
+        yield key, _converted(key, secret_in(Path(found[name]), source), source, strict=False), source
 
 
-def _secret(file: Path, source: str) -> str:
+def secret_in(file: Path, source: str) -> str:
+    """The secret that is the content of a file; `source` is what names the file.
+
+    Raises: SettingInvalid.
+    """
     try:
         with file.open(encoding="utf-8") as stream:
             text = stream.read(SECRET_FILE_MAX_BYTES + 1)

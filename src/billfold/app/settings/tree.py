@@ -187,6 +187,17 @@ class MailSink(Section, frozen=True, kw_only=True):
         return _local_url("127.0.0.1", self.port)
 
 
+class Oidc(Section, frozen=True, kw_only=True):
+    """OpenID Connect providers that people log in with, and whose access tokens are taken."""
+
+    #: The TOML file that describes them; see the how-to about Keycloak. Without it there are none.
+    file: Path | None = None
+    #: Whether providers may have addresses of private networks, as a company's own Keycloak often has.
+    allow_private: bool = False
+    #: Whether they may be on this machine, and spoken to without TLS: for a sandbox, never for production.
+    allow_loopback: bool = False
+
+
 class Worker(Section, frozen=True, kw_only=True):
     """The role that relays, consumes and verifies."""
 
@@ -233,6 +244,7 @@ class Settings(Section, frozen=True, kw_only=True):
     api: Api = Api()
     keys: Keys = Keys()
     limits: Limits = Limits()
+    oidc: Oidc = Oidc()
     tokens: Tokens = Tokens()
     security: Security = Security()
     mail: Mail = Mail()

@@ -50,6 +50,13 @@ from billfold.identity.contracts.keys import (
     NewApiKey,
     Owner,
 )
+from billfold.identity.contracts.providers import (
+    ExternalIdentity,
+    LoginProvider,
+    LoginReturn,
+    LoginStart,
+    Provider,
+)
 from billfold.identity.contracts.scopes import (
     ALL_SCOPES,
     KEY_SCOPES,
@@ -124,6 +131,7 @@ __all__ = [
     "Device",
     "Email",
     "Executor",
+    "ExternalIdentity",
     "FactorMethod",
     "FactorName",
     "Factors",
@@ -131,6 +139,9 @@ __all__ = [
     "Grant",
     "Kind",
     "Left",
+    "LoginProvider",
+    "LoginReturn",
+    "LoginStart",
     "Method",
     "Mode",
     "Name",
@@ -148,6 +159,7 @@ __all__ = [
     "Profile",
     "ProfileChange",
     "Proof",
+    "Provider",
     "RecoveryCodes",
     "Registration",
     "Rejection",

@@ -74,6 +74,19 @@ from billfold.identity.errors.passwords import (
     PasswordTooLong,
     PasswordTooShort,
 )
+from billfold.identity.errors.providers import (
+    AccountExists,
+    IdentityTaken,
+    IdentityUnknown,
+    LastWayToLogIn,
+    LoginAnswerInvalid,
+    LoginDeclined,
+    LoginStateInvalid,
+    ProviderTokenInvalid,
+    ProviderUnavailable,
+    ProviderUnknown,
+    ReturnToInvalid,
+)
 from billfold.identity.errors.sessions import RefreshTokenInvalid, RefreshTokenReused, SessionUnknown
 from billfold.identity.errors.step_up import StepUpRequired, StepUpUnknown
 from billfold.identity.errors.tokens import TokenInvalid
@@ -96,6 +109,7 @@ from billfold.identity.errors.users import (
 )
 
 __all__ = [
+    "AccountExists",
     "AddressNeeded",
     "AddressTaken",
     "AliasInvalid",
@@ -116,12 +130,18 @@ __all__ = [
     "HandleInvalid",
     "HandleMixed",
     "HandleReserved",
+    "IdentityTaken",
+    "IdentityUnknown",
     "InvalidDisplayName",
     "InvalidEmail",
     "InvalidPhone",
     "InvalidTimeZone",
+    "LastWayToLogIn",
+    "LoginAnswerInvalid",
+    "LoginDeclined",
     "LoginFailed",
     "LoginNotPending",
+    "LoginStateInvalid",
     "LoginTooOld",
     "MoneyLeft",
     "OneFactorWanted",
@@ -140,9 +160,13 @@ __all__ = [
     "PasswordTooShort",
     "PasswordWrong",
     "PasswordsBusy",
+    "ProviderTokenInvalid",
+    "ProviderUnavailable",
+    "ProviderUnknown",
     "RefreshTokenInvalid",
     "RefreshTokenReused",
     "ResetTokenInvalid",
+    "ReturnToInvalid",
     "ScopeNotYours",
     "SecondFactorMissing",
     "SecondFactorWrong",

@@ -9,16 +9,26 @@ from billfold.identity.events.approvals import APPROVAL_TYPES, ApprovalEventType
 from billfold.identity.events.factors import FACTOR_TYPES, FactorEventType
 from billfold.identity.events.keys import API_KEY_TYPES, SOURCE, ApiKeyEventType, api_key_event
 from billfold.identity.events.people import person_event
+from billfold.identity.events.providers import IDENTITY_TYPES, IdentityEventType
 from billfold.identity.events.sessions import SESSION_TYPES, SessionEventType
 from billfold.identity.events.users import USER_TYPES, UserEventType, attempt_event
 
-TYPES: tuple[str, ...] = (*API_KEY_TYPES, *SESSION_TYPES, *FACTOR_TYPES, *ALIAS_TYPES, *APPROVAL_TYPES, *USER_TYPES)
+TYPES: tuple[str, ...] = (
+    *API_KEY_TYPES,
+    *SESSION_TYPES,
+    *IDENTITY_TYPES,
+    *FACTOR_TYPES,
+    *ALIAS_TYPES,
+    *APPROVAL_TYPES,
+    *USER_TYPES,
+)
 
 __all__ = [
     "ALIAS_TYPES",
     "API_KEY_TYPES",
     "APPROVAL_TYPES",
     "FACTOR_TYPES",
+    "IDENTITY_TYPES",
     "SESSION_TYPES",
     "SOURCE",
     "TYPES",
@@ -27,6 +37,7 @@ __all__ = [
     "ApiKeyEventType",
     "ApprovalEventType",
     "FactorEventType",
+    "IdentityEventType",
     "SessionEventType",
     "UserEventType",
     "alias_event",

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from uuid import UUID
 
-from billfold.identity.contracts import ACCESS_MAX_S, RelyingParty
+import msgspec
+
+from billfold.identity.adapters.issuers import Issuer
+from billfold.identity.contracts import ACCESS_MAX_S, Provider, RelyingParty
 from billfold.identity.domain import keys as domain
 from billfold.identity.service.aliases import Aliases, AliasLimits
 from billfold.identity.service.approvals import Approvals
 from billfold.identity.service.attempts import Attempts
 from billfold.identity.service.bearers import AccessTokens, ApiKeys
 from billfold.identity.service.factors import FactorChanges
+from billfold.identity.service.foreign import ForeignTokens
+from billfold.identity.service.identities import Identities
 from billfold.identity.service.keys import Keys
 from billfold.identity.service.logins import Logins
 from billfold.identity.service.notices import Notices
 from billfold.identity.service.password_changes import PasswordChanges
 from billfold.identity.service.passwords import Hashing, Passwords
 from billfold.identity.service.proofs import Proofs
+from billfold.identity.service.providers import Providers
+from billfold.identity.service.provisioning import Provisioning
 from billfold.identity.service.registrations import Registrations
 from billfold.identity.service.second_factors import SecondFactors
 from billfold.identity.service.secrets import Secrets
@@ -28,10 +36,23 @@ from billfold.identity.service.users import Leaving, Users, nothing_to_leave
 from billfold.identity.service.uses import Uses
 from billfold.identity.service.verified import Verifier
 from billfold.kernel.clock import Clock, SystemClock
+from billfold.platform.fetching import Fetcher
 from billfold.platform.keys import Envelope, NoProvider
 from billfold.platform.postgres.database import Database
 
-__all__ = ["Approvals", "Identity", "StepUp"]
+__all__ = ["Approvals", "Identity", "OtherProviders", "StepUp"]
+
+
+class OtherProviders(msgspec.Struct, frozen=True, kw_only=True):
+    """Who else says who somebody is, as the operator has set it up."""
+
+    configured: Sequence[Provider]
+    fetcher: Fetcher
+    #: Where browsers reach us, to be sent back to.
+    public_url: str
+
+
+NO_PROVIDERS = OtherProviders(configured=(), fetcher=Fetcher(), public_url="")
 
 
 class Identity:
@@ -45,6 +66,7 @@ class Identity:
         mail: Post | None = None,
         issuer: str = "billfold",
         access_seconds: int = ACCESS_MAX_S,
+        providers: OtherProviders = NO_PROVIDERS,
         clock: Clock | None = None,
         party: RelyingParty | None = None,
         alias_limits: AliasLimits | None = None,
@@ -58,13 +80,17 @@ class Identity:
         `issuer` is whose access tokens they are: the address of the API. They live for `access_seconds`. Phone numbers
         without a country code are of `phone_region`. `leaving` closes what people have elsewhere with their account.
         `party` is whom passkeys are for.
+        `providers` are those who else say who somebody is.
         """
         clock = clock or SystemClock()
         envelope = envelope or Envelope(NoProvider())
         self.tokens = Tokens(
             database=database, envelope=envelope, clock=clock, issuer=issuer, access_seconds=access_seconds
         )
-        bearers = (AccessTokens(database, clock, self.tokens), ApiKeys(database, clock))
+        issuers = [(provider, Issuer(provider, providers.fetcher)) for provider in providers.configured]
+        provisioning = Provisioning(database=database, clock=clock)
+        foreign = ForeignTokens(database=database, clock=clock, providers=issuers, provisioning=provisioning)
+        bearers = (foreign, AccessTokens(database, clock, self.tokens), ApiKeys(database, clock))
         verifier = Verifier(bearers, clock)
         self.uses = Uses(database=database, verifier=verifier, clock=clock)
         party = party or RelyingParty(id="localhost", origins=())
@@ -75,6 +101,14 @@ class Identity:
         if mail is not None:
             self.sessions = Sessions(
                 database=database, clock=clock, tokens=self.tokens, mail=mail, forget=verifier.forget
+            )
+            self.providers = Providers(
+                database=database,
+                clock=clock,
+                sessions=self.sessions,
+                provisioning=provisioning,
+                providers=issuers,
+                public_url=providers.public_url,
             )
         self.aliases = Aliases(database=database, clock=clock, mail=mail, limits=alias_limits or AliasLimits())
         secrets = Secrets(database=database, envelope=envelope, clock=clock)
@@ -91,6 +125,7 @@ class Identity:
                 party=party,
                 proofs=proofs,
             )
+        self.identities = Identities(database=database, clock=clock)
         #: Whose credentials a token is, if that was found out within the last second.
         self.remembered = verifier.remembered
         #: Whose credentials a token is. Raises CredentialsInvalid or Unavailable.

@@ -36,6 +36,9 @@ class Found(msgspec.Struct, frozen=True):
 class Bearer(Protocol):
     """Knows one kind of credentials."""
 
+    #: Whether a look-up may have to ask another server.
+    asks_others: bool
+
     def knows(self, token: bytes) -> bool:
         """Whether it is of this kind, by its form."""
         ...
@@ -51,6 +54,8 @@ class Bearer(Protocol):
 
 class ApiKeys:
     """API keys, and whatever has no form of anything."""
+
+    asks_others = False
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
@@ -100,6 +105,8 @@ class Signed(msgspec.Struct, frozen=True):
 
 class AccessTokens:
     """Our own access tokens. What they say is believed for a while; that their session goes on is asked each time."""
+
+    asks_others = False
 
     def __init__(self, database: Database, clock: Clock, tokens: Tokens) -> None:
         self._database = database

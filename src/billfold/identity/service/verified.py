@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from time import monotonic
 from uuid import UUID
 
@@ -123,7 +124,7 @@ class Verifier:
     async def _verify(self, token: bytes, token_hash: bytes) -> Principal:
         asked_at = monotonic()
         try:
-            async with contextlib.nullcontext() if token_hash in self._verified else self._strangers:
+            async with self._queue(token, token_hash):
                 found = await self._read(token, token_hash)
         except errors.CredentialsInvalid as error:
             self._verified.pop(token_hash, None)
@@ -138,5 +139,12 @@ class Verifier:
         return found.principal
 
     async def _read(self, token: bytes, token_hash: bytes) -> Found:
-        bearer = next(bearer for bearer in self._bearers if bearer.knows(token))
-        return await bearer.look_up(token, token_hash)
+        return await self._bearer(token).look_up(token, token_hash)
+
+    def _queue(self, token: bytes, token_hash: bytes) -> AbstractAsyncContextManager[None]:
+        # Another server may take its time, and credentials of ours must not wait for that.
+        at_once = token_hash in self._verified or self._bearer(token).asks_others
+        return contextlib.nullcontext() if at_once else self._strangers
+
+    def _bearer(self, token: bytes) -> Bearer:
+        return next(bearer for bearer in self._bearers if bearer.knows(token))

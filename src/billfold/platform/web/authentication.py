@@ -13,8 +13,8 @@ from billfold.platform.web import errors
 from billfold.platform.web.cookies import Cookies, check_csrf
 
 _SCHEME = b"bearer "
-#: Longer than any credentials that we give out.
-_TOKEN_BYTES_MAX = 4096
+#: Longer than any credentials that we give out; tokens of other issuers name every role of their bearer.
+_TOKEN_BYTES_MAX = 8_192
 
 
 class Authenticator(Protocol):

@@ -1,0 +1,62 @@
+"""The accounts elsewhere that people log in with: which there are, and their end."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from billfold.identity import errors, events
+from billfold.identity.contracts import ExternalIdentity
+from billfold.identity.store import factors
+from billfold.identity.store import keys as owners
+from billfold.identity.store import providers as store
+from billfold.kernel import ids
+from billfold.kernel.clock import Clock
+from billfold.kernel.principal import Principal
+from billfold.platform.messaging import outbox
+from billfold.platform.postgres.database import Connection, Database
+
+
+class Identities:
+    """Linked accounts."""
+
+    def __init__(self, *, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def list(self, *, by: Principal) -> list[ExternalIdentity]:
+        """One's own accounts elsewhere."""
+        async with self._database.connection() as connection:
+            return await store.of_owner(connection, by.owner_id)
+
+    async def unlink(self, *, by: Principal, identity_id: UUID) -> None:
+        """Log in with that account no more.
+
+        Raises:
+            IdentityUnknown
+            LastWayToLogIn: nobody could log in any more.
+        """
+        async with self._database.transaction() as connection:
+            await owners.lock_owner(connection, by.owner_id)
+            gone = await store.delete(connection, identity_id, owner_id=by.owner_id)
+            if gone is None:
+                raise errors.IdentityUnknown
+            if not await _can_log_in(connection, by.owner_id):
+                raise errors.LastWayToLogIn
+            event = events.person_event(
+                event_id=str(ids.new()),
+                kind="identity.unlinked.v1",
+                user_id=str(by.owner_id),
+                subject=gone.id,
+                by=by,
+                time=self._clock.now(),
+                data={"identity_id": gone.id, "provider": gone.provider, "subject": gone.subject},
+            )
+            await outbox.append(connection, event)
+
+
+async def _can_log_in(connection: Connection, user_id: UUID) -> bool:
+    return bool(
+        await store.of_owner(connection, user_id)
+        or await store.has_password(connection, user_id)
+        or await factors.passkeys(connection, user_id)
+    )

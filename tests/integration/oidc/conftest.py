@@ -1,0 +1,46 @@
+"""Identity on a real PostgreSQL, with providers."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from billfold.app.migrate import SETS
+from billfold.identity import Identity, OtherProviders
+from billfold.identity.contracts import Provider
+from billfold.platform.fetching import Fetcher
+from billfold.platform.postgres.database import Database
+from billfold.platform.postgres.migrations import migrate
+from tests import servers
+from tests.integration.oidc import issuing
+
+
+@pytest.fixture(scope="module")
+async def oidc_database(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
+    database = postgres_server.create_database()
+    await migrate(database.owner_dsn, SETS)
+    return database
+
+
+@pytest.fixture(scope="module")
+async def database(oidc_database: servers.TestDatabase) -> AsyncIterator[Database]:
+    database = await Database.connect(oidc_database.app_dsn, name="test")
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def own_issuer() -> AsyncIterator[issuing.Issuing]:
+    """An issuer that says what the test wants."""
+    async with issuing.running() as running:
+        yield running
+
+
+def trusting(database: Database, *providers: Provider) -> Identity:
+    """Identity that takes the word of these providers."""
+    others = OtherProviders(configured=providers, fetcher=Fetcher(loopback=True), public_url="http://127.0.0.1:8123")
+    return Identity(database=database, providers=others)
+
+
+@pytest.fixture
+def identity(database: Database, own_issuer: issuing.Issuing) -> Identity:
+    return trusting(database, own_issuer.provider)
