@@ -1,7 +1,18 @@
 """Identity over HTTP, one file for each topic; and how the edge asks whose credentials a request bears."""
 
 from billfold.identity import Identity, errors
-from billfold.identity.rest import approvals, auth, factors, keys, second_factors, sessions, step_up, users, well_known
+from billfold.identity.rest import (
+    approvals,
+    auth,
+    factors,
+    keys,
+    providers,
+    second_factors,
+    sessions,
+    step_up,
+    users,
+    well_known,
+)
 from billfold.kernel.principal import Principal
 from billfold.platform import web
 from billfold.platform.web.errors import Unauthorized
@@ -14,6 +25,7 @@ def part(identity: Identity) -> web.Part:
             *auth.handlers,
             *users.handlers,
             *keys.handlers,
+            *providers.handlers,
             *sessions.handlers,
             *approvals.handlers,
             *factors.handlers,

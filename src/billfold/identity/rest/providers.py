@@ -1,0 +1,283 @@
+"""Logging in at OpenID Connect providers, over HTTP.
+
+The start and the callback are visited by browsers, so what goes wrong there is told on a page. Cookies of sessions are
+`SameSite=Strict`: a browser that comes from the provider's site does not send them along, not even after a redirect. So
+the callback answers with a small page of ours, which sets them and goes on by itself: from there they are sent.
+"""
+
+from __future__ import annotations
+
+import html
+from hashlib import sha256
+from http import HTTPStatus
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Request, Response, delete, get, post
+from litestar.datastructures import Cookie
+from msgspec import Meta
+
+from billfold.identity import Identity, errors
+from billfold.identity.contracts import ExternalIdentity, LoginProvider, LoginReturn, LoginStart
+from billfold.kernel import ids
+from billfold.kernel.errors import BillfoldError
+from billfold.kernel.principal import Principal
+from billfold.platform import web
+from billfold.platform.web.cookies import Cookies
+from billfold.platform.web.problems import status_of, title_of
+
+_TAG = "Other providers"
+_ID = "019aa2c6-7a00-7000-8000-00000000f001"
+_IDENTITY = {
+    "id": _ID,
+    "provider": "keycloak",
+    "subject": "011064b9-b06f-482d-9c7b-fd1d6fe27a7c",
+    "name": "ada",
+    "created_at": "2026-11-21T09:30:00.123456Z",
+    "last_login_at": "2026-11-21T09:30:00.123456Z",
+}
+_URL = "https://id.example.com/authorize?response_type=code&client_id=billfold&…"
+#: Where a browser is sent when nobody said where.
+_HOME = "/account"
+#: As long as a login may take.
+_COOKIE_S = 600
+_RETURN_TO_MAX = 500
+
+
+class Start(msgspec.Struct, frozen=True, kw_only=True):
+    """Where to go afterwards."""
+
+    return_to: Annotated[
+        str,
+        Meta(description="A path of this server.", max_length=_RETURN_TO_MAX, examples=["/account"]),
+    ] = _HOME
+
+
+class Link(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where to go afterwards."""
+
+    return_to: Annotated[
+        str,
+        Meta(description="A path of this server.", max_length=_RETURN_TO_MAX, examples=["/account"]),
+    ] = _HOME
+
+
+class Callback(msgspec.Struct, frozen=True, kw_only=True):
+    """What a provider sends a browser back with. Whatever else it sends is passed over (RFC 6749, 4.1.2)."""
+
+    state: str | None = None
+    code: str | None = None
+    error: str | None = None
+    iss: str | None = None
+
+
+class ProviderList(msgspec.Struct, frozen=True, kw_only=True):
+    """Where else one can log in."""
+
+    items: list[LoginProvider]
+
+
+class IdentityList(msgspec.Struct, frozen=True, kw_only=True):
+    """Accounts elsewhere."""
+
+    items: list[ExternalIdentity]
+
+
+@get(
+    "/auth/oidc",
+    opt=web.operation(
+        summary="List the providers to log in with",
+        tag=_TAG,
+        scope=web.Access.ANYBODY,
+        answers={
+            "items": [{"name": "keycloak", "title": "Example Ltd", "start_url": "/api/v1/auth/oidc/keycloak/start"}]
+        },
+    ),
+)
+async def list_providers(identity: Identity) -> ProviderList:
+    return ProviderList(items=identity.providers.available())
+
+
+@get(
+    "/auth/oidc/{provider:str}/start",
+    status_code=HTTPStatus.SEE_OTHER,
+    opt=web.operation(
+        summary="Log in with a provider",
+        tag=_TAG,
+        scope=web.Access.ANYBODY,
+        description="For browsers: sends them to the provider, which sends them back to the callback. The login is "
+        "bound to this browser by a cookie, and good for ten minutes.",
+        errors=(errors.ProviderUnknown, errors.ProviderUnavailable, errors.ReturnToInvalid),
+        headers={"Location": "The provider's page to log in."},
+        media_types=("text/html",),
+    ),
+)
+async def start(
+    provider: str, parameters: Start, request: Request[Any, Any, Any], cookies: Cookies, identity: Identity
+) -> Response[bytes]:
+    try:
+        begun = await identity.providers.begin(name=provider, return_to=parameters.return_to)
+    except BillfoldError as error:
+        return _told(error, request)
+    return Response(
+        b"",
+        status_code=HTTPStatus.SEE_OTHER,
+        media_type="text/html",
+        headers={"location": begun.url},
+        cookies=[_bound(cookies, begun.state, begun.browser)],
+    )
+
+
+@get(
+    "/auth/oidc/{provider:str}/callback",
+    opt=web.operation(
+        summary="Come back from a provider",
+        tag=_TAG,
+        scope=web.Access.ANYBODY,
+        description="For browsers that the provider sends back: logs them in by cookies, and takes them to where they "
+        "wanted. An account that is seen for the first time becomes a new user, unless somebody here has its e-mail "
+        "address: whoever that is logs in and links the account.",
+        errors=(
+            errors.ProviderUnknown,
+            errors.ProviderUnavailable,
+            errors.LoginStateInvalid,
+            errors.LoginDeclined,
+            errors.LoginAnswerInvalid,
+            errors.AccountExists,
+            errors.IdentityTaken,
+        ),
+        media_types=("text/html",),
+        open_query=True,
+    ),
+)
+async def callback(
+    *,
+    provider: str,
+    parameters: Callback,
+    client: web.Client,
+    request: Request[Any, Any, Any],
+    cookies: Cookies,
+    identity: Identity,
+) -> Response[bytes]:
+    state = parameters.state or ""
+    try:
+        done = await identity.providers.finish(
+            name=provider,
+            returned=LoginReturn(
+                state=parameters.state, code=parameters.code, error=parameters.error, issuer=parameters.iss
+            ),
+            browser=request.cookies.get(_cookie_name(cookies, state)),
+            device=client.device,
+            address=client.address,
+        )
+    except BillfoldError as error:
+        return _told(error, request)
+    given = []
+    if done.tokens is not None:
+        assert done.tokens.access_token is not None and done.tokens.refresh_token is not None, "they were just issued"
+        given = cookies.given(
+            access_token=done.tokens.access_token,
+            refresh_token=done.tokens.refresh_token,
+            max_age=done.tokens.refresh_expires_in,
+        )
+    path = html.escape(done.return_to)
+    page = _page(
+        "You are logged in." if given else "Your account is linked.",
+        f'<p><a href="{path}">Go on</a></p>',
+        head=f'<meta http-equiv="refresh" content="0; url={path}">',
+    )
+    return Response(page, media_type="text/html", cookies=[*given, _bound(cookies, state, "", max_age=0)])
+
+
+@post(
+    "/users/me/identities/{provider:str}/start",
+    status_code=200,
+    opt=web.operation(
+        summary="Begin to link a provider",
+        tag=_TAG,
+        scope="account",
+        description="Send the browser to the address of the answer. What it logs in with there becomes yours, unless "
+        "it is somebody else's already.",
+        errors=(errors.ProviderUnknown, errors.ProviderUnavailable, errors.ReturnToInvalid),
+        sends={"return_to": "/account"},
+        answers={"url": _URL},
+    ),
+)
+async def start_link(
+    provider: str, command: Link, principal: Principal, cookies: Cookies, identity: Identity
+) -> Response[LoginStart]:
+    begun = await identity.providers.begin(name=provider, return_to=command.return_to, by=principal)
+    return Response(LoginStart(url=begun.url), cookies=[_bound(cookies, begun.state, begun.browser)])
+
+
+@get(
+    "/users/me/identities",
+    opt=web.operation(
+        summary="List your accounts elsewhere",
+        tag=_TAG,
+        scope="account",
+        description="Those that you log in with.",
+        answers={"items": [_IDENTITY]},
+    ),
+)
+async def list_identities(principal: Principal, identity: Identity) -> IdentityList:
+    return IdentityList(items=await identity.identities.list(by=principal))
+
+
+@delete(
+    "/users/me/identities/{identity_id:str}",
+    status_code=204,
+    opt=web.operation(
+        summary="Unlink an account elsewhere",
+        tag=_TAG,
+        scope="account",
+        description="It logs nobody in here any more, and its access tokens are refused.",
+        errors=(errors.IdentityUnknown, errors.LastWayToLogIn, ids.InvalidId),
+    ),
+)
+async def unlink(identity_id: str, principal: Principal, identity: Identity) -> Response[None]:
+    await identity.identities.unlink(by=principal, identity_id=ids.parse(identity_id))
+    return Response(None, status_code=204)
+
+
+handlers = [list_providers, start, callback, start_link, list_identities, unlink]
+
+
+def _bound(cookies: Cookies, state: str, browser: str, *, max_age: int = _COOKIE_S) -> Cookie:
+    """What binds a login to its browser. Lax, because the browser comes back from another site with it."""
+    return Cookie(
+        key=_cookie_name(cookies, state),
+        value=browser,
+        path="/",
+        max_age=max_age,
+        httponly=True,
+        secure=cookies.https,
+        samesite="lax",
+    )
+
+
+def _cookie_name(cookies: Cookies, state: str) -> str:
+    """One for each login, so that two windows don't take each other's."""
+    return f"{cookies.access_name}-oidc-{sha256(state.encode()).hexdigest()[:16]}"
+
+
+def _told(error: BillfoldError, request: Request[Any, Any, Any]) -> Response[bytes]:
+    """A page for whoever looks at one.
+
+    Raises:
+        `error`: whoever asks is a program.
+    """
+    if "text/html" not in request.headers.get("accept", ""):
+        raise error
+    page = _page(
+        f"{title_of(type(error))}.",
+        f'<p>{html.escape(error.detail)}</p><p><a href="{_HOME}">Back</a></p><p><small>{error.code}</small></p>',
+    )
+    return Response(page, status_code=status_of(type(error)), media_type="text/html")
+
+
+def _page(title: str, body: str, *, head: str = "") -> bytes:
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>{head}'
+        f"<h1>{html.escape(title)}</h1>{body}</html>"
+    ).encode()
