@@ -91,3 +91,24 @@ async def _spoil(dsn: str) -> str:
     finally:
         await owner.close()
     return str(account)
+
+
+def test_the_first_administrator_is_made_at_the_database(
+    billfold: Billfold, empty_database: servers.TestDatabase
+) -> None:
+    billfold("migrate")
+
+    async def register() -> None:
+        connection = await asyncpg.connect(empty_database.app_dsn)
+        await connection.execute(
+            "WITH owner AS (INSERT INTO identity.owners (id, name, created_at) VALUES (gen_random_uuid(), 'Ada', now())"
+            " RETURNING id) INSERT INTO identity.users (id, email, email_verified_at, display_name, locale, time_zone,"
+            " created_at) SELECT id, 'ada@example.com', now(), 'Ada', 'en', 'UTC', now() FROM owner"
+        )
+        await connection.close()
+
+    asyncio.run(register())
+    assert billfold("users", "grant-role", "ada@example.com", "admin").out.endswith("is admin, user now.\n")
+    assert billfold.json("users", "grant-role", "Ada@example.com", "admin")["roles"] == ["admin", "user"]
+    assert billfold("users", "grant-role", "bob@example.com", "admin", code=1).err.startswith("billfold: There is no")
+    assert "there are user, support" in billfold("users", "grant-role", "ada@example.com", "boss", code=2).err

@@ -37,6 +37,7 @@ COMMANDS = {
     "migrate": Command("migrate", "migrate", "Bring a database up to date."),
     "tour": Command("tour", "tour", "Play the first five minutes, and show each call and its answer."),
     "keys": Command("keys", "app", "Create, list and revoke API keys; make and replace Billfold's own."),
+    "users": Command("users", "app", "Look after people and their roles."),
     "assets": Command("assets", "app", "List the assets there are, and add more."),
     "wallets": Command("wallets", "app", "Create, show and change wallets; deposit and withdraw."),
     "transfers": Command("transfers", "app", "Move money between wallets, and list what has happened."),

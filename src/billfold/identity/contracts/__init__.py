@@ -72,6 +72,7 @@ from billfold.identity.contracts.scopes import (
     scopes_of,
 )
 from billfold.identity.contracts.sessions import ADDRESS_MAX, DEVICE_MAX, METHODS, Method, Session, SessionTokens
+from billfold.identity.contracts.staff import RoleChange, User, UserDetail
 from billfold.identity.contracts.step_up import StepUpChallenge
 from billfold.identity.contracts.tokens import ACCESS_MAX_S, PUBLISHED_MAX_AGE_S, Claims
 from billfold.identity.contracts.users import (
@@ -165,6 +166,7 @@ __all__ = [
     "Rejection",
     "RelyingParty",
     "Role",
+    "RoleChange",
     "Scope",
     "SecondFactor",
     "Session",
@@ -173,6 +175,8 @@ __all__ = [
     "Totp",
     "TotpFactor",
     "Typed",
+    "User",
+    "UserDetail",
     "Visibility",
     "may_be_alias",
     "scopes_of",

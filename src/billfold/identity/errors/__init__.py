@@ -49,6 +49,8 @@ from billfold.identity.errors.factors import (
     PasskeyExists,
     PasskeyInvalid,
     PasskeyUnknown,
+    PasswordNeeded,
+    SecondFactorBlocked,
     SecondFactorMissing,
     SecondFactorWrong,
     TooManyPasskeys,
@@ -88,9 +90,11 @@ from billfold.identity.errors.providers import (
     ReturnToInvalid,
 )
 from billfold.identity.errors.sessions import RefreshTokenInvalid, RefreshTokenReused, SessionUnknown
+from billfold.identity.errors.staff import OwnRoles, RolesChanged
 from billfold.identity.errors.step_up import StepUpRequired, StepUpUnknown
 from billfold.identity.errors.tokens import TokenInvalid
 from billfold.identity.errors.users import (
+    AccountNotEmpty,
     AddressNeeded,
     AddressTaken,
     CodeWrong,
@@ -110,6 +114,7 @@ from billfold.identity.errors.users import (
 
 __all__ = [
     "AccountExists",
+    "AccountNotEmpty",
     "AddressNeeded",
     "AddressTaken",
     "AliasInvalid",
@@ -146,6 +151,7 @@ __all__ = [
     "MoneyLeft",
     "OneFactorWanted",
     "OwnApproval",
+    "OwnRoles",
     "OwnerExists",
     "OwnerNotYours",
     "OwnerUnknown",
@@ -153,6 +159,7 @@ __all__ = [
     "PasskeyExists",
     "PasskeyInvalid",
     "PasskeyUnknown",
+    "PasswordNeeded",
     "PasswordNotSet",
     "PasswordPersonal",
     "PasswordTooCommon",
@@ -167,7 +174,9 @@ __all__ = [
     "RefreshTokenReused",
     "ResetTokenInvalid",
     "ReturnToInvalid",
+    "RolesChanged",
     "ScopeNotYours",
+    "SecondFactorBlocked",
     "SecondFactorMissing",
     "SecondFactorWrong",
     "SessionUnknown",

@@ -11,6 +11,7 @@ from billfold.identity.events.keys import API_KEY_TYPES, SOURCE, ApiKeyEventType
 from billfold.identity.events.people import person_event
 from billfold.identity.events.providers import IDENTITY_TYPES, IdentityEventType
 from billfold.identity.events.sessions import SESSION_TYPES, SessionEventType
+from billfold.identity.events.staff import STAFF_TYPES, StaffEventType
 from billfold.identity.events.users import USER_TYPES, UserEventType, attempt_event
 
 TYPES: tuple[str, ...] = (
@@ -21,6 +22,7 @@ TYPES: tuple[str, ...] = (
     *ALIAS_TYPES,
     *APPROVAL_TYPES,
     *USER_TYPES,
+    *STAFF_TYPES,
 )
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "IDENTITY_TYPES",
     "SESSION_TYPES",
     "SOURCE",
+    "STAFF_TYPES",
     "TYPES",
     "USER_TYPES",
     "AliasEventType",
@@ -39,6 +42,7 @@ __all__ = [
     "FactorEventType",
     "IdentityEventType",
     "SessionEventType",
+    "StaffEventType",
     "UserEventType",
     "alias_event",
     "api_key_event",

@@ -31,6 +31,7 @@ from billfold.identity.service.second_factors import SecondFactors
 from billfold.identity.service.secrets import Secrets
 from billfold.identity.service.sessions import Post, Sessions
 from billfold.identity.service.signing import Tokens
+from billfold.identity.service.staff import Staff
 from billfold.identity.service.step_up import StepUp
 from billfold.identity.service.users import Leaving, Users, nothing_to_leave
 from billfold.identity.service.uses import Uses
@@ -110,6 +111,13 @@ class Identity:
                 providers=issuers,
                 public_url=providers.public_url,
             )
+        self.staff = Staff(
+            database=database,
+            clock=clock,
+            approvals=self.approvals,
+            sessions=self.sessions if mail is not None else None,
+            mail=mail,
+        )
         self.aliases = Aliases(database=database, clock=clock, mail=mail, limits=alias_limits or AliasLimits())
         secrets = Secrets(database=database, envelope=envelope, clock=clock)
         self.passwords = Passwords(pepper=partial(secrets.named, "password_pepper"), hashing=hashing)
