@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from billfold.app.migrate import SETS
 from billfold.platform.postgres.migrations import migrate
-from tests import certificates, servers
+from tests import certificates, master_keys, servers
 from tests.certificates import Certificate
 from tests.integration.api.support import ApiServer, bootstrapped, running_api
 from tests.integration.gateway import support
@@ -20,18 +20,29 @@ from tests.integration.gateway.support import Gateway, Signer
 
 @dataclass
 class Site:
-    """The replicas, what they believe, and the means to put a gateway in front of them."""
+    """A database with its master keys, two replicas on it, and what else a gateway in front of them needs."""
 
-    replicas: list[ApiServer]
     database: servers.TestDatabase
+    keys: Path
     signer: Signer
     jwks_port: int
     certificate: Certificate
+    replicas: list[ApiServer] = field(default_factory=list)
 
     @property
     def ports(self) -> tuple[int, int]:
         one, other = (int(replica.url.rpartition(":")[2]) for replica in self.replicas)
         return one, other
+
+    def replica(self, folder: Path) -> AbstractContextManager[ApiServer]:
+        """One that believes what the gateway says of where a request comes from."""
+        more = {
+            "keys__file": str(self.keys),
+            "api__public_url": support.PUBLIC_URL,
+            "api__trusted_proxies": "127.0.0.1/32",
+            "limits__anonymous_per_minute": "20",
+        }
+        return running_api(self.database, folder, **more)
 
 
 @pytest.fixture(scope="module")
@@ -57,20 +68,11 @@ async def operator_key(api_database: servers.TestDatabase) -> str:
 def site(
     api_database: servers.TestDatabase, certificate: Certificate, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Site]:
-    signer = Signer()
+    signer, keys = Signer(), master_keys.file_in(tmp_path_factory.mktemp("keys"))
     with ExitStack() as stack:
-        replicas = [stack.enter_context(replica(api_database, tmp_path_factory.mktemp("api"))) for _ in range(2)]
-        yield Site(replicas, api_database, signer, stack.enter_context(signer.serving()), certificate)
-
-
-def replica(database: servers.TestDatabase, folder: Path) -> AbstractContextManager[ApiServer]:
-    """One that believes what the gateway says of where a request comes from."""
-    more = {
-        "api__public_url": support.PUBLIC_URL,
-        "api__trusted_proxies": "127.0.0.1/32",
-        "limits__anonymous_per_minute": "20",
-    }
-    return running_api(database, folder, **more)
+        made = Site(api_database, keys, signer, stack.enter_context(signer.serving()), certificate)
+        made.replicas += [stack.enter_context(made.replica(tmp_path_factory.mktemp("api"))) for _ in range(2)]
+        yield made
 
 
 @pytest.fixture(scope="module")

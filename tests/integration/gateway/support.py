@@ -26,7 +26,7 @@ from tests.certificates import Certificate
 from tests.integration.api.support import REQUEST_TIMEOUT_S, STOP_TIMEOUT_S
 
 CONFIGURATION = Path(__file__).parents[3] / "deploy" / "gateway" / "envoy.yaml"
-#: The issuer that the configuration names, and the audience.
+#: The issuer that the configuration names.
 PUBLIC_URL = "https://wallets.example.com"
 START_TIMEOUT_S = 60.0
 _LOCAL = Path(sys.prefix) / "gateway" / "envoy" / "_bin" / "envoy"
@@ -163,7 +163,7 @@ class Signer:
         now = int(time.time())
         body = {
             "iss": PUBLIC_URL,
-            "aud": PUBLIC_URL,
+            "aud": "billfold",
             "sub": "019aa2c6-7a00-7000-8000-00000000d001",
             "iat": now,
             "exp": now + 600,

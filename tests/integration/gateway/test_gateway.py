@@ -20,7 +20,7 @@ import pytest
 
 from billfold.kernel import ids
 from tests.integration.gateway import support
-from tests.integration.gateway.conftest import Site, replica
+from tests.integration.gateway.conftest import Site
 from tests.integration.gateway.support import Gateway, Signer
 
 #: Addresses of this machine that no other test here has used.
@@ -219,7 +219,7 @@ def test_when_a_replica_is_killed_requests_go_on_and_none_is_done_twice(
 ) -> None:
     (tmp_path / "api").mkdir()
     with (
-        replica(site.database, tmp_path / "api") as doomed,
+        site.replica(tmp_path / "api") as doomed,
         support.running(
             tmp_path,
             certificate=site.certificate,
@@ -260,7 +260,7 @@ def test_when_a_replica_is_killed_requests_go_on_and_none_is_done_twice(
 
 def test_when_all_replicas_are_gone_the_answer_is_unavailable(site: Site, operator_key: str, tmp_path: Path) -> None:
     (tmp_path / "api").mkdir()
-    with replica(site.database, tmp_path / "api") as doomed:
+    with site.replica(tmp_path / "api") as doomed:
         port = int(doomed.url.rpartition(":")[2])
         with (
             support.running(
