@@ -8,6 +8,7 @@ machine      what it all ran on
 pgbench      the yardstick: PostgreSQL's own TPC-B-like test
 wrk          the load generator, a process of its own; its scripts are in lua/
 population   wallets, and the money in them
+people       somebody with a key and a login, and logins of nobody
 loads        transfers over HTTP: one at a time, on one hot wallet, in bulk
 journal      accounts with long pasts, written by SQL
 balances     what it costs to read a balance, now and at an instant

@@ -23,7 +23,7 @@ from bench.population import NoMoney
 from bench.programs import ProgramFailed
 
 RESULTS = Path(__file__).parent / "results"
-_FAILURES = (DataInMemory, Lost, NoMoney, ProgramFailed, WrongBalance, run.VerificationFailed)
+_FAILURES = (DataInMemory, Lost, NoMoney, ProgramFailed, WrongBalance, run.NoStorm, run.VerificationFailed)
 #: As a shell says that Ctrl-C ended a program.
 _INTERRUPTED = 130
 

@@ -66,16 +66,27 @@ class Site:
         self._connection = connection
 
     async def post(
-        self, lines: Path, *, label: str, connections: int, seconds: int, items: int = 1, per_s: float | None = None
+        self,
+        lines: Path,
+        *,
+        label: str,
+        connections: int,
+        seconds: int,
+        items: int = 1,
+        per_s: float | None = None,
+        token: str | None = None,
     ) -> Result:
         """Send the requests of a file, each with `items` transfers, under idempotency keys that begin with `label`.
+
+        `token` is whose they are, instead of the stack's own key.
 
         Raises: Lost, ProgramFailed.
         """
         first = ids.floor_of(time.time_ns() // 1_000_000)
         before = processes.cpu_seconds(self._running.roots)
         began = Moment.now()
-        answers = await wrk.run(self._load(lines, label, connections, seconds, per_s))
+        load = self._load(lines, label, connections, seconds, per_s)
+        answers = await wrk.run(load if token is None else msgspec.structs.replace(load, token=token))
         others = Moment.now().others_since(began)
         answered = processes.cpu_seconds(self._running.roots)
         drain_s = await self.drained()
@@ -98,6 +109,11 @@ class Site:
     async def get(self, lines: Path, *, connections: int, seconds: int) -> Answers:
         """Send the requests of a file, which read."""
         return await wrk.run(self._load(lines, None, connections, seconds, None))
+
+    async def storm(self, lines: Path, *, connections: int, seconds: int, per_s: float) -> wrk.Logins:
+        """Logins from everywhere."""
+        url = self._running.record.api_url
+        return await wrk.storm(wrk.Storm(lines, url, connections=connections, seconds=seconds, per_s=per_s))
 
     async def drained(self) -> float:
         """Wait until every event is published, and say how long that took."""

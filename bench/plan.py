@@ -9,7 +9,7 @@ from bench.latency import Delays
 from bench.loads import Result, Stored
 from bench.machine import Machine
 from bench.pgbench import Speed
-from bench.wrk import Answers
+from bench.wrk import Answers, Logins
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +29,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     #: Of each kind of balance.
     reads: int = 2_000
     latency_seconds: int = 15
+    #: Begun in a second of a storm: more than ten times what two processors can hash the passwords of.
+    logins_per_s: int = 300
     restarts: int = 3
     #: After this a stack that was just started has nothing more to do, and its memory is measured.
     idle_after_s: float = 5
@@ -47,6 +49,7 @@ QUICK = Plan(
     backdated=(1_000, 10_000),
     reads=100,
     latency_seconds=2,
+    logins_per_s=50,
     restarts=1,
     idle_after_s=1,
 )
@@ -66,6 +69,15 @@ class Round(msgspec.Struct, frozen=True):
     spread: Result
     hot: Result
     bulk: Result
+
+
+class Authenticated(msgspec.Struct, frozen=True):
+    """One turn of the same person's transfers: by API key, by access token, and by API key in a storm of logins."""
+
+    by_key: Result
+    by_token: Result
+    in_storm: Result
+    storm: Logins
 
 
 class Reads(msgspec.Struct, frozen=True):
@@ -98,6 +110,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     rounds: list[Round]
     #: After the rounds.
     stored: Stored
+    authenticated: list[Authenticated]
     reads: Reads
     events: Events
     #: Transfers that were read again at the end, and found right.

@@ -104,11 +104,17 @@ def write_files(folder: Path, wallets: Sequence[str]) -> Files:
     chance = random.Random(1)
     files = Files.within(folder)
     hot, *others = wallets
-    _write(files.spread, (f"{_PATH} {_json(_order(chance, *chance.sample(wallets, 2)))}" for _ in range(SINGLES)))
+    write_spread(files.spread, wallets, chance)
     _write(files.hot, (f"{_PATH} {_json(_hot_order(chance, hot, chance.choice(others)))}" for _ in range(SINGLES)))
     _write(files.bulk, (f"{_PATH}/bulk {_json(_bulk(wallets, chance))}" for _ in range(BULKS)))
     _write(files.balances, (f"/api/v1/wallets/{wallet}/balance" for wallet in wallets))
     return files
+
+
+def write_spread(path: Path, wallets: Sequence[str], chance: random.Random | None = None) -> None:
+    """Transfers between these wallets, each as often as any other."""
+    chance = chance or random.Random(1)
+    _write(path, (f"{_PATH} {_json(_order(chance, *chance.sample(wallets, 2)))}" for _ in range(SINGLES)))
 
 
 def _order(chance: random.Random, source: str, target: str) -> dict[str, object]:

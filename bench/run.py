@@ -11,14 +11,15 @@ from pathlib import Path
 import asyncpg
 import msgspec
 
-from bench import balances, journal, latency, machine, pgbench, population, stack
+from bench import balances, journal, latency, machine, people, pgbench, population, stack
 from bench.figures import median
 from bench.journal import Past
-from bench.loads import Site
+from bench.loads import Result, Site
 from bench.pgbench import Pgbench
-from bench.plan import Events, Measured, Plan, Reads, Round, Start
+from bench.plan import Authenticated, Events, Measured, Plan, Reads, Round, Start
 from bench.population import Files
 from bench.stack import Running
+from billfold.identity import Identity
 from billfold.ledger import Ledger
 from billfold.platform.postgres.database import Database
 
@@ -26,6 +27,8 @@ CONNECTIONS = 128
 #: A bulk of 1,000 is a batch of its own, so a few connections keep all writers busy.
 BULK_CONNECTIONS = 6
 BULK_ITEMS = 1_000
+#: Logins that wait at once.
+STORM_CONNECTIONS = 200
 #: Before the rounds: code is compiled, plans are made, wallets are looked up, caches are filled.
 WARM_UP_S = 3
 #: Rather less than what can be sustained: latency at the peak is the length of a queue.
@@ -36,6 +39,10 @@ _POOL = 8
 
 class VerificationFailed(Exception):
     """The ledger is not right after the loads; how fast it was does not matter."""
+
+
+class NoStorm(Exception):
+    """The storm of logins was none, so what was measured beside it says nothing."""
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -58,6 +65,7 @@ async def run(plan: Plan, folder: Path, progress: Progress) -> Measured:
         async with _bench(plan, running, yardstick, progress) as bench:
             clients, rounds = await bench.rounds(folder)
             stored = await bench.site.stored()
+            authenticated = await bench.authentication(folder)
             # Before the long pasts are written: the worker reads the whole ledger again every few minutes.
             events = await bench.events(folder, per_s=STEADY * median([turn.spread.per_s for turn in rounds]))
             reads = await bench.reads(folder)
@@ -69,6 +77,7 @@ async def run(plan: Plan, folder: Path, progress: Progress) -> Measured:
         clients=clients,
         rounds=rounds,
         stored=stored,
+        authenticated=authenticated,
         reads=reads,
         events=events,
         verified=verified,
@@ -130,6 +139,58 @@ class _Bench:
         rounds = [await self._round(files, clients, str(number)) for number in range(self.plan.rounds)]
         await self.yardstick.drop()
         return clients, rounds
+
+    async def authentication(self, folder: Path) -> list[Authenticated]:
+        """What it costs to know people by their logins, and what a storm of logins costs everybody.
+
+        Raises: NoStorm.
+        """
+        self.progress.step("Creating a person's wallets", people.WALLETS)
+        facade = people.identity(self.database, self.running)
+        try:
+            person = await people.create(
+                self.database, self.ledger, facade, self.owner, folder=folder, progress=self.progress.advance
+            )
+            await journal.analyze(self.owner)
+            await self._persons(person, "warm-person", person.key, seconds=WARM_UP_S)
+            step = "Rounds of transfers by key, by access token, and in a storm of logins"
+            self.progress.step(step, 3 * self.plan.rounds)
+            return [await self._authenticated(facade, person, number) for number in range(self.plan.rounds)]
+        finally:
+            facade.close()
+
+    async def _authenticated(self, facade: Identity, person: people.Person, number: int) -> Authenticated:
+        """One turn; whoever comes first has the colder caches, so they take turns in that too."""
+        token = await people.access_token(self.database, facade, person)
+        order = [("key", person.key), ("token", token)]
+        results = {}
+        for name, credentials in order if number % 2 == 0 else reversed(order):
+            await self.yardstick.checkpoint()
+            results[name] = await self._persons(person, f"{name}-{number}", credentials)
+            self.progress.advance(1)
+        await self.yardstick.checkpoint()
+        storm, in_storm = await asyncio.gather(
+            self.site.storm(
+                person.logins,
+                connections=STORM_CONNECTIONS,
+                seconds=self.plan.seconds,
+                per_s=self.plan.logins_per_s,
+            ),
+            self._persons(person, f"storm-{number}", person.key),
+        )
+        self.progress.advance(1)
+        if not storm.checked:
+            raise NoStorm(f"of {storm.answered:,} logins not one had its password checked")
+        return Authenticated(results["key"], results["token"], in_storm, storm)
+
+    async def _persons(
+        self, person: people.Person, label: str, credentials: str, *, seconds: int | None = None
+    ) -> Result:
+        """Transfers of somebody's."""
+        seconds = seconds or self.plan.seconds
+        return await self.site.post(
+            person.transfers, label=label, connections=CONNECTIONS, seconds=seconds, token=credentials
+        )
 
     async def reads(self, folder: Path) -> Reads:
         """Balances over HTTP, and in the database of accounts with long pasts."""

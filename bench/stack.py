@@ -102,9 +102,13 @@ async def up(folder: Path) -> AsyncIterator[Running]:
 
 
 def _environment() -> dict[str, str]:
-    """Ours, without settings of the developer's, and with ports that no other stack on this machine will ask for."""
+    """Ours, without settings of the developer's, and with ports that no other stack on this machine will ask for.
+
+    This machine is a proxy to the stack, so that a storm can seem to come from many addresses.
+    """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(settings.PREFIX)}
-    return kept | {settings.variable(name): str(host.free_port()) for name in _PORTS}
+    ports = {settings.variable(name): str(host.free_port()) for name in _PORTS}
+    return kept | ports | {settings.variable("api.trusted_proxies"): "127.0.0.1/32"}
 
 
 async def _ready(output: asyncio.StreamReader, log: deque[str]) -> StackRecord:

@@ -20,6 +20,7 @@ def rows(measured: Measured) -> list[Row]:
     """All of them, in the order of the table."""
     return [
         *_transfers(measured),
+        *_authentication(measured),
         *_balances(measured),
         *_past(measured),
         *_events(measured),
@@ -51,6 +52,41 @@ def _transfers(measured: Measured) -> Iterator[Row]:
         f"p99 {_p99(rounds, lambda turn: turn.hot)} ms.",
     )
     yield _throughput("Bulk over HTTP, 1,000 a call", rounds, lambda turn: turn.bulk, Target("≥", 7, "×", moonshot=17))
+
+
+def _authentication(measured: Measured) -> Iterator[Row]:
+    rounds = measured.authenticated
+    by_key = median([turn.by_key.per_s for turn in rounds])
+    loads = ([turn.by_key for turn in rounds], [turn.by_token for turn in rounds])
+    costs = [median([load.answering.api for load in kind]) for kind in loads]
+    yield Row(
+        work="Single transfers over HTTP, by access token",
+        value=median([turn.by_token.per_s for turn in rounds]),
+        unit="/s",
+        ratio=median([turn.by_token.per_s / turn.by_key.per_s for turn in rounds]),
+        target=Target("≥", 0.9, "×"),
+        note=f"Against the same person's transfers by API key, {significant(by_key)} /s, in turns. Processor time of "
+        f"the API for each: {significant(costs[1])} ms by token, {significant(costs[0])} ms by key.",
+    )
+    checked, busy, limited = (
+        median([getattr(turn.storm, name) / turn.storm.seconds for turn in rounds])
+        for name in ("checked", "busy", "limited")
+    )
+    yield Row(
+        work="Single transfers in a storm of logins",
+        value=median([turn.in_storm.per_s for turn in rounds]),
+        unit="/s",
+        ratio=median([turn.in_storm.per_s / turn.by_key.per_s for turn in rounds]),
+        note=f"Against the same without a storm. {measured.plan.logins_per_s} logins a second were begun, each from "
+        f"another address: {significant(checked)} /s had their password checked, {significant(busy)} /s were told to "
+        f"come back (503), {significant(limited)} /s had come too often (429).",
+    )
+    yield Row(
+        work="… time to the answer, p99",
+        value=median([turn.in_storm.answers.p99_ms for turn in rounds]),
+        unit="ms",
+        note=f"Without a storm {significant(median([turn.by_key.answers.p99_ms for turn in rounds]))} ms.",
+    )
 
 
 _Pick = Callable[[Round], Result]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -32,6 +33,16 @@ class Load(msgspec.Struct, frozen=True):
     per_s: float | None = None
 
 
+class Storm(msgspec.Struct, frozen=True):
+    """Logins: so many begun in a second, each from an address of its own and in nobody's name."""
+
+    lines: Path
+    url: str
+    connections: int
+    seconds: int
+    per_s: float
+
+
 class Answers(msgspec.Struct, frozen=True):
     """What came back. `lost` connections and `late` answers are none."""
 
@@ -51,21 +62,49 @@ class Answers(msgspec.Struct, frozen=True):
         return self.answered - self.refused
 
 
+class Logins(msgspec.Struct, frozen=True):
+    """What became of a storm: logins whose password was checked, and those that were turned away."""
+
+    answered: int
+    checked: int
+    #: 503: more waited than there is time for.
+    busy: int
+    #: 429: their address or account had come too often.
+    limited: int
+    other: int
+    seconds: float
+    p99_ms: float
+
+
 async def run(load: Load) -> Answers:
     """Send for as long as asked for, and say what came back.
 
     Raises: ProgramFailed.
     """
-    threads = min(THREADS, load.connections)
-    env = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LINES": str(load.lines), "TOKEN": load.token}
+    env = {"LINES": str(load.lines), "TOKEN": load.token}
     if load.label is not None:
         env["LABEL"] = load.label
     if load.per_s is not None:
         env["PER_S"] = f"{load.per_s:.1f}"
+    return msgspec.json.decode(await _run(load, env), type=Answers)
+
+
+async def storm(load: Storm) -> Logins:
+    """The same of logins.
+
+    Raises: ProgramFailed.
+    """
+    env = {"LINES": str(load.lines), "LABEL": "storm", "PER_S": f"{load.per_s:.1f}", "STORM": "1"}
+    return msgspec.json.decode(await _run(load, env), type=Logins)
+
+
+async def _run(load: Load | Storm, env: Mapping[str, str]) -> str:
+    """The last line that it prints."""
+    threads = min(THREADS, load.connections)
     command = (
         *("wrk", "--threads", str(threads), "--connections", str(load.connections)),
         *("--duration", f"{load.seconds}s", "--timeout", f"{TIMEOUT_S}s", "--script", str(_SCRIPT), load.url),
     )
+    env = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), **env}
     output = await programs.run(command, env=env, timeout_s=load.seconds + _GRACE_S)
-    last = output.strip().rpartition("\n")[2]
-    return msgspec.json.decode(last, type=Answers)
+    return output.strip().rpartition("\n")[2]

@@ -2,12 +2,15 @@
 --
 -- Environment: LINES     a file of "path" lines for GET, or "path body" lines for POST
 --              LABEL     for POST: what the idempotency keys of this load begin with; each request has its own key
---              TOKEN     the API key
+--              TOKEN     the API key, or an access token
 --              PER_S     optional: how many requests a second to begin, in all, instead of as many as possible
+--              STORM     optional: logins instead, without a TOKEN, each from another address as a proxy would say it
 
 local method = os.getenv("LABEL") and "POST" or "GET"
 local per_s = tonumber(os.getenv("PER_S") or "")
+local storm = os.getenv("STORM")
 local threads = {}
+checked, busy, limited = 0, 0, 0
 
 function setup(thread)
   thread:set("number", #threads)
@@ -18,7 +21,8 @@ end
 local heads, tails, sent = {}, {}, 0
 
 function init(_)
-  local common = " HTTP/1.1\r\nHost: " .. wrk.host .. "\r\nAuthorization: Bearer " .. os.getenv("TOKEN") .. "\r\n"
+  local common = " HTTP/1.1\r\nHost: " .. wrk.host .. "\r\n"
+  if not storm then common = common .. "Authorization: Bearer " .. os.getenv("TOKEN") .. "\r\n" end
   local place = 0
   for line in io.lines(os.getenv("LINES")) do
     if place % count == number then
@@ -48,6 +52,22 @@ else
   end
 end
 
+if storm then
+  local post = request
+  math.randomseed(os.time())
+
+  function request()
+    local address = string.format("10.%d.%d.%d", math.random(0, 255), math.random(0, 255), math.random(1, 254))
+    return (post():gsub("\r\n", "\r\nX-Forwarded-For: " .. address .. "\r\n", 1))
+  end
+
+  function response(status)
+    if status == 200 or status == 401 then checked = checked + 1 end
+    if status == 503 then busy = busy + 1 end
+    if status == 429 then limited = limited + 1 end
+  end
+end
+
 -- A timetable: each request has its moment, whether or not the ones before were answered by then. A thread that is
 -- behind its timetable sends at once, so the rate holds as long as there are connections to spare.
 if per_s then
@@ -68,6 +88,18 @@ if per_s then
 end
 
 function done(summary, latency, _)
+  if storm then
+    local sums = { checked = 0, busy = 0, limited = 0 }
+    for _, thread in ipairs(threads) do
+      for name, sum in pairs(sums) do sums[name] = sum + thread:get(name) end
+    end
+    io.write(string.format(
+      '{"answered":%d,"checked":%d,"busy":%d,"limited":%d,"other":%d,"seconds":%.6f,"p99_ms":%.3f}\n',
+      summary.requests, sums.checked, sums.busy, sums.limited,
+      summary.requests - sums.checked - sums.busy - sums.limited,
+      summary.duration / 1e6, latency:percentile(99) / 1e3))
+    return
+  end
   local errors = summary.errors
   io.write(string.format(
     '{"answered":%d,"refused":%d,"lost":%d,"late":%d,"seconds":%.6f,"p50_ms":%.3f,"p99_ms":%.3f,"max_ms":%.3f}\n',

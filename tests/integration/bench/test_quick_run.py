@@ -47,6 +47,7 @@ def test_a_quick_run_finds_what_was_acknowledged_in_the_database(
     (result,) = (tmp_path / "results").glob("*.json")
     found = json.loads(result.read_text())
     loads = [turn[kind] for turn in found["measured"]["rounds"] for kind in ("spread", "hot", "bulk")]
+    loads += [turn[kind] for turn in found["measured"]["authenticated"] for kind in ("by_key", "by_token", "in_storm")]
     for load in [*loads, found["measured"]["events"]["load"]]:
         assert 0 < load["acknowledged"] <= load["found"]
     assert found["measured"]["events"]["delays"]["different"] == found["measured"]["events"]["load"]["found"]
