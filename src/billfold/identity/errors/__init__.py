@@ -49,8 +49,6 @@ from billfold.identity.errors.factors import (
     PasskeyExists,
     PasskeyInvalid,
     PasskeyUnknown,
-    PasswordNeeded,
-    SecondFactorBlocked,
     SecondFactorMissing,
     SecondFactorWrong,
     TooManyPasskeys,
@@ -94,7 +92,6 @@ from billfold.identity.errors.staff import OwnRoles, RolesChanged
 from billfold.identity.errors.step_up import StepUpRequired, StepUpUnknown
 from billfold.identity.errors.tokens import TokenInvalid
 from billfold.identity.errors.users import (
-    AccountNotEmpty,
     AddressNeeded,
     AddressTaken,
     CodeWrong,
@@ -114,7 +111,6 @@ from billfold.identity.errors.users import (
 
 __all__ = [
     "AccountExists",
-    "AccountNotEmpty",
     "AddressNeeded",
     "AddressTaken",
     "AliasInvalid",
@@ -159,7 +155,6 @@ __all__ = [
     "PasskeyExists",
     "PasskeyInvalid",
     "PasskeyUnknown",
-    "PasswordNeeded",
     "PasswordNotSet",
     "PasswordPersonal",
     "PasswordTooCommon",
@@ -176,7 +171,6 @@ __all__ = [
     "ReturnToInvalid",
     "RolesChanged",
     "ScopeNotYours",
-    "SecondFactorBlocked",
     "SecondFactorMissing",
     "SecondFactorWrong",
     "SessionUnknown",
