@@ -214,6 +214,13 @@ async def test_a_signing_key_that_is_withdrawn_ends_its_tokens_within_a_second_e
     assert (await here.authenticate(after.token)).user_id == after.user_id
 
 
+async def test_what_was_found_out_is_believed_for_less_than_a_second(here: Identity, database: Database) -> None:
+    login = await a_login(here, database)
+    await here.authenticate(login.token)
+    await asyncio.sleep(1.0)
+    assert here.remembered(login.token) is None
+
+
 async def test_what_ends_here_is_refused_at_once(here: Identity, database: Database) -> None:
     login = await a_login(here, database)
     by = await here.authenticate(login.token)

@@ -23,7 +23,7 @@ from billfold.identity.domain.signing import SigningKey
 from billfold.identity.store import signing as store
 from billfold.kernel import ids
 from billfold.kernel.clock import Clock
-from billfold.platform.keys import Envelope, SealBroken
+from billfold.platform.keys import Envelope
 from billfold.platform.postgres.database import Connection, Database
 
 #: Whoever signs, or meets a key that is not known, believes what was read within this time: a key that has leaked and
@@ -236,8 +236,7 @@ class Tokens:
     async def _open(self, key: SigningKey) -> Opened:
         private = Ed25519PrivateKey.from_private_bytes(await self._envelope.open(key.sealed, context=_context(key.id)))
         public = private.public_key()
-        if tokens.key_id(public.public_bytes_raw()) != key.id:
-            raise SealBroken
+        assert tokens.key_id(public.public_bytes_raw()) == key.id, "it was sealed for this id"
         return Opened(key, private, public)
 
 
