@@ -1,6 +1,7 @@
 """Identity on a real PostgreSQL, with providers."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -26,6 +27,12 @@ async def database(oidc_database: servers.TestDatabase) -> AsyncIterator[Databas
     database = await Database.connect(oidc_database.app_dsn, name="test")
     yield database
     await database.close()
+
+
+@pytest.fixture(scope="module")
+def master_keys_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the keys are that open what the module's database keeps sealed."""
+    return tmp_path_factory.mktemp("master-keys")
 
 
 @pytest.fixture

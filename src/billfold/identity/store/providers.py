@@ -150,7 +150,7 @@ async def insert_login(
     await connection.execute(
         """
         DELETE FROM identity.external_logins WHERE state_hash IN (
-            SELECT state_hash FROM identity.external_logins WHERE expires_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED
+            SELECT state_hash FROM identity.external_logins WHERE expires_at < $1 LIMIT $2
         )
         """,
         now,

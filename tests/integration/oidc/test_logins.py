@@ -1,0 +1,372 @@
+"""Logins at a provider, step by step, and what becomes of those that are not as they should be."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+from uuid import UUID
+
+import httpx2
+import pytest
+
+from billfold.identity.contracts import PERSONAL
+from billfold.kernel import ids
+from billfold.kernel.principal import Principal
+from billfold.platform.postgres.database import Database
+from billfold.platform.web.cookies import csrf_token
+from tests.integration.fetching import hostile
+from tests.integration.identity.support import told_of
+from tests.integration.oidc import issuing, serving
+
+START, CALLBACK = "/api/v1/auth/oidc/test/start", "/api/v1/auth/oidc/test/callback"
+
+
+@pytest.fixture
+async def here(
+    database: Database, own_issuer: issuing.Issuing, master_keys_folder: Path
+) -> AsyncIterator[serving.Serving]:
+    async with serving.running(database, master_keys_folder, [own_issuer.provider]) as running:
+        yield running
+
+
+def asked(response: httpx2.Response) -> dict[str, str]:
+    """What the browser is sent to the provider with."""
+    assert response.status_code == 303, response.text
+    return {name: values[0] for name, values in parse_qs(urlsplit(response.headers["location"]).query).items()}
+
+
+def answers(own_issuer: issuing.Issuing, nonce: str, /, **claims: Any) -> None:
+    """Let the provider give tokens for any code."""
+    said = {"aud": "web", "typ": "ID", "nonce": nonce, "sub": f"s-{ids.new()}"} | claims
+    tokens = {"id_token": own_issuer.token(**said), "access_token": "a", "token_type": "Bearer"}
+    own_issuer.server.answers["/token"] = hostile.answer(json.dumps(tokens).encode())
+
+
+async def log_in(
+    browser: httpx2.AsyncClient, own_issuer: issuing.Issuing, *, start: str = START, **claims: Any
+) -> httpx2.Response:
+    request = asked(await browser.get(start))
+    answers(own_issuer, request["nonce"], **claims)
+    return await browser.get(CALLBACK, params={"state": request["state"], "code": "c", "session_state": "x"})
+
+
+async def whoami(here: serving.Serving, browser: httpx2.AsyncClient) -> Principal:
+    return await here.identity.authenticate(browser.cookies["billfold"].encode())
+
+
+async def test_the_providers_are_listed(here: serving.Serving) -> None:
+    async with here.browser() as browser:
+        (one,) = (await browser.get("/api/v1/auth/oidc")).json()["items"]
+    assert one == {"name": "test", "title": "Test", "start_url": START}
+
+
+async def test_whoever_logs_in_for_the_first_time_is_somebody_new_with_a_session_in_cookies(
+    here: serving.Serving, own_issuer: issuing.Issuing
+) -> None:
+    email = f"{ids.new()}@example.com"
+    subject = f"s-{ids.new()}"
+    told: dict[str, Any] = {"sub": subject, "name": "Ada Lovelace", "email": email, "email_verified": True}
+    async with here.browser() as browser:
+        page = await log_in(browser, own_issuer, start=f"{START}?return_to=/account%3Ftab%3Dkeys", **told)
+        assert page.status_code == 200
+        assert '<meta http-equiv="refresh" content="0; url=/account?tab=keys">' in page.text
+        first = await whoami(here, browser)
+        assert first.is_session
+        assert first.scopes >= PERSONAL & {"account"}
+    cookies = page.headers.get_list("set-cookie")
+    assert {cookie.partition("=")[0] for cookie in cookies} >= {"billfold", "billfold-refresh"}
+    for cookie in cookies:
+        assert "HttpOnly" in cookie
+        assert ("SameSite=lax" if "-oidc-" in cookie else "SameSite=strict") in cookie
+    async with here.browser() as browser:
+        await log_in(browser, own_issuer, **told)
+        assert (await whoami(here, browser)).user_id == first.user_id
+    found = await here.row("SELECT email, roles FROM identity.users WHERE id = $1", first.user_id)
+    assert tuple(found) == (email, ["user"])
+    kinds = [event["type"] for event in await told_of(here.database, first.owner_id)]
+    assert kinds == ["identity.linked.v1", "session.started.v1", "session.started.v1"]
+    assert own_issuer.server.asked[-1].startswith(b"POST /token")
+
+
+async def test_the_request_is_that_of_the_standard(here: serving.Serving, own_issuer: issuing.Issuing) -> None:
+    async with here.browser() as browser:
+        response = await browser.get(START)
+    request = asked(response)
+    assert response.headers["location"].startswith(f"{own_issuer.issuer}/login?")
+    assert request["redirect_uri"] == f"{here.url}{CALLBACK}"
+    assert (request["response_type"], request["code_challenge_method"], request["client_id"]) == ("code", "S256", "web")
+    assert len(request["code_challenge"]) == len(request["state"]) == len(request["nonce"]) == 43
+    # What makes the login good is nowhere in the database.
+    kept = await here.row(
+        "SELECT row_to_json(l)::text FROM identity.external_logins AS l ORDER BY expires_at DESC LIMIT 1"
+    )
+    for secret in (request["state"], request["nonce"], request["code_challenge"], *response.cookies.values()):
+        assert secret not in kept[0]
+
+
+async def test_a_state_that_nobody_began_is_refused(here: serving.Serving) -> None:
+    async with here.browser() as browser:
+        await browser.get(START)
+        for state in ("", "x", "A" * 43, "\ud7ff" * 43, "A" * 5000):
+            answer = await browser.get(CALLBACK, params={"state": state, "code": "c"})
+            assert (answer.status_code, answer.json()["code"]) == (403, "login_state_invalid"), state
+        answer = await browser.get(CALLBACK)
+        assert answer.json()["code"] == "login_state_invalid"
+
+
+async def test_a_callback_is_good_once(here: serving.Serving, own_issuer: issuing.Issuing) -> None:
+    async with here.browser() as browser, here.browser() as other:
+        page = await log_in(browser, own_issuer)
+        again = await other.get(str(page.request.url), headers={"cookie": page.request.headers["cookie"]})
+    assert again.json()["code"] == "login_state_invalid"
+
+
+async def test_of_twenty_callbacks_at_once_one_is_good(here: serving.Serving, own_issuer: issuing.Issuing) -> None:
+    async with here.browser() as browser:
+        request = asked(await browser.get(START))
+        answers(own_issuer, request["nonce"])
+        sent = {"state": request["state"], "code": "c"}
+        found = await asyncio.gather(*(browser.get(CALLBACK, params=sent) for _ in range(20)))
+    assert sorted(answer.status_code for answer in found) == [200] + [403] * 19
+
+
+async def test_a_code_from_somebody_elses_browser_logs_nobody_in(
+    here: serving.Serving, own_issuer: issuing.Issuing
+) -> None:
+    """Login CSRF: the attacker's own callback address, opened in the victim's browser."""
+    async with here.browser() as attacker, here.browser() as victim:
+        request = asked(await attacker.get(START))
+        answers(own_issuer, request["nonce"])
+        asked(await victim.get(START))
+        sent = {"state": request["state"], "code": "c"}
+        stolen = await victim.get(CALLBACK, params=sent)
+        assert stolen.json()["code"] == "login_state_invalid"
+        assert "billfold" not in victim.cookies
+        # The victim's attempt has not used it up.
+        assert (await attacker.get(CALLBACK, params=sent)).status_code == 200
+
+
+async def test_a_code_of_another_login_is_refused_by_its_nonce(
+    here: serving.Serving, own_issuer: issuing.Issuing
+) -> None:
+    """Code injection: a stolen code, in a login that the attacker has begun."""
+    async with here.browser() as attacker, here.browser() as victim:
+        answers(own_issuer, asked(await victim.get(START))["nonce"])
+        request = asked(await attacker.get(START))
+        answer = await attacker.get(CALLBACK, params={"state": request["state"], "code": "stolen"})
+        assert answer.json()["code"] == "login_answer_invalid"
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ({"error": "access_denied", "error_description": "<script>alert(1)</script>"}, "login_declined"),
+        ({"error": "server_error"}, "login_declined"),
+        ({"error": "<b>\r\n" + "x" * 3000}, "login_declined"),
+        ({}, "login_answer_invalid"),
+        ({"code": "c", "iss": "https://evil.example.com"}, "login_answer_invalid"),
+    ],
+    ids=str,
+)
+async def test_what_the_provider_declines_is_said_and_ends_the_login(
+    here: serving.Serving, own_issuer: issuing.Issuing, said: dict[str, str], code: str
+) -> None:
+    async with here.browser() as browser:
+        request = asked(await browser.get(START))
+        answers(own_issuer, request["nonce"])
+        answer = await browser.get(CALLBACK, params={"state": request["state"]} | said)
+        assert (answer.status_code, answer.json()["code"]) == (403, code)
+        assert "script" not in answer.text
+        again = await browser.get(CALLBACK, params={"state": request["state"], "code": "c"})
+        assert again.json()["code"] == "login_state_invalid"
+
+
+async def test_a_provider_that_names_itself_must_do_so_every_time(
+    here: serving.Serving, own_issuer: issuing.Issuing
+) -> None:
+    own_issuer.say(authorization_response_iss_parameter_supported=True)
+    async with here.browser() as browser:
+        for iss, status in ((None, 403), (own_issuer.issuer, 200)):
+            request = asked(await browser.get(START))
+            answers(own_issuer, request["nonce"])
+            sent = {"state": request["state"], "code": "c"} | ({"iss": iss} if iss else {})
+            assert (await browser.get(CALLBACK, params=sent)).status_code == status
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"aud": "billfold"},
+        {"aud": ["web", "billfold"]},
+        {"azp": "billfold"},
+        {"exp": 1},
+        {"iat": 1},
+        {"nonce": "n"},
+        {"iss": "https://evil.example.com"},
+        {"at_hash": "x"},
+        {"header": {"typ": "at+jwt"}},
+        {"header": {"kid": "unknown"}},
+    ],
+    ids=str,
+)
+async def test_an_id_token_that_is_not_for_this_login_is_refused(
+    here: serving.Serving, own_issuer: issuing.Issuing, claims: dict[str, Any]
+) -> None:
+    async with here.browser() as browser:
+        answer = await log_in(browser, own_issuer, **claims)
+        assert (answer.status_code, answer.json()["code"]) == (403, "login_answer_invalid")
+        assert "billfold" not in browser.cookies
+
+
+async def test_an_address_that_somebody_has_is_not_linked_and_they_are_told_how(
+    here: serving.Serving, own_issuer: issuing.Issuing
+) -> None:
+    email = f"{ids.new()}@example.com"
+    async with here.browser() as ada, here.browser() as thief:
+        await log_in(ada, own_issuer, email=email, email_verified=True)
+        answer = await log_in(thief, own_issuer, email=email.upper(), email_verified=True)
+        assert (answer.status_code, answer.json()["code"]) == (409, "account_exists")
+        assert "billfold" not in thief.cookies
+        await log_in(thief, own_issuer, email=email, email_verified=False)
+        assert (await whoami(here, thief)).user_id != (await whoami(here, ada)).user_id
+
+
+@pytest.mark.parametrize("path", ["//evil.example.com", "https://evil.example.com", "/\\evil.example.com", "x"])
+async def test_a_login_leads_nowhere_else(here: serving.Serving, path: str) -> None:
+    async with here.browser() as browser:
+        answer = await browser.get(START, params={"return_to": path})
+        assert (answer.status_code, answer.json()["code"]) == (422, "return_to_invalid")
+
+
+async def test_where_it_leads_is_written_safely(here: serving.Serving, own_issuer: issuing.Issuing) -> None:
+    async with here.browser() as browser:
+        page = await log_in(browser, own_issuer, start=f"{START}?return_to=/%22%3E%3Cscript%3Ealert(1)%3C/script%3E")
+        assert "<script" not in page.text
+        assert page.headers["content-security-policy"].startswith("default-src 'none'")
+
+
+async def test_a_browser_is_shown_a_page_when_something_is_wrong(here: serving.Serving) -> None:
+    async with here.browser() as browser:
+        page = await browser.get(CALLBACK, headers={"accept": "text/html,*/*"})
+    assert page.status_code == 403
+    assert page.headers["content-type"].startswith("text/html")
+    assert "login_state_invalid" in page.text
+
+
+async def test_a_provider_that_nobody_knows_is_not_found(here: serving.Serving) -> None:
+    async with here.browser() as browser:
+        for path in ("/api/v1/auth/oidc/nobody/start", "/api/v1/auth/oidc/nobody/callback"):
+            answer = await browser.get(path)
+            assert (answer.status_code, answer.json()["code"]) == (404, "provider_unknown")
+
+
+async def test_while_the_provider_is_down_nobody_is_refused_for_good(
+    here: serving.Serving, own_issuer: issuing.Issuing
+) -> None:
+    own_issuer.server.answers.clear()
+    async with here.browser() as browser:
+        answer = await browser.get(START)
+    assert (answer.status_code, answer.json()["code"]) == (503, "provider_unavailable")
+
+
+async def test_a_provider_can_not_send_browsers_to_anything_but_a_page(
+    here: serving.Serving, own_issuer: issuing.Issuing
+) -> None:
+    own_issuer.say(authorization_endpoint="javascript:alert(1)")
+    async with here.browser() as browser:
+        assert (await browser.get(START)).status_code == 503
+
+
+async def link(browser: httpx2.AsyncClient, own_issuer: issuing.Issuing, csrf: str, **claims: Any) -> httpx2.Response:
+    started = await browser.post(
+        "/api/v1/users/me/identities/test/start", json={"return_to": "/account"}, headers={"x-csrf-token": csrf}
+    )
+    assert started.status_code == 200, started.text
+    request = {name: values[0] for name, values in parse_qs(urlsplit(started.json()["url"]).query).items()}
+    answers(own_issuer, request["nonce"], **claims)
+    return await browser.get(CALLBACK, params={"state": request["state"], "code": "c"})
+
+
+def csrf_of(browser: httpx2.AsyncClient) -> str:
+    return csrf_token(browser.cookies["billfold"].encode())
+
+
+async def test_whoever_is_logged_in_links_another_account_and_unlinks_it(
+    here: serving.Serving, own_issuer: issuing.Issuing
+) -> None:
+    async with here.browser() as ada, here.browser() as bob:
+        await log_in(ada, own_issuer)
+        me = await whoami(here, ada)
+        second = f"s-{ids.new()}"
+        page = await link(ada, own_issuer, csrf_of(ada), sub=second, email="x@example.com", email_verified=True)
+        assert "Your account is linked." in page.text
+        assert len(page.headers.get_list("set-cookie")) == 1
+        await log_in(bob, own_issuer, sub=second)
+        assert (await whoami(here, bob)).user_id == me.user_id
+        items = (await ada.get("/api/v1/users/me/identities")).json()["items"]
+        assert len(items) == 2
+        headers = {"x-csrf-token": csrf_of(ada)}
+        paths = [f"/api/v1/users/me/identities/{item['id']}" for item in items]
+        assert (await ada.delete(paths[0], headers=headers)).status_code == 204
+        kept = await ada.delete(paths[1], headers=headers)
+        assert (kept.status_code, kept.json()["code"]) == (409, "last_way_to_log_in")
+        assert len((await ada.get("/api/v1/users/me/identities")).json()["items"]) == 1
+    kinds = [event["type"] for event in await told_of(here.database, me.owner_id)]
+    assert kinds.count("identity.linked.v1") == 2
+    assert kinds.count("identity.unlinked.v1") == 1
+
+
+async def test_an_account_of_somebody_else_can_not_be_linked_nor_unlinked(
+    here: serving.Serving, own_issuer: issuing.Issuing
+) -> None:
+    subject = f"s-{ids.new()}"
+    async with here.browser() as ada, here.browser() as bob:
+        await log_in(ada, own_issuer, sub=subject)
+        await log_in(bob, own_issuer)
+        answer = await link(bob, own_issuer, csrf_of(bob), sub=subject)
+        assert (answer.status_code, answer.json()["code"]) == (409, "identity_taken")
+        (hers,) = (await ada.get("/api/v1/users/me/identities")).json()["items"]
+        gone = await bob.delete(f"/api/v1/users/me/identities/{hers['id']}", headers={"x-csrf-token": csrf_of(bob)})
+        assert (gone.status_code, gone.json()["code"]) == (404, "identity_unknown")
+
+
+async def test_a_link_that_was_begun_in_another_browser_links_nothing(
+    here: serving.Serving, own_issuer: issuing.Issuing
+) -> None:
+    """The attacker begins to link and gets the victim to log in at the provider with that state."""
+    async with here.browser() as attacker, here.browser() as victim:
+        await log_in(attacker, own_issuer)
+        started = await attacker.post(
+            "/api/v1/users/me/identities/test/start", json={}, headers={"x-csrf-token": csrf_of(attacker)}
+        )
+        state = parse_qs(urlsplit(started.json()["url"]).query)["state"][0]
+        answer = await victim.get(CALLBACK, params={"state": state, "code": "victims"})
+        assert answer.json()["code"] == "login_state_invalid"
+
+
+async def test_whoever_was_logged_out_meanwhile_links_nothing(
+    here: serving.Serving, own_issuer: issuing.Issuing
+) -> None:
+    async with here.browser() as ada:
+        await log_in(ada, own_issuer)
+        me = await whoami(here, ada)
+        started = await ada.post(
+            "/api/v1/users/me/identities/test/start", json={}, headers={"x-csrf-token": csrf_of(ada)}
+        )
+        request = {name: values[0] for name, values in parse_qs(urlsplit(started.json()["url"]).query).items()}
+        await here.identity.sessions.end(by=me, session_id=UUID(str(me.credential_id)))
+        answers(own_issuer, request["nonce"])
+        answer = await ada.get(CALLBACK, params={"state": request["state"], "code": "c"})
+    assert answer.json()["code"] == "login_state_invalid"
+
+
+async def test_whoever_has_closed_their_account_begins_anew(here: serving.Serving, own_issuer: issuing.Issuing) -> None:
+    subject = f"s-{ids.new()}"
+    async with here.browser() as ada:
+        await log_in(ada, own_issuer, sub=subject)
+        old = await whoami(here, ada)
+        await here.row("UPDATE identity.users SET closed_at = now() WHERE id = $1", old.owner_id)
+        await log_in(ada, own_issuer, sub=subject)
+        assert (await whoami(here, ada)).owner_id != old.owner_id
