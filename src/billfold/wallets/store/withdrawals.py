@@ -12,7 +12,9 @@ from billfold.platform.postgres.database import Connection
 
 async def lock(connection: Connection, user_id: UUID) -> None:
     """Let somebody's withdrawals be reckoned one after the other until the database transaction ends."""
-    await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('withdrawals:' || $1::text, 0))", user_id)
+    await connection.execute(
+        "SELECT pg_advisory_xact_lock(hashtextextended('withdrawals:' || $1::uuid::text, 0))", user_id
+    )
 
 
 async def is_reckoned(connection: Connection, user_id: UUID, request: Key) -> bool:
