@@ -9,15 +9,19 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from uuid import UUID
+
+import msgspec
 
 from billfold.app import mail, oidc, settings
 from billfold.app.passkeys import relying_party
-from billfold.identity import Identity
+from billfold.identity import Attempts, Hashing, Identity
+from billfold.identity.contracts import Left
 from billfold.kernel import money
 from billfold.ledger import Ledger
 from billfold.platform.keys import Envelope, NoProvider, local
 from billfold.platform.mail.queue import MailQueue
-from billfold.platform.postgres.database import Database
+from billfold.platform.postgres.database import Connection, Database
 from billfold.wallets import Wallets
 
 
@@ -43,7 +47,7 @@ class Container:
 
 
 @contextlib.asynccontextmanager
-async def opened(tree: settings.Settings, *, name: str) -> AsyncIterator[Container]:
+async def opened(tree: settings.Settings, *, name: str, attempts: Attempts | None = None) -> AsyncIterator[Container]:
     """The parts over the database of the settings, until the block ends. `name` is what the database sees of us.
 
     Raises:
@@ -64,11 +68,16 @@ async def opened(tree: settings.Settings, *, name: str) -> AsyncIterator[Contain
             database=database,
             envelope=envelope,
             mail=mails,
+            hashing=Hashing(**msgspec.structs.asdict(tree.passwords)),
+            attempts=attempts,
+            phone_region=tree.people.phone_region,
+            leaving=lambda connection, user_id: _leaving(wallets, connection, user_id),
             issuer=tree.api.url,
             providers=providers,
             access_seconds=tree.tokens.access_seconds,
             party=relying_party(tree),
         )
+        stack.callback(identity.close)
         wallets = Wallets(
             database=database,
             ledger=ledger,
@@ -82,6 +91,12 @@ async def opened(tree: settings.Settings, *, name: str) -> AsyncIterator[Contain
         yield Container(
             database=database, envelope=envelope, mails=mails, ledger=ledger, identity=identity, wallets=wallets
         )
+
+
+async def _leaving(wallets: Wallets, connection: Connection, user_id: UUID) -> list[Left]:
+    """Close the wallets of somebody who closes their account."""
+    remaining = await wallets.departures.close_all(connection, owner_id=user_id)
+    return [Left(wallet=one.wallet_id, name=one.name, why=one.why) for one in remaining]
 
 
 def _envelope(keys: settings.Keys) -> Envelope:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator
 
+import msgspec
+
 from billfold.app import settings
+from billfold.identity import Attempts
 from billfold.platform.limiting.exceeded import Window
 from billfold.platform.limiting.limiter import Limiter, Shared
 from billfold.platform.web.gate import Limits
@@ -18,8 +21,15 @@ _FLAT = {_MINUTE: 1}
 _GROWING = {_MINUTE: 1, _HOUR: 10, _DAY: 50}
 
 
+class Opened(msgspec.Struct, frozen=True, kw_only=True):
+    """All of them, for those who count."""
+
+    edge: Limits
+    attempts: Attempts
+
+
 @contextlib.asynccontextmanager
-async def opened(tree: settings.Limits) -> AsyncIterator[Limits]:
+async def opened(tree: settings.Limits) -> AsyncIterator[Opened]:
     """The limits, until the block ends. The Redis need not answer for that.
 
     Raises:
@@ -29,11 +39,12 @@ async def opened(tree: settings.Limits) -> AsyncIterator[Limits]:
         shared = None
         if tree.redis_url is not None:
             shared = await stack.enter_async_context(_redis(tree.redis_url))
-        yield Limits(
+        edge = Limits(
             owner=_limiter("owner", tree.owner_per_minute, _FLAT, shared),
             anonymous=_limiter("anonymous", tree.anonymous_per_minute, _FLAT, shared),
             credentials=_limiter("wrong-credentials", tree.wrong_credentials_per_minute, _GROWING, shared),
         )
+        yield Opened(edge=edge, attempts=Attempts(per_minute=tree.logins_per_minute, shared=shared))
 
 
 def _redis(url: str) -> contextlib.AbstractAsyncContextManager[Shared]:

@@ -1,6 +1,6 @@
 """Who somebody is: people, owners and their credentials. This is all that others may import."""
 
 from billfold.identity import contracts, errors, events
-from billfold.identity.service import Approvals, Identity, OtherProviders, StepUp
+from billfold.identity.service import Approvals, Attempts, Hashing, Identity, OtherProviders, StepUp
 
-__all__ = ["Approvals", "Identity", "OtherProviders", "StepUp", "contracts", "errors", "events"]
+__all__ = ["Approvals", "Attempts", "Hashing", "Identity", "OtherProviders", "StepUp", "contracts", "errors", "events"]

@@ -43,8 +43,8 @@ async def _serve(tree: settings.Settings) -> None:
     requests = Requests()
     REGISTRY.register(requests)
     async with (
-        container.opened(tree, name=f"billfold {ROLE}") as parts,
         limits.opened(tree.limits) as allowed,
+        container.opened(tree, name=f"billfold {ROLE}", attempts=allowed.attempts) as parts,
         listener.listening(REGISTRY, host=tree.metrics.host, port=tree.api.metrics_port),
     ):
         # Master keys that open nothing are found now, and not at the first login.
@@ -57,7 +57,7 @@ async def _serve(tree: settings.Settings) -> None:
             public_url=tree.api.url,
             version=billfold.__version__,
             scopes=web.Scopes(every=contracts.ALL_SCOPES, personal=contracts.PERSONAL),
-            limits=allowed,
+            limits=allowed.edge,
             addresses=_addresses(tree.api),
             cors=_cors(tree.api),
             # Its own address is that of this machine alone, whose other servers are not ours to speak for.

@@ -97,6 +97,29 @@ class Api(Section, frozen=True, kw_only=True):
         return _local_url(self.host, self.port, scheme="http" if self.tls_certificate is None else "https")
 
 
+class Passwords(Section, frozen=True, kw_only=True):
+    """How passwords are hashed, by Argon2id. When this rises, each is hashed anew at its next use."""
+
+    #: Passes over the memory.
+    passes: Annotated[int, msgspec.Meta(ge=2, le=100)] = 3
+    #: What one hash takes. The least that OWASP lets pass is 19 in 2 passes.
+    memory_mib: Annotated[int, msgspec.Meta(ge=19, le=4_096)] = 64
+    #: Lanes of one hash, which are not computed at the same time here.
+    lanes: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1
+    #: How many are hashed at a time by each process, behind everything else that it does; one for each two processors
+    #: when not set.
+    threads: Annotated[int, msgspec.Meta(ge=1, le=64)] | None = None
+    #: How many further ones may wait. Who comes then is told to try again in a moment.
+    queue_max: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 64
+
+
+class People(Section, frozen=True, kw_only=True):
+    """Those who register."""
+
+    #: The country of phone numbers that are written without one, such as TH. Without it each number needs its own.
+    phone_region: Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{2}$")] | None = None
+
+
 class Limits(Section, frozen=True, kw_only=True):
     """How often who may call the API; 0 is no limit. Each process counts for itself, unless there is a Redis."""
 
@@ -108,6 +131,9 @@ class Limits(Section, frozen=True, kw_only=True):
     #: Wrong credentials from an address. Ten times as many are allowed in an hour and fifty times as many in a day, so
     #: whoever goes on waits longer. Valid keys from the same address are served meanwhile.
     wrong_credentials_per_minute: PerMinute = 60
+    #: Attempts of an address to log in, to register or to get a new password. Ten times as many are allowed in an hour
+    #: and fifty times as many in a day. Who comes from where they have logged in before is not counted.
+    logins_per_minute: PerMinute = 60
     #: A Redis in which all processes count together: redis://, rediss:// or unix://. While it does not answer, each
     #: process counts for itself.
     redis_url: Secret | None = None
@@ -245,6 +271,8 @@ class Settings(Section, frozen=True, kw_only=True):
     keys: Keys = Keys()
     limits: Limits = Limits()
     oidc: Oidc = Oidc()
+    passwords: Passwords = Passwords()
+    people: People = People()
     tokens: Tokens = Tokens()
     security: Security = Security()
     mail: Mail = Mail()

@@ -51,7 +51,6 @@ Device = Annotated[
         description="What your list of sessions shows it as; without it, the User-Agent.",
         examples=["Ada's laptop"],
         max_length=1_000,
-        pattern=forms.NO_NUL,
     ),
 ]
 

@@ -179,7 +179,7 @@ async def log_in(command: Login, client: web.Client, cookies: Cookies, identity:
 
 @post(
     "/auth/password/forgot",
-    status_code=202,
+    status_code=204,
     opt=web.operation(
         summary="Ask for a new password",
         tag=_TAG,
@@ -191,7 +191,7 @@ async def log_in(command: Login, client: web.Client, cookies: Cookies, identity:
 )
 async def forgot_password(command: Forgotten, client: web.Client, identity: Identity) -> Response[None]:
     await identity.password_changes.forgot(login=command.login, device=client.device, address=client.address)
-    return Response(None, status_code=202)
+    return Response(None, status_code=204)
 
 
 @post(
