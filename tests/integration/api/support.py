@@ -88,7 +88,7 @@ def running_api(database: servers.TestDatabase, folder: Path, **more: str) -> It
     settings = {
         "BILLFOLD_POSTGRES__DSN": database.app_dsn,
         "BILLFOLD_NATS__URL": "nats://127.0.0.1:9",
-        "BILLFOLD_KEYS__FILE": str(master_keys.file_in(folder)),
+        "BILLFOLD_KEYS__FILE": str(master_keys.shared()),
         "BILLFOLD_API__PORT": str(port),
         "BILLFOLD_API__METRICS_PORT": str(metrics_port),
         "BILLFOLD_LOG__FORMAT": "json",

@@ -15,7 +15,7 @@ def test_the_keys_are_published_at_the_root_and_may_be_kept_for_a_while(
     billfold = Billfold(
         {
             "BILLFOLD_POSTGRES__DSN": api_database.app_dsn,
-            "BILLFOLD_KEYS__FILE": str(master_keys.file_in(tmp_path)),
+            "BILLFOLD_KEYS__FILE": str(master_keys.shared()),
         }
     )
     with support.running_api(api_database, tmp_path) as server:

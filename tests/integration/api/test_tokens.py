@@ -46,7 +46,7 @@ async def identity(
 ) -> AsyncIterator[Identity]:
     """Another process of the same installation."""
     database = await Database.connect(api_database.app_dsn, name="test")
-    envelope = Envelope(local.load(master_keys.file_in(folder)))
+    envelope = Envelope(local.load(master_keys.shared()))
     yield Identity(database=database, envelope=envelope, mail=Mail(), issuer=server.url)
     await database.close()
 
