@@ -15,7 +15,7 @@ import msgspec
 
 from billfold.app import mail, oidc, settings
 from billfold.app.passkeys import relying_party
-from billfold.identity import Attempts, Hashing, Identity
+from billfold.identity import AliasLimits, Attempts, Hashing, Identity
 from billfold.identity.contracts import Left
 from billfold.kernel import money
 from billfold.ledger import Ledger
@@ -47,7 +47,13 @@ class Container:
 
 
 @contextlib.asynccontextmanager
-async def opened(tree: settings.Settings, *, name: str, attempts: Attempts | None = None) -> AsyncIterator[Container]:
+async def opened(
+    tree: settings.Settings,
+    *,
+    name: str,
+    attempts: Attempts | None = None,
+    alias_limits: AliasLimits | None = None,
+) -> AsyncIterator[Container]:
     """The parts over the database of the settings, until the block ends. `name` is what the database sees of us.
 
     Raises:
@@ -76,6 +82,7 @@ async def opened(tree: settings.Settings, *, name: str, attempts: Attempts | Non
             providers=providers,
             access_seconds=tree.tokens.access_seconds,
             party=relying_party(tree),
+            alias_limits=alias_limits,
         )
         stack.callback(identity.close)
         wallets = Wallets(

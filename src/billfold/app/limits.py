@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import msgspec
 
 from billfold.app import settings
-from billfold.identity import Attempts
+from billfold.identity import AliasLimits, Attempts
 from billfold.platform.limiting.exceeded import Window
 from billfold.platform.limiting.limiter import Limiter, Shared
 from billfold.platform.web.gate import Limits
@@ -19,12 +19,16 @@ _DAY = 24 * _HOUR
 #: How many times that of a minute may be in which window.
 _FLAT = {_MINUTE: 1}
 _GROWING = {_MINUTE: 1, _HOUR: 10, _DAY: 50}
+#: Nobody has more than twenty aliases, or wants a second code before the first can have come.
+_ADDITIONS = {_HOUR: 30, _DAY: 100}
+_CODES = {_MINUTE: 2, _HOUR: 5}
 
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True):
     """All of them, for those who count."""
 
     edge: Limits
+    aliases: AliasLimits
     attempts: Attempts
 
 
@@ -44,7 +48,13 @@ async def opened(tree: settings.Limits) -> AsyncIterator[Opened]:
             anonymous=_limiter("anonymous", tree.anonymous_per_minute, _FLAT, shared),
             credentials=_limiter("wrong-credentials", tree.wrong_credentials_per_minute, _GROWING, shared),
         )
-        yield Opened(edge=edge, attempts=Attempts(per_minute=tree.logins_per_minute, shared=shared))
+        aliases = AliasLimits(
+            lookups=_limiter("resolve", tree.resolve_per_minute, _GROWING, shared),
+            additions=_limiter("alias-additions", 1, _ADDITIONS, shared),
+            codes=_limiter("alias-codes", 1, _CODES, shared),
+        )
+        attempts = Attempts(per_minute=tree.logins_per_minute, shared=shared)
+        yield Opened(edge=edge, aliases=aliases, attempts=attempts)
 
 
 def _redis(url: str) -> contextlib.AbstractAsyncContextManager[Shared]:

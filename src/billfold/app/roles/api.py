@@ -44,7 +44,9 @@ async def _serve(tree: settings.Settings) -> None:
     REGISTRY.register(requests)
     async with (
         limits.opened(tree.limits) as allowed,
-        container.opened(tree, name=f"billfold {ROLE}", attempts=allowed.attempts) as parts,
+        container.opened(
+            tree, name=f"billfold {ROLE}", attempts=allowed.attempts, alias_limits=allowed.aliases
+        ) as parts,
         listener.listening(REGISTRY, host=tree.metrics.host, port=tree.api.metrics_port),
     ):
         # Master keys that open nothing are found now, and not at the first login.

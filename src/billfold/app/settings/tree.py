@@ -134,6 +134,9 @@ class Limits(Section, frozen=True, kw_only=True):
     #: Attempts of an address to log in, to register or to get a new password. Ten times as many are allowed in an hour
     #: and fifty times as many in a day. Who comes from where they have logged in before is not counted.
     logins_per_minute: PerMinute = 60
+    #: Questions of an owner for whom an alias stands, and payments to aliases that are not there. Ten times as many are
+    #: allowed in an hour and fifty times as many in a day, so that nobody goes through a list of addresses.
+    resolve_per_minute: PerMinute = 60
     #: A Redis in which all processes count together: redis://, rediss:// or unix://. While it does not answer, each
     #: process counts for itself.
     redis_url: Secret | None = None

@@ -19,9 +19,6 @@ ALIAS_MAX = 254
 ALIASES_MAX = 20
 #: A program names the wallets of all its customers, by names of its own.
 CUSTOM_MAX = 1_000_000
-#: What credentials must carry to look aliases up and to change one's own.
-READ = "aliases:read"
-WRITE = "aliases:write"
 
 AliasText = Annotated[
     str,

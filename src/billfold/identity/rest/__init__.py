@@ -2,6 +2,7 @@
 
 from billfold.identity import Identity, errors
 from billfold.identity.rest import (
+    aliases,
     approvals,
     auth,
     factors,
@@ -26,6 +27,7 @@ def part(identity: Identity) -> web.Part:
             *auth.handlers,
             *users.handlers,
             *keys.handlers,
+            *aliases.handlers,
             *providers.handlers,
             *sessions.handlers,
             *approvals.handlers,

@@ -41,7 +41,7 @@ from billfold.platform.fetching import Fetcher
 from billfold.platform.keys import Envelope, NoProvider
 from billfold.platform.postgres.database import Database
 
-__all__ = ["Approvals", "Attempts", "Hashing", "Identity", "OtherProviders", "StepUp"]
+__all__ = ["AliasLimits", "Approvals", "Attempts", "Hashing", "Identity", "OtherProviders", "StepUp"]
 
 
 class OtherProviders(msgspec.Struct, frozen=True, kw_only=True):
