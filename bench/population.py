@@ -12,6 +12,7 @@ from uuid import UUID
 
 import msgspec
 
+from billfold.identity import Identity
 from billfold.kernel.errors import BillfoldError
 from billfold.kernel.money import Money
 from billfold.kernel.principal import Principal
@@ -75,7 +76,7 @@ async def create(database: Database, ledger: Ledger, *, owner: UUID, count: int,
     """
     scopes = frozenset([contracts.READ, contracts.WRITE, *contracts.ORDER_SCOPES.values()])
     principal = Principal(credential_id=owner, owner_id=owner, scopes=scopes)
-    wallets = Wallets(database=database, ledger=ledger)
+    wallets = Wallets(database=database, ledger=ledger, identity=Identity(database=database))
     made: list[str] = []
 
     async def make(numbers: Iterable[int]) -> None:

@@ -88,6 +88,7 @@ async def opened(
         wallets = Wallets(
             database=database,
             ledger=ledger,
+            identity=identity,
             approvals=identity.approvals,
             approval_above=_thresholds("security.approval_above", tree.security.approval_above),
             step_up=identity.step_up,

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import msgspec
 
+from billfold.identity.contracts import may_be_alias
 from billfold.kernel import clock, forms, ids, money
 from billfold.kernel import errors as kernel_errors
 from billfold.kernel.assets import Asset
@@ -53,21 +54,24 @@ class Draft(msgspec.Struct, frozen=True, gc=False):
     #: The order's, written with all decimals, as it is in answers.
     money: Money
     effective_at: datetime | None
+    #: Whether its caller has named an alias, and whether that still stands where a wallet's id should.
+    by_alias: bool = False
+    unresolved: bool = False
 
 
 def draft(order: Order, assets: Mapping[str, Asset]) -> Draft:
     """Check all that an order can be checked for by itself. An error's pointer is into the order.
 
     Raises:
-        SidesWrong, SameWallet, InvalidId, AssetUnknown, InvalidAmount, AmountTooPrecise, AmountTooLarge,
+        SidesWrong, SameWallet, InvalidId, PayeeNotAsked, AssetUnknown, InvalidAmount, AmountTooPrecise, AmountTooLarge,
         AmountNotPositive, InvalidInstant
     """
-    _check_sides(order)
+    by_alias = _check_sides(order)
     units, scale = positive_units(order.money, assets)
     effective_at = None
     if order.effective_at is not None:
         effective_at = clock.parse(order.effective_at, pointer="/effective_at")
-    return Draft(order, units, scale, _in_full(order.money, units, scale), effective_at)
+    return Draft(order, units, scale, _in_full(order.money, units, scale), effective_at, by_alias, by_alias)
 
 
 def _in_full(given: Money, units: int, scale: int) -> Money:
@@ -78,16 +82,27 @@ def _in_full(given: Money, units: int, scale: int) -> Money:
     return Money(money.format(units, scale), given.asset)
 
 
-def _check_sides(order: Order) -> None:
+def _check_sides(order: Order) -> bool:
+    """Whether an order names an alias, if its sides are what they may be."""
     source, target = order.source, order.target
     if (source is None) != (order.kind == "deposit") or (target is None) != (order.kind == "withdrawal"):
         raise errors.SidesWrong
+    by_alias = to_alias = False
     if source is not None and not _ID.fullmatch(source):
-        raise ids.InvalidId(pointer="/from")
+        by_alias = _check_alias(source, "/from")
     if target is not None and not _ID.fullmatch(target):
-        raise ids.InvalidId(pointer="/to")
+        by_alias = to_alias = _check_alias(target, "/to")
+    if order.payee is not None and not to_alias:
+        raise errors.PayeeNotAsked(pointer="/payee")
     if source == target:
         raise errors.SameWallet(pointer="/to")
+    return by_alias
+
+
+def _check_alias(text: str, pointer: str) -> bool:
+    if not may_be_alias(text):
+        raise ids.InvalidId(pointer=pointer)
+    return True
 
 
 def positive_units(amount: Money, assets: Mapping[str, Asset]) -> tuple[int, int]:
@@ -106,7 +121,10 @@ def positive_units(amount: Money, assets: Mapping[str, Asset]) -> tuple[int, int
 
 
 def content(order: Order) -> bytes:
-    """What an idempotency key stands for: the same order gives the same bytes, however its JSON was written."""
+    """What an idempotency key stands for: the same order gives the same bytes, however its JSON was written.
+
+    An alias counts as it was sent: the same request stays the same when it leads elsewhere.
+    """
     return _ENCODER.encode(
         (
             order.kind,
@@ -118,6 +136,7 @@ def content(order: Order) -> bytes:
             order.description,
             order.metadata,
             order.effective_at,
+            order.payee,
         )
     )
 

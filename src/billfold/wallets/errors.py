@@ -3,11 +3,11 @@
 BillfoldError
 ├── NotFound   WalletUnknown, TransactionUnknown, DeadLetterUnknown
 ├── Conflict   WalletFrozen, WalletClosed, WalletNotEmpty, ExternalIdReused, DeadLetterClosed, DeadLetterInUse,
-│              DeadLetterApplied, OwnerDeparted
+│              DeadLetterApplied, OwnerDeparted, AliasHasNoWallet, PayeeMismatch
 ├── Denied     ReversalNotAllowed
 └── Invalid    SameWallet, SidesWrong, ItemKeysMixed, ItemKeysAtomic, AssetNeeded, WalletNeeded, CreditLimitNegative,
                CreditLimitRepeated, InstantAmbiguous, PeriodWrong, StepWrong, ConfirmedTransactionInvalid,
-               ConfirmedTransactionTooLarge, ProcessingFailed, DeliveryLimitReached
+               ConfirmedTransactionTooLarge, ProcessingFailed, DeliveryLimitReached, PayeeNotAsked
 """
 
 from __future__ import annotations
@@ -57,6 +57,24 @@ class ExternalIdReused(errors.Conflict):
     """A wallet with this external_id was created with another name or other metadata."""
 
     code = "external_id_reused"
+
+
+class AliasHasNoWallet(errors.Conflict):
+    """Whoever has this alias has no wallet that could get the money; they have to open one."""
+
+    code = "alias_has_no_wallet"
+
+
+class PayeeMismatch(errors.Conflict):
+    """The alias stands for somebody else than the payee that you name, or their name has changed; look at it again."""
+
+    code = "payee_mismatch"
+
+
+class PayeeNotAsked(errors.Invalid):
+    """A payee can be named only where the money goes to an alias; a wallet's id has no name."""
+
+    code = "payee_not_asked"
 
 
 class ReversalNotAllowed(errors.Denied):

@@ -11,7 +11,9 @@ from uuid import UUID
 import httpx2
 import uvicorn
 
-from billfold.identity import contracts as identity
+from billfold.identity import Identity
+from billfold.identity.contracts import ALL_SCOPES
+from billfold.identity.rest import part as identity_part
 from billfold.kernel import ids
 from billfold.kernel.principal import Principal
 from billfold.ledger import Ledger
@@ -33,15 +35,22 @@ SCOPES = frozenset(
         contracts.ASSETS_READ,
         contracts.ASSETS_WRITE,
         *contracts.ORDER_SCOPES.values(),
+        "aliases:read",
+        "aliases:write",
     ]
 )
+
+
+def handle() -> str:
+    """One that no other test has, nor one that looks like it."""
+    return "@t" + ids.new().hex[-12:].translate(str.maketrans("0123456789", "ghjknpqrst"))
 
 
 class Known:
     """Knows whoever is called ada, bob or operator in any test, with the scopes that they write behind their names."""
 
     def __init__(self) -> None:
-        self._owners: defaultdict[str, UUID] = defaultdict(ids.new)
+        self.owners: defaultdict[str, UUID] = defaultdict(ids.new)
 
     def remembered(self, token: bytes) -> Principal | None:
         name, _, scopes = token.decode().partition("+")
@@ -50,7 +59,7 @@ class Known:
         granted = frozenset(scopes.split(",")) if scopes else SCOPES
         if name.startswith("operator"):
             granted |= {contracts.OPERATOR}
-        return Principal(credential_id=ids.new(), owner_id=self._owners[name], scopes=granted)
+        return Principal(credential_id=ids.new(), owner_id=self.owners[name], scopes=granted)
 
     async def authenticate(self, token: bytes) -> Principal:
         raise Unauthorized(f"{token[:3]!r}… is nobody.")
@@ -62,6 +71,7 @@ class Caller:
     def __init__(self, client: httpx2.AsyncClient, token: str) -> None:
         self._client = client
         self._token = token
+        self.name = token.partition("+")[0]
 
     async def get(self, path: str, **parameters: str | int) -> httpx2.Response:
         # An empty mapping would take away the query that is in a link.
@@ -118,7 +128,8 @@ class Caller:
 class Api:
     """A running API and its callers, who are others in every test."""
 
-    def __init__(self, client: httpx2.AsyncClient, *, database: Database, ledger: Ledger) -> None:
+    def __init__(self, client: httpx2.AsyncClient, *, known: Known, database: Database, ledger: Ledger) -> None:
+        self._known = known
         self.database = database
         self.ledger = ledger
         self.client = client
@@ -127,9 +138,44 @@ class Api:
         self.bob = Caller(client, f"bob-{test}")
         self.operator = Caller(client, f"operator-{test}")
 
+    async def introduce(self, caller: Caller, display_name: str) -> None:
+        """Let a caller be a person of this name."""
+        owner_id = self._known.owners[caller.name]
+        async with self.database.connection() as connection:
+            await connection.execute(
+                "INSERT INTO identity.owners (id, name, created_at) VALUES ($1, $2, now())", owner_id, str(owner_id)
+            )
+            await connection.execute(
+                "INSERT INTO identity.users (id, display_name, locale, time_zone, created_at) "
+                "VALUES ($1, $2, 'en', 'UTC', now())",
+                owner_id,
+                display_name,
+            )
+
+    async def alias(self, caller: Caller, display_name: str = "Ada Lovelace", **more: str) -> str:
+        """A new handle of a caller's, whom it introduces if nobody has yet."""
+        async with self.database.connection() as connection:
+            owner_id = self._known.owners[caller.name]
+            known = await connection.fetchval("SELECT 1 FROM identity.users WHERE id = $1", owner_id)
+        if known is None:
+            await self.introduce(caller, display_name)
+        made = await caller.post("/aliases", {"alias": handle()} | more)
+        assert made.status_code == 201, made.text
+        taken: str = made.json()["alias"]
+        return taken
+
+    async def rename(self, caller: Caller, display_name: str) -> None:
+        """Let them be called otherwise."""
+        async with self.database.connection() as connection:
+            await connection.execute(
+                "UPDATE identity.users SET display_name = $2 WHERE id = $1",
+                self._known.owners[caller.name],
+                display_name,
+            )
+
     def for_another_test(self) -> "Api":
         """The same API with new callers."""
-        return Api(self.client, database=self.database, ledger=self.ledger)
+        return Api(self.client, known=self._known, database=self.database, ledger=self.ledger)
 
 
 @asynccontextmanager
@@ -137,14 +183,15 @@ async def running(database: Database) -> AsyncIterator[Api]:
     """The API over `database` on a port of its own, until the block ends."""
     ledger = await Ledger.start(database=database)
     requests = Requests()
+    known, identity = Known(), Identity(database=database)
     app = web.build(
-        [part(Wallets(database=database, ledger=ledger))],
-        authenticator=Known(),
+        [identity_part(identity), part(Wallets(database=database, ledger=ledger, identity=identity))],
+        authenticator=known,
         checks={},
         requests=requests,
         public_url="http://127.0.0.1",
         version="0",
-        scopes=web.Scopes(every=identity.ALL_SCOPES),
+        scopes=web.Scopes(every=ALL_SCOPES),
     )
     with socket.create_server(("127.0.0.1", 0)) as listening:
         server = _Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
@@ -152,7 +199,7 @@ async def running(database: Database) -> AsyncIterator[Api]:
         try:
             url = f"http://127.0.0.1:{listening.getsockname()[1]}"
             async with httpx2.AsyncClient(base_url=url, timeout=60) as client:
-                yield Api(client, database=database, ledger=ledger)
+                yield Api(client, known=known, database=database, ledger=ledger)
         finally:
             server.should_exit = True
             await serving

@@ -14,6 +14,7 @@ from tests.acceptance.wallets.api import Api
 MIGRATIONS = (
     Migrations("platform", "billfold.platform.postgres.roles"),
     Migrations("messaging", "billfold.platform.messaging.migrations"),
+    Migrations("identity", "billfold.identity.migrations"),
     Migrations("ledger", "billfold.ledger.migrations"),
     Migrations("wallets", "billfold.wallets.migrations"),
 )

@@ -3,10 +3,11 @@
 from typing import Any
 from uuid import UUID
 
+from billfold.identity import Identity
 from billfold.platform import web
 from billfold.wallets import Wallets
 from billfold.wallets.rest import part
-from tests.acceptance.wallets.api import Api
+from tests.acceptance.wallets.api import Api, handle
 
 MONEY = {"amount": "1.00", "asset": "USD"}
 
@@ -56,6 +57,8 @@ ROUTES: list[tuple[str, str, Any, str, int | None]] = [
     ("GET", "/transactions", None, "wallets:read", None),
     ("GET", "/transactions/summary", None, "wallets:read", None),
     ("GET", "/transactions/{transaction_id}", None, "wallets:read", 404),
+    ("GET", "/aliases/{alias}/wallets", None, "wallets:read", 404),
+    ("PUT", "/aliases/{alias}/wallets", {"wallet": "{stranger}"}, "wallets:write", 404),
     ("GET", "/admin/dead-letters", None, "operator", 403),
     ("GET", "/admin/dead-letters/{dead_letter_id}", None, "operator", 403),
     ("POST", "/admin/dead-letters/{dead_letter_id}/retry", None, "operator", 403),
@@ -77,6 +80,7 @@ async def prepared(api: Api) -> dict[str, str]:
     paid = (await api.ada.pay(mine, await api.ada.wallet())).json()["id"]
     hold = (await api.ada.post("/holds", {"wallet": mine, "money": MONEY})).json()["id"]
     return {
+        "{alias}": await api.alias(api.ada),
         "{wallet_id}": mine,
         "{transfer_id}": paid,
         "{transaction_id}": paid,
@@ -96,7 +100,7 @@ def named(thing: Any, names: dict[str, str]) -> Any:
 
 
 async def test_no_route_is_missing_here(api: Api) -> None:
-    found = part(Wallets(database=api.database, ledger=api.ledger))
+    found = part(Wallets(database=api.database, ledger=api.ledger, identity=Identity(database=api.database)))
     routes = {(route.method, route.path) for route in found.routes}
     for handler in found.handlers:
         for path in handler.paths:
@@ -167,7 +171,10 @@ async def trace(api: Api, *wallets: str) -> tuple[list[Any], list[int], list[Any
 
 async def test_what_is_hidden_looks_as_what_is_not_there(api: Api) -> None:
     names = await prepared(api)
-    nothing = dict.fromkeys(names, "019aa2c6-7a00-7000-8000-000000000000") | {"{stranger}": names["{stranger}"]}
+    nothing = dict.fromkeys(names, "019aa2c6-7a00-7000-8000-000000000000") | {
+        "{stranger}": names["{stranger}"],
+        "{alias}": handle(),
+    }
     for method, path, body, _, status in ROUTES:
         if status != 404:
             continue

@@ -12,7 +12,11 @@ DECIDING = {"dead_letter_unknown", "dead_letter_closed", "dead_letter_in_use"}
 
 async def test_whatever_waits_for_the_ledger_says_what_may_come_between(api: Api) -> None:
     document = (await api.client.get(f"{web.PREFIX}/openapi.json")).json()
-    writing = [operation for operation in posts(document) if "idempotency_key_in_use" in codes(operation)]
+    writing = [
+        operation
+        for operation in posts(document)
+        if "idempotency_key_in_use" in codes(operation) and operation["tags"] != ["API keys"]
+    ]
     assert len(writing) == 8
     for operation in writing:
         assert codes(operation) >= WRITING, operation["operationId"]

@@ -28,7 +28,9 @@ async def bank(bank_database: servers.TestDatabase) -> AsyncIterator[Bank]:
     database = await Database.connect(bank_database.app_dsn, name="test")
     ledger = await Ledger.start(database=database)
     identity = Identity(database=database)
-    wallets = Wallets(database=database, ledger=ledger, approvals=identity.approvals, approval_above=ABOVE)
+    wallets = Wallets(
+        database=database, ledger=ledger, identity=identity, approvals=identity.approvals, approval_above=ABOVE
+    )
     identity.approvals.carried_out_by(wallets.executors)
     yield Bank(bank_database.app_dsn, database, identity, wallets)
     await ledger.close()

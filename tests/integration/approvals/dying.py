@@ -19,7 +19,7 @@ async def approve(dsn: str, approval_id: UUID, checker: UUID, *, when: str) -> N
     database = await Database.connect(dsn, name="dying")
     ledger = await Ledger.start(database=database)
     identity = Identity(database=database)
-    wallets = Wallets(database=database, ledger=ledger, approvals=identity.approvals)
+    wallets = Wallets(database=database, ledger=ledger, identity=identity, approvals=identity.approvals)
 
     async def move_and_die(approved: Approved) -> object:
         if when == "after":

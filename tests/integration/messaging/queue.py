@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+from billfold.identity import Identity
 from billfold.kernel import ids
 from billfold.kernel.errors import Unavailable
 from billfold.kernel.principal import Principal
@@ -41,7 +42,7 @@ async def opened_wallets(own: servers.TestDatabase) -> AsyncIterator[Wallets]:
     database = await Database.connect(own.app_dsn, name="test")
     ledger = await Ledger.start(database=database)
     try:
-        yield Wallets(database=database, ledger=ledger)
+        yield Wallets(database=database, ledger=ledger, identity=Identity(database=database))
     finally:
         await ledger.close()
         await database.close()

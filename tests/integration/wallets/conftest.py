@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from billfold.identity import Identity
 from billfold.kernel import ids
 from billfold.kernel.principal import Principal
 from billfold.ledger import Ledger
@@ -52,7 +53,7 @@ async def ledger(database: Database) -> AsyncIterator[Ledger]:
 
 @pytest.fixture
 def wallets(database: Database, ledger: Ledger) -> Wallets:
-    return Wallets(database=database, ledger=ledger)
+    return Wallets(database=database, ledger=ledger, identity=Identity(database=database))
 
 
 @pytest.fixture

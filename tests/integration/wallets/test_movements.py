@@ -5,6 +5,7 @@ import asyncio
 import msgspec
 import pytest
 
+from billfold.identity import Identity
 from billfold.kernel import ids
 from billfold.kernel.idempotency import IdempotencyKeyReused
 from billfold.kernel.money import Money
@@ -107,7 +108,7 @@ async def test_concurrent_first_uses_open_one_account(
     wallets: Wallets, ada: Principal, database: Database, ledger: Ledger
 ) -> None:
     wallet = await wallet_of(wallets, ada)
-    others = [Wallets(database=database, ledger=ledger) for _ in range(10)]
+    others = [Wallets(database=database, ledger=ledger, identity=Identity(database=database)) for _ in range(10)]
     await asyncio.gather(*(move(each, ada, "deposit", target=wallet) for each in others for _ in range(5)))
     (balance,) = await wallets.balances.now(principal=ada, wallet_id=ids.parse(wallet))
     assert balance.posted == "50.00"

@@ -5,6 +5,7 @@ is decoded straight into `Order` and a posted transfer is written straight from 
 second set of shapes would cost more than the rules do.
 """
 
+from billfold.wallets.contracts.aliases import ALIAS_ASSETS_MAX, AliasWallets, NewAliasWallets
 from billfold.wallets.contracts.dead_letters import (
     DeadLetter,
     DeadLetterContent,
@@ -40,9 +41,11 @@ from billfold.wallets.contracts.fields import (
     Metadata,
     Name,
     OrderKind,
+    PayeeName,
     Reference,
     TransferKind,
     WalletId,
+    WalletOrAlias,
     WalletStatus,
 )
 from billfold.wallets.contracts.history import (
@@ -68,6 +71,7 @@ from billfold.wallets.contracts.wallets import CreditLimits, NewWallet, Wallet, 
 
 __all__ = [
     "ACCOUNTS_LISTED_MAX",
+    "ALIAS_ASSETS_MAX",
     "ASSETS_READ",
     "ASSETS_WRITE",
     "BULK_MAX",
@@ -83,6 +87,7 @@ __all__ = [
     "READ",
     "TRANSFERS_READ",
     "WRITE",
+    "AliasWallets",
     "Balance",
     "BalancePoint",
     "Basis",
@@ -105,10 +110,12 @@ __all__ = [
     "Metadata",
     "Moved",
     "Name",
+    "NewAliasWallets",
     "NewHold",
     "NewWallet",
     "Order",
     "OrderKind",
+    "PayeeName",
     "Reference",
     "Settlement",
     "StatementHead",
@@ -121,5 +128,6 @@ __all__ = [
     "Wallet",
     "WalletChange",
     "WalletId",
+    "WalletOrAlias",
     "WalletStatus",
 ]

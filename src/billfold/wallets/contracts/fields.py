@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from billfold.identity.contracts import ALIAS_MAX
 from billfold.kernel import clock, forms
 from billfold.ledger import contracts as ledger
 
@@ -47,10 +48,30 @@ ACCOUNTS_LISTED_MAX = 1_000
 _METADATA_KEY = Annotated[str, Meta(min_length=1, max_length=ledger.METADATA_KEY_MAX, pattern=forms.NO_NUL)]
 _METADATA_VALUE = Annotated[str, Meta(max_length=ledger.METADATA_VALUE_MAX, pattern=forms.NO_NUL)]
 
+#: A masked name of a hundred letters, each a word of its own, is the longest.
+_PAYEE_MAX = 300
+
 Instant = Annotated[datetime, Meta(description="RFC 3339, UTC.", tz=True)]
 WalletId = Annotated[
     str,
     Meta(description="A wallet's id.", examples=["019aa2c6-7a00-7000-8000-00000000a001"], max_length=64),
+]
+WalletOrAlias = Annotated[
+    str,
+    Meta(
+        description="A wallet's id, or an alias such as @ada, ada@example.com, +66812345678 or customer:4711.",
+        examples=["019aa2c6-7a00-7000-8000-00000000a002", "@ada"],
+        max_length=ALIAS_MAX,
+    ),
+]
+PayeeName = Annotated[
+    str,
+    Meta(
+        description="For money that goes to an alias: the name of the payee as `GET /aliases/{alias}` has shown it to "
+        "whoever pays. If it is another by now, nothing moves.",
+        examples=["Ada Lovelace"],
+        max_length=_PAYEE_MAX,
+    ),
 ]
 Name = Annotated[
     str,

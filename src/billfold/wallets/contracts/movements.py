@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
+from billfold.identity.contracts import ALIAS_MAX
 from billfold.kernel import clock
 from billfold.kernel.money import Money
 from billfold.wallets.contracts.fields import (
@@ -18,9 +19,11 @@ from billfold.wallets.contracts.fields import (
     ItemKey,
     Metadata,
     OrderKind,
+    PayeeName,
     Reference,
     TransferKind,
     WalletId,
+    WalletOrAlias,
 )
 
 
@@ -35,8 +38,9 @@ class Order(
     """Money to move: a transfer has `from` and `to`, a deposit only `to`, a withdrawal only `from`."""
 
     kind: OrderKind = "transfer"
-    source: WalletId | None = None
-    target: WalletId | None = None
+    source: WalletOrAlias | None = None
+    target: WalletOrAlias | None = None
+    payee: PayeeName | None = None
     money: Money
     reference: Reference = ""
     description: Description = ""
@@ -103,11 +107,12 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     target: Annotated[
         str,
         Meta(
-            description='The wallet that gets the money, or "outside".',
-            examples=["019aa2c6-7a00-7000-8000-00000000a002", OUTSIDE],
-            max_length=64,
+            description='The wallet that gets the money, an alias, or "outside".',
+            examples=["019aa2c6-7a00-7000-8000-00000000a002", "@ada", OUTSIDE],
+            max_length=ALIAS_MAX,
         ),
     ]
+    payee: PayeeName | None = None
     #: All that is left when absent.
     money: Money | None = None
     #: Give back what is left after this; otherwise it stays held.

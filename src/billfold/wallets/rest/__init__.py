@@ -2,14 +2,24 @@
 
 from billfold.platform import web
 from billfold.wallets import Wallets
-from billfold.wallets.rest import assets, balances, dead_letters, holds, movements, statements, transactions, wallets
+from billfold.wallets.rest import (
+    aliases,
+    assets,
+    balances,
+    dead_letters,
+    holds,
+    movements,
+    statements,
+    transactions,
+    wallets,
+)
 
 __all__ = ["part"]
 
 
 def part(facade: Wallets) -> web.Part:
     """What wallets add to the API."""
-    modules = (wallets, movements, holds, balances, transactions, statements, assets, dead_letters)
+    modules = (wallets, movements, holds, balances, transactions, statements, assets, dead_letters, aliases)
     return web.Part(
         handlers=[handler for module in modules for handler in module.handlers],
         routes=[route for module in (wallets, movements, holds, assets) for route in module.routes(facade)],

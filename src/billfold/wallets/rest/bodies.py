@@ -8,7 +8,7 @@ from msgspec import Meta
 from billfold.kernel import forms
 from billfold.kernel.money import Money
 from billfold.wallets import contracts
-from billfold.wallets.contracts import Description, EffectiveAt, Metadata, Order, Reference, WalletId
+from billfold.wallets.contracts import Description, EffectiveAt, Metadata, Order, PayeeName, Reference, WalletOrAlias
 
 #: In Python $ also matches before a last line feed; this means the same to JSON Schema and to Python.
 _END = r"$(?!\n)"
@@ -30,8 +30,9 @@ class TransferOrder(
 ):
     """Money to move from one of your wallets to anybody's."""
 
-    source: WalletId
-    target: WalletId
+    source: WalletOrAlias
+    target: WalletOrAlias
+    payee: PayeeName | None = None
     money: Money
     reference: Reference = ""
     description: Description = ""
@@ -43,6 +44,7 @@ class TransferOrder(
         return Order(
             source=self.source,
             target=self.target,
+            payee=self.payee,
             money=self.money,
             reference=self.reference,
             description=self.description,

@@ -128,11 +128,12 @@ def _settle(wallets: Wallets) -> Route:
             summary="Settle a hold",
             tag=_TAG,
             scope=contracts.HOLDS_WRITE,
-            description='Move held money to a wallet or "outside": `money` of it, or all that is left. A part leaves '
-            "the rest held, unless `release_rest` gives it back. It needs the scope for transfers "
-            "too, or for withdrawals.",
+            description='Move held money to a wallet, an alias or "outside": `money` of it, or all that is left. A '
+            "part leaves the rest held, unless `release_rest` gives it back. It needs the scope for transfers too, or "
+            "for withdrawals.",
             errors=(
                 *refusals.WALLET,
+                *refusals.PAYEE,
                 *refusals.AMOUNT,
                 *refusals.POSTING,
                 *refusals.STEPPED_UP,

@@ -2,7 +2,7 @@
 
 from litestar import get
 
-from billfold.identity.contracts import Approval
+from billfold.identity.contracts import Approval, may_be_alias
 from billfold.kernel import ids
 from billfold.kernel.principal import Principal
 from billfold.ledger import errors as ledger_errors
@@ -59,7 +59,9 @@ def _transfer(wallets: Wallets) -> Route:
             summary="Move money",
             tag="Transfers",
             scope=contracts.ORDER_SCOPES["transfer"],
-            description="From one of your wallets to anybody's. The answer shows the new balance of wallets of yours.",
+            description="From one of your wallets to anybody's, named by their ids or by aliases. Ask who an alias is "
+            "before, and send the name along as `payee`: if it is another by then, nothing moves. The answer shows the "
+            "new balance of wallets of yours.",
             errors=(*refusals.ORDER, *refusals.SUPERVISED, errors.SameWallet),
             defers=Approval,
             sends=examples.ORDER,
@@ -112,6 +114,15 @@ def _bulk(wallets: Wallets) -> Route:
     )
 
 
+def _named(text: str) -> str:
+    """The wallet in a path: an id in its usual form, or one's own alias.
+
+    Raises:
+        InvalidId: it is neither.
+    """
+    return text if may_be_alias(text) else str(ids.parse(text))
+
+
 def _reverse(wallets: Wallets) -> Route:
     async def reverse(call: Call) -> Answer:
         moved = await wallets.movements.reverse(
@@ -159,7 +170,7 @@ def _reverse(wallets: Wallets) -> Route:
 
 def _deposit(wallets: Wallets) -> Route:
     async def deposit(call: Call) -> Answer:
-        wallet = str(ids.parse(call.path["wallet_id"]))
+        wallet = _named(call.path["wallet_id"])
         moved = await wallets.movements.move(principal=call.principal, order=call.command.deposit(wallet), key=call.key)
         return Answer(moved.transfer, replayed=moved.replayed)
 
@@ -175,7 +186,8 @@ def _deposit(wallets: Wallets) -> Route:
             summary="Deposit money",
             tag="Wallets",
             scope=contracts.ORDER_SCOPES["deposit"],
-            description="Money that has come from the world outside, with its value date if that was earlier.",
+            description="Money that has come from the world outside, with its value date if that was earlier. The "
+            "wallet can be named by one of your aliases.",
             errors=(*refusals.ORDER, *refusals.SUPERVISED),
             defers=Approval,
             sends={"money": examples.MONEY, **examples.TEXTS},
@@ -186,7 +198,7 @@ def _deposit(wallets: Wallets) -> Route:
 
 def _withdrawal(wallets: Wallets) -> Route:
     async def withdraw(call: Call) -> Answer:
-        wallet = str(ids.parse(call.path["wallet_id"]))
+        wallet = _named(call.path["wallet_id"])
         moved = await wallets.movements.move(
             principal=call.principal, order=call.command.withdrawal(wallet), key=call.key, step_up=call.step_up
         )
@@ -205,7 +217,7 @@ def _withdrawal(wallets: Wallets) -> Route:
             summary="Withdraw money",
             tag="Wallets",
             scope=contracts.ORDER_SCOPES["withdrawal"],
-            description="Money that leaves for the world outside.",
+            description="Money that leaves for the world outside. The wallet can be named by one of your aliases.",
             errors=(*refusals.ORDER, *refusals.STEPPED_UP, *refusals.SUPERVISED),
             defers=Approval,
             sends={"money": examples.MONEY, **examples.TEXTS},

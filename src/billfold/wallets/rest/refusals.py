@@ -7,6 +7,18 @@ from billfold.wallets import errors as wallets
 
 _Kinds = tuple[type[errors.BillfoldError], ...]
 
+#: Where an alias is named.
+ALIAS: _Kinds = (
+    identity.AliasInvalid,
+    identity.HandleInvalid,
+    identity.HandleMixed,
+    identity.InvalidEmail,
+    identity.InvalidPhone,
+    identity.AliasUnknown,
+    identity.TooManyAliasRequests,
+)
+#: Where money goes to an alias.
+PAYEE: _Kinds = (*ALIAS, wallets.AliasHasNoWallet, wallets.PayeeMismatch, wallets.PayeeNotAsked)
 WALLET: _Kinds = (ids.InvalidId, wallets.WalletUnknown)
 #: An amount that is to be moved or held.
 AMOUNT: _Kinds = (
@@ -26,7 +38,7 @@ POSTING: _Kinds = (
     ledger.Overloaded,
 )
 VALUE_DATE: _Kinds = (clock.InvalidInstant, ledger.EffectiveInFuture, ledger.EffectiveTooEarly)
-ORDER: _Kinds = (*WALLET, *AMOUNT, *VALUE_DATE, *POSTING)
+ORDER: _Kinds = (*WALLET, *PAYEE, *AMOUNT, *VALUE_DATE, *POSTING)
 #: Of what takes money out of the house.
 STEPPED_UP: _Kinds = (identity.StepUpRequired, identity.SecondFactorMissing)
 #: Of what may take a second person.

@@ -10,19 +10,21 @@ await wallets.apply_confirmed(…)        what another system has confirmed
 await wallets.deliveries.take(…)        the same, as a queue delivers it
 await wallets.dead_letters.retry(…)     what of that could not be applied
 await wallets.departures.close_all(…)   the end of an owner's wallets
+await wallets.aliases.choose(…)         where money for an alias arrives
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from billfold.identity import Approvals, StepUp
+from billfold.identity import Approvals, Identity, StepUp
 from billfold.kernel.clock import Clock, SystemClock
 from billfold.kernel.errors import BillfoldError
 from billfold.ledger import Ledger
 from billfold.platform.postgres.database import Database
 from billfold.wallets.contracts import ConfirmedTransaction, Transfer
 from billfold.wallets.service import approved
+from billfold.wallets.service.aliases import Aliases
 from billfold.wallets.service.assets import Assets
 from billfold.wallets.service.balances import Balances
 from billfold.wallets.service.bulk import Bulk
@@ -48,14 +50,16 @@ class Wallets:
         *,
         database: Database,
         ledger: Ledger,
+        identity: Identity,
         clock: Clock | None = None,
         approvals: Approvals | None = None,
         approval_above: Mapping[str, str] | None = None,
         step_up: StepUp | None = None,
         step_up_above: Mapping[str, str] | None = None,
     ) -> None:
-        """`approvals` is where people who call ask others; `approval_above` the largest withdrawal of one alone.
+        """`identity` says who an alias is.
 
+        `approvals` is where people who call ask others; `approval_above` the largest withdrawal of one alone.
         `step_up` is where people approve what they do; `step_up_above` what they withdraw in a day without.
         """
         clock = clock or SystemClock()
@@ -67,7 +71,8 @@ class Wallets:
         )
         resolution = Resolution(database=database, ledger=ledger)
         holdings = Holdings(database=database, ledger=ledger)
-        orders = Orders(ledger=ledger, resolution=resolution)
+        self.aliases = Aliases(database=database, ledger=ledger, identity=identity)
+        orders = Orders(ledger=ledger, resolution=resolution, aliases=self.aliases)
         self.registry = Registry(
             database=database, ledger=ledger, resolution=resolution, clock=clock, supervision=supervision
         )
@@ -77,6 +82,7 @@ class Wallets:
             ledger=ledger,
             resolution=resolution,
             orders=orders,
+            aliases=self.aliases,
             movements=self.movements,
             holdings=holdings,
             supervision=supervision,

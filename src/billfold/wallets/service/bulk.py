@@ -11,6 +11,7 @@ from billfold.kernel import idempotency
 from billfold.kernel.errors import BillfoldError
 from billfold.kernel.principal import Principal
 from billfold.ledger import Ledger
+from billfold.ledger import contracts as ledger
 from billfold.ledger import errors as ledger_errors
 from billfold.wallets import contracts, domain, errors
 from billfold.wallets.contracts import ConfirmedTransaction, Moved, Order, Transfer
@@ -106,8 +107,11 @@ class Bulk:
                 drafts.append(domain.draft(order, assets))
             except BillfoldError as error:
                 raise _at(error, place) from None
-        all_sides = await self._orders.sides(principal, drafts)
         ours = _key(principal, wanted, atomic=atomic, key=key)
+        by_alias = any(draft.by_alias for draft in drafts)
+        if by_alias:
+            drafts = await self._resolved(principal, drafts, ours)
+        all_sides = await self._orders.sides(principal, drafts)
         if principal.user_id is not None:
             content = Many(items=wanted, atomic=atomic)
             ask = Ask(kind=BULK, content=content, key=ours, key_text=key, step_up=step_up)
@@ -115,6 +119,8 @@ class Bulk:
         transfers = await self._orders.transfers(principal, drafts, all_sides, [ours] * len(drafts), atomic=atomic)
         posting = await self._ledger.post(key=ours, transfers=transfers, atomic=atomic)
         replayed = posting.replayed
+        if by_alias and replayed:
+            all_sides = await self._orders.sides_then(principal, drafts, all_sides, posting.results)
         outcomes = [
             orders.outcome(result, draft, sides, principal=principal, replayed=replayed)
             for result, draft, sides in zip(posting.results, drafts, all_sides, strict=True)
@@ -128,10 +134,15 @@ class Bulk:
     ) -> None:
         """Separate requests that come together are approved together. Those that are wrong don't count."""
         assets = await self._orders.assets({order.money.asset for order in wanted})
-        drafts = []
+        drafts, keys = [], []
         for order in wanted:
             with contextlib.suppress(BillfoldError):
+                ours = orders.key(principal, order.idempotency_key or "", order)
                 drafts.append(domain.draft(order, assets))
+                keys.append(ours)
+        if any(draft.by_alias for draft in drafts):
+            found = await self._orders.all_resolved(principal, drafts, keys)
+            drafts = [draft for draft in found if isinstance(draft, Draft)]
         ask = Ask(
             kind=BULK,
             content=Many(items=wanted, atomic=False),
@@ -140,6 +151,15 @@ class Bulk:
             step_up=step_up,
         )
         await self._supervision.orders(principal, drafts, await self._orders.sides(principal, drafts), ask)
+
+    async def _resolved(self, principal: Principal, drafts: Sequence[Draft], key: idempotency.Key) -> list[Draft]:
+        """The drafts of one request. An alias that leads nowhere is wrong by itself, and refuses all of it."""
+        found = []
+        for place, draft in enumerate(await self._orders.all_resolved(principal, drafts, [key] * len(drafts))):
+            if isinstance(draft, BillfoldError):
+                raise _at(draft, place)
+            found.append(draft)
+        return found
 
     async def _post_each(
         self, principal: Principal, wanted: Sequence[tuple[Order | BillfoldError, str]], *, named: bool
@@ -163,8 +183,32 @@ class Bulk:
             else:
                 drafts.append(draft)
                 answers.append(None)
+        if any(draft.by_alias for draft in drafts):
+            drafts, keys = await self._resolved_each(principal, drafts, keys, answers, named=named)
         posted = iter(await self._post_drafts(principal, drafts, keys))
         return [next(posted) if answer is None else answer for answer in answers]
+
+    async def _resolved_each(
+        self,
+        principal: Principal,
+        drafts: Sequence[Draft],
+        keys: Sequence[idempotency.Key],
+        answers: list[Moved | BillfoldError | None],
+        *,
+        named: bool,
+    ) -> tuple[list[Draft], list[idempotency.Key]]:
+        """The drafts whose aliases lead somewhere, with their keys. Why others don't goes into `answers`."""
+        places = [place for place, answer in enumerate(answers) if answer is None]
+        found = await self._orders.all_resolved(principal, drafts, keys)
+        kept: list[Draft] = []
+        keys_kept: list[idempotency.Key] = []
+        for place, draft, key in zip(places, found, keys, strict=True):
+            if isinstance(draft, BillfoldError):
+                answers[place] = _at(draft, place) if named else draft
+            else:
+                kept.append(draft)
+                keys_kept.append(key)
+        return kept, keys_kept
 
     async def _post_drafts(
         self, principal: Principal, drafts: Sequence[Draft], keys: Sequence[idempotency.Key]
@@ -172,6 +216,12 @@ class Bulk:
         all_sides = await self._orders.sides(principal, drafts)
         transfers = await self._orders.transfers(principal, drafts, all_sides, keys)
         postings = await self._ledger.post_many(requests=list(zip(keys, transfers, strict=True)))
+        if any(draft.by_alias for draft in drafts):
+            then = [
+                posting.results[0] if isinstance(posting, ledger.Posting) and posting.replayed else None
+                for posting in postings
+            ]
+            all_sides = await self._orders.sides_then(principal, drafts, all_sides, then)
         return [
             orders.outcome(
                 posting if isinstance(posting, BillfoldError) else posting.results[0],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from billfold.identity.contracts import may_be_alias
 from billfold.kernel import clock, idempotency, ids, paging
 from billfold.kernel.principal import Principal
 from billfold.ledger import Ledger
@@ -13,6 +14,7 @@ from billfold.wallets import contracts, domain, errors
 from billfold.wallets.contracts import Hold, HoldChange, HoldStatus, NewHold, Settlement
 from billfold.wallets.domain import Side
 from billfold.wallets.service import orders
+from billfold.wallets.service.aliases import Aliases
 from billfold.wallets.service.holdings import Holdings
 from billfold.wallets.service.movements import Movements
 from billfold.wallets.service.orders import Orders
@@ -29,6 +31,7 @@ class Holds:
         ledger: Ledger,
         resolution: Resolution,
         orders: Orders,
+        aliases: Aliases,
         movements: Movements,
         holdings: Holdings,
         supervision: Supervision,
@@ -37,6 +40,7 @@ class Holds:
         self._supervision = supervision
         self._resolution = resolution
         self._orders = orders
+        self._aliases = aliases
         self._movements = movements
         self._holdings = holdings
 
@@ -122,7 +126,8 @@ class Holds:
 
         Raises:
             MissingScope, HoldUnknown, HoldEnded, SettlementExceedsHold, WalletUnknown, WalletFrozen, WalletClosed,
-            SameWallet, AssetMismatch, IdempotencyKeyReused, and whatever is wrong with the amount.
+            SameWallet, AssetMismatch, AliasUnknown, AliasHasNoWallet, PayeeMismatch, PayeeNotAsked,
+            IdempotencyKeyReused, and whatever is wrong with the amount or the text of an alias.
             Deferred, ApprovalEnded, TooManyApprovals: it takes a second person.
             StepUpRequired, SecondFactorMissing: it takes a factor of the caller's.
         """
@@ -138,8 +143,8 @@ class Holds:
             amount, _ = domain.positive_units(settlement.money, await self._orders.assets([settlement.money.asset]))
             if settlement.money.asset != found.asset:
                 raise ledger_errors.AssetMismatch(pointer="/money/asset")
-        target = await self._target(principal, settlement.target, found.asset)
         ours = _key(principal, key, "settle", str(hold_id), settlement)
+        target = await self._target(principal, settlement, found.asset, ours)
         if principal.user_id is not None:
             leaving = {found.asset: found.remaining if amount is None else amount}
             content = HoldSettlement(hold_id=hold_id, settlement=settlement)
@@ -176,9 +181,16 @@ class Holds:
             raise errors.in_wallet_words(error) from error
         return await self._seen(principal, change)
 
-    async def _target(self, principal: Principal, target: str, asset: str) -> Side:
+    async def _target(self, principal: Principal, settlement: Settlement, asset: str, key: idempotency.Key) -> Side:
+        target = settlement.target
+        if settlement.payee is not None and not may_be_alias(target):
+            raise errors.PayeeNotAsked(pointer="/payee")
         if target == contracts.OUTSIDE:
             return await self._resolution.outside(asset)
+        if may_be_alias(target):
+            if await self._ledger.answered(keys=[key]):
+                return orders.UNKNOWN_TARGET  # The ledger repeats its answer, wherever the alias leads by now.
+            target = await self._aliases.target(principal, target, asset, payee=settlement.payee)
         ids.parse(target, pointer="/to")
         side = await self._resolution.side(principal, target, asset)
         if side is None:

@@ -16,6 +16,7 @@ from billfold.ledger import contracts as ledger
 from billfold.ledger import errors as ledger_errors
 from billfold.wallets import contracts, domain, errors
 from billfold.wallets.contracts import Moved, Order, Transfer
+from billfold.wallets.domain import Side
 from billfold.wallets.service import orders
 from billfold.wallets.service.orders import Orders
 from billfold.wallets.service.resolution import Resolution
@@ -35,25 +36,27 @@ class Movements:
         """Post one transfer, deposit or withdrawal.
 
         Raises:
-            MissingScope, WalletUnknown, WalletFrozen, WalletClosed, InsufficientFunds, IdempotencyKeyReused, and
-            whatever `domain.draft` finds wrong with the order.
+            MissingScope, WalletUnknown, WalletFrozen, WalletClosed, InsufficientFunds, IdempotencyKeyReused,
+            AliasUnknown, AliasHasNoWallet, PayeeMismatch, and whatever `domain.draft` finds wrong with the order.
             Deferred, ApprovalEnded, TooManyApprovals: it takes a second person.
             StepUpRequired, SecondFactorMissing: it takes a factor of the caller's; `step_up` names their approval.
         """
         principal.require(contracts.ORDER_SCOPES[order.kind])
         draft = domain.draft(order, await self._orders.assets([order.money.asset]))
-        all_sides = await self._orders.sides(principal, [draft])
-        if all_sides[0][0] is orders.UNKNOWN_SOURCE:
-            raise errors.WalletUnknown(pointer="/from" if order.kind == "transfer" else None)
-        if all_sides[0][1] is orders.UNKNOWN_TARGET:
-            raise errors.WalletUnknown(pointer="/to" if order.kind == "transfer" else None)
         ours = orders.key(principal, key, order)
+        if draft.by_alias:
+            draft = await self._orders.resolved(principal, draft, ours)
+        all_sides = await self._orders.sides(principal, [draft])
+        if not draft.unresolved:
+            _check_known(all_sides[0], order)
         if principal.user_id is not None:
             ask = Ask(kind=MOVEMENT, content=order, key=ours, key_text=key, step_up=step_up)
             await self._supervision.orders(principal, [draft], all_sides, ask)
         posting = await self._ledger.post(
             key=ours, transfers=await self._orders.transfers(principal, [draft], all_sides, [ours])
         )
+        if draft.by_alias and posting.replayed:
+            all_sides = await self._orders.sides_then(principal, [draft], all_sides, posting.results)
         moved = orders.outcome(posting.results[0], draft, all_sides[0], principal=principal, replayed=posting.replayed)
         if isinstance(moved, Moved):
             return moved
@@ -158,3 +161,15 @@ class Movements:
             scale=asset.scale,
             all_seen=principal.sees_everybody,
         )
+
+
+def _check_known(sides: tuple[Side, Side], order: Order) -> None:
+    """Go on only if both wallets are there, and the caller may touch them in this way.
+
+    Raises:
+        WalletUnknown
+    """
+    if sides[0] is orders.UNKNOWN_SOURCE:
+        raise errors.WalletUnknown(pointer="/from" if order.kind == "transfer" else None)
+    if sides[1] is orders.UNKNOWN_TARGET:
+        raise errors.WalletUnknown(pointer="/to" if order.kind == "transfer" else None)

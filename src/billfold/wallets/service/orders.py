@@ -16,6 +16,7 @@ from billfold.ledger.errors import LedgerError
 from billfold.wallets import domain, errors
 from billfold.wallets.contracts import Moved, Order
 from billfold.wallets.domain import Draft, Side
+from billfold.wallets.service.aliases import Aliases
 from billfold.wallets.service.resolution import Named, Resolution
 
 #: Stand for wallets that are not there, or not the caller's. The ledger has no such accounts, refuses the transfer and
@@ -27,9 +28,11 @@ UNKNOWN_TARGET = Side(UUID(int=1), "", "", mine=False)
 class Orders:
     """Prepares orders for the ledger."""
 
-    def __init__(self, *, ledger: Ledger, resolution: Resolution) -> None:
+    def __init__(self, *, ledger: Ledger, resolution: Resolution, aliases: Aliases) -> None:
         self._ledger = ledger
         self._resolution = resolution
+        #: The drafts with wallets for aliases, or why not; see Aliases.resolved.
+        self.all_resolved = aliases.resolved
 
     async def assets(self, codes: Iterable[str]) -> dict[str, Asset]:
         """Those assets that there are. An unknown one is refused where it stands in the request."""
@@ -41,6 +44,17 @@ class Orders:
                 continue
         return found
 
+    async def resolved(self, principal: Principal, draft: Draft, key: idempotency.Key) -> Draft:
+        """The same for one.
+
+        Raises:
+            AliasUnknown, AliasHasNoWallet, PayeeMismatch, and whatever the text of an alias is refused for.
+        """
+        (found,) = await self.all_resolved(principal, [draft], [key])
+        if isinstance(found, BillfoldError):
+            raise found
+        return found
+
     async def sides(self, principal: Principal, drafts: Sequence[Draft]) -> list[tuple[Side, Side]]:
         """Where each order's money leaves and arrives: of anybody's wallets it can only be transferred to one."""
         crossing = {draft.order.money.asset for draft in drafts if draft.order.kind != "transfer"}
@@ -50,6 +64,9 @@ class Orders:
         missing: set[Named] = set()
         pairs: list[tuple[Side | None, Side | None]] = []
         for draft in drafts:
+            if draft.unresolved:
+                pairs.append((UNKNOWN_SOURCE, UNKNOWN_TARGET))
+                continue
             order = draft.order
             source, target, asset = order.source, order.target, order.money.asset
             debit = outside[asset] if source is None else recall((owner, source, asset))
@@ -65,6 +82,27 @@ class Orders:
             _permitted(draft.order, debit, credit, found, any_wallet=any_wallet)
             for draft, (debit, credit) in zip(drafts, pairs, strict=True)
         ]
+
+    async def sides_then(
+        self,
+        principal: Principal,
+        drafts: Sequence[Draft],
+        all_sides: list[tuple[Side, Side]],
+        results: Sequence[ledger.Transfer | BillfoldError | None],
+    ) -> list[tuple[Side, Side]]:
+        """The sides of orders that were posted earlier: an alias may have led elsewhere then."""
+        posted = {
+            place: result
+            for place, (draft, result) in enumerate(zip(drafts, results, strict=True))
+            if draft.by_alias and isinstance(result, ledger.Transfer)
+        }
+        accounts = {account for one in posted.values() for account in (one.debit_account, one.credit_account)}
+        holders = await self._resolution.holders(principal, accounts)
+        then = list(all_sides)
+        for place, one in posted.items():
+            outside = await self._resolution.outside(one.asset)
+            then[place] = (holders.get(one.debit_account, outside), holders.get(one.credit_account, outside))
+        return then
 
     async def transfers(
         self,
