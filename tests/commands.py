@@ -35,7 +35,7 @@ class Billfold:
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         """Of the environment, settings and folders of Billfold are used; none of ours reach in."""
-        self._environment = dict(environment)
+        self.environment = dict(environment)
 
     def __call__(self, *arguments: str | Path, code: int = 0) -> Result:
         """Run a command to its end, which must be with this exit code."""
@@ -50,7 +50,7 @@ class Billfold:
     def _run(self, arguments: list[str]) -> Result:
         out, err = _stream(), _stream()
         with (
-            _environment(self._environment),
+            _environment(self.environment),
             mock.patch.object(sys, "argv", ["billfold", *arguments]),
             # Nobody answers a question.
             mock.patch.object(sys, "stdin", io.StringIO()),

@@ -26,6 +26,8 @@ def owner(billfold_stack: dict[str, str], tmp_path: Path) -> Callable[..., Billf
             "withdrawals:write",
             "holds:read",
             "holds:write",
+            "aliases:read",
+            "aliases:write",
             "keys:read",
             "keys:write",
             "assets:read",

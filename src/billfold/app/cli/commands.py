@@ -40,6 +40,7 @@ COMMANDS = {
     "users": Command("users", "app", "Look after people and their roles."),
     "assets": Command("assets", "app", "List the assets there are, and add more."),
     "wallets": Command("wallets", "app", "Create, show and change wallets; deposit and withdraw."),
+    "aliases": Command("aliases", "app", "Take names by which money finds you, and ask who has one."),
     "transfers": Command("transfers", "app", "Move money between wallets, and list what has happened."),
     "holds": Command("holds", "app", "Set money aside, and settle or release it."),
     "balance": Command("balance", "balance", "Show what is in a wallet, now or in the past."),

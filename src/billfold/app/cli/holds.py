@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from billfold.app.cli import client, commands, money, options, output
+from billfold.app.cli import client, commands, money, options, output, payees
 from billfold.app.client import Api
 
 app = commands.group("holds")
@@ -91,19 +91,21 @@ async def settle(
     api: Api,
     hold: HoldId,
     *,
-    to: Annotated[str, typer.Option("--to", metavar="WALLET", help=f"Who gets the money: a wallet, or {_OUTSIDE!r}.")],
+    to: Annotated[
+        str, typer.Option("--to", metavar="WALLET", help=f"Who gets the money: a wallet, an alias, or {_OUTSIDE!r}.")
+    ],
     amount: Annotated[
         str | None, typer.Option("--amount", metavar="AMOUNT", help="Only so much of it; otherwise all that is left.")
     ] = None,
     release_rest: Annotated[bool, typer.Option("--release-rest", help="Give back what is left after this.")] = False,
     idempotency_key: client.IdempotencyKey = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask whether the payee of an alias is meant.")] = False,
     json: options.Json = False,
 ) -> None:
     """Move held money to where it was meant for."""
-    body: dict[str, Any] = {
-        "to": to if to == _OUTSIDE else await client.wallet_id(api, to),
-        "release_rest": release_rest,
-    }
+    body: dict[str, Any] = {"release_rest": release_rest}
+    what = f"{amount} of the held money" if amount is not None else "the held money"
+    body |= {"to": to} if to == _OUTSIDE else await payees.target(api, to, what, yes=yes)
     if amount is not None:
         asset = (await api.get(f"/holds/{hold}"))["money"]["asset"]
         body["money"] = {"amount": amount, "asset": asset}

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from billfold.app.cli import client, commands, money, options, output
+from billfold.app.cli import client, commands, money, options, output, payees
 from billfold.app.client import Api
 
 app = commands.group("transfers")
@@ -42,15 +42,18 @@ async def create(
     asset: money.Asset,
     *,
     source: Annotated[str, typer.Option("--from", metavar="WALLET", help="Whose money it is.")],
-    target: Annotated[str, typer.Option("--to", metavar="WALLET", help="Who gets it.")],
+    target: Annotated[
+        str, typer.Option("--to", metavar="WALLET", help="Who gets it: a wallet, or an alias such as @ada.")
+    ],
     reference: money.Reference = None,
     description: money.Description = None,
     metadata: money.Metadata = None,
     effective_at: money.EffectiveAt = None,
     idempotency_key: client.IdempotencyKey = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask whether the payee of an alias is meant.")] = False,
     json: options.Json = False,
 ) -> None:
-    """Move money from one of your wallets to anybody's."""
+    """Move money from one of your wallets to anybody's. Of an alias its payee is shown before."""
     body = money.order(
         amount,
         asset,
@@ -59,7 +62,8 @@ async def create(
         metadata=metadata,
         effective_at=effective_at,
     )
-    body |= {"from": await client.wallet_id(api, source), "to": await client.wallet_id(api, target)}
+    body |= {"from": await payees.wallet(api, source)}
+    body |= await payees.target(api, target, f"{amount} {asset}", yes=yes)
     money.show_transfer(await api.post("/transfers", body, key=client.key(idempotency_key)), json=json)
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from enum import StrEnum
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 
-from billfold.app.cli import client, commands, money, options, output
+from billfold.app.cli import client, commands, money, options, output, payees
 from billfold.app.client import Api
 
 app = commands.group("wallets")
@@ -135,8 +136,8 @@ async def deposit(
         metadata=metadata,
         effective_at=effective_at,
     )
-    wallet_id = await client.wallet_id(api, wallet)
-    answer = await api.post(f"/wallets/{wallet_id}/deposits", body, key=client.key(idempotency_key))
+    named = quote(await payees.wallet(api, wallet), safe="")
+    answer = await api.post(f"/wallets/{named}/deposits", body, key=client.key(idempotency_key))
     money.show_transfer(answer, json=json)
 
 
@@ -164,8 +165,8 @@ async def withdraw(
         metadata=metadata,
         effective_at=effective_at,
     )
-    wallet_id = await client.wallet_id(api, wallet)
-    answer = await api.post(f"/wallets/{wallet_id}/withdrawals", body, key=client.key(idempotency_key))
+    named = quote(await payees.wallet(api, wallet), safe="")
+    answer = await api.post(f"/wallets/{named}/withdrawals", body, key=client.key(idempotency_key))
     money.show_transfer(answer, json=json)
 
 
