@@ -76,11 +76,11 @@ def providers(oidc: settings.Oidc, *, public_url: str) -> OtherProviders:
         SettingInvalid: it can't be read, or is wrong somewhere.
     """
     fetcher = Fetcher(private=oidc.allow_private, loopback=oidc.allow_loopback)
-    configured = [] if oidc.file is None else _read(oidc.file, oidc)
+    configured = [] if oidc.file is None else _read(oidc.file, oidc, public_url)
     return OtherProviders(configured=configured, fetcher=fetcher, public_url=public_url)
 
 
-def _read(file: Path, oidc: settings.Oidc) -> list[Provider]:
+def _read(file: Path, oidc: settings.Oidc, public_url: str) -> list[Provider]:
     try:
         entries = msgspec.convert(tomllib.loads(file.read_text(encoding="utf-8")), _File).provider
     except OSError as error:
@@ -89,7 +89,8 @@ def _read(file: Path, oidc: settings.Oidc) -> list[Provider]:
         raise settings.SettingInvalid(f"oidc.file {file} is not valid TOML: {error}.") from error
     except msgspec.ValidationError as error:
         raise settings.SettingInvalid(f"oidc.file {file} is wrong: {forms.said(error)}") from error
-    for fault in (*_faults_together(entries), *(fault for entry in entries for fault in _faults(entry, oidc))):
+    faults = [fault for entry in entries for fault in (*_faults_of_issuer(entry, oidc, public_url), *_faults(entry))]
+    for fault in (*_faults_together(entries), *faults):
         raise settings.SettingInvalid(f"oidc.file {file} is wrong: {fault}")
     return [_provider(entry, file) for entry in entries]
 
@@ -102,13 +103,18 @@ def _faults_together(entries: list[_Entry]) -> Iterator[str]:
         yield "introspect is for one provider: nobody can tell whom to ask about a token that can't be read."
 
 
-def _faults(entry: _Entry, oidc: settings.Oidc) -> Iterator[str]:
-    """What is wrong with an entry, in words."""
-    who = f"provider {entry.name}"
+def _faults_of_issuer(entry: _Entry, oidc: settings.Oidc, public_url: str) -> Iterator[str]:
     url = urlsplit(entry.issuer)
     plain = url.scheme == "http" and oidc.allow_loopback
     if (url.scheme != "https" and not plain) or not url.hostname or url.query or url.fragment or url.username:
-        yield f"{who}: issuer must be an https address as the provider calls itself, with no query or login in it."
+        yield f"provider {entry.name}: issuer must be an https address with no query or login in it."
+    if entry.issuer == public_url:
+        yield f"provider {entry.name}: issuer is our own address, and tokens of ours are nobody else's."
+
+
+def _faults(entry: _Entry) -> Iterator[str]:
+    """What is wrong with an entry, in words."""
+    who = f"provider {entry.name}"
     if entry.client_secret is not None and entry.client_secret_file is not None:
         yield f"{who}: give client_secret or client_secret_file, not both."
     if not (entry.login or entry.accept_tokens):

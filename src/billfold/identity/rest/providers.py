@@ -231,7 +231,7 @@ async def list_identities(principal: Principal, identity: Identity) -> IdentityL
         summary="Unlink an account elsewhere",
         tag=_TAG,
         scope="account",
-        description="It logs nobody in here any more, and its access tokens are refused.",
+        description="Whoever comes with that account afterwards is somebody new.",
         errors=(errors.IdentityUnknown, errors.LastWayToLogIn, ids.InvalidId),
     ),
 )

@@ -1,0 +1,137 @@
+"""People log in at a real Keycloak with a real Chromium, and come back logged in.
+
+Keycloak is at `localhost` and Billfold at 127.0.0.1: to a browser these are two sites, as in real life.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from playwright.async_api import Page
+
+from billfold.app.migrate import SETS
+from billfold.identity.contracts import Provider
+from billfold.platform.postgres.database import Database
+from billfold.platform.postgres.migrations import migrate
+from tests import browsers, keycloak, servers
+from tests.integration.oidc import serving
+
+START = "/api/v1/auth/oidc/keycloak/start?return_to=/api/v1/users/me"
+
+
+@pytest.fixture(scope="module")
+async def billfold_server(
+    postgres_server: servers.PostgresServer,
+    keycloak_server: keycloak.KeycloakServer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[serving.Serving]:
+    made = postgres_server.create_database()
+    await migrate(made.owner_dsn, SETS)
+    provider = Provider(
+        name="keycloak",
+        title="Keycloak",
+        issuer=keycloak_server.issuer.replace("127.0.0.1", "localhost"),
+        client_id=keycloak.CLIENT,
+        client_secret=keycloak.CLIENT_SECRET,
+        login=True,
+    )
+    database = await Database.connect(made.app_dsn, name="test")
+    async with serving.running(database, tmp_path_factory.mktemp("keys"), [provider]) as running:
+        yield running
+    await database.close()
+
+
+async def log_in(page: Page, url: str, who: tuple[str, str]) -> None:
+    """From our start through Keycloak's form, until the browser is where it is taken."""
+    await page.goto(url)
+    assert urlsplit(page.url).hostname == "localhost"
+    await page.fill("#username", who[0])
+    await page.fill("#password", who[1])
+    await page.click("#kc-login")
+
+
+async def cookies_of(page: Page) -> dict[str, str]:
+    return {cookie["name"]: cookie["value"] for cookie in await page.context.cookies()}
+
+
+async def test_ada_logs_in_and_her_strict_cookies_are_sent_where_she_is_taken(
+    billfold_server: serving.Serving, chromium_server: browsers.Chromium
+) -> None:
+    async with chromium_server.page() as page:
+        await log_in(page, billfold_server.url + START, keycloak.ADA)
+        await page.wait_for_url(f"{billfold_server.url}/api/v1/users/me")
+        # It shows her profile: the cookies came along, although the way led over another site.
+        assert "ada@example.com" in await page.content()
+        kept = await page.context.cookies()
+        session = {cookie["name"]: cookie for cookie in kept if cookie["name"].startswith("billfold")}
+        assert session["billfold"]["sameSite"] == "Strict"
+        assert session["billfold"]["httpOnly"]
+        assert not any("-oidc-" in name for name in session), "a login that is over leaves no cookie"
+    found = await billfold_server.row("SELECT display_name, roles FROM identity.users WHERE email = 'ada@example.com'")
+    # Keycloak calls her an auditor; here that is for people here to say.
+    assert tuple(found) == ("Ada Lovelace", ["user"])
+
+
+async def test_mallory_who_says_that_he_has_adas_address_gets_an_account_of_his_own(
+    billfold_server: serving.Serving, chromium_server: browsers.Chromium, keycloak_server: keycloak.KeycloakServer
+) -> None:
+    async with chromium_server.page() as page:
+        await log_in(page, billfold_server.url + START, keycloak.ADA)
+        await page.wait_for_url(f"{billfold_server.url}/api/v1/users/me")
+    (mallory,) = keycloak_server.admin("GET", "/users?username=mallory&exact=true").json()
+    (ada,) = keycloak_server.admin("GET", "/users?username=ada&exact=true").json()
+    # Two accounts of one realm can't have one address, so Ada's is free there when Mallory takes it.
+    keycloak_server.admin("PUT", f"/users/{ada['id']}", ada | {"email": "lovelace@example.com"})
+    keycloak_server.admin("PUT", f"/users/{mallory['id']}", mallory | {"email": "ada@example.com"})
+    try:
+        async with chromium_server.page() as page:
+            await log_in(page, billfold_server.url + START, keycloak.MALLORY)
+            await page.wait_for_url(f"{billfold_server.url}/api/v1/users/me")
+            assert "ada@example.com" not in await page.content()
+        # Even once Keycloak believes him, the account of that address stays hers, and his own stays his.
+        keycloak_server.admin(
+            "PUT", f"/users/{mallory['id']}", mallory | {"email": "ada@example.com", "emailVerified": True}
+        )
+        async with chromium_server.page() as page:
+            await log_in(page, billfold_server.url + START, keycloak.MALLORY)
+            await page.wait_for_url(f"{billfold_server.url}/api/v1/users/me")
+            assert "ada@example.com" not in await page.content()
+    finally:
+        keycloak_server.admin("PUT", f"/users/{mallory['id']}", mallory)
+        keycloak_server.admin("PUT", f"/users/{ada['id']}", ada)
+
+
+async def test_a_code_that_another_browser_brings_back_logs_nobody_in(
+    billfold_server: serving.Serving, chromium_server: browsers.Chromium
+) -> None:
+    async with chromium_server.page() as attacker, chromium_server.page() as victim:
+        await attacker.goto(billfold_server.url + START)
+        form = await attacker.get_attribute("#kc-form-login", "action")
+        assert form is not None
+        # Logged in by hand, so that nobody follows Keycloak's answer.
+        username, password = keycloak.MALLORY
+        answer = await attacker.context.request.post(
+            form, form={"username": username, "password": password}, max_redirects=0
+        )
+        callback = answer.headers["location"]
+        assert "code" in parse_qs(urlsplit(callback).query)
+        await victim.goto(callback)
+        assert "login_state_invalid" in await victim.content()
+        assert "billfold" not in await cookies_of(victim)
+        # The code itself was good: its own browser is let in with it, once.
+        await attacker.goto(callback)
+        await attacker.wait_for_url(f"{billfold_server.url}/api/v1/users/me")
+        await attacker.goto(callback)
+        assert "login_state_invalid" in await attacker.content()
+
+
+async def test_a_wrong_state_logs_nobody_in(
+    billfold_server: serving.Serving, chromium_server: browsers.Chromium
+) -> None:
+    async with chromium_server.page() as page:
+        await page.goto(billfold_server.url + START)
+        await page.goto(f"{billfold_server.url}/api/v1/auth/oidc/keycloak/callback?state={'A' * 43}&code=x")
+        assert "login_state_invalid" in await page.content()
+        assert "billfold" not in await cookies_of(page)
