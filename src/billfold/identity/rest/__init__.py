@@ -2,6 +2,7 @@
 
 from billfold.identity import Identity, errors
 from billfold.identity.rest import (
+    account,
     aliases,
     approvals,
     auth,
@@ -36,7 +37,7 @@ def part(identity: Identity) -> web.Part:
             *step_up.handlers,
             *staff.handlers,
         ],
-        at_root=well_known.handlers(identity),
+        at_root=[*well_known.handlers(identity), *account.handlers()],
         dependencies={"identity": identity},
     )
 

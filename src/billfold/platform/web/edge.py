@@ -38,7 +38,8 @@ _INSTANCE = secrets.token_hex(8).encode()
 _numbers = itertools.count(1)
 _UNMATCHED = "unmatched"
 _SERVER_ERROR = 500
-_DOCS = "/docs"
+#: What people look at, not programs.
+_PAGES = ("/docs", "/account")
 _WELL_KNOWN = "/.well-known/"
 
 #: Nothing here is for other sites to frame, open, load or guess at, and no page of ours needs a camera.
@@ -55,14 +56,14 @@ API_HEADERS: Headers = [
     (b"cache-control", b"no-store"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 ]
-#: The documentation's pages run their own script and style and talk to this API, and to nobody else.
-_DOCS_POLICY = (
+#: Pages run their own script and style and talk to this API, and to nobody else.
+_PAGES_POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 #: What stands at a well-known place is public, and says itself for how long it may be kept.
 PUBLIC_HEADERS: Headers = [header for header in API_HEADERS if header[0] != b"cache-control"]
-DOCS_HEADERS: Headers = [*_COMMON, (b"content-security-policy", _DOCS_POLICY)]
+PAGES_HEADERS: Headers = [*_COMMON, (b"content-security-policy", _PAGES_POLICY)]
 HSTS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 
 log = structlog.get_logger(__name__)
@@ -90,7 +91,7 @@ class Edge:
         self._cors = cors
         more = [HSTS] if hsts else []
         self._api_headers = [*API_HEADERS, *more]
-        self._docs_headers = [*DOCS_HEADERS, *more]
+        self._pages_headers = [*PAGES_HEADERS, *more]
         self._public_headers = [*PUBLIC_HEADERS, *more]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -139,8 +140,8 @@ class Edge:
 
     def _headers_of(self, path: str) -> Headers:
         """What every answer at this path has."""
-        if path.startswith(_DOCS):
-            return self._docs_headers
+        if path.startswith(_PAGES):
+            return self._pages_headers
         return self._public_headers if path.startswith(_WELL_KNOWN) else self._api_headers
 
     async def _lean(

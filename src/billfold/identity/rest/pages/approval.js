@@ -1,0 +1,37 @@
+// What waits for the approval of the person in front of the screen.
+
+import { call } from "./api.js";
+import { $, facts, fail } from "./dom.js";
+import { offer } from "./proofs.js";
+
+const OPERATIONS = {
+  withdrawal: "Send money out of your wallet",
+  withdrawals: "Send money out of your wallets, several times",
+  reversal: "Send a deposit back",
+  "hold settlement": "Pay out money that was held",
+  "api_key.create": "Create an API key, with which a program acts as you",
+  "factor.add": "Add something to log in with",
+  "factor.remove": "Remove something to log in with",
+  "recovery_codes.renew": "Make new recovery codes; the old ones are no good any more",
+};
+// For programs: what is shown stands for it.
+const UNSHOWN = ["request", "kind"];
+
+/** Show an operation and take the approval; it fails if the person does not want it. */
+export async function approve(id) {
+  const waiting = await call("GET", `/auth/step-up/${encodeURIComponent(id)}`);
+  if (waiting.approved_at) return;
+  const dialog = $("#approval");
+  $("#approval-operation").textContent = OPERATIONS[waiting.operation] ?? waiting.operation;
+  const shown = Object.entries(waiting.content).filter(([name]) => !UNSHOWN.includes(name));
+  facts($("#approval-content"), shown.map(([name, value]) => [name.replaceAll("_", " "), value]));
+  dialog.returnValue = "no";
+  offer($("[data-proof]", dialog), { methods: waiting.methods, options: waiting.passkey_options }, async (proof) => {
+    await call("POST", `/auth/step-up/${encodeURIComponent(id)}`, proof);
+    dialog.close("yes");
+  });
+  dialog.showModal();
+  fail("");
+  await new Promise((closed) => dialog.addEventListener("close", closed, { once: true }));
+  if (dialog.returnValue !== "yes") throw new Error("Nothing was done: you have not approved it.");
+}
