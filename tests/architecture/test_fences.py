@@ -34,6 +34,7 @@ ADDRESSES = "Addresses are read in one place"
 FOREIGN = "Tokens of other issuers are read in one place"
 FACTORS = "WebAuthn and one-time passwords are spoken in identity's adapters"
 MAIL = "SMTP and templates are spoken in platform.mail"
+KEYRING = "The keyring is opened where logins are kept"
 LITESTAR = "Litestar is spoken at the edge"
 SERVER = "The HTTP server is run by platform.web and the app"
 APP = "The terminal is the app's"
@@ -101,6 +102,7 @@ IMPORTS = [
     Breach("a second reader of phone numbers", "identity.service.users", "import phonenumbers", ADDRESSES),
     Breach("SMTP in a context", "identity.service", "import aiosmtplib", MAIL),
     Breach("templates in the app", "app", "import jinja2", MAIL),
+    Breach("the keyring at the terminal", "app.cli.login", "import keyring", KEYRING),
     Breach("Litestar in messaging", "platform.messaging", "from litestar import get", LITESTAR),
     Breach("a server in a context", "wallets.rest", "import uvicorn", SERVER),
     Breach("a terminal in a context", "ledger.workers", "import rich.table", APP),

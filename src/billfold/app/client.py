@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import httpx2
 import msgspec
@@ -36,6 +36,7 @@ CONNECTIONS_MAX = 16
 PAGE_SIZE = 100
 
 _FAILED = 400
+_UNAUTHORIZED = 401
 #: What a proxy answers when it gets none from the API.
 _NO_ANSWER = frozenset({502, 503, 504})
 Json = dict[str, Any]
@@ -115,8 +116,20 @@ class Answer(msgspec.Struct, frozen=True):
     replayed: bool = False
 
 
+class Bearer(Protocol):
+    """A login, whose tokens change."""
+
+    async def token(self) -> str:
+        """One that is good for a while."""
+        ...
+
+    async def renewed(self, worn: str) -> str:
+        """Another one than this, which the API has refused."""
+        ...
+
+
 class Api:
-    """One API, spoken to with one key. Use it as an async context manager.
+    """One API, spoken to with one key, or by one login. Use it as an async context manager.
 
     A request is repeated when it can't do harm: it reads, it carries an idempotency key, or it never got through.
     """
@@ -126,6 +139,7 @@ class Api:
         *,
         url: str,
         key: str | None,
+        login: Bearer | None = None,
         certificate: Path | None = None,
         patience_s: float = PATIENCE_S,
         transport: httpx2.AsyncBaseTransport | None = None,
@@ -138,8 +152,10 @@ class Api:
             UrlInvalid: no http or https URL.
             CertificateUnusable
         """
-        self.url = _base(url)
+        self.url = base_url(url)
         self.key = key
+        self.certificate = certificate
+        self._login = login
         self.patience_s = patience_s
         self._reached = False
         headers = {"user-agent": f"billfold/{billfold.__version__}", "accept": "application/json"}
@@ -175,13 +191,25 @@ class Api:
         """Change what is at `path`. The same change twice is one change, so it may be repeated."""
         return (await self.request("PATCH", path, body=body, repeatable=True)).body
 
-    async def put(self, path: str, body: object) -> Any:
+    async def put(self, path: str, body: object) -> Answer:
         """Put something at `path`. Twice is as once, so it may be repeated."""
-        return (await self.request("PUT", path, body=body, repeatable=True)).body
+        return await self.request("PUT", path, body=body, repeatable=True)
 
-    async def post(self, path: str, body: object = None, *, key: str | None = None, repeatable: bool = False) -> Answer:
-        """Send a command, with an idempotency key where there is one, which makes it `repeatable`."""
-        return await self.request("POST", path, body=body, key=key, repeatable=repeatable or key is not None)
+    async def post(
+        self,
+        path: str,
+        body: object = None,
+        *,
+        key: str | None = None,
+        step_up: str | None = None,
+        repeatable: bool = False,
+    ) -> Answer:
+        """Send a command, with an idempotency key where there is one, which makes it `repeatable`.
+
+        `step_up` names the challenge by which a factor has confirmed it.
+        """
+        repeatable = repeatable or key is not None
+        return await self.request("POST", path, body=body, key=key, step_up=step_up, repeatable=repeatable)
 
     async def delete(self, path: str) -> Any:
         """Take away what is at `path`."""
@@ -203,7 +231,7 @@ class Api:
         """The bytes of a long answer as they come. What has begun is not repeated."""
         request = self._http.build_request("GET", self.url + PREFIX + path, params=_present(params))
         try:
-            response = await self._http.send(request, stream=True)
+            response = await self._send(request, stream=True)
             try:
                 if response.status_code >= _FAILED:
                     await response.aread()
@@ -222,6 +250,7 @@ class Api:
         params: Params | None = None,
         body: object = None,
         key: str | None = None,
+        step_up: str | None = None,
         repeatable: bool = False,
     ) -> Answer:
         """Send one request, and again while that is safe, may help and `patience_s` lasts."""
@@ -230,7 +259,7 @@ class Api:
             self.url + PREFIX + path,
             params=_present(params),
             content=None if body is None else msgspec.json.encode(body),
-            headers=_headers(body, key),
+            headers=_headers(body, key, step_up),
         )
         try:
             return await self._patiently(request, repeatable=repeatable)
@@ -259,7 +288,7 @@ class Api:
             pause_s = min(2 * pause_s, PAUSE_MAX_S)
 
     async def _once(self, request: httpx2.Request) -> Answer:
-        response = await self._http.send(request)
+        response = await self._send(request)
         self._reached = True
         if response.status_code >= _FAILED:
             raise _refusal(response)
@@ -268,6 +297,19 @@ class Api:
         except msgspec.DecodeError as error:
             raise AnswerUnreadable(f"{self.url} does not answer like Billfold; check --url.") from error
         return Answer(response.status_code, body, response.headers.get("idempotency-replayed") == "true")
+
+    async def _send(self, request: httpx2.Request, *, stream: bool = False) -> httpx2.Response:
+        """Send it in the name of the login, if there is one; with another token when the first is refused."""
+        if self._login is None:
+            return await self._http.send(request, stream=stream)
+        token = await self._login.token()
+        request.headers["authorization"] = f"Bearer {token}"
+        response = await self._http.send(request, stream=stream)
+        if response.status_code != _UNAUTHORIZED:
+            return response
+        await response.aclose()
+        request.headers["authorization"] = f"Bearer {await self._login.renewed(token)}"
+        return await self._http.send(request, stream=stream)
 
     def _unreachable(self, error: httpx2.TransportError) -> ApiUnreachable:
         if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout):
@@ -278,8 +320,11 @@ class Api:
         return found
 
 
-def _base(url: str) -> str:
-    """The address without a path of ours, which people copy along."""
+def base_url(url: str) -> str:
+    """The address without a path of ours, which people copy along.
+
+    Raises: UrlInvalid.
+    """
     text = url.rstrip("/").removesuffix(PREFIX)
     try:
         parsed = httpx2.URL(text)
@@ -298,12 +343,14 @@ def _is_local(url: str) -> bool:
         return host == "localhost"
 
 
-def _headers(body: object, key: str | None) -> dict[str, str]:
+def _headers(body: object, key: str | None, step_up: str | None) -> dict[str, str]:
     headers = {}
     if body is not None:
         headers["content-type"] = "application/json"
     if key is not None:
         headers["idempotency-key"] = key
+    if step_up is not None:
+        headers["step-up"] = step_up
     return headers
 
 
