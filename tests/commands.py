@@ -37,23 +37,23 @@ class Billfold:
         """Of the environment, settings and folders of Billfold are used; none of ours reach in."""
         self.environment = dict(environment)
 
-    def __call__(self, *arguments: str | Path, code: int = 0) -> Result:
+    def __call__(self, *arguments: str | Path, code: int = 0, stdin: str = "") -> Result:
         """Run a command to its end, which must be with this exit code."""
-        found = self._run([str(argument) for argument in arguments])
+        found = self._run([str(argument) for argument in arguments], stdin)
         assert found.code == code, found
         return found
 
-    def json(self, *arguments: str | Path, code: int = 0) -> Any:
+    def json(self, *arguments: str | Path, code: int = 0, stdin: str = "") -> Any:
         """What the command prints with --json."""
-        return self(*arguments, "--json", code=code).json
+        return self(*arguments, "--json", code=code, stdin=stdin).json
 
-    def _run(self, arguments: list[str]) -> Result:
+    def _run(self, arguments: list[str], stdin: str) -> Result:
         out, err = _stream(), _stream()
         with (
             _environment(self.environment),
             mock.patch.object(sys, "argv", ["billfold", *arguments]),
-            # Nobody answers a question.
-            mock.patch.object(sys, "stdin", io.StringIO()),
+            # It is no terminal: nobody answers a question.
+            mock.patch.object(sys, "stdin", io.StringIO(stdin)),
             contextlib.redirect_stdout(out),
             contextlib.redirect_stderr(err),
         ):

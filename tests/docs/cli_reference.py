@@ -25,6 +25,10 @@ commands and options.
 A wallet is named by its id, or by your own `external_id` of it. Times are RFC 3339 instants, such as
 `2026-01-31T12:00:00Z`, or dates, which mean their first instant in UTC. Amounts are decimal numbers, such as `12.34`.
 
+A command speaks in the name of `--api-key`, of the key in the settings, of the login at that address, or of the stack's
+own key: the first of these that there is. `billfold whoami` shows which
+([Log in at the command line](../how-to/log-in-at-the-command-line.md)).
+
 Commands that move money send an idempotency key with every request. Where the answer got lost for good, the error names
 the key: with `--idempotency-key` the command can be repeated, and whatever came of the first try is not done again.
 """

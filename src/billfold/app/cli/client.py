@@ -19,7 +19,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 import typer
 
 from billfold.app import settings
-from billfold.app.cli import options
+from billfold.app.cli import options, places
 from billfold.app.client import Api, ApiRefusal, ApiUnreachable, GatewayFailed, Json, Params
 from billfold.app.supervisor import record
 from billfold.kernel import errors, ids
@@ -31,7 +31,10 @@ Url = Annotated[
     typer.Option("--url", metavar="URL", help="Address of the API, instead of $BILLFOLD_URL or the running stack."),
 ]
 Key = Annotated[
-    str | None, typer.Option("--api-key", metavar="KEY", help="API key, instead of $BILLFOLD_API_KEY or the stack's.")
+    str | None,
+    typer.Option(
+        "--api-key", metavar="KEY", help="API key, instead of $BILLFOLD_API_KEY, your login or the stack's key."
+    ),
 ]
 IdempotencyKey = Annotated[
     str | None,
@@ -40,9 +43,14 @@ IdempotencyKey = Annotated[
     ),
 ]
 
+_BROKEN = 500
 #: What helps after a refusal, where its own sentence does not say it, because it does not know of commands.
 _NEXT_STEPS = {
-    "unauthorized": "Give a key with --api-key or $BILLFOLD_API_KEY; `billfold up` shows one.",
+    "unauthorized": "Log in with `billfold login`, or give a key with --api-key or $BILLFOLD_API_KEY; `billfold up` "
+    "shows one.",
+    "login_failed": "`billfold register` makes an account.",
+    "approval_unknown": "`billfold approvals list` shows them.",
+    "session_unknown": "`billfold sessions list` shows yours.",
     "missing_scope": "`billfold keys list` shows what each key may do.",
     "wallet_unknown": "`billfold wallets list` shows yours.",
     "wallet_frozen": "`billfold wallets unfreeze` lets an operator do that.",
@@ -104,8 +112,12 @@ def call(
     data: Path | None,
 ) -> T:
     """Do something with the API that the options name; what it refuses is said with the next step."""
-    found, loaded = _address(url, api_key, config, data)
-    return asyncio.run(_use(found, function, loaded))
+    return run(places.find(url, api_key, config, data), function)
+
+
+def run(place: places.Place, function: Callable[[Api], Awaitable[T]], *, api: Api | None = None) -> T:
+    """The same with an API that was found; `api` speaks to it in another name."""
+    return asyncio.run(_use(api or place.api, function, place.loaded))
 
 
 def key(given: str | None) -> str:
@@ -156,38 +168,12 @@ def _next_steps(error: ApiRefusal | ApiUnreachable | GatewayFailed, api: Api, lo
         yield f"It is the stack's own key: {record.NEW_KEY_ADVICE}"
     elif error.code in _NEXT_STEPS:
         yield _NEXT_STEPS[error.code]
+    if isinstance(error, ApiRefusal) and error.status == _BROKEN:
+        yield f"It is {error.request_id}."
     if isinstance(error, ApiUnreachable) and not error.was_reached:
         yield _elsewhere(api, loaded) or "`billfold up` starts a stack, and --url names another."
     elif error.retryable and error.idempotency_key is not None:
         yield f"Add --idempotency-key {error.idempotency_key} to repeat the command; nothing is done twice."
-
-
-def _address(
-    url: str | None, api_key: str | None, config: Path | None, data: Path | None
-) -> tuple[Api, settings.Loaded]:
-    """The API whose URL and key the command line, the settings or the stack that runs here name; and the settings.
-
-    A data folder on the command line means the stack there: an address or a key left in the environment or a file is
-    another stack's, and money would go where nobody meant it to.
-
-    Raises:
-        SettingInvalid, SettingUnknown
-        NotRunning: none of them names an API.
-        UrlInvalid
-    """
-    given = {"client.url": url, "client.api_key": api_key, "data_dir": None if data is None else str(data)}
-    overrides = {name: value for name, value in given.items() if value is not None}
-    loaded = settings.load(file=config, overrides=overrides)
-    tree = loaded.settings
-    if tree.client.url is not None and (data is None or url is not None):
-        return Api(url=tree.client.url, key=tree.client.api_key), loaded
-    try:
-        found = record.read(tree.data_dir)
-    except record.NotRunning as error:
-        raise record.NotRunning(f"{error.detail} Or name another API with --url and --api-key.") from error
-    wanted = tree.client.api_key if data is None else api_key
-    certificate = None if found.tls_certificate is None else Path(found.tls_certificate)
-    return Api(url=found.api_url, key=wanted or found.api_key, certificate=certificate), loaded
 
 
 def _elsewhere(api: Api, loaded: settings.Loaded) -> str:

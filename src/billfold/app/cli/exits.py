@@ -30,6 +30,7 @@ _BY_CODE = {
     "not_embedded": USAGE,
     "key_file_invalid": USAGE,
     "url_invalid": USAGE,
+    "input_needed": USAGE,
     "mapping_invalid": USAGE,
     "rejects_taken": USAGE,
     "not_running": UNREACHABLE,

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from billfold.app.cli import client, commands, money, options, output, payees
+from billfold.app.cli import client, commands, factors, money, options, output, payees
 from billfold.app.client import Api
 
 app = commands.group("holds")
@@ -99,6 +99,7 @@ async def settle(
     ] = None,
     release_rest: Annotated[bool, typer.Option("--release-rest", help="Give back what is left after this.")] = False,
     idempotency_key: client.IdempotencyKey = None,
+    code: factors.Code = None,
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask whether the payee of an alias is meant.")] = False,
     json: options.Json = False,
 ) -> None:
@@ -109,7 +110,10 @@ async def settle(
     if amount is not None:
         asset = (await api.get(f"/holds/{hold}"))["money"]["asset"]
         body["money"] = {"amount": amount, "asset": asset}
-    answer = await api.post(f"/holds/{hold}/settle", body, key=client.key(idempotency_key))
+    path, key = f"/holds/{hold}/settle", client.key(idempotency_key)
+    answer = await factors.confirmed(api, path, body, key=key, code=code)
+    if money.show_if_pending(answer, json=json):
+        return
     if json:
         output.print_json(answer.body)
         return

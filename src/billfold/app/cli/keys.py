@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 import typer
 
-from billfold.app.cli import client, commands, direct, money, options, output
+from billfold.app.cli import client, commands, direct, factors, money, options, output
 from billfold.app.client import Api
 
 app = commands.group("keys")
@@ -139,6 +139,7 @@ def create(
         ),
     ] = False,
     idempotency_key: client.IdempotencyKey = None,
+    code: factors.Code = None,
     url: client.Url = None,
     api_key: client.Key = None,
     config: options.Config = None,
@@ -155,7 +156,7 @@ def create(
         body = {"name": name, "scopes": scopes} | ({} if expires_at is None else {"expires_at": expires_at})
 
         async def post(api: Api) -> dict[str, Any]:
-            answer = await api.post("/api-keys", body, key=client.key(idempotency_key))
+            answer = await factors.confirmed(api, "/api-keys", body, key=client.key(idempotency_key), code=code)
             return answer.body  # type: ignore[no-any-return]
 
         created = client.call(post, url=url, api_key=api_key, config=config, data=data)

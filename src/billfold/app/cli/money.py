@@ -26,6 +26,7 @@ EffectiveAt = Annotated[
 ]
 
 Transfer = dict[str, Any]
+_ACCEPTED = 202
 
 
 def order(
@@ -65,8 +66,24 @@ def pairs(texts: Sequence[str] | None) -> dict[str, str] | None:
     return found
 
 
+def show_if_pending(answer: Answer, *, json: bool) -> bool:
+    """Say that nothing was done yet, if it waits for another person; whether it does."""
+    if answer.status != _ACCEPTED:
+        return False
+    if json:
+        output.print_json(answer.body)
+    else:
+        typer.echo(
+            "Nothing was done yet: another person has to approve it. "
+            f"`billfold approvals show {answer.body['id']}` says what has become of it."
+        )
+    return True
+
+
 def show_transfer(answer: Answer, *, json: bool) -> None:
-    """Show a transfer that was just posted, or had been by an earlier try."""
+    """Show a transfer that was just posted, or had been by an earlier try; or what it waits for."""
+    if show_if_pending(answer, json=json):
+        return
     if json:
         output.print_json(answer.body)
         return

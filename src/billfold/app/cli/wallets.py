@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import typer
 
-from billfold.app.cli import client, commands, money, options, output, payees
+from billfold.app.cli import client, commands, factors, money, options, output, payees
 from billfold.app.client import Api
 
 app = commands.group("wallets")
@@ -154,6 +154,7 @@ async def withdraw(
     metadata: money.Metadata = None,
     effective_at: money.EffectiveAt = None,
     idempotency_key: client.IdempotencyKey = None,
+    code: factors.Code = None,
     json: options.Json = False,
 ) -> None:
     """Take money out of a wallet to the world outside."""
@@ -166,7 +167,8 @@ async def withdraw(
         effective_at=effective_at,
     )
     named = quote(await payees.wallet(api, wallet), safe="")
-    answer = await api.post(f"/wallets/{named}/withdrawals", body, key=client.key(idempotency_key))
+    path = f"/wallets/{named}/withdrawals"
+    answer = await factors.confirmed(api, path, body, key=client.key(idempotency_key), code=code)
     money.show_transfer(answer, json=json)
 
 

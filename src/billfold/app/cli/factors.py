@@ -1,0 +1,115 @@
+"""Second factors at the terminal: a code for a login, and for an operation that demands a fresh one."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
+
+import typer
+
+from billfold.app.cli import asking, output
+from billfold.app.client import Answer, Api, ApiRefusal, Json
+from billfold.app.logins import Session, Store
+from billfold.kernel import errors
+
+#: The API lets more pass; whoever mistypes three times looks at the wrong entry of the app.
+_TRIES = 3
+_TOTP_DIGITS = 6
+_WRONG = "second_factor_wrong"
+_REQUIRED = "step_up_required"
+
+Code = Annotated[
+    str | None,
+    typer.Option(
+        "--code",
+        metavar="CODE",
+        help="A code of your authenticator app, or a recovery code, instead of being asked for it.",
+    ),
+]
+
+
+class PasskeyNeeded(errors.Denied):
+    """This needs a passkey, which a terminal can't ask for; use the page /account in a browser."""
+
+    code = "passkey_needed"
+
+
+class LoginNeeded(errors.Denied):
+    """This has to be confirmed by the person behind the key, who is not logged in here."""
+
+    code = "login_needed"
+
+
+def proof(code: str) -> dict[str, str]:
+    """What the API takes: the digits of an app, however they are grouped, or a recovery code."""
+    digits = code.replace(" ", "")
+    if digits.isdecimal() and len(digits) == _TOTP_DIGITS:
+        return {"totp": digits}
+    return {"recovery_code": code.strip()}
+
+
+async def prove(
+    methods: list[str], send: Callable[[dict[str, str]], Awaitable[Answer]], *, url: str, code: str | None
+) -> Answer:
+    """Send a code, and another one when the first was mistyped at the terminal.
+
+    Raises:
+        PasskeyNeeded: no code helps.
+        InputNeeded
+    """
+    if not {"totp", "recovery_code"} & set(methods):
+        raise PasskeyNeeded(f"This needs a passkey, which a terminal can't ask for; use {url}/account in a browser.")
+    if code is not None:
+        return await send(proof(code))
+    for left in reversed(range(_TRIES)):
+        typed = asking.line("Code of your authenticator app, or a recovery code", or_else="or give it with --code")
+        try:
+            return await send(proof(typed))
+        except ApiRefusal as refusal:
+            if refusal.code != _WRONG or not left:
+                raise
+            typer.echo("That was not right, or was used before.", err=True)
+    raise AssertionError("the last try answers or raises")
+
+
+async def confirmed(api: Api, path: str, body: object, *, key: str, code: str | None) -> Answer:
+    """Send a command; when the API demands a fresh factor for it, ask for one and send the same command again.
+
+    What is to be done is shown first, in the words of the API: a code confirms that, and nothing else.
+
+    Raises: as `prove`, and LoginNeeded.
+    """
+    try:
+        return await api.post(path, body, key=key)
+    except ApiRefusal as refusal:
+        challenge = refusal.document.get("step_up")
+        if refusal.code != _REQUIRED or not isinstance(challenge, dict):
+            raise
+    _show(challenge)
+    async with _person(api, key) as person:
+
+        async def send(given: dict[str, str]) -> Answer:
+            return await person.post(f"/auth/step-up/{challenge['id']}", given)
+
+        await prove(challenge["methods"], send, url=api.url, code=code)
+    return await api.post(path, body, key=key, step_up=challenge["id"])
+
+
+def _person(api: Api, key: str) -> Api:
+    """The API in the name of whoever is logged in there: no key can confirm anything."""
+    store = Store(api.url)
+    login = store.read()
+    if login is None:
+        raise LoginNeeded(
+            "This needs a code of yours, and a key can't confirm it: `billfold login`, "
+            f"and then this command again with --idempotency-key {key}."
+        )
+    session = Session(login, store, certificate=api.certificate)
+    return Api(url=api.url, key=None, login=session, certificate=api.certificate)
+
+
+def _show(challenge: Json) -> None:
+    content: dict[str, Any] = challenge.get("content") or {}
+    told = ", ".join(f"{name.replace('_', ' ')} {text}" for name, text in content.items())
+    operation = str(challenge["operation"]).replace("_", " ")
+    typer.echo(output.printable(f"To confirm: {operation}: {told}." if told else f"To confirm: {operation}."), err=True)
