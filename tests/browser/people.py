@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -140,9 +141,10 @@ class Person:
         await expect(dialog).to_be_hidden()
         return codes
 
-    async def calls(self, method: str, path: str, body: object = None, **headers: str) -> tuple[int, dict[str, object]]:
+    async def calls(self, method: str, path: str, body: object = None, **headers: str) -> tuple[int, Any]:
         """What the API answers a script of the page."""
-        return await self.page.evaluate(_CALL, [method, f"/api/v1{path}", body, headers])
+        status, answer = await self.page.evaluate(_CALL, [method, f"/api/v1{path}", body, headers])
+        return status, answer
 
 
 _CALL = """async ([method, path, body, headers]) => {

@@ -10,6 +10,7 @@ import msgspec
 import pyotp
 import pytest
 
+from billfold.identity import Identity
 from billfold.identity import errors as identity_errors
 from billfold.kernel import ids
 from billfold.kernel.errors import BillfoldError
@@ -48,7 +49,12 @@ def house(database: Database) -> House:
 @pytest.fixture
 def wallets(database: Database, ledger: Ledger, house: House) -> Wallets:
     return Wallets(
-        database=database, ledger=ledger, clock=house.clock, step_up=house.step_up, step_up_above={"USD": LIMIT}
+        database=database,
+        ledger=ledger,
+        identity=Identity(database=database),
+        clock=house.clock,
+        step_up=house.step_up,
+        step_up_above={"USD": LIMIT},
     )
 
 
