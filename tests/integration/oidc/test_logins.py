@@ -148,6 +148,20 @@ async def test_a_code_from_somebody_elses_browser_logs_nobody_in(
         assert (await attacker.get(CALLBACK, params=sent)).status_code == 200
 
 
+async def test_the_secret_of_another_login_is_worth_nothing(here: serving.Serving, own_issuer: issuing.Issuing) -> None:
+    async with here.browser() as browser, here.browser() as other:
+        request = asked(await browser.get(START))
+        answers(own_issuer, request["nonce"])
+        ((name, _),) = browser.cookies.items()
+        asked(await other.get(START))
+        ((_, secret),) = other.cookies.items()
+        sent = {"state": request["state"], "code": "c"}
+        async with here.browser() as thief:
+            answer = await thief.get(CALLBACK, params=sent, headers={"cookie": f"{name}={secret}"})
+        assert answer.json()["code"] == "login_state_invalid"
+        assert (await browser.get(CALLBACK, params=sent)).status_code == 200
+
+
 async def test_a_code_of_another_login_is_refused_by_its_nonce(
     here: serving.Serving, own_issuer: issuing.Issuing
 ) -> None:
