@@ -5,7 +5,7 @@ from uuid import UUID
 import pytest
 
 from billfold.identity import errors
-from billfold.identity.contracts import Approval
+from billfold.identity.contracts import Approval, NewAlias
 from billfold.kernel import idempotency, ids
 from billfold.kernel.deferred import Deferred
 from billfold.kernel.money import Money
@@ -179,3 +179,23 @@ async def test_an_order_that_is_wrong_by_itself_asks_nobody(bank: Bank, maker: P
         with pytest.raises(Exception, match="wallet"):
             await bank.move(maker, "deposit", target=str(ids.new()))
     assert await bank.approvals.list(by=maker) == before
+
+
+async def test_an_alias_is_no_way_around_a_second_person(
+    bank: Bank, maker: Principal, checker: Principal, ada: Principal, hers: str
+) -> None:
+    handle = "@w" + ids.new().hex[-12:].translate(str.maketrans("0123456789", "ghjknpqrst"))
+    await bank.identity.aliases.add(by=ada, new=NewAlias(alias=handle))
+    asked = await bank.asked(maker, "deposit", target=handle, amount="5.00", key="alias-1")
+    await bank.asked(ada, "withdrawal", source=handle, amount="500.00", key="alias-2")
+    with pytest.raises(Deferred):
+        item = Order(kind="deposit", target=handle, money=ONE, idempotency_key="alias-3")
+        await bank.wallets.bulk.move(principal=maker, orders=[item], atomic=False, key="alias-4")
+    assert await bank.posted(hers) == "1000.00"
+    assert (await bank.approve(checker, asked)).status == "executed"
+    assert await bank.posted(hers) == "1005.00"
+    # The maker's repeat is answered, also when the alias is nobody's any more.
+    await bank.identity.aliases.release(by=ada, alias=handle)
+    again = await bank.move(maker, "deposit", target=handle, amount="5.00", key="alias-1")
+    assert (again.replayed, again.transfer.target) == (True, hers)
+    assert await bank.posted(hers) == "1005.00"

@@ -8,6 +8,7 @@ from billfold.identity.contracts import Alias, AliasChange, AliasCode, NewAlias,
 from billfold.kernel import ids, paging
 from billfold.kernel.principal import Principal
 from billfold.platform import web
+from billfold.platform.mail.errors import MailAddressInvalid, PhonesUnreachable
 
 _TAG = "Aliases"
 _READ = "aliases:read"
@@ -55,6 +56,8 @@ class AliasList(msgspec.Struct, frozen=True, kw_only=True):
             errors.TooManyAliasRequests,
             errors.OwnerUnknown,
             ids.InvalidId,
+            MailAddressInvalid,
+            PhonesUnreachable,
         ),
         sends={"alias": "@ada"},
         answers=_EXAMPLE,
