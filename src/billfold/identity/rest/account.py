@@ -16,7 +16,10 @@ PATH = "/account"
 _SCRIPT = "text/javascript"
 _STATIC = {
     "account.css": "text/css",
-    **{f"{name}.js": _SCRIPT for name in ("account", "aliases", "api", "approval", "dom", "factors", "proofs")},
+    **{
+        f"{name}.js": _SCRIPT
+        for name in ("account", "aliases", "api", "approval", "devices", "dom", "factors", "proofs")
+    },
 }
 #: The files are part of the program: they change when it does.
 _CACHED = {"Cache-Control": "public, max-age=300"}

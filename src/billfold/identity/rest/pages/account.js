@@ -4,7 +4,8 @@ import { ask, approveBy, call, hasPasskeys, loggedIn, loggedOut, signed } from "
 import { approve } from "./approval.js";
 import { loadAliases } from "./aliases.js";
 import { loadFactors } from "./factors.js";
-import { $, button, doing, element, facts, fail, instant, line, onSubmit, say, show } from "./dom.js";
+import { deviceName } from "./devices.js";
+import { $, button, doing, element, facts, fail, instant, lastUsed, line, onSubmit, say, show } from "./dom.js";
 import { offer } from "./proofs.js";
 
 const COOKIES = { cookies: true };
@@ -70,8 +71,8 @@ async function loadSessions() {
 }
 
 function sessionLine(session) {
-  const device = session.device || "A device that has not said what it is";
-  const about = `${session.address} · last used ${instant(session.last_used_at)}`;
+  const device = deviceName(session.device);
+  const about = `${session.address} · ${lastUsed(session.last_used_at)}`;
   if (session.current) return line(device, about, element("span", { className: "badge", textContent: "This one" }));
   const end = async () => {
     await call("DELETE", `/sessions/${session.id}`);

@@ -79,5 +79,10 @@ export function show(name) {
 
 /** An instant as people here write it. */
 export function instant(text) {
-  return text ? new Date(text).toLocaleString() : "never";
+  return new Date(text).toLocaleString();
+}
+
+/** When something was used last. */
+export function lastUsed(text) {
+  return text ? `last used ${instant(text)}` : "never used";
 }

@@ -1,7 +1,7 @@
 // Passkeys, authenticator apps and recovery codes on the page of one's account.
 
 import { call, hasPasskeys, madePasskey } from "./api.js";
-import { $, button, doing, instant, line, element, onSubmit, say } from "./dom.js";
+import { $, button, doing, element, instant, lastUsed, line, onSubmit, say } from "./dom.js";
 
 const FACTORS = "/users/me/factors";
 let profile = null;
@@ -18,8 +18,8 @@ function showFactors(factors) {
   $("#passkeys").replaceChildren(...factors.passkeys.map(passkeyLine));
   $("#totp").replaceChildren(...(factors.totp ? [totpLine(factors.totp)] : []));
   $("#passkey-form").hidden = !hasPasskeys();
-  $("#totp-form").hidden = Boolean(factors.totp);
   if (factors.totp) $("#totp-code-form").hidden = true;
+  $("#totp-form").hidden = Boolean(factors.totp) || !$("#totp-code-form").hidden;
   // The first factor takes the password; the later ones take a factor.
   for (const label of document.querySelectorAll("[data-password]")) {
     label.hidden = !(none && profile.has_password);
@@ -33,14 +33,14 @@ function showFactors(factors) {
 
 function passkeyLine(passkey) {
   const kept = passkey.synced ? "on all your devices" : "on one device";
-  const about = `Passkey ${kept} · last used ${instant(passkey.last_used_at)}`;
+  const about = `Passkey ${kept} · ${lastUsed(passkey.last_used_at)}`;
   const remove = async () => showFactors(await call("DELETE", `${FACTORS}/passkeys/${passkey.id}`));
   return line(passkey.name, about, button("Remove", remove, { about: passkey.name }));
 }
 
 function totpLine(app) {
   const remove = async () => showFactors(await call("DELETE", `${FACTORS}/totp`));
-  const about = `Since ${instant(app.created_at)} · last used ${instant(app.last_used_at)}`;
+  const about = `Since ${instant(app.created_at)} · ${lastUsed(app.last_used_at)}`;
   return line("Authenticator app", about, button("Remove", remove, { about: "Authenticator app" }));
 }
 
