@@ -1,0 +1,66 @@
+"""Aliases in the role as it is run: the mail that is sent, and the limits of the settings."""
+
+from pathlib import Path
+
+from billfold.app.migrate import SETS
+from billfold.kernel import ids
+from billfold.platform.postgres.database import Database
+from billfold.platform.postgres.migrations import migrate
+from tests import servers
+from tests.integration.api import support
+from tests.integration.api.support import ApiServer
+from tests.integration.api.test_keys import key_of
+
+TRIES = 3
+
+
+def handle() -> str:
+    """One that no other test has, nor one that looks like it."""
+    return "@t" + ids.new().hex[-12:].translate(str.maketrans("0123456789", "ghjknpqrst"))
+
+
+async def test_a_code_is_queued_for_an_address_and_no_answer_has_it(
+    api_server: ApiServer, api_database: servers.TestDatabase
+) -> None:
+    ada = api_server.caller(await key_of(api_database))
+    email = f"{handle()[1:]}@example.com"
+    made = ada.post("/aliases", {"alias": email})
+    assert (made.status_code, made.json()["status"]) == (201, "pending")
+    database = await Database.connect(api_database.app_dsn, name="test")
+    try:
+        async with database.connection() as connection:
+            queued = await connection.fetch("SELECT template, sealed FROM mail.queue WHERE recipient = $1", email)
+    finally:
+        await database.close()
+    assert [row["template"] for row in queued] == ["verification_code"]
+    assert ada.post(f"/aliases/{email}/verify", {"code": "00000000"}).json()["code"] == "code_wrong"
+    assert email not in api_server.log
+
+
+async def test_asking_who_somebody_is_is_limited_by_owner(
+    postgres_server: servers.PostgresServer, tmp_path: Path
+) -> None:
+    database = postgres_server.create_database()
+    await migrate(database.owner_dsn, SETS)
+    with support.running_api(database, tmp_path, limits__resolve_per_minute=str(TRIES)) as server:
+        ada = server.caller(await key_of(database))
+        bob = server.caller(await key_of(database))
+        codes = [ada.get(f"/aliases/{handle()}").json()["code"] for _ in range(TRIES + 1)]
+        assert codes == ["alias_unknown"] * TRIES + ["too_many_alias_requests"]
+        refused = ada.get(f"/aliases/{handle()}")
+        assert refused.status_code == 429
+        assert 1 <= int(refused.headers["retry-after"]) <= 60
+        assert bob.get(f"/aliases/{handle()}").status_code == 404
+
+
+async def test_nobody_else_is_named_by_an_address_that_was_only_claimed(
+    api_server: ApiServer, api_database: servers.TestDatabase
+) -> None:
+    claimer, payer = [api_server.caller(await key_of(api_database)) for _ in range(2)]
+    email = f"{handle()[1:]}@example.com"
+    claimer.post("/aliases", {"alias": email})
+    claimer.post("/wallets", {"name": "Trap"})
+    source = payer.post("/wallets", {"name": "Mine"}).json()["id"]
+    payer.post(f"/wallets/{source}/deposits", {"money": {"amount": "5.00", "asset": "USD"}})
+    paid = payer.post("/transfers", {"from": source, "to": email, "money": {"amount": "1.00", "asset": "USD"}})
+    assert (paid.status_code, paid.json()["code"]) == (404, "alias_unknown")
