@@ -70,10 +70,13 @@ def running(
     *,
     certificate: Certificate,
     replicas: tuple[int, int],
-    jwks_port: int,
+    jwks_port: int | None = None,
     changes: Mapping[str, str] | None = None,
 ) -> Iterator[Gateway]:
-    """The gateway of deploy/gateway on free ports; `changes` are texts of its configuration and what replaces them."""
+    """The gateway of deploy/gateway on free ports; `changes` are texts of its configuration and what replaces them.
+
+    It asks the replicas for the keys of tokens, or what listens at `jwks_port`.
+    """
     assert ENVOY is not None
     port, admin_port = host.free_port(), host.free_port()
     file = folder / "envoy.yaml"
@@ -86,8 +89,7 @@ def running(
                 "/etc/billfold/tls.key": str(certificate.key),
                 "port_value: 8080": f"port_value: {replicas[0]}",
                 "port_value: 8081": f"port_value: {replicas[1]}",
-                "cluster: billfold_api, timeout: 5s": "cluster: keys, timeout: 5s",
-                "\noverload_manager:": _keys_cluster(jwks_port) + "\noverload_manager:",
+                **(_keys_from(jwks_port) if jwks_port is not None else {}),
                 **(changes or {}),
             }
         )
@@ -116,9 +118,9 @@ def _changed(changes: Mapping[str, str]) -> str:
     return text
 
 
-def _keys_cluster(port: int) -> str:
-    """A cluster for the key set alone."""
-    return f"""
+def _keys_from(port: int) -> Mapping[str, str]:
+    """The changes by which a server of the key set alone is asked for it."""
+    cluster = f"""
     - name: keys
       type: STATIC
       load_assignment:
@@ -127,6 +129,10 @@ def _keys_cluster(port: int) -> str:
           - lb_endpoints:
               - endpoint: {{ address: {{ socket_address: {{ address: 127.0.0.1, port_value: {port} }} }} }}
 """
+    return {
+        "cluster: billfold_api, timeout: 5s": "cluster: keys, timeout: 5s",
+        "\noverload_manager:": f"{cluster}\noverload_manager:",
+    }
 
 
 def _wait_ready(gateway: Gateway) -> None:

@@ -9,16 +9,20 @@ import socket
 import ssl
 import time
 from base64 import urlsafe_b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 from uuid import UUID
 
+import asyncpg
 import httpx2
 import pytest
 
+from billfold.identity import Identity
 from billfold.kernel import ids
+from billfold.platform.keys import Envelope, local
+from billfold.platform.postgres.database import Connection, Database
 from tests.integration.gateway import support
 from tests.integration.gateway.conftest import Site
 from tests.integration.gateway.support import Gateway, Signer
@@ -82,6 +86,54 @@ def test_a_token_that_is_not_right_comes_no_further(site: Site, gateway_server: 
 def test_a_token_that_is_right_goes_on_to_the_api(site: Site, gateway_server: Gateway) -> None:
     with gateway_server.client() as client:
         assert served_by_billfold(client.get("/api/v1/wallets", headers=bearer(site.signer.token())))
+
+
+async def test_a_token_that_billfold_has_signed_is_known_by_its_own_keys(site: Site, tmp_path: Path) -> None:
+    token = await access_token(site)
+    with (
+        support.running(tmp_path, certificate=site.certificate, replicas=site.ports) as gateway,
+        gateway.client() as client,
+    ):
+        assert client.get("/api/v1/wallets", headers=bearer(token)).json() == {"items": [], "next": None}
+        head, body, signature = token.split(".")
+        forged = client.get("/api/v1/wallets", headers=bearer(f"{head}.{body}.{signature[::-1]}"))
+        assert forged.status_code == 401
+        assert not served_by_billfold(forged)
+
+
+async def access_token(site: Site) -> str:
+    """That of somebody who has just logged in."""
+    database = await Database.connect(site.database.app_dsn, name="test")
+    owner = await asyncpg.connect(site.database.owner_dsn)
+    facade = Identity(
+        database=database, envelope=Envelope(local.load(site.keys)), mail=NoMail(), issuer=support.PUBLIC_URL
+    )
+    try:
+        user = UUID((await facade.keys.create_owner(name=f"Ada {ids.new()}")).id)
+        await owner.execute(
+            "INSERT INTO identity.users (id, display_name, locale, time_zone, created_at) "
+            "VALUES ($1, 'Ada', 'en', 'UTC', now())",
+            user,
+        )
+        async with database.transaction() as connection:
+            tokens = await facade.sessions.start(
+                connection, user_id=user, methods=["pwd"], device="test", address="127.0.0.1"
+            )
+    finally:
+        facade.close()
+        await owner.close()
+        await database.close()
+    assert tokens.access_token is not None
+    return tokens.access_token
+
+
+class NoMail:
+    """Loses mails."""
+
+    async def append(
+        self, _connection: Connection, /, *, template: str, to: str, locale: str, values: Mapping[str, str]
+    ) -> None:
+        """Lose it."""
 
 
 @pytest.mark.parametrize(
