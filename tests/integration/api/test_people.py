@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from email.headerregistry import Address
-from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -16,7 +15,7 @@ from billfold.kernel import ids
 from billfold.platform.keys import Envelope, local
 from billfold.platform.mail.queue import Mail
 from billfold.platform.mail.rendering import Renderer
-from tests import servers
+from tests import master_keys, servers
 from tests.integration.api.support import ApiServer, Caller
 
 PASSWORD = "correct horse battery staple"
@@ -54,8 +53,7 @@ class Post:
 
 @pytest.fixture(scope="module")
 def post(api_server: ApiServer, api_database: servers.TestDatabase) -> Post:
-    (file,) = Path(api_server.output).parent.glob("*.key")
-    return Post(api_database.app_dsn, Envelope(local.load(file)))
+    return Post(api_database.app_dsn, Envelope(local.load(master_keys.shared())))
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Identity on a real PostgreSQL. Tests share a database, which they see through owners of their own."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
@@ -12,10 +12,12 @@ from billfold.platform.postgres.database import Database
 from billfold.platform.postgres.migrations import Migrations, migrate
 from tests import servers
 from tests.integration.identity.people import House
+from tests.integration.identity.town import Town
 
 MIGRATIONS = (
     Migrations("roles", "billfold.platform.postgres.roles"),
     Migrations("messaging", "billfold.platform.messaging.migrations"),
+    Migrations("mail", "billfold.platform.mail.migrations"),
     Migrations("identity", "billfold.identity.migrations"),
 )
 
@@ -58,3 +60,10 @@ def operator() -> Principal:
 @pytest.fixture
 def house(database: Database) -> House:
     return House(database)
+
+
+@pytest.fixture
+def town(database: Database) -> Iterator[Town]:
+    town = Town(database)
+    yield town
+    town.identity.close()

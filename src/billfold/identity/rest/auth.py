@@ -24,6 +24,7 @@ from billfold.identity.rest import logins
 from billfold.kernel import forms, ids
 from billfold.kernel.principal import Principal
 from billfold.platform import web
+from billfold.platform.mail.errors import PhonesUnreachable
 from billfold.platform.web.cookies import Cookies
 
 _TAG = "Logging in"
@@ -113,6 +114,7 @@ class PasswordChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             errors.InvalidPhone,
             errors.InvalidDisplayName,
             errors.InvalidTimeZone,
+            PhonesUnreachable,
             *NEW_PASSWORD_ERRORS,
             errors.TooManyAttempts,
         ),
@@ -185,7 +187,7 @@ async def log_in(command: Login, client: web.Client, cookies: Cookies, identity:
         tag=_TAG,
         scope=web.Access.ANYBODY,
         description="Sends a token that is good once, for thirty minutes. The answer is the same if nobody logs in so.",
-        errors=(errors.TooManyAttempts,),
+        errors=(PhonesUnreachable, errors.TooManyAttempts),
         sends={"login": "ada@example.com"},
     ),
 )

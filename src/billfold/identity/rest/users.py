@@ -11,6 +11,7 @@ from billfold.identity.contracts import Awaited, Email, Phone, Profile, ProfileC
 from billfold.kernel import ids
 from billfold.kernel.principal import Principal
 from billfold.platform import web
+from billfold.platform.mail.errors import PhonesUnreachable
 from billfold.platform.web.cookies import Cookies
 
 _TAG = "Your account"
@@ -132,7 +133,7 @@ async def verify_email(command: Typed, principal: Principal, identity: Identity)
         tag=_TAG,
         scope="account",
         description="Sends a code to the new number. The old one stays until the code comes back, and is told then.",
-        errors=(errors.InvalidPhone, *_CONFIRMING, *_LIMITED),
+        errors=(errors.InvalidPhone, PhonesUnreachable, *_CONFIRMING, *_LIMITED),
         sends={"phone": "+66812345678", "password": _PASSWORD},
         answers=_AWAITED,
     ),

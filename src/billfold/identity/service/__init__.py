@@ -119,6 +119,7 @@ class Identity:
             mail=mail,
         )
         self.aliases = Aliases(database=database, clock=clock, mail=mail, limits=alias_limits or AliasLimits())
+        self.identities = Identities(database=database, clock=clock)
         secrets = Secrets(database=database, envelope=envelope, clock=clock)
         self.passwords = Passwords(pepper=partial(secrets.named, "password_pepper"), hashing=hashing)
         if mail is not None:
@@ -133,7 +134,6 @@ class Identity:
                 party=party,
                 proofs=proofs,
             )
-        self.identities = Identities(database=database, clock=clock)
         #: Whose credentials a token is, if that was found out within the last second.
         self.remembered = verifier.remembered
         #: Whose credentials a token is. Raises CredentialsInvalid or Unavailable.
@@ -204,7 +204,12 @@ class Identity:
             logins=self.logins,
             factors=proofs,
             leaving=leaving or nothing_to_leave,
-            removing=[self.keys.revoke_all, self.aliases.release_all, self.factors.forget],
+            removing=[
+                self.keys.revoke_all,
+                self.aliases.release_all,
+                self.factors.forget,
+                self.identities.unlink_all,
+            ],
             region=region,
         )
 

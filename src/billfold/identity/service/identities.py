@@ -42,16 +42,25 @@ class Identities:
                 raise errors.IdentityUnknown
             if not await _can_log_in(connection, by.owner_id):
                 raise errors.LastWayToLogIn
-            event = events.person_event(
-                event_id=str(ids.new()),
-                kind="identity.unlinked.v1",
-                user_id=str(by.owner_id),
-                subject=gone.id,
-                by=by,
-                time=self._clock.now(),
-                data={"identity_id": gone.id, "provider": gone.provider, "subject": gone.subject},
-            )
-            await outbox.append(connection, event)
+            await self._tell(connection, by.owner_id, gone, by)
+
+    async def unlink_all(self, connection: Connection, *, owner: UUID, by: Principal | None) -> None:
+        """Let nobody log in any more with what is linked to an account that closes, in the caller's transaction."""
+        for linked in await store.of_owner(connection, owner):
+            await store.delete(connection, UUID(linked.id), owner_id=owner)
+            await self._tell(connection, owner, linked, by)
+
+    async def _tell(self, connection: Connection, owner: UUID, gone: ExternalIdentity, by: Principal | None) -> None:
+        event = events.person_event(
+            event_id=str(ids.new()),
+            kind="identity.unlinked.v1",
+            user_id=str(owner),
+            subject=gone.id,
+            by=by,
+            time=self._clock.now(),
+            data={"identity_id": gone.id, "provider": gone.provider, "subject": gone.subject},
+        )
+        await outbox.append(connection, event)
 
 
 async def _can_log_in(connection: Connection, user_id: UUID) -> bool:
