@@ -95,6 +95,8 @@ class Person:
 
     async def sees(self, heading: str) -> None:
         await expect(self.page.get_by_role("heading", name=heading, exact=True)).to_be_visible()
+        await expect(self.page.get_by_role("main")).to_have_attribute("aria-busy", "false")
+        await expect(self.page.locator("#error")).to_be_hidden()
 
     async def is_told(self, text: str) -> None:
         await expect(self.page.get_by_role("status")).to_contain_text(text)

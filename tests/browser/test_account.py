@@ -184,7 +184,6 @@ async def test_whom_the_authenticator_does_not_recognise_it_lets_not_in(town: To
         await ada.authenticator.recognise(its_owner=False)
         await ada.page.get_by_role("button", name="Log in with a passkey").click()
         await ada.is_refused("Nothing was done")
-        await ada.sees("Log in")
 
 
 async def test_two_tabs_share_a_login(town: Town, chromium_server: Chromium) -> None:
@@ -226,3 +225,14 @@ async def test_a_forgotten_password_is_replaced(town: Town, chromium_server: Chr
         await form.get_by_label("New password").fill(f"another {PASSWORD}")
         await form.get_by_role("button").click()
         await ada.is_told("Your password is set")
+
+
+async def test_a_handle_is_taken_and_given_up(town: Town, chromium_server: Chromium) -> None:
+    async with town.somebody(chromium_server) as ada:
+        await expect(ada.page.get_by_text("Nobody can pay you by name yet.")).to_be_visible()
+        handle = f"@ada{ada.email.partition('@')[0].replace('-', '')[-12:]}"
+        await ada.page.locator("#alias-form").get_by_label("A new one").fill(handle)
+        await ada.page.locator("#alias-form").get_by_role("button").click()
+        await expect(ada.page.locator("#aliases")).to_contain_text("Everybody can pay you by it")
+        await ada.page.get_by_role("button", name=f"Give up: {handle}").click()
+        await expect(ada.page.get_by_text("Nobody can pay you by name yet.")).to_be_visible()

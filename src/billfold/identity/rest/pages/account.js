@@ -5,7 +5,7 @@ import { approve } from "./approval.js";
 import { loadAliases } from "./aliases.js";
 import { loadFactors } from "./factors.js";
 import { deviceName } from "./devices.js";
-import { $, button, doing, element, facts, fail, instant, lastUsed, line, onSubmit, say, show } from "./dom.js";
+import { $, busy, button, doing, element, facts, fail, instant, lastUsed, line, onSubmit, say, show } from "./dom.js";
 import { offer } from "./proofs.js";
 
 const COOKIES = { cookies: true };
@@ -172,7 +172,10 @@ async function go() {
 }
 
 function goAndTell() {
-  go().catch((error) => fail(error.message));
+  busy(true);
+  go()
+    .catch((error) => fail(error.message))
+    .finally(() => busy(false));
 }
 
 $("#login-passkey").hidden = !hasPasskeys();

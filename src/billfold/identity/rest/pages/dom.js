@@ -42,6 +42,7 @@ export function onSubmit(form, act) {
 export async function doing(trigger, act) {
   if (trigger.disabled) return;
   trigger.disabled = true;
+  busy(true);
   say("");
   fail("");
   try {
@@ -52,7 +53,13 @@ export async function doing(trigger, act) {
     else fail("Nothing was done: it was stopped, or no passkey was there.");
   } finally {
     trigger.disabled = false;
+    busy(false);
   }
+}
+
+/** Whether what is on the page is about to change. */
+export function busy(is) {
+  $("main").setAttribute("aria-busy", is);
 }
 
 /** Tell how it went. */
