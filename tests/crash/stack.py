@@ -30,7 +30,13 @@ class Stack:
 
     def __init__(self, data: Path) -> None:
         self._data = data
-        names = ("API__PORT", "API__METRICS_PORT", "WORKER__METRICS_PORT")
+        names = (
+            "API__PORT",
+            "API__METRICS_PORT",
+            "WORKER__METRICS_PORT",
+            "MAIL_SINK__PORT",
+            "MAIL_SINK__SMTP_PORT",
+        )
         self._ports = {f"BILLFOLD_{name}": str(host.free_port()) for name in names}
         self._log = data.with_suffix(".log").open("ab")
         self._process = self._started()

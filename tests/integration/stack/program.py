@@ -32,7 +32,7 @@ async def sandbox(tree: settings.Settings) -> stack.Sandbox:
     return stack.Sandbox(api_key="bf_test_key", example="curl …")
 
 
-def parts() -> stack.Parts:
+def parts(tree: settings.Settings) -> stack.Parts:
     worker = (sys.executable, "-c", "raise SystemExit('no such worker')")
     if BROKEN_ROLE not in os.environ:
         worker = (sys.executable, _ROLE, "BILLFOLD_WORKER__METRICS_PORT")

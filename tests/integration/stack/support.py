@@ -17,6 +17,7 @@ from billfold.platform import host
 #: Generous: the machine may be busy with other tests.
 DEADLINE_S = 60.0
 _ROOT = Path(__file__).parents[3]
+_PORTS = ("API__PORT", "API__METRICS_PORT", "WORKER__METRICS_PORT", "MAIL_SINK__PORT", "MAIL_SINK__SMTP_PORT")
 PROGRAM = (sys.executable, "-m", "tests.integration.stack.program")
 
 
@@ -142,8 +143,7 @@ def up(data: Path, *, default_ports: bool = False) -> Iterator[Up]:
 
     It has ports of its own: by default it would compete with every other stack that is just starting on this machine.
     """
-    names = () if default_ports else ("API__PORT", "API__METRICS_PORT", "WORKER__METRICS_PORT")
-    running = Up(data, env={f"BILLFOLD_{name}": str(host.free_port()) for name in names})
+    running = Up(data, env={} if default_ports else {f"BILLFOLD_{name}": str(host.free_port()) for name in _PORTS})
     try:
         yield running
     finally:

@@ -57,6 +57,7 @@ COMMANDS = {
         "dead_letters", "app", "Look at messages that could not be applied; retry or discard them."
     ),
     "events": Command("events", "app", "Watch what happens."),
+    "mail": Command("mail", "app", "Read the mails that a stack without a mail server has kept."),
     "ledger": Command("ledger", "app", "Check the books."),
 }
 

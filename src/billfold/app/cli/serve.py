@@ -13,10 +13,11 @@ from billfold.app.cli import options
 
 
 class RoleName(StrEnum):
-    """The roles there are; each is the module of that name in `billfold.app.roles`."""
+    """The roles there are; each is the module of that name, with underscores, in `billfold.app.roles`."""
 
     API = "api"
     WORKER = "worker"
+    MAIL_SINK = "mail-sink"
 
 
 def serve(
@@ -26,9 +27,19 @@ def serve(
 ) -> None:
     """Run one role until SIGTERM or Ctrl-C.
 
-    It needs postgres.dsn, nats.url and keys.file; `billfold up` needs none of them.
+    The API and the worker need postgres.dsn, nats.url and keys.file; `billfold up` needs none of them.
     """
     loaded = options.load(config, data)
+    if role is not RoleName.MAIL_SINK:
+        _check_servers(loaded)
+    importlib.import_module(f"billfold.app.roles.{role.name.lower()}").run(loaded.settings)
+
+
+def _check_servers(loaded: settings.Loaded) -> None:
+    """What a role can't do without must be set.
+
+    Raises: SettingInvalid.
+    """
     for key, value in (("postgres.dsn", loaded.settings.postgres.dsn), ("nats.url", loaded.settings.nats.url)):
         if value is None:
             raise settings.SettingInvalid(
@@ -39,4 +50,3 @@ def serve(
             "keys.file is not set: make the file once with `billfold keys create-master FILE`, give it to every role, "
             f"and name it in {settings.variable('keys.file')}; or run `billfold up`, which has one of its own."
         )
-    importlib.import_module(f"billfold.app.roles.{role.value}").run(loaded.settings)

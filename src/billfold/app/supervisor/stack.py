@@ -32,6 +32,8 @@ from billfold.platform.postgres.embedded import EmbeddedPostgres
 PORT_TRIES = 3
 #: The file of master keys in a data folder.
 MASTER_KEYS = "master.key"
+#: Where messages to phones go in the sink; it is nobody's (RFC 6761).
+SINK_SMS_DOMAIN = "sms.invalid"
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -134,7 +136,9 @@ class Stack:
             free = with_ports(self._loaded, claim=self._claim_port)
             self._say(f"{taken.detail} Trying a free one …")
             await asyncio.gather(*(keeper.stop() for keeper in self._roles))
-            self._settings = msgspec.structs.replace(self._settings, api=free.api, worker=free.worker)
+            self._settings = msgspec.structs.replace(
+                self._settings, api=free.api, worker=free.worker, mail=free.mail, mail_sink=free.mail_sink
+            )
             return await self._start_roles(tries_left - 1)
         return sandbox
 
@@ -200,6 +204,7 @@ class Stack:
                 "api": tree.metrics.local_url(tree.api.metrics_port),
                 "worker": tree.metrics.local_url(tree.worker.metrics_port),
             },
+            mail_sink_url=tree.mail_sink.url if has_mail_sink(self._loaded.settings) else None,
             keys_file=str(tree.keys.file),
             api_key=sandbox.api_key,
             example=sandbox.example,
@@ -268,12 +273,14 @@ def with_ports(loaded: settings.Loaded, *, claim: Callable[[int], bool]) -> sett
 
     Raises: PortTaken, NoFreePort.
     """
-    api, worker = loaded.settings.api, loaded.settings.worker
+    api, worker, sink = loaded.settings.api, loaded.settings.worker, loaded.settings.mail_sink
     chosen: dict[str, int] = {}
     defaults = {
         "api.port": api.port,
         "api.metrics_port": api.metrics_port,
         "worker.metrics_port": worker.metrics_port,
+        "mail_sink.port": sink.port,
+        "mail_sink.smtp_port": sink.smtp_port,
     }
     for key, port in defaults.items():
         if key in loaded.sources:
@@ -285,6 +292,28 @@ def with_ports(loaded: settings.Loaded, *, claim: Callable[[int], bool]) -> sett
         loaded.settings,
         api=msgspec.structs.replace(api, port=chosen["api.port"], metrics_port=chosen["api.metrics_port"]),
         worker=msgspec.structs.replace(worker, metrics_port=chosen["worker.metrics_port"]),
+        mail=_mail(loaded.settings, sink_port=chosen["mail_sink.smtp_port"]),
+        mail_sink=settings.MailSink(port=chosen["mail_sink.port"], smtp_port=chosen["mail_sink.smtp_port"]),
+    )
+
+
+def has_mail_sink(tree: settings.Settings) -> bool:
+    """Whether the stack of these settings, as they were given, has a mail server of its own."""
+    return tree.mail.host is None
+
+
+def _mail(tree: settings.Settings, *, sink_port: int) -> settings.Mail:
+    """The mail server that is set, or the sink. There, phones have a gateway too."""
+    if not has_mail_sink(tree):
+        return tree.mail
+    return msgspec.structs.replace(
+        tree.mail,
+        host="127.0.0.1",
+        port=sink_port,
+        tls="none",
+        user=None,
+        password=None,
+        sms_domain=tree.mail.sms_domain or SINK_SMS_DOMAIN,
     )
 
 
