@@ -32,7 +32,7 @@ async def bank(bank_database: servers.TestDatabase) -> AsyncIterator[Bank]:
         database=database, ledger=ledger, identity=identity, approvals=identity.approvals, approval_above=ABOVE
     )
     identity.approvals.carried_out_by(wallets.executors)
-    yield Bank(bank_database.app_dsn, database, identity, wallets)
+    yield Bank(bank_database.app_dsn, database, identity=identity, ledger=ledger, wallets=wallets)
     await ledger.close()
     await database.close()
 

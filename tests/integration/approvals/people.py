@@ -10,6 +10,7 @@ from billfold.kernel import ids
 from billfold.kernel.deferred import Deferred
 from billfold.kernel.money import Money
 from billfold.kernel.principal import Principal
+from billfold.ledger import Ledger
 from billfold.platform.postgres.database import Database
 from billfold.wallets import Wallets
 from billfold.wallets.contracts import Moved, NewWallet, Order, OrderKind
@@ -60,8 +61,9 @@ async def give_roles(database: Database, somebody: Principal, *roles: Role) -> N
 class Bank:
     """Wallets and approvals over one database."""
 
-    def __init__(self, dsn: str, database: Database, identity: Identity, wallets: Wallets) -> None:
+    def __init__(self, dsn: str, database: Database, *, identity: Identity, ledger: Ledger, wallets: Wallets) -> None:
         self.dsn = dsn
+        self.ledger = ledger
         self.database = database
         self.identity = identity
         self.approvals = identity.approvals

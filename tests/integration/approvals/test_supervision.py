@@ -1,7 +1,9 @@
 """What a person may do alone with money, and what takes a second one."""
 
+from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from billfold.identity import errors
@@ -10,8 +12,9 @@ from billfold.kernel import idempotency, ids
 from billfold.kernel.deferred import Deferred
 from billfold.kernel.money import Money
 from billfold.kernel.principal import Principal
-from billfold.wallets.contracts import OUTSIDE, NewHold, Order, Settlement
-from tests.integration.approvals.people import Bank, by_key, person, program
+from billfold.wallets import Wallets
+from billfold.wallets.contracts import OUTSIDE, NewAliasWallets, NewHold, Order, Settlement
+from tests.integration.approvals.people import ABOVE, Bank, by_key, person, program
 
 ONE = Money("1.00", "USD")
 
@@ -199,3 +202,54 @@ async def test_an_alias_is_no_way_around_a_second_person(
     again = await bank.move(maker, "deposit", target=handle, amount="5.00", key="alias-1")
     assert (again.replayed, again.transfer.target) == (True, hers)
     assert await bank.posted(hers) == "1005.00"
+
+
+async def test_what_was_approved_for_an_alias_goes_where_it_led_then_or_nowhere(
+    bank: Bank, maker: Principal, checker: Principal, ada: Principal, hers: str
+) -> None:
+    owner = msgspec.structs.replace(ada, scopes=ada.scopes | {"aliases:write", "aliases:read"})
+    name = f"@h{ids.new().hex[-16:]}"
+    await bank.identity.aliases.add(by=owner, new=NewAlias(alias=name))
+    other = await bank.wallet(ada)
+    lead = bank.wallets.aliases.choose
+    await lead(principal=owner, alias=name, new=NewAliasWallets(wallet=hers))
+    same = await bank.asked(maker, "deposit", target=name, amount="5.00", key="a-1")
+    stale = await bank.asked(maker, "deposit", target=name, amount="7.00", key="a-2")
+    assert same.resolved == [f"deposit outside → {hers} 5.00 USD"]
+    assert (await bank.approve(checker, same)).status == "executed"
+    await lead(principal=owner, alias=name, new=NewAliasWallets(wallet=other))
+    done = await bank.approve(checker, stale)
+    assert (done.status, (done.reason or "").partition(":")[0]) == ("failed", "approval_stale")
+    # What is done is answered as it was, wherever the alias leads by now.
+    assert (await bank.move(maker, "deposit", target=name, amount="5.00", key="a-1")).replayed
+    assert (await bank.posted(hers), await bank.posted(other)) == ("1005.00", "0.00")
+
+
+async def test_what_needs_both_the_callers_factor_and_another_person_asks_for_the_factor_once(
+    bank: Bank, checker: Principal, ada: Principal, hers: str
+) -> None:
+    """The request that is carried out later is the very one that its maker has approved."""
+    seen: list[tuple[Any, ...]] = []
+
+    class Factor:
+        async def demand(self, *, principal: Principal, operation: str, content: Any, key: Any, proof: Any) -> None:
+            seen.append((principal.user_id, operation, content, key))
+            assert proof is not None or len(seen) > 1, "the first time it names the maker's approval"
+
+    wallets = Wallets(
+        database=bank.database,
+        ledger=bank.ledger,
+        identity=bank.identity,
+        approvals=bank.approvals,
+        approval_above=ABOVE,
+        step_up=Factor(),  # type: ignore[arg-type]
+        step_up_above={"USD": "10"},
+    )
+    bank.approvals.carried_out_by(wallets.executors)
+    order = Order(kind="withdrawal", source=hers, money=Money("200.00", "USD"))
+    with pytest.raises(Deferred) as deferred:
+        await wallets.movements.move(principal=ada, order=order, key="f-1", step_up=ids.new())
+    assert (await bank.approve(checker, deferred.value.waits_for)).status == "executed"
+    assert len(seen) == 2
+    assert seen[0] == seen[1]
+    assert await bank.posted(hers) == "800.00"

@@ -25,6 +25,14 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
         Meta(description="An approved one is carried out at once, and then executed; or it has failed."),
     ]
     content: Annotated[Mapping[str, Any], Meta(description="What is carried out, exactly so.")]
+    resolved: Annotated[
+        list[str],
+        Meta(
+            description="Where the aliases in it led when it was asked for: this is what is approved. When they lead "
+            "elsewhere by the time it is carried out, it fails.",
+            examples=[["deposit outside → 019aa2c6-7a00-7000-8000-00000000a001 12.34 USD"]],
+        ),
+    ]
     maker_id: Annotated[str, Meta(description="Who asks.")]
     checker_id: Annotated[str | None, Meta(description="Who has decided.")]
     requested_at: datetime
@@ -59,6 +67,8 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True):
     needs: frozenset[str]
     #: The owners of what it concerns.
     concerns: frozenset[UUID]
+    #: What names in the content stand for now, in words that change when that does.
+    resolved: frozenset[str] = frozenset()
     key: idempotency.Key
     #: The text of the key; empty for a request that has none. Such a one is the same as an equal one that still waits.
     key_text: str = ""

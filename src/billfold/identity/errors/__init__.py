@@ -37,6 +37,7 @@ from billfold.identity.errors.aliases import (
 from billfold.identity.errors.approvals import (
     ApprovalConcernsYou,
     ApprovalEnded,
+    ApprovalStale,
     ApprovalUnknown,
     OwnApproval,
     TooManyApprovals,
@@ -123,6 +124,7 @@ __all__ = [
     "ApiKeyUnknown",
     "ApprovalConcernsYou",
     "ApprovalEnded",
+    "ApprovalStale",
     "ApprovalUnknown",
     "ChallengeUnknown",
     "CodeWrong",

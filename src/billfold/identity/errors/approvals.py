@@ -29,6 +29,12 @@ class ApprovalEnded(errors.Conflict):
     code = "approval_ended"
 
 
+class ApprovalStale(errors.Conflict):
+    """An alias in the request stands for another wallet by now than when it was asked for; ask again."""
+
+    code = "approval_stale"
+
+
 class TooManyApprovals(errors.Conflict):
     """As many of your requests wait for another person as may wait; cancel some, or have them decided."""
 

@@ -4,6 +4,8 @@ CREATE TABLE identity.approvals (
     kind text NOT NULL CHECK (length(kind) BETWEEN 1 AND 40),
     -- What is to be done, as the other person reads it and as it is carried out: one and the same.
     content jsonb NOT NULL,
+    -- Where the aliases in it led when it was asked for. When they lead elsewhere later, it is not carried out.
+    resolved text[] NOT NULL,
     -- What the maker must still be allowed to do when the other person decides; it is carried out with no more than that.
     needs text[] NOT NULL CHECK (cardinality(needs) > 0),
     maker_id uuid NOT NULL REFERENCES identity.users (id),

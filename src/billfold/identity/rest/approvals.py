@@ -1,6 +1,6 @@
 """Requests that wait for a second person, over HTTP."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from litestar import get, post
@@ -13,7 +13,7 @@ from billfold.kernel.principal import Principal
 from billfold.platform import web
 
 _TAG = "Approvals"
-EXAMPLE = {
+EXAMPLE: dict[str, Any] = {
     "id": "019aa2c6-7a00-7000-8000-00000000f001",
     "kind": "movement",
     "status": "pending",
@@ -23,6 +23,7 @@ EXAMPLE = {
         "money": {"amount": "12.34", "asset": "USD"},
         "description": "Goodwill",
     },
+    "resolved": [],
     "maker_id": "019aa2c6-7a00-7000-8000-00000000d001",
     "checker_id": None,
     "requested_at": "2026-11-21T09:30:00.123456Z",

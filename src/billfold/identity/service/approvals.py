@@ -59,6 +59,7 @@ class Approvals:
         Raises:
             Deferred: nobody has decided yet.
             ApprovalEnded: it was rejected or cancelled, has failed, or has expired.
+            ApprovalStale: what was approved named something that stands for something else by now.
             IdempotencyKeyReused, TooManyApprovals.
         """
         assert principal.user_id is not None, "programs don't ask people"
@@ -73,6 +74,9 @@ class Approvals:
         if stored.key_fingerprint != demand.key.fingerprint:
             raise idempotency.IdempotencyKeyReused
         if has_key and stored.approval.status in domain.CARRIED_OUT:
+            # What has an answer already leads nowhere any more.
+            if not demand.resolved <= set(stored.approval.resolved):
+                raise errors.ApprovalStale
             return
         if stored.approval.ended_at is not None:
             raise domain.ended(stored.approval)

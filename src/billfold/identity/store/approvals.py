@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import asyncpg
 
 _COLUMNS = (
-    "id, kind, status, content, maker_id, checker_id, requested_at, expires_at, decided_at, ended_at, reason, "
-    "needs, concerns, credential_id, key_fingerprint, key_text"
+    "id, kind, status, content, resolved, maker_id, checker_id, requested_at, expires_at, decided_at, ended_at, "
+    "reason, needs, concerns, credential_id, key_fingerprint, key_text"
 )
 #: A request with these is not over.
 _OPEN = "status IN ('pending', 'approved')"
@@ -64,8 +64,8 @@ async def insert(
     row = await connection.fetchrow(
         f"""
         INSERT INTO identity.approvals (id, kind, content, needs, maker_id, credential_id, concerns, key_digest,
-            key_fingerprint, key_text, requested_at, expires_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+            key_fingerprint, key_text, requested_at, expires_at, resolved)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
         RETURNING {_COLUMNS}
         """,
         approval_id,
@@ -80,6 +80,7 @@ async def insert(
         demand.key_text,
         now,
         expires_at,
+        sorted(demand.resolved),
     )
     assert row is not None
     return _stored(row)

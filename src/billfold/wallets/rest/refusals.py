@@ -42,7 +42,7 @@ ORDER: _Kinds = (*WALLET, *PAYEE, *AMOUNT, *VALUE_DATE, *POSTING)
 #: Of what takes money out of the house.
 STEPPED_UP: _Kinds = (identity.StepUpRequired, identity.SecondFactorMissing)
 #: Of what may take a second person.
-SUPERVISED: _Kinds = (identity.ApprovalEnded, identity.TooManyApprovals)
+SUPERVISED: _Kinds = (identity.ApprovalEnded, identity.ApprovalStale, identity.TooManyApprovals)
 PAGE: _Kinds = (paging.InvalidCursor, paging.InvalidLimit)
 #: Which transactions are meant.
 FILTER: _Kinds = (

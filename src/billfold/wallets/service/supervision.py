@@ -128,7 +128,8 @@ class Supervision:
         if await self._is_large(leaving):
             needs.add(_WITHDRAWAL)
         wallets = {side.wallet for pair in sides for side in pair}
-        await self._demand(principal, ask, needs=needs, wallets=wallets)
+        resolved = frozenset(map(_words, filter(_by_alias, drafts)))
+        await self._demand(principal, ask, needs=needs, wallets=wallets, resolved=resolved)
 
     async def reversal(
         self, principal: Principal, debit: Side | None, credit: Side | None, leaving: Mapping[str, int], ask: Ask
@@ -164,7 +165,9 @@ class Supervision:
             needs = scopes | {contracts.OPERATOR}
         elif target == OUTSIDE and await self._is_large(leaving):
             needs = scopes
-        await self._demand(principal, ask, needs=needs, wallets=[source.wallet, target])
+        named = ask.content.settlement.target
+        resolved = frozenset({f"{named} → {target}"} if target and target not in (named, OUTSIDE) else ())
+        await self._demand(principal, ask, needs=needs, wallets=[source.wallet, target], resolved=resolved)
 
     async def limits(self, principal: Principal, wallet_id: UUID, ask: Ask) -> None:
         """Have a person wait for another one, who sets the limits by approving. It never goes on.
@@ -185,7 +188,15 @@ class Supervision:
             principal, leaving=leaving, operation=_NAMES[ask.kind], content=ask.content, key=ask.key, proof=ask.step_up
         )
 
-    async def _demand(self, principal: Principal, ask: Ask, *, needs: Collection[str], wallets: Iterable[str]) -> None:
+    async def _demand(
+        self,
+        principal: Principal,
+        ask: Ask,
+        *,
+        needs: Collection[str],
+        wallets: Iterable[str],
+        resolved: frozenset[str] = frozenset(),
+    ) -> None:
         if not needs:
             return
         assert self._approvals is not None, "where people are, there are approvals"
@@ -199,6 +210,7 @@ class Supervision:
             content=msgspec.to_builtins(ask.content),
             needs=frozenset(needs),
             concerns=frozenset(owners) - {principal.owner_id},
+            resolved=resolved,
             key=ask.key,
             key_text=ask.key_text,
         )
@@ -210,3 +222,14 @@ class Supervision:
             if above is not None and units > money.parse(above, (await self._ledger.asset(code=code)).scale):
                 return True
         return False
+
+
+def _by_alias(draft: Draft) -> bool:
+    return draft.by_alias and not draft.unresolved
+
+
+def _words(draft: Draft) -> str:
+    """Where the money of an order goes whose caller has named an alias."""
+    order = draft.order
+    sides = f"{order.source or OUTSIDE} → {order.target or OUTSIDE}"
+    return f"{order.kind} {sides} {draft.money.amount} {draft.money.asset}"
