@@ -89,6 +89,7 @@ async def list_aliases(parameters: AliasList, principal: Principal, identity: Id
         summary="Ask who an alias is",
         tag=_TAG,
         scope=_READ,
+        everybody="everybody:read",
         description="Show the name to whoever pays, before they pay, and send it along as `payee`. An alias that its "
         "owner hides is answered as one that is not there. How often you may ask is limited.",
         errors=(*_FORM, errors.AliasUnknown, errors.TooManyAliasRequests),
@@ -105,6 +106,7 @@ async def resolve_alias(alias: str, principal: Principal, identity: Identity) ->
         summary="Change an alias",
         tag=_TAG,
         scope=_WRITE,
+        everybody="operator",
         description="What it shows of your name to others.",
         errors=(*_FORM, errors.AliasUnknown),
         sends={"visibility": "masked"},
@@ -122,6 +124,7 @@ async def change_alias(alias: str, command: AliasChange, principal: Principal, i
         summary="Release an alias",
         tag=_TAG,
         scope=_WRITE,
+        everybody="operator",
         description="From now on nobody can pay to it. For 90 days nobody but you can take it again.",
         errors=(*_FORM, errors.AliasUnknown),
         answers=_EXAMPLE
@@ -143,6 +146,7 @@ async def release_alias(alias: str, principal: Principal, identity: Identity) ->
         summary="Verify an alias",
         tag=_TAG,
         scope=_WRITE,
+        everybody="operator",
         description="Send the code that was sent to the address: it is good for half an hour and five tries. Without "
         "one, another is sent.",
         errors=(

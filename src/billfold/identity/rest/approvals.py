@@ -55,6 +55,7 @@ class ApprovalList(msgspec.Struct, frozen=True, kw_only=True):
         summary="List what waits for a second person",
         tag=_TAG,
         scope=web.Access.CALLER,
+        everybody="approvals:read",
         description="What you have asked for, or with the scope `approvals:read` what anybody has; the newest first.",
         errors=(paging.InvalidCursor,),
         answers={"items": [EXAMPLE], "next": None},
@@ -73,6 +74,7 @@ async def list_approvals(parameters: ApprovalList, principal: Principal, identit
         summary="Show what waits for a second person",
         tag=_TAG,
         scope=web.Access.CALLER,
+        everybody="approvals:read",
         description="Whoever has asked for it sees it, and whoever has the scope `approvals:read`.",
         errors=(errors.ApprovalUnknown, ids.InvalidId),
         answers=EXAMPLE,
@@ -89,6 +91,7 @@ async def show_approval(approval_id: str, principal: Principal, identity: Identi
         summary="Approve a request",
         tag=_TAG,
         scope="approvals:write",
+        everybody="approvals:write",
         description="It is carried out at once, as whoever has asked, who must still be allowed to. Nobody approves "
         "what they have asked for themselves, by whatever credentials, nor what concerns them. Again it carries out "
         "only what was not.",
@@ -107,6 +110,7 @@ async def approve(approval_id: str, principal: Principal, identity: Identity) ->
         summary="Reject a request",
         tag=_TAG,
         scope="approvals:write",
+        everybody="approvals:write",
         description="It comes to nothing; whoever has asked for it sees why. Again it changes nothing.",
         errors=(*_REFUSED, *_NOT_YOU),
         sends={"reason": "No invoice for this."},

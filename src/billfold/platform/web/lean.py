@@ -102,6 +102,8 @@ async def answer(
     """
     principal = await gate.caller(headers, route.method)
     principal.require(route.scope)
+    for scope in route.operation.also:
+        principal.require(scope)
     parameters = decoding.query(query_string, route.parameters)
     key = header_key(headers) if route.idempotent else ""
     step_up = header_step_up(headers) if route.stepped_up else None

@@ -26,7 +26,8 @@ from billfold.platform.web.problems import MEDIA_TYPE, Problem, Problems, status
 
 _REFERENCE = "#/components/schemas/{name}"
 _SCHEME = "api_key"
-_NO_SCOPE: Mapping[Access, list[dict[str, list[str]]]] = {Access.ANYBODY: [], Access.CALLER: [{_SCHEME: []}]}
+#: Whoever calls needs none.
+_NOBODY: list[dict[str, list[str]]] = []
 _REQUEST_ID_EXAMPLE = "019aa2c6-7a00-7000-8000-0000000000ff"
 #: How msgspec names a generic struct: Page[Wallet] is Page_Wallet_.
 _GENERIC = re.compile(r"^([A-Za-z]+)_([A-Za-z]+)_$")
@@ -171,10 +172,12 @@ class Document:
             "parameters": [*_path_parameters(one.path), *schemas.query(one.shape.parameters), *_header_parameters(one)],
             "responses": {str(one.shape.status): _success(one, schemas), **_deferred(one, schemas), **_failures(one)},
             # OpenAPI 3.1 lets any scheme name the roles that are needed; ours are the scopes.
-            "security": [{_SCHEME: [operation.scope]}]
-            if isinstance(operation.scope, str)
-            else _NO_SCOPE[operation.scope],
+            "security": _NOBODY
+            if operation.scope is Access.ANYBODY
+            else [{_SCHEME: [scope for scope in operation.policies if isinstance(scope, str)]}],
         }
+        if operation.everybody is not None:
+            described["x-everybody"] = operation.everybody
         if operation.description:
             described["description"] = operation.description
         if one.shape.command is not None:
@@ -254,7 +257,9 @@ def _described(handlers: Iterable[HTTPRouteHandler], prefix: str, scopes: Scopes
         for path in handler.paths:
             for method in handler.http_methods:
                 full = prefix + operations.PARAMETER.sub(r"{\1}", path)
-                yield _Described(full, method, operation, shape, personal=operation.scope in scopes.personal)
+                yield _Described(
+                    full, method, operation, shape, personal=not scopes.personal.isdisjoint(operation.policies)
+                )
 
 
 def _path_parameters(path: str) -> Iterator[dict[str, Any]]:

@@ -49,6 +49,10 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     tag: str
     #: What the caller's credentials must carry, or who else may call it.
     scope: str | Access
+    #: What else they must carry.
+    also: tuple[str, ...] = ()
+    #: The scope with which it reaches what belongs to anybody; without it, what is somebody else's is not found.
+    everybody: str | None = None
     description: str = ""
     #: What it may be refused for, beyond what can happen to every operation.
     errors: tuple[type[BillfoldError], ...] = ()
@@ -63,6 +67,11 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     defers: Any = None
     #: Whether another server writes the query, so that parameters which nobody here knows are passed over.
     open_query: bool = False
+
+    @property
+    def policies(self) -> tuple[str | Access, ...]:
+        """All that it asks of its caller."""
+        return (self.scope, *self.also)
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,6 +92,8 @@ def operation(
     summary: str,
     tag: str,
     scope: str | Access,
+    also: tuple[str, ...] = (),
+    everybody: str | None = None,
     description: str = "",
     errors: tuple[type[BillfoldError], ...] = (),
     sends: Any = None,
@@ -98,6 +109,8 @@ def operation(
             summary=summary,
             tag=tag,
             scope=scope,
+            also=also,
+            everybody=everybody,
             description=description,
             errors=errors,
             sends=sends,

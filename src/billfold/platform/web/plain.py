@@ -27,7 +27,8 @@ def served(handler: HTTPRouteHandler, gate: Gate, dependencies: Mapping[str, Any
     operation = operations.of(handler)
     # Access is denied by default: an operation that does not say who may call it is a mistake of ours.
     assert operation is not None, f"{handler.paths} has no opt=operation(…)"
-    scopes.check(operation.scope, where=str(handler.paths))
+    policies = operation.policies
+    scopes.check((*policies, operation.everybody or Access.CALLER), where=str(handler.paths))
     shape = _shape(handler)
     names = _arguments(handler, dependencies)
 
@@ -36,7 +37,7 @@ def served(handler: HTTPRouteHandler, gate: Gate, dependencies: Mapping[str, Any
         given: dict[str, Any] = {"request": request, **request.path_params}
         if operation.scope is not Access.ANYBODY:
             principal = given["principal"] = await gate.caller(headers, request.method)
-            scopes.allow(principal, operation.scope)
+            scopes.allow(principal, policies)
         given["parameters"] = decoding.query(
             request.scope["query_string"], shape.parameters, is_open=operation.open_query
         )
@@ -77,9 +78,11 @@ def _accepted(deferred: Deferred, operation: operations.Operation) -> Response[b
 
 def standing_for(route: lean.Route, gate: Gate, scopes: Scopes) -> HTTPRouteHandler:
     """The lean route as a plain handler: Litestar then knows its path and methods, and can serve it too."""
-    scopes.check(route.operation.scope, where=f"{route.method} {route.path}")
-    # The fast way asks for a scope and no more.
-    assert isinstance(route.operation.scope, str) and route.operation.scope not in scopes.personal, route.path
+    operation = route.operation
+    scopes.check((*operation.policies, operation.everybody or Access.CALLER), where=f"{route.method} {route.path}")
+    # The fast way asks for scopes and no more.
+    assert isinstance(operation.scope, str), f"{route.path} is for more than a lean route can tell apart"
+    assert scopes.personal.isdisjoint(operation.policies), f"{route.path} takes a person, so it is a plain route"
 
     async def serve(request: Request[Any, Any, Any]) -> Response[bytes]:
         status, headers, body = await lean.answer(

@@ -7,6 +7,7 @@ is open to everybody because somebody has forgotten a line.
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 
 import msgspec
 
@@ -29,18 +30,20 @@ class Scopes(msgspec.Struct, frozen=True, kw_only=True):
     #: Of these, what only a person who has logged in can use, whatever other credentials carry.
     personal: frozenset[str] = frozenset()
 
-    def check(self, policy: object, *, where: str) -> None:
-        """Go on only with a policy that means something. Any other is a mistake of ours."""
-        known = isinstance(policy, Access) or policy in self.every
-        assert known, f"{where} has the scope {policy!r}; there are {sorted(self.every)} and web.Access"
+    def check(self, policies: Iterable[object], *, where: str) -> None:
+        """Go on only with policies that mean something. Any other is a mistake of ours."""
+        for policy in policies:
+            known = isinstance(policy, Access) or policy in self.every
+            assert known, f"{where} has the scope {policy!r}; there are {sorted(self.every)} and web.Access"
 
-    def allow(self, principal: Principal, policy: str | Access) -> None:
-        """Go on only if the policy lets the caller in.
+    def allow(self, principal: Principal, policies: Iterable[str | Access]) -> None:
+        """Go on only if all policies let the caller in.
 
         Raises:
             MissingScope, SessionNeeded.
         """
-        if isinstance(policy, str):
-            principal.require(policy)
-            if policy in self.personal:
-                principal.require_person()
+        for policy in policies:
+            if isinstance(policy, str):
+                principal.require(policy)
+                if policy in self.personal:
+                    principal.require_person()

@@ -33,6 +33,7 @@ ORDER_SCOPES: Mapping[OrderKind, str] = {
     "withdrawal": "withdrawals:write",
 }
 OPERATOR = "operator"
+EVERYBODY = "everybody:read"
 
 #: Stands where a wallet's id would, when money comes from or goes to the world outside.
 OUTSIDE = "outside"

@@ -20,6 +20,7 @@ _CHOSEN = {"wallet": examples.ADA, "by_asset": {}}
         summary="Show the wallets of an alias",
         tag=_TAG,
         scope=contracts.READ,
+        everybody=contracts.OPERATOR,
         description="Which of your wallets get what is sent to your alias.",
         errors=refusals.ALIAS,
         answers={"alias": "@ada"} | _CHOSEN,
@@ -35,6 +36,7 @@ async def show_wallets(alias: str, principal: Principal, wallets: Wallets) -> Al
         summary="Choose the wallets of an alias",
         tag=_TAG,
         scope=contracts.WRITE,
+        everybody=contracts.OPERATOR,
         description="Money that is sent to your alias arrives in the wallet for its asset, else in `wallet`, else in "
         "your oldest open wallet. This replaces what you chose before.",
         errors=(*refusals.ALIAS, errors.WalletUnknown, ids.InvalidId, ledger_errors.AssetUnknown),

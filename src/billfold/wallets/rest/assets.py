@@ -52,6 +52,7 @@ def routes(wallets: Wallets) -> list[Route]:
                 summary="Add an asset",
                 tag=_TAG,
                 scope=contracts.ASSETS_WRITE,
+                also=(contracts.OPERATOR,),
                 description="For operators. An asset can't be changed or removed; adding the same again is no change.",
                 errors=(ledger_errors.AssetExists,),
                 sends=examples.ASSET,

@@ -57,6 +57,7 @@ class ChartQuestion(msgspec.Struct, frozen=True, kw_only=True):
         summary="Get a balance",
         tag="Balances",
         scope=contracts.READ,
+        everybody=contracts.EVERYBODY,
         description="By asset: what is posted, held and available now, or what was posted at an instant of the past.",
         errors=(
             *refusals.WALLET,
@@ -94,6 +95,7 @@ async def get_balance(
         summary="Chart a balance",
         tag="Balances",
         scope=contracts.READ,
+        everybody=contracts.EVERYBODY,
         description="The balance at since, since + step, …, until: at most 1,000 points. The last is now by default.",
         errors=(
             *refusals.WALLET,

@@ -35,6 +35,7 @@ class HoldList(msgspec.Struct, frozen=True, kw_only=True):
         summary="List holds",
         tag=_TAG,
         scope=contracts.HOLDS_READ,
+        everybody=contracts.EVERYBODY,
         description="Holds in your wallets, the newest first.",
         errors=(*refusals.WALLET, *refusals.PAGE, errors.WalletNeeded),
         answers={"items": [examples.HOLD], "next": None},
@@ -57,6 +58,7 @@ async def list_holds(parameters: HoldList, principal: Principal, wallets: Wallet
         summary="Get a hold",
         tag=_TAG,
         scope=contracts.HOLDS_READ,
+        everybody=contracts.EVERYBODY,
         errors=(ids.InvalidId, ledger_errors.HoldUnknown),
         answers=examples.HOLD,
     ),
@@ -90,6 +92,7 @@ def _place(wallets: Wallets) -> Route:
             summary="Place a hold",
             tag=_TAG,
             scope=contracts.HOLDS_WRITE,
+            everybody=contracts.OPERATOR,
             description="Set money of a wallet aside, so that nothing else can spend it, until it is settled or "
             "released or its time is over.",
             errors=(
@@ -128,6 +131,7 @@ def _settle(wallets: Wallets) -> Route:
             summary="Settle a hold",
             tag=_TAG,
             scope=contracts.HOLDS_WRITE,
+            everybody=contracts.OPERATOR,
             description='Move held money to a wallet, an alias or "outside": `money` of it, or all that is left. A '
             "part leaves the rest held, unless `release_rest` gives it back. It needs the scope for transfers too, or "
             "for withdrawals.",
@@ -172,6 +176,7 @@ def _release(wallets: Wallets) -> Route:
             summary="Release a hold",
             tag=_TAG,
             scope=contracts.HOLDS_WRITE,
+            everybody=contracts.OPERATOR,
             description="Give what is left of it back, also of one whose time is over and that nobody has marked yet.",
             errors=(
                 ids.InvalidId,

@@ -23,6 +23,7 @@ BULK_BYTES_MAX = 2 * 1024 * 1024
         summary="Get a transfer",
         tag="Transfers",
         scope=contracts.TRANSFERS_READ,
+        everybody=contracts.EVERYBODY,
         description="Either side of a transfer can read it; a balance is shown to the owner of its wallet alone.",
         errors=(ids.InvalidId, ledger_errors.TransferUnknown),
         answers=examples.TRANSFER,
@@ -59,6 +60,7 @@ def _transfer(wallets: Wallets) -> Route:
             summary="Move money",
             tag="Transfers",
             scope=contracts.ORDER_SCOPES["transfer"],
+            everybody=contracts.OPERATOR,
             description="From one of your wallets to anybody's, named by their ids or by aliases. Ask who an alias is "
             "before, and send the name along as `payee`: if it is another by then, nothing moves. The answer shows the "
             "new balance of wallets of yours.",
@@ -93,6 +95,7 @@ def _bulk(wallets: Wallets) -> Route:
             summary="Move money in bulk",
             tag="Transfers",
             scope=contracts.ORDER_SCOPES["transfer"],
+            everybody=contracts.OPERATOR,
             description="Up to 1,000 transfers, deposits and withdrawals, and a result for each at its place. A "
             "refused item fails no other, unless the request is `atomic`: then its refusal is the answer, and nothing "
             "is posted. The request's Idempotency-Key covers all of it; items with an `idempotency_key` of their own "
@@ -147,6 +150,7 @@ def _reverse(wallets: Wallets) -> Route:
             summary="Reverse a transfer",
             tag="Transfers",
             scope=contracts.ORDER_SCOPES["transfer"],
+            everybody=contracts.OPERATOR,
             description="Send the money back, or a part of it, by a new transfer. Only who received it can, or an "
             "operator; what went outside comes back with the scope for deposits.",
             errors=(
@@ -186,6 +190,7 @@ def _deposit(wallets: Wallets) -> Route:
             summary="Deposit money",
             tag="Wallets",
             scope=contracts.ORDER_SCOPES["deposit"],
+            everybody=contracts.OPERATOR,
             description="Money that has come from the world outside, with its value date if that was earlier. The "
             "wallet can be named by one of your aliases.",
             errors=(*refusals.ORDER, *refusals.SUPERVISED),
@@ -217,6 +222,7 @@ def _withdrawal(wallets: Wallets) -> Route:
             summary="Withdraw money",
             tag="Wallets",
             scope=contracts.ORDER_SCOPES["withdrawal"],
+            everybody=contracts.OPERATOR,
             description="Money that leaves for the world outside. The wallet can be named by one of your aliases.",
             errors=(*refusals.ORDER, *refusals.STEPPED_UP, *refusals.SUPERVISED),
             defers=Approval,

@@ -62,6 +62,7 @@ class StatementQuestion(msgspec.Struct, frozen=True, kw_only=True):
         summary="Get a statement",
         tag="Transactions",
         scope=contracts.READ,
+        everybody=contracts.EVERYBODY,
         description="Opening balance, every transaction of the period with the balance after it, the oldest first, and "
         "closing balance; as JSON, or as CSV when `Accept` or `format` says so. It is streamed: an answer that was cut "
         "off has no closing balance. In CSV an amount is negative when it left the wallet, and a text that a "

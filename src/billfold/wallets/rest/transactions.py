@@ -71,6 +71,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
         summary="List transactions",
         tag=_TAG,
         scope=contracts.READ,
+        everybody=contracts.EVERYBODY,
         description="What has happened in your wallets, the newest first. A transfer between two of your wallets is "
         "there twice, once for each.",
         errors=(*refusals.FILTER, *refusals.PAGE),
@@ -94,6 +95,7 @@ async def list_transactions(
         summary="Sum transactions up",
         tag=_TAG,
         scope=contracts.READ,
+        everybody=contracts.EVERYBODY,
         description="Count and sums of the transactions that the filters select, by asset.",
         errors=refusals.FILTER,
         answers={"assets": [{"asset": "USD", "count": 2, "received": "100.00", "sent": "12.34", "net": "87.66"}]},
@@ -113,6 +115,7 @@ async def sum_transactions_up(
         summary="Get a transaction",
         tag=_TAG,
         scope=contracts.READ,
+        everybody=contracts.EVERYBODY,
         description="A transfer as the holder of one of its wallets sees it; its id is the transfer's.",
         errors=(ids.InvalidId, errors.TransactionUnknown),
         answers=examples.TRANSACTION,

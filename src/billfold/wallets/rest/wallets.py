@@ -39,6 +39,7 @@ class WalletList(msgspec.Struct, frozen=True, kw_only=True):
         summary="List wallets",
         tag=_TAG,
         scope=contracts.READ,
+        everybody=contracts.EVERYBODY,
         description="Your wallets, the newest first; an operator's key sees everybody's.",
         errors=refusals.PAGE,
         answers={"items": [examples.WALLET], "next": None},
@@ -58,7 +59,12 @@ async def list_wallets(parameters: WalletList, principal: Principal, wallets: Wa
 @get(
     "/wallets/{wallet_id:str}",
     opt=web.operation(
-        summary="Get a wallet", tag=_TAG, scope=contracts.READ, errors=refusals.WALLET, answers=examples.WALLET
+        summary="Get a wallet",
+        tag=_TAG,
+        scope=contracts.READ,
+        everybody=contracts.EVERYBODY,
+        errors=refusals.WALLET,
+        answers=examples.WALLET,
     ),
 )
 async def get_wallet(wallet_id: str, principal: Principal, wallets: Wallets) -> Wallet:
@@ -108,6 +114,7 @@ def routes(wallets: Wallets) -> list[Route]:
                 summary="Change a wallet",
                 tag=_TAG,
                 scope=contracts.WRITE,
+                everybody=contracts.OPERATOR,
                 description="What is left out stays as it is; `metadata` is replaced as a whole.",
                 errors=(*refusals.WALLET, errors.WalletClosed),
                 sends={"name": "Ada's travels", "metadata": {"tier": "gold"}},
@@ -118,7 +125,6 @@ def routes(wallets: Wallets) -> list[Route]:
         _status_route(
             "freeze",
             wallets.registry.freeze,
-            scope=contracts.WRITE,
             summary="Freeze a wallet",
             description="Nothing enters or leaves it until an operator unfreezes it. A frozen wallet stays so.",
             refused=(errors.WalletClosed,),
@@ -127,7 +133,7 @@ def routes(wallets: Wallets) -> list[Route]:
         _status_route(
             "unfreeze",
             wallets.registry.unfreeze,
-            scope=contracts.WRITE,
+            also=(contracts.OPERATOR,),
             summary="Unfreeze a wallet",
             description="For operators. An open wallet stays so.",
             refused=(errors.WalletClosed,),
@@ -136,7 +142,6 @@ def routes(wallets: Wallets) -> list[Route]:
         _status_route(
             "close",
             wallets.registry.close,
-            scope=contracts.WRITE,
             summary="Close a wallet",
             description="For ever, and only when nothing is left in it: the refusal says what is. "
             "A closed wallet stays so.",
@@ -162,6 +167,8 @@ def _limits_route(wallets: Wallets) -> Route:
             summary="Set credit limits",
             tag=_TAG,
             scope=contracts.LIMITS_WRITE,
+            also=(contracts.OPERATOR,),
+            everybody=contracts.OPERATOR,
             description="For operators: how far the available balance of each asset may go below zero. Assets that are "
             "left out keep theirs.",
             errors=(
@@ -187,11 +194,11 @@ def _status_route(
     verb: str,
     change: Callable[..., Awaitable[Wallet]],
     *,
-    scope: str,
     summary: str,
     description: str,
     refused: tuple[type[BillfoldError], ...],
     status: WalletStatus,
+    also: tuple[str, ...] = (),
 ) -> Route:
     async def set_status(call: Call) -> Answer:
         wallet_id: UUID = ids.parse(call.path["wallet_id"])
@@ -205,7 +212,9 @@ def _status_route(
         operation=web.Operation(
             summary=summary,
             tag=_TAG,
-            scope=scope,
+            scope=contracts.WRITE,
+            also=also,
+            everybody=contracts.OPERATOR,
             description=description,
             errors=(*refusals.WALLET, *refused),
             answers=examples.WALLET | {"status": status},

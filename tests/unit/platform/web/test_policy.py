@@ -12,7 +12,9 @@ from billfold.platform.web import Answer, Call, Route
 from billfold.platform.web.measuring import Requests
 from tests.unit.platform.web.example import GOOD, Client, Known
 
-SCOPES = web.Scopes(every=frozenset({"things:read", "people:write"}), personal=frozenset({"people:write"}))
+SCOPES = web.Scopes(
+    every=frozenset({"things:read", "things:burn", "people:write"}), personal=frozenset({"people:write"})
+)
 
 
 def handler(**operation: Any) -> web.Part:
@@ -31,11 +33,11 @@ def without_operation() -> web.Part:
     return web.Part(handlers=[things])
 
 
-def route(scope: Any) -> web.Part:
+def route(scope: Any, **more: Any) -> web.Part:
     async def things(_call: Call) -> Answer:
         return Answer({"seen": "yes"})
 
-    operation = web.Operation(summary="List things", tag="Things", scope=scope)
+    operation = web.Operation(summary="List things", tag="Things", scope=scope, **more)
     return web.Part(
         routes=[Route(method="GET", path="/things", handler=things, answer=dict[str, str], operation=operation)]
     )
@@ -108,6 +110,20 @@ async def test_what_is_for_any_caller_takes_valid_credentials_and_no_scope() -> 
     assert await status(part, Caller(), token=None) == (401, "unauthorized")
 
 
+async def test_what_takes_several_scopes_is_refused_without_one_of_them() -> None:
+    for part in (handler(scope="things:read", also=("things:burn",)), route("things:read", also=("things:burn",))):
+        assert await status(part, Caller("things:read", "things:burn")) == (200, None)
+        assert await status(part, Caller("things:read")) == (403, "missing_scope")
+        assert await status(part, Caller("things:burn")) == (403, "missing_scope")
+
+
+@pytest.mark.parametrize("more", [{"also": ("things:bury",)}, {"everybody": "things:bury"}])
+def test_no_scope_of_an_operation_is_unknown(more: Any) -> None:
+    for part in (handler(scope="things:read", **more), route("things:read", **more)):
+        with pytest.raises(AssertionError, match="has the scope 'things:bury'"):
+            client(part)
+
+
 async def test_what_takes_a_person_is_refused_to_a_key_whatever_it_carries() -> None:
     part = handler(scope="people:write")
     assert await status(part, Caller("people:write", is_session=True)) == (200, None)
@@ -130,3 +146,11 @@ async def test_the_document_tells_the_policy(scope: Any, security: Any, codes: s
     assert operation["security"] == security
     told = operation["responses"].get("403", {"description": ""})["description"]
     assert {code for code in ("missing_scope", "session_needed") if code in told} == codes
+
+
+async def test_the_document_tells_what_else_it_takes_and_what_reaches_everybodys_things() -> None:
+    part = handler(scope="things:read", also=("things:burn",), everybody="things:burn")
+    reply = await client(part).call("GET", "/api/v1/openapi.json", token=None)
+    operation = reply.json["paths"]["/api/v1/things"]["get"]
+    assert operation["security"] == [{"api_key": ["things:read", "things:burn"]}]
+    assert operation["x-everybody"] == "things:burn"
