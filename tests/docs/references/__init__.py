@@ -2,7 +2,8 @@
 
     settings   the settings tree and its comments
     errors     the error classes, and which of them the API answers with
-    scopes     the scopes, and which operations need each
+    scopes     the scopes, and which operations need each; the roles, and which scopes each carries
+    matrix     which role may call which operation, and how far it reaches
     metrics    what the processes of a running stack tell
 
 Such a part stands between `<!-- made: NAME -->` and `<!-- end -->`. `python -m tests.docs.references` writes all of
@@ -13,7 +14,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tests.docs.references import errors, metrics, scopes, settings
+from tests.docs.references import authorization, errors, metrics, scopes, settings
 from tests.docs.references.running import Running
 
 FOLDER = Path(__file__).parents[3] / "docs" / "reference"
@@ -21,7 +22,8 @@ FOLDER = Path(__file__).parents[3] / "docs" / "reference"
 PAGES: Mapping[str, Callable[[Running], dict[str, str]]] = {
     "settings.md": settings.parts,
     "errors.md": errors.parts,
-    "roles-and-scopes.md": scopes.parts,
+    "roles-and-scopes.md": lambda seen: scopes.parts(seen) | authorization.roles(seen),
+    "authorization.md": authorization.parts,
     "metrics.md": metrics.parts,
 }
 

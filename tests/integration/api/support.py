@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,7 +82,9 @@ async def bootstrapped(database: servers.TestDatabase) -> str:
 
 
 @contextmanager
-def running_api(database: servers.TestDatabase, folder: Path, **more: str) -> Iterator[ApiServer]:
+def running_api(
+    database: servers.TestDatabase, folder: Path, *, program: Sequence[str] = ("billfold.app.cli",), **more: str
+) -> Iterator[ApiServer]:
     """The API on free ports, until the block ends; it logs into a file in `folder`. `more` are settings."""
     port, metrics_port = host.free_port(), host.free_port()
     settings = {
@@ -98,7 +100,7 @@ def running_api(database: servers.TestDatabase, folder: Path, **more: str) -> It
     output = folder / "api.log"
     with output.open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "billfold.app.cli", "serve", "api"],
+            [sys.executable, "-m", *program, "serve", "api"],
             env=outer | settings,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -1,0 +1,89 @@
+"""Who may call which operation, as the OpenAPI document declares it: the table in the documentation, and what the walk
+over every route expects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from billfold.identity.contracts import KEY_SCOPES, PERSONAL, ROLE_SCOPES, Role
+
+#: What a caller sees or changes by an operation.
+NO, YES, OWN, EVERYBODY, TWO, EVERYBODY_TWO = "–", "yes", "own", "everybody", "by two", "everybody, by two"
+_LOOKING = "everybody:read"
+_OPERATOR = "operator"
+
+
+class Policy(NamedTuple):
+    """What an operation asks of its caller."""
+
+    method: str
+    #: Without the API's prefix.
+    path: str
+    #: None is for everybody, without credentials; empty is any caller.
+    scopes: frozenset[str] | None
+    #: The scope with which it reaches what belongs to anybody.
+    everybody: str | None
+    #: Whether it may wait for a second person.
+    by_two: bool
+    #: Whether it may take a fresh factor of the caller's.
+    step_up: bool
+    #: An example of what it is sent.
+    body: Any
+
+    @property
+    def name(self) -> str:
+        return f"{self.method} {self.path}"
+
+    @property
+    def personal(self) -> bool:
+        """Whether it takes a person who has logged in."""
+        return self.scopes is not None and not PERSONAL.isdisjoint(self.scopes)
+
+    def lets_in(self, scopes: frozenset[str]) -> bool:
+        return self.scopes is None or self.scopes <= scopes
+
+    def reaches_everybody(self, scopes: frozenset[str]) -> bool:
+        if self.everybody is None:
+            return False
+        return self.everybody in scopes or (self.everybody == _LOOKING and _OPERATOR in scopes)
+
+    def cell(self, scopes: frozenset[str]) -> str:
+        """What somebody with these scopes can do by it."""
+        if not self.lets_in(scopes):
+            return NO
+        if self.reaches_everybody(scopes):
+            if not self.by_two:
+                return EVERYBODY
+            return TWO if self.everybody in (self.scopes or ()) and self.personal else EVERYBODY_TWO
+        return YES if self.everybody is None else OWN
+
+    def of_role(self, role: Role) -> str:
+        """The same for somebody with this role, who has logged in."""
+        return self.cell(ROLE_SCOPES[role])
+
+    def by_key(self) -> bool:
+        """Whether an API key can carry what it takes."""
+        return self.scopes is None or self.scopes <= KEY_SCOPES
+
+
+def policies(document: dict[str, Any]) -> Iterator[Policy]:
+    """What every operation of the OpenAPI document asks of its caller."""
+    prefix = "/api/v1"
+    for path, methods in sorted(document["paths"].items()):
+        for method, operation in methods.items():
+            ways = operation["security"]
+            scopes = frozenset(scope for way in ways for needed in way.values() for scope in needed) if ways else None
+            accepted = operation["responses"].get("202", {})
+            denied = operation["responses"].get("403", {})
+            content = (operation.get("requestBody") or {}).get("content", {})
+            yield Policy(
+                method=method.upper(),
+                path=path.removeprefix(prefix),
+                scopes=scopes,
+                everybody=operation.get("x-everybody"),
+                by_two="Location" in accepted.get("headers", {}),
+                step_up="`step_up_required`" in denied.get("description", ""),
+                body=content.get("application/json", {}).get("example"),
+            )
