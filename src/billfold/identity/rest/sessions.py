@@ -12,7 +12,7 @@ from billfold.identity.rest import logins
 from billfold.kernel import ids
 from billfold.kernel.principal import Principal
 from billfold.platform import web
-from billfold.platform.web.cookies import Cookies
+from billfold.platform.web.cookies import LEAVING, Cookies
 from billfold.platform.web.errors import CrossSite
 
 _TAG = "Sessions"
@@ -79,7 +79,7 @@ async def refresh(
 )
 async def log_out(principal: Principal, cookies: Cookies, identity: Identity) -> Response[None]:
     await identity.sessions.end(by=principal, session_id=principal.credential_id)
-    return Response(None, status_code=204, cookies=cookies.taken())
+    return Response(None, status_code=204, cookies=cookies.taken(), headers=LEAVING)
 
 
 @post(
@@ -94,7 +94,7 @@ async def log_out(principal: Principal, cookies: Cookies, identity: Identity) ->
 )
 async def log_out_everywhere(principal: Principal, cookies: Cookies, identity: Identity) -> Response[None]:
     await identity.sessions.log_out_everywhere(by=principal)
-    return Response(None, status_code=204, cookies=cookies.taken())
+    return Response(None, status_code=204, cookies=cookies.taken(), headers=LEAVING)
 
 
 @get(

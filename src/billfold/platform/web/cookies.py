@@ -21,6 +21,9 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 #: Refresh tokens go to these paths only.
 REFRESH_PATH = "/api/v1/auth"
 _CSRF_HEADER = b"x-csrf-token"
+#: For answers that end a login: what a browser has kept of our answers and our pages goes with it. It has no cookies in
+#: it, for a browser would forget those of the whole domain.
+LEAVING = {"Clear-Site-Data": '"cache", "storage"'}
 #: What a browser says of a request that one of our own pages has made, or its user by hand (Fetch Metadata).
 _OWN_SITES = (b"same-origin", b"none")
 
