@@ -46,7 +46,12 @@ Totp = Annotated[
 ]
 RecoveryCode = Annotated[
     str,
-    Meta(description="One that was not used before.", examples=["k7dq-2m4x-w3hb-5tzp"], min_length=1, max_length=64),
+    Meta(
+        description="One that was not used before.",
+        examples=["k7dq-2m4x-w3hb-5tzp-lw6a-n2yc"],
+        min_length=1,
+        max_length=64,
+    ),
 ]
 Base64 = Annotated[str, Meta(max_length=_TEXT_MAX, pattern=_BASE64URL)]
 

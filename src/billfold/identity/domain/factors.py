@@ -24,8 +24,8 @@ TOTP_FREE_ATTEMPTS = 5
 TOTP_DELAY_FIRST = timedelta(seconds=30)
 TOTP_DELAY_MAX = timedelta(minutes=15)
 
-#: 80 bits: no guessing, so they need neither salt nor a slow hash.
-RECOVERY_BYTES = 10
+#: 120 bits: no guessing, also of who has read the hashes, so they need neither salt nor a slow hash.
+RECOVERY_BYTES = 15
 _RECOVERY_GROUP = 4
 
 TOKEN_BYTES = 32
@@ -53,8 +53,8 @@ def steps_around(now: datetime) -> range:
 
 
 def recovery_text(chance: bytes) -> str:
-    """A recovery code as people write it down: k7dq-2m4x-w3hb-5tzp."""
-    assert len(chance) == RECOVERY_BYTES, "a recovery code has 80 random bits"
+    """A recovery code as people write it down: k7dq-2m4x-w3hb-5tzp-lw6a-n2yc."""
+    assert len(chance) == RECOVERY_BYTES, "a recovery code has 120 random bits"
     text = base64.b32encode(chance).decode().lower()
     return "-".join(text[start : start + _RECOVERY_GROUP] for start in range(0, len(text), _RECOVERY_GROUP))
 

@@ -30,7 +30,7 @@ _FACTORS = {
     "passkeys": [{"id": _ID, "name": "Ada's phone", "synced": True, "created_at": _AT, "last_used_at": None}],
     "recovery_codes": 10,
 }
-_CODES = ["k7dq-2m4x-w3hb-5tzp", "…"]
+_CODES = ["k7dq-2m4x-w3hb-5tzp-lw6a-n2yc", "…"]
 #: What anybody who changes their factors may meet.
 _CHANGE = (errors.StepUpRequired, errors.SecondFactorMissing)
 _ADDING = (
