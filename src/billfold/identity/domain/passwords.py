@@ -24,6 +24,8 @@ DIFFERENT_MIN = 5
 _AROUND_MAX = 8
 #: Shorter names stand in too many good passwords.
 _PERSONAL_MIN = 4
+#: What somebody tries first who knows which service this is; beside the common words.
+OUR_WORDS = frozenset({"billfold", "mybillfold", "billfoldwallet", "walletbillfold", "billfoldpassword", "mywallet"})
 _AROUND = re.compile(r"^[\W\d_]+|[\W\d_]+$")
 #: What is written for a letter by those who believe that it helps.
 _LETTERS = str.maketrans("@4301!5$7", "aaeoiisst")

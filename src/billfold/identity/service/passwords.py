@@ -154,6 +154,6 @@ def _hash_of_nothing(hashing: Hashing) -> str:
 
 @cache
 def _common() -> frozenset[str]:
-    """Common passwords, lower-case, and their words without what is around them; see common_passwords.LICENSE."""
+    """Common passwords, lower-case, their words without what is around them (common_passwords.LICENSE), and our own."""
     packed = resources.files(__package__).joinpath(_COMMON).read_bytes()
-    return frozenset(gzip.decompress(packed).decode().split())
+    return domain.OUR_WORDS.union(gzip.decompress(packed).decode().split())
