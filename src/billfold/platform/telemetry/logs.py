@@ -21,9 +21,11 @@ _MASK = "********"
 _SECRET_NAMES = re.compile(
     r"password|passwd|secret|token|api_?key|authorization|credential|cookie|private|dsn", re.IGNORECASE
 )
-#: Secrets within a text: API keys of ours, bearer credentials, and the password of a URL.
+#: Secrets within a text: API keys and refresh tokens of ours, JWTs, bearer credentials, and the password of a URL.
 _SECRET_TEXTS = (
     (re.compile(r"\bbf_(test|live)_[A-Za-z0-9_-]+"), rf"bf_\1_{_MASK}"),
+    (re.compile(r"\bbfr_[A-Za-z0-9_-]+"), f"bfr_{_MASK}"),
+    (re.compile(r"\beyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+"), f"eyJ{_MASK}"),
     (re.compile(r"\b(bearer|basic) +[A-Za-z0-9._~+/=-]+", re.IGNORECASE), rf"\1 {_MASK}"),
     (re.compile(r"(://[^:/@\s]*):[^@\s]+@"), rf"\1:{_MASK}@"),
     (re.compile(r"(password\s*[=:]\s*)\S+", re.IGNORECASE), rf"\1{_MASK}"),

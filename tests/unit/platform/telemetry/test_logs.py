@@ -79,6 +79,8 @@ def test_a_value_is_masked_when_its_name_gives_it_away(written: io.StringIO, nam
     "text",
     [
         f"the key {KEY} was used",
+        f"the refresh token bfr_{CANARY}_{CANARY} came twice",
+        f"Cookie: billfold=eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiIxIn0.{CANARY}; other=1",
         f"Authorization: Bearer {CANARY}",
         f"authorization: basic {CANARY}==",
         f"postgresql://billfold_app:{CANARY}@localhost/core",
