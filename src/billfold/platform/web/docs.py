@@ -17,7 +17,7 @@ from billfold.platform.web.problems import status_of, title_of
 ERRORS_PATH = "/docs/errors"
 #: Under the prefix of the API that it describes.
 OPENAPI_PATH = "/openapi.json"
-_STATIC = {"docs.css": "text/css", "docs.js": "text/javascript", "icon.svg": "image/svg+xml"}
+_STATIC = {"docs.css": "text/css", "docs.js": "text/javascript", "icon.svg": "image/svg+xml; charset=utf-8"}
 #: The files are part of the program: they change when it does.
 _CACHED = {"cache-control": "public, max-age=300"}
 

@@ -54,7 +54,7 @@ _COMMON: Headers = [
 API_HEADERS: Headers = [
     *_COMMON,
     (b"cache-control", b"no-store"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"content-security-policy", b"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
 ]
 #: Pages run their own script and style and talk to this API, and to nobody else.
 _PAGES_POLICY = (

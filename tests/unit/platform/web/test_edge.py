@@ -215,13 +215,19 @@ async def test_an_answer_says_once_whether_it_may_be_kept(client: Client, path: 
 @pytest.mark.parametrize("path", ["/api/v1/things", "/api/v1/payments", "/api/v1/nothing", "/healthz"])
 async def test_no_browser_runs_or_keeps_an_answer(client: Client, path: str) -> None:
     headers = (await client.call("GET", path)).headers
-    assert headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
+    policy = set(headers["content-security-policy"].split("; "))
+    assert policy == {"default-src 'none'", "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'"}
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["referrer-policy"] == "no-referrer"
     assert headers["cross-origin-opener-policy"] == headers["cross-origin-resource-policy"] == "same-origin"
     assert "camera=()" in headers["permissions-policy"]
     assert headers["cache-control"] == "no-store"
     assert "strict-transport-security" not in headers
+
+
+@pytest.mark.parametrize("path", ["/docs", "/docs/errors", "/docs/docs.css", "/docs/docs.js", "/docs/icon.svg"])
+async def test_what_is_text_says_in_which_letters(client: Client, path: str) -> None:
+    assert (await client.call("GET", path)).headers["content-type"].endswith("; charset=utf-8")
 
 
 async def test_https_is_insisted_upon_where_there_is_some() -> None:
