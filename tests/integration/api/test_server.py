@@ -176,3 +176,22 @@ async def test_whoever_does_not_read_the_answer_is_cut_off(port: int) -> None:
                 while True:
                     await loop.sock_sendall(client, b"GET /api/v1/openapi.json HTTP/1.1\r\nHost: x\r\n\r\n")
                     await asyncio.sleep(0.005)
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [
+        b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
+        b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n12345",
+        b"Content-Length: +5\r\n\r\n12345",
+        b"Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+        b"Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n5 5\r\n12345\r\n0\r\n\r\n",
+    ],
+)
+async def test_a_body_that_could_end_in_two_places_is_refused_and_nothing_behind_it_is_read(
+    port: int, framing: bytes
+) -> None:
+    head = b"POST /api/v1/things HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    assert await answers(port, head + framing + GOOD) == [b"HTTP/1.1 400 Bad Request"]
