@@ -20,7 +20,7 @@ from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
-from billfold.kernel.errors import BillfoldError
+from billfold.kernel.errors import BillfoldError, Denied
 from billfold.platform.telemetry import logs
 from billfold.platform.web import decoding, errors, lean, plain
 from billfold.platform.web.cors import Cors
@@ -130,6 +130,8 @@ class Edge:
         except decoding.ClientGone:
             pass  # There is nobody to answer, and nothing has been done.
         except Exception as error:  # noqa: BLE001 - this is the last resort, and `_refuse` logs what nobody expects.
+            if isinstance(error, Denied):
+                await self._gate.tell_denied(error, headers, route=exchange.template)
             await self._refuse(await self._gate.answered(error, scope, headers), exchange, path)
         seconds = perf_counter() - started
         self._requests.observe(method, exchange.template, exchange.status, seconds)

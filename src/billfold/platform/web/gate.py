@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import msgspec
+import structlog
 from litestar.types import HTTPScope
 from prometheus_client import Counter
 
-from billfold.kernel.errors import BillfoldError
+from billfold.kernel.errors import BillfoldError, Denied, Unauthenticated
 from billfold.kernel.principal import Principal
-from billfold.platform.limiting.exceeded import Exceeded
+from billfold.platform.limiting.exceeded import Exceeded, Window
 from billfold.platform.limiting.limiter import Limiter
 from billfold.platform.web import errors
 from billfold.platform.web.addresses import Addresses
@@ -23,7 +24,11 @@ from billfold.platform.web.cookies import Cookies
 
 #: Whoever keeps this process running asks often, and from one address.
 _HEALTH = frozenset({"/healthz", "/readyz"})
+#: Refusals of one owner that are logged, so that nobody fills the disk with theirs.
+TOLD = Window(60, 60)
 _REFUSED = Counter("billfold_http_limited", "Requests that were refused because there were too many.", ["limit"])
+
+log = structlog.get_logger(__name__)
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +54,7 @@ class Gate:
         self._owner = limits.owner
         self._addresses = addresses
         self._cookies = cookies
+        self._told = Limiter("denied", [TOLD])
         #: Where a request comes from.
         self.client = addresses.client
 
@@ -86,6 +92,17 @@ class Gate:
             return error
         exceeded = await limiter.hit(self._addresses.of(scope))
         return error if exceeded is None else _too_many(exceeded, errors.TooManyWrongCredentials)
+
+    async def tell_denied(self, error: Denied, headers: Mapping[bytes, bytes], *, route: str) -> None:
+        """Log that a known caller wanted what they may not have; strangers are counted instead."""
+        if isinstance(error, Unauthenticated):
+            return
+        try:
+            by = await principal_of(headers, self._authenticator, self._cookies, method="GET")
+        except BillfoldError:
+            return
+        if await self._told.hit(by.owner_id.hex) is None:
+            log.info("denied", code=error.code, route=route, owner=str(by.owner_id), by=str(by.credential_id))
 
     def _has_credentials(self, headers: Mapping[bytes, bytes]) -> bool:
         return b"authorization" in headers or self._cookies.access_in(headers) is not None

@@ -1,13 +1,18 @@
 """How often who may call, through the whole edge."""
 
+from functools import partial
+from typing import Any
+
 import pytest
+import structlog
 from prometheus_client import REGISTRY
 
+from billfold.kernel.principal import MissingScope
 from billfold.platform.limiting.exceeded import Window
 from billfold.platform.limiting.limiter import Limiter
 from billfold.platform.web.addresses import Addresses
-from billfold.platform.web.gate import Limits
-from tests.unit.platform.web.example import GOOD, Client, Reply
+from billfold.platform.web.gate import TOLD, Limits
+from tests.unit.platform.web.example import GOOD, PRINCIPAL, Client, Reply
 
 THING = {"name": "cup", "price": {"amount": "1.00", "asset": "USD"}}
 #: One lean route and one plain.
@@ -145,3 +150,30 @@ async def test_clients_behind_our_proxy_are_told_apart() -> None:
 async def test_without_limits_nobody_is_refused() -> None:
     for token in (None, BAD):
         assert 429 not in await statuses(Client(), 50, "/api/v1/things", token=token)
+
+
+@pytest.mark.parametrize(
+    ("send", "route"),
+    [
+        (partial(Client.call, method="GET", path="/api/v1/things/1"), "/api/v1/things/{thing_id}"),
+        (partial(Client.post, path="/api/v1/payments", body=THING), "/api/v1/payments"),
+    ],
+    ids=["plain", "lean"],
+)
+async def test_who_may_not_is_logged_and_not_without_end(send: Any, route: str) -> None:
+    called = client()
+    called.shelf.fails_with = MissingScope()
+    with structlog.testing.capture_logs() as lines:
+        found = {(await send(called, token=GOOD)).status for _ in range(TOLD.amount + 3)}
+        await send(called, token=BAD)
+    assert found == {403}
+    assert lines == TOLD.amount * [
+        {
+            "event": "denied",
+            "log_level": "info",
+            "code": "missing_scope",
+            "route": route,
+            "owner": str(PRINCIPAL.owner_id),
+            "by": str(PRINCIPAL.credential_id),
+        }
+    ]
