@@ -2,74 +2,25 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-from email.headerregistry import Address
 from typing import Any
 
-import asyncpg
 import httpx2
 import pytest
 
 from billfold.kernel import ids
-from billfold.platform.keys import Envelope, local
-from billfold.platform.mail.queue import Mail
-from billfold.platform.mail.rendering import Renderer
-from tests import master_keys, servers
+from tests import servers
+from tests.integration.api.people import PASSWORD, Post, post_of, registered
 from tests.integration.api.support import ApiServer, Caller
-
-PASSWORD = "correct horse battery staple"
-RENDERER = Renderer(packages=["billfold.identity"], sender=Address("Billfold", "no-reply", "billfold.example"))
-
-
-@dataclass
-class Post:
-    """Reads the mail that waits to be sent, as it will be sent."""
-
-    dsn: str
-    envelope: Envelope
-
-    async def values(self, to: str) -> list[dict[str, str]]:
-        connection = await asyncpg.connect(self.dsn)
-        try:
-            rows = await connection.fetch(
-                "SELECT id, recipient, template, locale, sealed, created_at, attempts FROM mail.queue "
-                "WHERE recipient = $1 ORDER BY id",
-                to,
-            )
-        finally:
-            await connection.close()
-        found = []
-        for row in rows:
-            values = json.loads(await self.envelope.open(row["sealed"], context=f"mail/{row['id']}"))
-            for locale in ("en", "th"):
-                RENDERER.render(Mail(**{**row, "locale": locale, "age_s": 0.0}), values)
-            found.append({**values, "template": row["template"]})
-        return found
-
-    async def last(self, to: str, name: str) -> str:
-        return [values[name] for values in await self.values(to) if name in values][-1]
 
 
 @pytest.fixture(scope="module")
-def post(api_server: ApiServer, api_database: servers.TestDatabase) -> Post:
-    return Post(api_database.app_dsn, Envelope(local.load(master_keys.shared())))
+def post(api_database: servers.TestDatabase) -> Post:
+    return post_of(api_database)
 
 
 @pytest.fixture
 def nobody(api_server: ApiServer) -> Caller:
     return api_server.caller(None)
-
-
-async def registered(api_server: ApiServer, post: Post, **more: Any) -> tuple[str, Caller]:
-    """Somebody new, who is logged in."""
-    email, nobody = f"{ids.new().hex}@example.com", api_server.caller(None)
-    asked = nobody.post("/auth/register", {"email": email, "password": PASSWORD, "display_name": "Ada Lovelace"})
-    assert asked.status_code == 202, asked.text
-    body = {"id": asked.json()["id"], "code": await post.last(email, "code")}
-    answer = nobody.post("/auth/verify", body | more)
-    assert answer.status_code == 200, answer.text
-    return email, api_server.caller(answer.json().get("access_token"))
 
 
 def log_in(caller: Caller, email: str, password: str = PASSWORD, **more: Any) -> httpx2.Response:
@@ -97,17 +48,6 @@ async def test_a_browser_gets_cookies(api_server: ApiServer, post: Post) -> None
         assert "access_token" not in answer.json()
         assert answer.json()["csrf_token"]
         assert browser.get("/users/me").json()["email"] == email
-
-
-@pytest.mark.parametrize("path", ["/auth/logout", "/auth/logout-everywhere"])
-async def test_a_logout_leaves_nothing_in_a_browser(api_server: ApiServer, post: Post, path: str) -> None:
-    email, _ = await registered(api_server, post)
-    with httpx2.Client(base_url=f"{api_server.url}/api/v1") as browser:
-        answer = browser.post("/auth/login", json={"login": email, "password": PASSWORD, "cookies": True})
-        gone = browser.post(path, headers={"x-csrf-token": answer.json()["csrf_token"]})
-        assert gone.status_code == 204, gone.text
-        assert gone.headers["clear-site-data"] == '"cache", "storage"'
-        assert not browser.cookies
 
 
 async def test_known_and_unknown_are_answered_alike(api_server: ApiServer, post: Post, nobody: Caller) -> None:
