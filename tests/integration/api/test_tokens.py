@@ -119,7 +119,7 @@ def test_a_token_that_is_wrong_says_why(server: support.ApiServer, ada: SessionT
     for token, said in (
         (f"{header}.{claims}.{'A' * len(signature)}", "signature"),
         (f"{header}.{claims}", "neither an API key nor an access token"),
-        ("x" * 5000, "Send a valid API key or access token"),
+        ("x" * 9000, "Send a valid API key or access token"),
     ):
         answer = server.caller(token).get("/wallets")
         assert answer.status_code == 401

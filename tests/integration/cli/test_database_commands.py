@@ -10,7 +10,7 @@ import pytest
 from billfold.app import migrate
 from billfold.identity import contracts
 from billfold.platform.postgres import migrations
-from tests import servers
+from tests import master_keys, servers
 from tests.commands import Billfold
 
 
@@ -96,6 +96,7 @@ async def _spoil(dsn: str) -> str:
 def test_the_first_administrator_is_made_at_the_database(
     billfold: Billfold, empty_database: servers.TestDatabase
 ) -> None:
+    billfold.environment["BILLFOLD_KEYS__FILE"] = str(master_keys.shared())
     billfold("migrate")
 
     async def register() -> None:

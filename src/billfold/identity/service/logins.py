@@ -70,9 +70,10 @@ class Logins:
         """
         domain.normalised(password)
         meant = addresses.login(login, region=self._region)
+        # First of all: in a storm of logins most are refused here, and must cost next to nothing.
+        self._passwords.check_free()
         found = await self._find(meant, address)
         known_at = address if found is not None and found.known_there else None
-        self._passwords.check_free()
         if known_at is None:
             await self._attempts.come(address)
         await self._attempts.begin("login", meant.text, known_at=known_at)
@@ -104,9 +105,9 @@ class Logins:
             PasswordTooLong, TooManyAttempts, PasswordsBusy.
         """
         domain.normalised(password)
+        self._passwords.check_free()
         async with self._database.connection() as connection:
             person = await store.find(connection, user_id)
-        self._passwords.check_free()
         await self._attempts.begin("password", str(user_id))
         verdict = await self._passwords.verify(password, person.password_hash if person is not None else None)
         if verdict.ok:
