@@ -1,13 +1,15 @@
 """Why the wallets context turns a request down. What the ledger refuses keeps the ledger's error, but for the words.
 
 BillfoldError
-├── NotFound   WalletUnknown, TransactionUnknown, DeadLetterUnknown
+├── NotFound   WalletUnknown, TransactionUnknown, DeadLetterUnknown, PaymentRequestUnknown
 ├── Conflict   WalletFrozen, WalletClosed, WalletNotEmpty, ExternalIdReused, DeadLetterClosed, DeadLetterInUse,
 │              DeadLetterApplied, OwnerDeparted, AliasHasNoWallet, PayeeMismatch
+│              PaymentRequestEnded, TooManyPaymentRequests
 ├── Denied     ReversalNotAllowed
 └── Invalid    SameWallet, SidesWrong, ItemKeysMixed, ItemKeysAtomic, AssetNeeded, WalletNeeded, CreditLimitNegative,
                CreditLimitRepeated, InstantAmbiguous, PeriodWrong, StepWrong, ConfirmedTransactionInvalid,
-               ConfirmedTransactionTooLarge, ProcessingFailed, DeliveryLimitReached, PayeeNotAsked
+               ConfirmedTransactionTooLarge, ProcessingFailed, DeliveryLimitReached,
+               PayeeNotAsked, PayerIsYou, ExpiryTooLate
 """
 
 from __future__ import annotations
@@ -75,6 +77,36 @@ class PayeeNotAsked(errors.Invalid):
     """A payee can be named only where the money goes to an alias; a wallet's id has no name."""
 
     code = "payee_not_asked"
+
+
+class PaymentRequestUnknown(errors.NotFound):
+    """There is no such request for payment, or it is between others."""
+
+    code = "payment_request_unknown"
+
+
+class PaymentRequestEnded(errors.Conflict):
+    """The request has been paid, declined or cancelled, or its time is over."""
+
+    code = "payment_request_ended"
+
+
+class TooManyPaymentRequests(errors.Conflict):
+    """You have asked for as much as may be asked for at a time; wait for an answer, or cancel some."""
+
+    code = "too_many_payment_requests"
+
+
+class PayerIsYou(errors.Invalid):
+    """You can't ask yourself for money."""
+
+    code = "payer_is_you"
+
+
+class ExpiryTooLate(errors.Invalid):
+    """A request can be paid for a year at most."""
+
+    code = "expiry_too_late"
 
 
 class ReversalNotAllowed(errors.Denied):

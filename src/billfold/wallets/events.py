@@ -8,6 +8,7 @@ from __future__ import annotations
 from base64 import b64encode
 from datetime import datetime
 from typing import Any, Final, Literal
+from uuid import UUID
 
 import msgspec
 
@@ -28,6 +29,12 @@ REFUSED: Final = "confirmed-transaction.refused.v1"
 #: A larger content is left out of the event; it is in the dead letter itself.
 CONTENT_MAX_BYTES = 256 * 1024
 
+PaymentRequestEventType = Literal[
+    "payment_request.created.v1",
+    "payment_request.paid.v1",
+    "payment_request.declined.v1",
+    "payment_request.cancelled.v1",
+]
 WalletEventType = Literal[
     "wallet.created.v1", "wallet.updated.v1", "wallet.frozen.v1", "wallet.unfrozen.v1", "wallet.closed.v1"
 ]
@@ -69,3 +76,26 @@ def refused(
     return Event(
         id=event_id, type=REFUSED, source=SOURCE, subject=dead_letter_id, time=time, key=dead_letter_id, data=data
     )
+
+
+def payment_request_event(
+    *,
+    event_id: str,
+    kind: PaymentRequestEventType,
+    request_id: UUID,
+    owner_id: UUID,
+    payer_id: UUID,
+    money: Money,
+    transfer_id: UUID | None,
+    time: datetime,
+) -> Event:
+    """What became of money that was asked for."""
+    data = {
+        "payment_request_id": str(request_id),
+        "owner_id": str(owner_id),
+        "payer_id": str(payer_id),
+        "money": {"amount": money.amount, "asset": money.asset},
+        "transfer_id": str(transfer_id) if transfer_id else None,
+    }
+    subject = str(request_id)
+    return Event(id=event_id, type=kind, source=SOURCE, subject=subject, time=time, key=subject, data=data)

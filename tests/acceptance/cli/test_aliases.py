@@ -94,3 +94,19 @@ def test_a_hold_is_settled_to_an_alias(ada: Billfold, bob: Billfold) -> None:
     hold = ada.json("holds", "place", "ada", "1.00", "USD")["id"]
     assert "add --yes" in ada("holds", "settle", hold, "--to", alias, code=1).err
     assert ada.json("holds", "settle", hold, "--to", alias, "--yes")["transfer"]["money"]["amount"] == "1.00"
+
+
+def test_somebody_is_asked_for_money_and_pays_once(ada: Billfold, bob: Billfold) -> None:
+    alias = handle()
+    ada("aliases", "add", alias)
+    ask = ("payment-requests", "create", "2.00", "USD", "--from", alias, "--to", "bob", "--reference", "coffee")
+    request = bob.json(*ask)["id"]
+    assert "coffee" in ada("payment-requests", "list").out
+    assert "Pay 2.00 USD to owner" in ada("payment-requests", "pay", request, "--from", "ada", code=1).err
+    paid = ada.json("payment-requests", "pay", request, "--from", "ada", "--yes")
+    assert ada.json("payment-requests", "pay", request, "--from", "ada", "--yes") == paid
+    assert ada.json("balance", "ada")["balances"][0]["posted"] == "8.00"
+    assert "paid" in bob("payment-requests", "list", "--outgoing", "--all").out
+    declined = bob.json(*ask)["id"]
+    assert ada.json("payment-requests", "decline", declined)["status"] == "declined"
+    assert "has been paid, declined or cancelled" in bob("payment-requests", "cancel", declined, code=1).err

@@ -59,6 +59,18 @@ ROUTES: list[tuple[str, str, Any, str, int | None]] = [
     ("GET", "/transactions/{transaction_id}", None, "wallets:read", 404),
     ("GET", "/aliases/{alias}/wallets", None, "wallets:read", 404),
     ("PUT", "/aliases/{alias}/wallets", {"wallet": "{stranger}"}, "wallets:write", 404),
+    (
+        "POST",
+        "/payment-requests",
+        {"from": "{alias}", "to": "{wallet_id}", "money": MONEY},
+        "transfers:write",
+        None,
+    ),
+    ("GET", "/payment-requests", None, "transfers:read", None),
+    ("GET", "/payment-requests/{request_id}", None, "transfers:read", 404),
+    ("POST", "/payment-requests/{request_id}/pay", {"from": "{stranger}"}, "transfers:write", 404),
+    ("POST", "/payment-requests/{request_id}/decline", None, "transfers:write", 404),
+    ("POST", "/payment-requests/{request_id}/cancel", None, "transfers:write", 404),
     ("GET", "/admin/dead-letters", None, "operator", 403),
     ("GET", "/admin/dead-letters/{dead_letter_id}", None, "operator", 403),
     ("POST", "/admin/dead-letters/{dead_letter_id}/retry", None, "operator", 403),
@@ -79,8 +91,14 @@ async def prepared(api: Api) -> dict[str, str]:
     mine = await api.ada.wallet(holding="101.00")
     paid = (await api.ada.pay(mine, await api.ada.wallet())).json()["id"]
     hold = (await api.ada.post("/holds", {"wallet": mine, "money": MONEY})).json()["id"]
+    hers = await api.alias(api.ada)
+    # Of somebody who is neither.
+    third = await api.alias(api.operator, "Operator")
+    body = {"from": third, "to": mine, "money": MONEY}
+    asked = (await api.ada.post("/payment-requests", body)).json()["id"]
     return {
-        "{alias}": await api.alias(api.ada),
+        "{alias}": hers,
+        "{request_id}": asked,
         "{wallet_id}": mine,
         "{transfer_id}": paid,
         "{transaction_id}": paid,

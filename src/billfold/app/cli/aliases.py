@@ -127,7 +127,7 @@ async def set_wallet(
     else:
         body["by_asset"] |= {asset: wallet_id}
         body["by_asset"] = {code: one for code, one in body["by_asset"].items() if one is not None}
-    changed = await api.put(f"{payees.path(alias)}/wallets", body)
+    changed = (await api.put(f"{payees.path(alias)}/wallets", body)).body
     if json:
         output.print_json(changed)
     else:

@@ -62,6 +62,7 @@ _NEXT_STEPS = {
     "transfer_unknown": "`billfold transfers list` shows yours.",
     "dead_letter_unknown": "`billfold dead-letters list` shows them.",
     "alias_unknown": "`billfold aliases list` shows yours.",
+    "payment_request_unknown": "`billfold payment-requests list` shows yours.",
     "payee_mismatch": "`billfold aliases show` says who it is now.",
     "api_key_unknown": "`billfold keys list` shows them.",
 }

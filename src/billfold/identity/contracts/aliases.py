@@ -101,6 +101,8 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     alias_id: UUID
     owner_id: UUID
     payee: str
+    #: The alias as it is shown.
+    shown: str
 
 
 def may_be_alias(text: str) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
@@ -240,6 +240,11 @@ class Aliases:
             answers[text] = await self._missed(by) if one is None else _found(one, by.owner_id)
         return answers
 
+    async def names(self, owners: Collection[UUID]) -> Mapping[UUID, str]:
+        """What owners are called, for those whom they turn to by themselves."""
+        async with self._database.connection() as connection:
+            return await store.names(connection, list(owners))
+
     async def _missed(self, by: Principal) -> BillfoldError:
         try:
             if not by.is_operator:
@@ -316,7 +321,7 @@ def _shown(owned: store.Owned, asks: UUID) -> str:
 
 
 def _found(owned: store.Owned, asks: UUID) -> Found:
-    return Found(alias_id=owned.id, owner_id=owned.owner_id, payee=_shown(owned, asks))
+    return Found(alias_id=owned.id, owner_id=owned.owner_id, payee=_shown(owned, asks), shown=owned.shown)
 
 
 async def _count(limiter: Limiter | None, who: str) -> None:

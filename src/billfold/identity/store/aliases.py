@@ -171,6 +171,19 @@ async def active(connection: Connection, names: Sequence[Name], *, asks: UUID, s
     return [Owned(**dict(row)) for row in rows]
 
 
+async def names(connection: Connection, owners: Sequence[UUID]) -> dict[UUID, str]:
+    """What these owners are called."""
+    rows = await connection.fetch(
+        """
+        SELECT owner.id, coalesce(person.display_name, owner.name) AS name
+        FROM identity.owners AS owner LEFT JOIN identity.users AS person ON person.id = owner.id
+        WHERE owner.id = ANY($1)
+        """,
+        owners,
+    )
+    return {row["id"]: row["name"] for row in rows}
+
+
 async def set_visibility(connection: Connection, alias_id: UUID, visibility: Visibility) -> Alias:
     """Set what it shows to others."""
     return await _changed(connection, "visibility = $2", alias_id, visibility)

@@ -9,6 +9,7 @@ from billfold.wallets.rest import (
     dead_letters,
     holds,
     movements,
+    payment_requests,
     statements,
     transactions,
     wallets,
@@ -19,7 +20,18 @@ __all__ = ["part"]
 
 def part(facade: Wallets) -> web.Part:
     """What wallets add to the API."""
-    modules = (wallets, movements, holds, balances, transactions, statements, assets, dead_letters, aliases)
+    modules = (
+        wallets,
+        movements,
+        holds,
+        balances,
+        transactions,
+        statements,
+        assets,
+        dead_letters,
+        aliases,
+        payment_requests,
+    )
     return web.Part(
         handlers=[handler for module in modules for handler in module.handlers],
         routes=[route for module in (wallets, movements, holds, assets) for route in module.routes(facade)],

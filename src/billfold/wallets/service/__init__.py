@@ -11,6 +11,7 @@ await wallets.deliveries.take(…)        the same, as a queue delivers it
 await wallets.dead_letters.retry(…)     what of that could not be applied
 await wallets.departures.close_all(…)   the end of an owner's wallets
 await wallets.aliases.choose(…)         where money for an alias arrives
+await wallets.payment_requests.pay(…)   money that somebody asks somebody else for
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from billfold.wallets.service.holdings import Holdings
 from billfold.wallets.service.holds import Holds
 from billfold.wallets.service.movements import Movements
 from billfold.wallets.service.orders import Orders
+from billfold.wallets.service.payment_requests import PaymentRequests
 from billfold.wallets.service.registry import Registry
 from billfold.wallets.service.resolution import Resolution
 from billfold.wallets.service.supervision import Supervision
@@ -86,6 +88,15 @@ class Wallets:
             movements=self.movements,
             holdings=holdings,
             supervision=supervision,
+        )
+        self.payment_requests = PaymentRequests(
+            database=database,
+            ledger=ledger,
+            identity=identity,
+            orders=orders,
+            aliases=self.aliases,
+            movements=self.movements,
+            clock=clock,
         )
         #: Who carries out what another person has approved.
         self.executors = approved.executors(

@@ -79,6 +79,24 @@ class Aliases:
         """
         return _target(await self._look_up(principal, [(alias, asset)]), (alias, asset), payee=payee, pointer="/to")
 
+    async def own(self, principal: Principal, named: str, asset: str, *, pointer: str) -> str:
+        """The id of a wallet of the caller's, which is named by it or by an alias of theirs.
+
+        Raises:
+            InvalidId, WalletUnknown, AliasUnknown, AliasHasNoWallet, and whatever the text of an alias is refused for.
+        """
+        if may_be_alias(named):
+            found = await self._look_up(principal, [(named, asset)])
+            answer = found[named, asset]
+            if isinstance(answer, Payee) and answer.owner.owner_id != principal.owner_id:
+                raise identity_errors.AliasUnknown(pointer=pointer)
+            return _target(found, (named, asset), pointer=pointer)
+        wallet_id = ids.parse(named, pointer=pointer)
+        async with self._database.connection() as connection:
+            if not await store.not_closed(connection, principal.owner_id, [wallet_id]):
+                raise errors.WalletUnknown(pointer=pointer)
+        return str(wallet_id)
+
     async def show(self, *, principal: Principal, alias: str) -> AliasWallets:
         """Which wallets are chosen for one's own alias.
 
