@@ -4,6 +4,7 @@ over every route expects.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -11,6 +12,9 @@ from billfold.identity.contracts import KEY_SCOPES, PERSONAL, ROLE_SCOPES, Role
 
 #: What a caller sees or changes by an operation.
 NO, YES, OWN, EVERYBODY, TWO, EVERYBODY_TWO = "–", "yes", "own", "everybody", "by two", "everybody, by two"
+#: Parameters of paths that name nothing of anybody's.
+NOBODYS = frozenset({"provider"})
+_PARAMETER = re.compile(r"{(\w+)}")
 _LOOKING = "everybody:read"
 _OPERATOR = "operator"
 
@@ -37,6 +41,11 @@ class Policy(NamedTuple):
         return f"{self.method} {self.path}"
 
     @property
+    def things(self) -> list[str]:
+        """The parameters of the path that name something of somebody's."""
+        return [name for name in _PARAMETER.findall(self.path) if name not in NOBODYS]
+
+    @property
     def personal(self) -> bool:
         """Whether it takes a person who has logged in."""
         return self.scopes is not None and not PERSONAL.isdisjoint(self.scopes)
@@ -57,7 +66,7 @@ class Policy(NamedTuple):
             if not self.by_two:
                 return EVERYBODY
             return TWO if self.everybody in (self.scopes or ()) and self.personal else EVERYBODY_TWO
-        return YES if self.everybody is None else OWN
+        return OWN if self.everybody is not None or self.things else YES
 
     def of_role(self, role: Role) -> str:
         """The same for somebody with this role, who has logged in."""

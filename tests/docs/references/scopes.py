@@ -7,6 +7,9 @@ from billfold.identity import contracts
 from tests.docs.references.running import Running
 from tests.docs.references.tables import table
 
+#: Scopes that open nothing, and let one see more of what others open.
+_REACHING = frozenset({"everybody:read", "approvals:read"})
+
 
 def parts(seen: Running) -> dict[str, str]:
     """The scopes, each with the operations that need it."""
@@ -27,4 +30,7 @@ def _operations(seen: Running) -> Mapping[str, list[str]]:
                 scope for way in operation.get("security", ()) for scopes in way.values() for scope in scopes
             ):
                 found[scope].append(f"{method.upper()} {path.removeprefix('/api/v1')}")
+            reach = operation.get("x-everybody")
+            if reach in _REACHING:
+                found[reach].append(f"{method.upper()} {path.removeprefix('/api/v1')}")
     return found

@@ -20,8 +20,6 @@ _PARAMETER = re.compile(r"{(\w+)}")
 #: The wallets of examples: whose the request is about, and another one that it names beside.
 _WALLET = "019aa2c6-7a00-7000-8000-00000000a001"
 _OTHER = "019aa2c6-7a00-7000-8000-00000000a002"
-#: Stands in paths, and is nobody's.
-_NOBODYS = {"provider": "company"}
 #: Whoever gets as far as these was let in: they have to prove themselves once more, or have no app for codes, or had a
 #: code sent a moment ago.
 _LET_IN = frozenset(
@@ -125,10 +123,8 @@ class Walk:
         # Whoever is not let in learns it before anything is looked for.
         let_in = policy.lets_in(login.scopes)
         for name in _PARAMETER.findall(policy.path):
-            if name in _NOBODYS:
-                thing = _NOBODYS[name]
-            else:
-                thing = await self.world.thing(name, question.owner) if let_in else str(ids.new())
+            exists = let_in and name in policy.things
+            thing = await self.world.thing(name, question.owner) if exists else str(ids.new())
             path = path.replace(f"{{{name}}}", thing)
         body = policy.body if policy.name not in _BODIES else policy.body | _BODIES[policy.name]
         if let_in and body is not None and _WALLET in json.dumps(body):
@@ -170,7 +166,7 @@ class Walk:
 
 def _names_a_thing(policy: Policy) -> bool:
     """Whether the request says which thing it is about, so that it can be somebody else's."""
-    return bool(set(_PARAMETER.findall(policy.path)) - set(_NOBODYS)) or _WALLET in json.dumps(policy.body)
+    return bool(policy.things) or _WALLET in json.dumps(policy.body)
 
 
 def _went_through(question: Question, answer: Answer) -> bool:
