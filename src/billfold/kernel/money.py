@@ -90,6 +90,12 @@ def thresholds(text: str) -> dict[str, str]:
     return found
 
 
+def threshold(text: str, scale: int) -> int:
+    """Smallest units of a threshold. More decimals than the asset has are cut off: what is above it still is."""
+    whole, _, decimals = text.partition(".")
+    return parse(f"{whole}.{decimals[:scale]}" if decimals[:scale] else whole, scale)
+
+
 def split(units: int, weights: list[int]) -> tuple[list[int], int]:
     """Shares of `units` in proportion to `weights`, each rounded towards zero, and the remainder that is left.
 

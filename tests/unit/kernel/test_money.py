@@ -111,3 +111,10 @@ def test_thresholds_are_amounts_by_asset() -> None:
 def test_what_is_no_list_of_thresholds_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="such as USD=1000"):
         money.thresholds(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "scale", "units"), [("0.005", 2, 0), ("10.019", 2, 1001), ("7.9", 0, 7), ("1", 8, 10**8)]
+)
+def test_what_is_above_a_threshold_is_above_it_in_any_asset(text: str, scale: int, units: int) -> None:
+    assert money.threshold(text, scale) == units

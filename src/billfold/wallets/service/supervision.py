@@ -219,7 +219,7 @@ class Supervision:
     async def _is_large(self, leaving: Mapping[str, int]) -> bool:
         for code, units in leaving.items():
             above = self._above.get(code)
-            if above is not None and units > money.parse(above, (await self._ledger.asset(code=code)).scale):
+            if above is not None and units > money.threshold(above, (await self._ledger.asset(code=code)).scale):
                 return True
         return False
 

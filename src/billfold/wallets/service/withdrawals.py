@@ -79,10 +79,7 @@ class Withdrawals:
             return True
 
     async def _limit(self, code: str) -> int:
-        scale = (await self._ledger.asset(code=code)).scale
-        whole, _, decimals = self._above[code].partition(".")
-        # A limit with more decimals than the asset has is rounded down: what is more than it is still more.
-        return money.parse(f"{whole}.{decimals[:scale]}" if decimals[:scale] else whole, scale)
+        return money.threshold(self._above[code], (await self._ledger.asset(code=code)).scale)
 
     async def _shown(self, leaving: Mapping[str, int], content: Any) -> Mapping[str, str]:
         """What is approved, in words, with a digest of all that is asked for."""
