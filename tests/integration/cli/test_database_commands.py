@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -15,9 +16,10 @@ from tests.commands import Billfold
 
 
 @pytest.fixture
-def billfold(empty_database: servers.TestDatabase) -> Billfold:
+def billfold(empty_database: servers.TestDatabase, tmp_path: Path) -> Billfold:
     return Billfold(
         {
+            "BILLFOLD_KEYS__FILE": str(master_keys.file_in(tmp_path)),
             "BILLFOLD_POSTGRES__DSN": empty_database.app_dsn,
             "BILLFOLD_POSTGRES__OWNER_DSN": empty_database.owner_dsn,
         }
