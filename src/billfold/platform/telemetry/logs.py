@@ -30,6 +30,8 @@ _SECRET_TEXTS = (
     (re.compile(r"(://[^:/@\s]*):[^@\s]+@"), rf"\1:{_MASK}@"),
     (re.compile(r"(password\s*[=:]\s*)\S+", re.IGNORECASE), rf"\1{_MASK}"),
 )
+#: What ends a line, or moves a terminal's cursor.
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 #: Deeper structures are written as they print.
 _DEPTH_MAX = 5
 
@@ -110,7 +112,11 @@ def _with_logger(_logger: object, _method: str, event: Event) -> Event:
 
 
 def _in_one_line(_logger: object, _method: str, event: Event) -> Event:
-    """What a library warns of mends itself, such as a connection that is made again: its trace helps nobody."""
+    """What a library warns of mends itself, such as a connection that is made again: its trace helps nobody.
+
+    And what it says may have been said by strangers, who could write a line of ours into it.
+    """
+    event["event"] = _UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], str(event["event"]))
     record = event.get("_record")
     if isinstance(record, logging.LogRecord) and record.levelno < logging.ERROR and record.exc_info:
         event["error"] = repr(record.exc_info[1])

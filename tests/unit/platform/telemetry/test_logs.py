@@ -5,7 +5,7 @@ import json
 import logging
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import structlog
@@ -128,3 +128,17 @@ def test_what_a_library_warns_of_is_one_line_and_its_errors_have_their_trace(wri
     assert warned["error"] == "ConnectionRefusedError(111, 'Connection refused')"
     assert "exception" not in warned
     assert "Traceback" in failed["exception"]
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_no_text_begins_a_line_of_its_own(
+    written: io.StringIO, monkeypatch: pytest.MonkeyPatch, form: Literal["json", "console"]
+) -> None:
+    monkeypatch.setattr(sys, "stderr", written)
+    logs.configure(role="api", level="info", form=form)
+    hostile = "x\n2026-11-21T00:00:00Z [info] everything is well\r\x1b[2J\u2028y"
+    structlog.get_logger(f"t6-{form}").info("something", detail=hostile, by_name={"inner": [hostile]})
+    logging.getLogger("some.library").error("it said %s", hostile)
+    text = written.getvalue()
+    assert len(text.splitlines()) == 2
+    assert "\x1b[2J" not in text
