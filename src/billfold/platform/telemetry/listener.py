@@ -14,6 +14,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 #: A request's head is read up to this size and for this long.
 HEAD_BYTES_MAX = 16 * 1024
 HEAD_TIMEOUT_S = 5.0
+_TEXT = "text/plain; charset=utf-8"
 
 
 @contextlib.asynccontextmanager
@@ -41,13 +42,13 @@ async def _answer(reader: asyncio.StreamReader, registry: CollectorRegistry) -> 
         async with asyncio.timeout(HEAD_TIMEOUT_S):
             head = await reader.readuntil(b"\r\n\r\n")
     except (TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-        return _response("400 Bad Request", "text/plain", b"That is no HTTP request.\n")
+        return _response("400 Bad Request", _TEXT, b"That is no HTTP request.\n")
     method, _, rest = head.partition(b" ")
     path = rest.split(b" ", 1)[0].split(b"?", 1)[0]
     if path != b"/metrics":
-        return _response("404 Not Found", "text/plain", b"Only /metrics is here.\n")
+        return _response("404 Not Found", _TEXT, b"Only /metrics is here.\n")
     if method != b"GET":
-        return _response("405 Method Not Allowed", "text/plain", b"GET it.\n", allow="Allow: GET\r\n")
+        return _response("405 Method Not Allowed", _TEXT, b"GET it.\n", allow="Allow: GET\r\n")
     return _response("200 OK", CONTENT_TYPE_LATEST, generate_latest(registry))
 
 
