@@ -48,6 +48,8 @@ def test_a_good_password_is_taken_as_it_is(password: str) -> None:
         "1234567890qwerty",
         "Billfold2026!",
         "B1llf0ldWallet",
+        "B1llf0ldWallet!",
+        "5unsh1ne!!!!",
         "\uff30\uff41\uff53\uff53\uff57\uff4f\uff52\uff441234",
     ],
 )

@@ -74,7 +74,8 @@ def _is_personal(folded: str, personal: Iterable[str]) -> bool:
 
 def _cores(folded: str) -> Iterable[str]:
     """The words that a password may be made of one of: as it is, without what is around it, and repeated."""
-    for text in (folded, folded.translate(_LETTERS)):
+    # An exclamation mark may stand for a letter within a word, and for nothing behind one.
+    for text in (folded, folded.translate(_LETTERS), _without_around(folded).translate(_LETTERS)):
         for candidate in (text, _without_around(text)):
             yield candidate
             yield _repeated(candidate)
