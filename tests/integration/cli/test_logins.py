@@ -127,6 +127,17 @@ def test_each_address_has_a_login_of_its_own() -> None:
     assert Store(URL).read() is not None
 
 
+@pytest.mark.usefixtures("system_keyring")
+def test_each_folder_of_state_has_logins_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Store(URL).write(a_login(number=1))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "other"))
+    Store(URL).write(a_login(number=2))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    found = Store(URL).read()
+    assert found is not None
+    assert found.access_token == "access-1"
+
+
 def test_a_file_that_is_garbled_is_no_login(state: Path) -> None:
     Store(URL).write(a_login())
     (file,) = files(state)

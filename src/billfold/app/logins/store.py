@@ -85,8 +85,11 @@ class Store:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+        usual = Path.home() / ".local" / "state"
+        state = Path(os.environ.get("XDG_STATE_HOME") or usual)
         self._folder = state / "billfold" / "logins"
+        # A folder of its own is somebody else's login, which the keyring of the system has to tell apart, too.
+        self._entry = url if state == usual else f"{url} ({state})"
         self._name = sha256(url.encode()).hexdigest()[:32]
         self._path = self._folder / f"{self._name}.json"
 
@@ -137,7 +140,7 @@ class Store:
 
         backend = _backend()
         try:
-            text = None if backend is None else backend.get_password(SERVICE, self.url)
+            text = None if backend is None else backend.get_password(SERVICE, self._entry)
         except KeyringError as error:
             raise KeyringClosed(f"The tokens of this login are in the system's keyring: {error}.") from error
         try:
@@ -152,7 +155,7 @@ class Store:
         if backend is None:
             return False
         try:
-            backend.set_password(SERVICE, self.url, msgspec.json.encode(login).decode())
+            backend.set_password(SERVICE, self._entry, msgspec.json.encode(login).decode())
         except KeyringError:
             return False
         return True
@@ -163,7 +166,7 @@ class Store:
         backend = _backend()
         if backend is not None:
             with contextlib.suppress(KeyringError):
-                backend.delete_password(SERVICE, self.url)
+                backend.delete_password(SERVICE, self._entry)
 
 
 def _backend() -> Any:
