@@ -335,6 +335,12 @@ def base_url(url: str) -> str:
     return text
 
 
+def account_page(url: str) -> str:
+    """The page of people's accounts at this API. This machine is called by its name: passkeys are for names alone."""
+    address = httpx2.URL(url)
+    return f"{address.copy_with(host='localhost') if _is_local(url) else address}".rstrip("/") + "/account"
+
+
 def _is_local(url: str) -> bool:
     host = httpx2.URL(url).host
     try:

@@ -77,6 +77,14 @@ class Person:
         """The same person at another machine, where they are not logged in."""
         return Billfold(self.environment | {"XDG_STATE_HOME": str(folder)})
 
+    def elsewise(self) -> httpx2.Client:
+        """The API in their name, by other means than the program."""
+        (file,) = self.files
+        token = json.loads(file.read_text())["login"]["access_token"]
+        return httpx2.Client(
+            base_url=self.environment["BILLFOLD_URL"] + "/api/v1", headers={"authorization": f"Bearer {token}"}
+        )
+
     def code(self) -> str:
         """A recovery code, each good for once."""
         assert self.recovery_codes is not None
@@ -136,14 +144,9 @@ def person(register: Any) -> Person:
 @pytest.fixture
 def careful(person: Person) -> Person:
     """The same with an authenticator app and recovery codes."""
-    (file,) = person.files
-    token = json.loads(file.read_text())["login"]["access_token"]
-    with httpx2.Client(
-        base_url=person.environment["BILLFOLD_URL"] + "/api/v1/users/me/factors",
-        headers={"authorization": f"Bearer {token}"},
-    ) as client:
-        secret = client.post("/totp", json={"password": PASSWORD}).json()["secret"]
-        added = client.post("/totp/confirm", json={"code": pyotp.TOTP(secret).now()})
+    with person.elsewise() as client:
+        secret = client.post("/users/me/factors/totp", json={"password": PASSWORD}).json()["secret"]
+        added = client.post("/users/me/factors/totp/confirm", json={"code": pyotp.TOTP(secret).now()})
         assert added.is_success, added.text
         person.recovery_codes = added.json()["recovery_codes"]
     return person
@@ -272,6 +275,31 @@ def test_a_new_key_is_confirmed_by_a_code_and_a_key_confirms_nothing(careful: Pe
         "keys", "create", "Other", "--scope", "wallets:read", "--api-key", made["key"], "--code", careful.code()
     )
     assert second["key"] != made["key"]
+
+
+def test_a_new_key_is_approved_in_a_browser_while_the_command_waits(
+    careful: Person, people_stack: dict[str, str]
+) -> None:
+    environment = {"PATH": people_stack["PATH"]} | careful.environment
+    with at_a_terminal(environment, "keys", "create", "Shop", "--scope", "wallets:read") as terminal:
+        terminal.until("or nothing once it is approved in the browser: ")
+        page, waiting = re.findall(r"By a passkey: (\S+)#step-up=(\S+)", terminal.shown)[0]
+        assert page.startswith("http://localhost:")
+        terminal.types(b"\r")
+        terminal.until("It is not approved there yet.")
+        with careful.elsewise() as client:
+            approved = client.post(f"/auth/step-up/{waiting}", json={"recovery_code": careful.code()})
+        assert approved.is_success, approved.text
+        terminal.until("approved in the browser: ", times=2)
+        terminal.types(b"\r")
+        terminal.until("Keep the key now")
+        assert terminal.process.wait(60) == 0
+
+
+def test_whoever_lacks_a_scope_or_a_factor_is_told_where_to_look(person: Person) -> None:
+    assert "`billfold whoami` shows your roles" in person.billfold("users", "list", code=1).err
+    refused = person.billfold("keys", "create", "Shop", "--scope", "wallets:read", code=1).err
+    assert re.search(r"http://localhost:\d+/account\.", refused)
 
 
 def test_a_large_withdrawal_is_confirmed_by_a_code(careful: Person, people_stack: dict[str, str]) -> None:

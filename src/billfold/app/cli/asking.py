@@ -42,14 +42,14 @@ def password(*, from_stdin: bool, twice: bool = False, prompt: str = "Password")
     return found
 
 
-def line(prompt: str, *, or_else: str) -> str:
-    """A line that may be seen; `or_else` says how to do without a terminal.
+def line(prompt: str, *, or_else: str, default: str | None = None) -> str:
+    """A line that may be seen, or Enter alone for the default; `or_else` says how to do without a terminal.
 
     Raises: InputNeeded.
     """
     _need_terminal(f"{prompt[0].lower()}{prompt[1:]} ({or_else})")
     with output.asking():
-        return str(typer.prompt(prompt, err=True)).strip()
+        return str(typer.prompt(prompt, default=default, show_default=False, err=True)).strip()
 
 
 def at_a_terminal() -> bool:

@@ -20,7 +20,7 @@ import typer
 
 from billfold.app import settings
 from billfold.app.cli import options, places
-from billfold.app.client import Api, ApiRefusal, ApiUnreachable, GatewayFailed, Json, Params
+from billfold.app.client import Api, ApiRefusal, ApiUnreachable, GatewayFailed, Json, Params, account_page
 from billfold.app.supervisor import record
 from billfold.kernel import errors, ids
 
@@ -51,7 +51,6 @@ _NEXT_STEPS = {
     "login_failed": "`billfold register` makes an account.",
     "approval_unknown": "`billfold approvals list` shows them.",
     "session_unknown": "`billfold sessions list` shows yours.",
-    "missing_scope": "`billfold keys list` shows what each key may do.",
     "wallet_unknown": "`billfold wallets list` shows yours.",
     "wallet_frozen": "`billfold wallets unfreeze` lets an operator do that.",
     "wallet_needed": "--wallet names one.",
@@ -66,6 +65,10 @@ _NEXT_STEPS = {
     "payee_mismatch": "`billfold aliases show` says who it is now.",
     "api_key_unknown": "`billfold keys list` shows them.",
 }
+
+#: The same for a scope that is missing: a person's follow from roles.
+_PERSON_LACKS = "`billfold whoami` shows your roles."
+_KEY_LACKS = "`billfold keys list` shows what each key may do; what is yours as a person takes `billfold login`."
 
 
 class WalletNotFound(errors.NotFound):
@@ -167,6 +170,10 @@ async def _use(api: Api, function: Callable[[Api], Awaitable[T]], loaded: settin
 def _next_steps(error: ApiRefusal | ApiUnreachable | GatewayFailed, api: Api, loaded: settings.Loaded) -> Iterator[str]:
     if error.code == "unauthorized" and api.key is not None and api.key == _stacks_key(loaded):
         yield f"It is the stack's own key: {record.NEW_KEY_ADVICE}"
+    elif error.code == "missing_scope":
+        yield _PERSON_LACKS if api.key is None else _KEY_LACKS
+    elif error.code == "second_factor_missing":
+        yield f"In a browser that is {account_page(api.url)}."
     elif error.code in _NEXT_STEPS:
         yield _NEXT_STEPS[error.code]
     if isinstance(error, ApiRefusal) and error.status == _BROKEN:

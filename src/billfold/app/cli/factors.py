@@ -8,13 +8,14 @@ from typing import Annotated, Any
 import typer
 
 from billfold.app.cli import asking, output
-from billfold.app.client import Answer, Api, ApiRefusal, Json
+from billfold.app.client import Answer, Api, ApiRefusal, Json, account_page
 from billfold.app.logins import Session, Store
 from billfold.kernel import errors
 
 #: The API lets more pass; whoever mistypes three times looks at the wrong entry of the app.
 _TRIES = 3
 _TOTP_DIGITS = 6
+_PROMPT = "Code of your authenticator app, or a recovery code"
 _WRONG = "second_factor_wrong"
 _REQUIRED = "step_up_required"
 
@@ -29,7 +30,7 @@ Code = Annotated[
 
 
 class PasskeyNeeded(errors.Denied):
-    """This needs a passkey, which a terminal can't ask for; use the page /account in a browser."""
+    """This needs a passkey, which a terminal can't ask for; log in at the page /account in a browser."""
 
     code = "passkey_needed"
 
@@ -38,6 +39,16 @@ class LoginNeeded(errors.Denied):
     """This has to be confirmed by the person behind the key, who is not logged in here."""
 
     code = "login_needed"
+
+
+class NotApproved(errors.Conflict):
+    """It is not approved in the browser yet."""
+
+    code = "not_approved"
+
+
+#: What is said of what may be typed again.
+_MISTAKES = {_WRONG: "That was not right, or was used before.", NotApproved.code: "It is not approved there yet."}
 
 
 def proof(code: str) -> dict[str, str]:
@@ -49,26 +60,34 @@ def proof(code: str) -> dict[str, str]:
 
 
 async def prove(
-    methods: list[str], send: Callable[[dict[str, str]], Awaitable[Answer]], *, url: str, code: str | None
+    methods: list[str],
+    send: Callable[[dict[str, str]], Awaitable[Answer]],
+    *,
+    url: str,
+    code: str | None,
+    link: str | None = None,
 ) -> Answer:
     """Send a code, and another one when the first was mistyped at the terminal.
+
+    `link` is where a browser proves the same: then somebody may type nothing, which sends no proof.
 
     Raises:
         PasskeyNeeded: no code helps.
         InputNeeded
     """
-    if not {"totp", "recovery_code"} & set(methods):
-        raise PasskeyNeeded(f"This needs a passkey, which a terminal can't ask for; use {url}/account in a browser.")
+    if link is None and not {"totp", "recovery_code"} & set(methods):
+        raise PasskeyNeeded(f"This needs a passkey, which a terminal can't ask for; log in at {account_page(url)}.")
     if code is not None:
         return await send(proof(code))
+    prompt = _PROMPT if link is None else f"{_PROMPT}, or nothing once it is approved in the browser"
     for left in reversed(range(_TRIES)):
-        typed = asking.line("Code of your authenticator app, or a recovery code", or_else="or give it with --code")
+        typed = asking.line(prompt, or_else="or give it with --code", default=None if link is None else "")
         try:
-            return await send(proof(typed))
-        except ApiRefusal as refusal:
-            if refusal.code != _WRONG or not left:
+            return await send(proof(typed) if typed else {})
+        except (ApiRefusal, NotApproved) as refusal:
+            if refusal.code not in _MISTAKES or not left:
                 raise
-            typer.echo("That was not right, or was used before.", err=True)
+            typer.echo(_MISTAKES[refusal.code], err=True)
     raise AssertionError("the last try answers or raises")
 
 
@@ -86,12 +105,21 @@ async def confirmed(api: Api, path: str, body: object, *, key: str, code: str | 
         if refusal.code != _REQUIRED or not isinstance(challenge, dict):
             raise
     _show(challenge)
+    path_of_it = f"/auth/step-up/{challenge['id']}"
+    link = f"{account_page(api.url)}#step-up={challenge['id']}"
     async with _person(api, key) as person:
 
         async def send(given: dict[str, str]) -> Answer:
-            return await person.post(f"/auth/step-up/{challenge['id']}", given)
+            if given:
+                return await person.post(path_of_it, given)
+            found = await person.request("GET", path_of_it, repeatable=True)
+            if found.body["approved_at"] is None:
+                raise NotApproved
+            return found
 
-        await prove(challenge["methods"], send, url=api.url, code=code)
+        if code is None:
+            typer.echo(f"By a passkey: {link}", err=True)
+        await prove(challenge["methods"], send, url=api.url, code=code, link=link)
     return await api.post(path, body, key=key, step_up=challenge["id"])
 
 
