@@ -10,6 +10,12 @@ An example is run when the line before its fence is a comment that says so:
 Fences of `bash`, `sh`, `console` and `python` can be run. In a `console` fence lines that begin with `$ ` are commands;
 what stands below one must be its output. There `…` stands for anything, an id for any id, and an instant, unless it is
 a midnight, for any instant, so that a page can show what was really said.
+
+What is done in a browser stands below a comment that names it:
+
+    <!-- browser: Ada adds a passkey -->
+
+A page with such comments is run by tests/browser, which has somebody for each.
 """
 
 import re
@@ -24,6 +30,7 @@ _FENCE = re.compile(
     r"^(?P<indent>[ ]*)```(?P<language>\w*)[^\n]*\n(?P<code>.*?)^(?P=indent)```[ ]*$", re.MULTILINE | re.DOTALL
 )
 _MARKER = re.compile(r"<!--\s*run\b(?::(?P<options>.*?))?\s*-->[ ]*\n\Z")
+_ACT = re.compile(r"^<!-- browser: (?P<name>.+) -->$", re.MULTILINE)
 #: What differs from one run to the next.
 _VARYING = re.compile(
     r"(…"
@@ -63,6 +70,14 @@ class Example:
 
 
 @dataclass(frozen=True)
+class Act:
+    """Something to be done in a browser."""
+
+    line: int
+    name: str
+
+
+@dataclass(frozen=True)
 class Fence:
     """Any fenced block of a page, whether it is run or not."""
 
@@ -83,6 +98,11 @@ def fences(text: str) -> Iterator[Fence]:
             code=textwrap.dedent(fence["code"]),
             options=None if marker is None else (marker["options"] or "").strip(),
         )
+
+
+def acts(text: str) -> list[Act]:
+    """What a page wants done in a browser."""
+    return [Act(text.count("\n", 0, act.start()) + 1, act["name"]) for act in _ACT.finditer(text)]
 
 
 def examples(page: Path, name: str) -> list[Example]:

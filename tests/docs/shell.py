@@ -37,10 +37,11 @@ class Shell:
         file = self._folder / (".example.py" if python else ".example.sh")
         file.write_text(code, encoding="utf-8")
         run = f"{sys.executable} {file}" if python else f". {file}"
-        # The trap sees a command that fails in the midst of others, as a reader would see it.
+        # The trap sees a command that fails in the midst of others, as a reader would see it. Names of a page's own
+        # variables don't begin with an underscore.
         script = (
-            f"failed=0; trap 'failed=$?' ERR; {run} </dev/null; code=$?; trap - ERR; "
-            f"[ $code -ne 0 ] && failed=$code; printf '\\n{_END} %d\\n' $failed\n"
+            f"_failed=0; trap '_failed=$?' ERR; {run} </dev/null; _ended=$?; trap - ERR; "
+            f"[ $_ended -ne 0 ] && _failed=$_ended; printf '\\n{_END} %d\\n' $_failed\n"
         )
         assert self._process.stdin is not None
         self._process.stdin.write(script.encode())

@@ -14,7 +14,11 @@ def _name(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks.examples(page, _name(page))], ids=_name)
+def _is_run_here(page: Path) -> bool:
+    return bool(blocks.examples(page, _name(page))) and not blocks.acts(page.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if _is_run_here(page)], ids=_name)
 def test_the_examples_of_a_page_do_what_it_says(page: Path, running_stack: dict[str, str], tmp_path: Path) -> None:
     with shell.running(tmp_path, running_stack) as bash:
         for example in blocks.examples(page, _name(page)):
