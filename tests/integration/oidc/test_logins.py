@@ -346,6 +346,20 @@ async def test_an_account_of_somebody_else_can_not_be_linked_nor_unlinked(
         assert (gone.status_code, gone.json()["code"]) == (404, "identity_unknown")
 
 
+async def test_a_session_that_lies_open_links_nothing(here: serving.Serving, own_issuer: issuing.Issuing) -> None:
+    async with here.browser() as ada:
+        await log_in(ada, own_issuer)
+        me = await whoami(here, ada)
+        await here.row(
+            "UPDATE identity.sessions SET authenticated_at = now() - interval '11 minutes' WHERE id = $1 RETURNING id",
+            me.credential_id,
+        )
+        refused = await ada.post(
+            "/api/v1/users/me/identities/test/start", json={}, headers={"x-csrf-token": csrf_of(ada)}
+        )
+        assert (refused.status_code, refused.json()["code"]) == (403, "login_too_old")
+
+
 async def test_a_link_that_was_begun_in_another_browser_links_nothing(
     here: serving.Serving, own_issuer: issuing.Issuing
 ) -> None:

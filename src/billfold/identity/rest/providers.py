@@ -197,8 +197,8 @@ async def callback(
         tag=_TAG,
         scope="account",
         description="Send the browser to the address of the answer. What it logs in with there becomes yours, unless "
-        "it is somebody else's already.",
-        errors=(errors.ProviderUnknown, errors.ProviderUnavailable, errors.ReturnToInvalid),
+        "it is somebody else's already. It takes a login of the last ten minutes.",
+        errors=(errors.ProviderUnknown, errors.ProviderUnavailable, errors.ReturnToInvalid, errors.LoginTooOld),
         sends={"return_to": "/account"},
         answers={"url": _URL},
     ),

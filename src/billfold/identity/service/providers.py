@@ -20,7 +20,9 @@ from billfold.identity.contracts import LoginProvider, LoginReturn, Provider, Se
 from billfold.identity.domain import providers as domain
 from billfold.identity.service.provisioning import Provisioning
 from billfold.identity.service.sessions import Sessions
+from billfold.identity.service.users import FRESH_FOR
 from billfold.identity.store import providers as store
+from billfold.identity.store import users
 from billfold.kernel.clock import Clock
 from billfold.kernel.principal import Principal
 from billfold.platform.postgres.database import Connection, Database, UniqueViolation
@@ -80,9 +82,12 @@ class Providers:
 
         Raises:
             ProviderUnknown, ReturnToInvalid, ProviderUnavailable.
+            LoginTooOld: a linked account logs in from then on, so a session that lies open is not enough to link one.
         """
         provider, issuer = self._find(name)
         domain.check_return_to(return_to)
+        if by is not None:
+            await self._check_fresh(by)
         endpoint = (await issuer.metadata()).authorization_endpoint
         if endpoint is None or not _is_safe(endpoint, provider.issuer):
             log.error("the provider names no address to log in at that is safe", provider=name, address=endpoint)
@@ -152,6 +157,12 @@ class Providers:
             await self._linked(provider, person, begun.user_id)
             return Finished(begun.return_to, None)
         return Finished(begun.return_to, await self._logged_in(provider, person, device=device, address=address))
+
+    async def _check_fresh(self, by: Principal) -> None:
+        async with self._database.connection() as connection:
+            at = await users.logged_in_at(connection, by.credential_id)
+        if at is None or self._clock.now() - at > FRESH_FOR:
+            raise errors.LoginTooOld
 
     async def _taken(self, name: str, state: str | None, browser: str | None) -> store.Begun:
         state_hash, browser_hash = domain.secret_hash(state), domain.secret_hash(browser)
