@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pyotp
 import pytest
@@ -108,7 +108,7 @@ async def test_a_newcomer_does_what_the_page_says(
 ) -> None:
     text = page.read_text(encoding="utf-8")
     parts: list[Example | Act] = [*blocks.examples(page, page.name), *blocks.acts(text)]
-    address = f"http://localhost:{urlsplit(newcomers_stack['BILLFOLD_URL']).port}/account"
+    address = json.loads((Path(newcomers_stack["BILLFOLD_DATA"]) / "stack.json").read_text())["account_url"]
     folder = tmp_path / "folder"
     folder.mkdir()
     with shell.running(folder, newcomers_stack) as bash:

@@ -6,7 +6,6 @@ Nothing of the terminal is here, and no meaning of any path.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ import httpx2
 import msgspec
 
 import billfold
+from billfold.app import pages
 from billfold.kernel import errors
 from billfold.platform import tls
 
@@ -335,18 +335,9 @@ def base_url(url: str) -> str:
     return text
 
 
-def account_page(url: str) -> str:
-    """The page of people's accounts at this API. This machine is called by its name: passkeys are for names alone."""
-    address = httpx2.URL(url)
-    return f"{address.copy_with(host='localhost') if _is_local(url) else address}".rstrip("/") + "/account"
-
-
 def _is_local(url: str) -> bool:
     host = httpx2.URL(url).host
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return host == pages.LOCALHOST or pages.is_loopback(host)
 
 
 def _headers(body: object, key: str | None, step_up: str | None) -> dict[str, str]:

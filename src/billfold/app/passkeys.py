@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from billfold.app import settings
+from billfold.app import pages, settings
 from billfold.identity.contracts import RelyingParty
 
-_LOCALHOST = "localhost"
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?", re.ASCII)
 _HOST = re.compile(r"(?!-)[a-z0-9-]+(\.[a-z0-9-]+)*", re.ASCII)
 
@@ -23,7 +21,7 @@ def relying_party(tree: settings.Settings) -> RelyingParty:
         SettingInvalid: what is set can be no host, or no origin.
     """
     url = urlsplit(tree.api.url)
-    host = _LOCALHOST if _is_loopback(url.hostname or "") else url.hostname or _LOCALHOST
+    host = pages.LOCALHOST if pages.is_loopback(url.hostname or "") else url.hostname or pages.LOCALHOST
     port = f":{url.port}" if url.port else ""
     rp_id = tree.webauthn.rp_id or host
     if not _HOST.fullmatch(rp_id):
@@ -41,10 +39,3 @@ def relying_party(tree: settings.Settings) -> RelyingParty:
 
 def _within(host: str, domain: str) -> bool:
     return host == domain or host.endswith(f".{domain}")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False

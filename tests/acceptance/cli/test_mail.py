@@ -84,9 +84,7 @@ def test_the_page_that_up_names_shows_the_mail(
     found = billfold.json("mail", "show", "--to", address, "--wait", WAIT_S)
     assert address in page.get("/").text
     assert found["code"] in page.get(f"/messages/{found['id']}").text
-    assert ["Mail", "sink", str(page.base_url).rstrip("/")] in [
-        line.split() for line in billfold("status").out.splitlines()
-    ]
+    assert ["Mails", str(page.base_url).rstrip("/")] in [line.split() for line in billfold("status").out.splitlines()]
 
 
 def test_what_is_not_there_is_told(billfold: Billfold) -> None:
@@ -130,4 +128,4 @@ def test_where_a_mail_server_is_set_there_is_no_sink(tmp_path: Path) -> None:
         record = json.loads((Path(environment["BILLFOLD_DATA"]) / "stack.json").read_text())
         assert record["mail_sink_url"] is None
         assert "mail-sink" not in record["processes"]
-        assert "Mail sink" not in Billfold(environment)("status").out
+        assert "Mails" not in Billfold(environment)("status").out

@@ -18,9 +18,9 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
-from billfold.app import settings
+from billfold.app import pages, settings
 from billfold.app.cli import options, places
-from billfold.app.client import Api, ApiRefusal, ApiUnreachable, GatewayFailed, Json, Params, account_page
+from billfold.app.client import Api, ApiRefusal, ApiUnreachable, GatewayFailed, Json, Params
 from billfold.app.supervisor import record
 from billfold.kernel import errors, ids
 
@@ -173,7 +173,7 @@ def _next_steps(error: ApiRefusal | ApiUnreachable | GatewayFailed, api: Api, lo
     elif error.code == "missing_scope":
         yield _PERSON_LACKS if api.key is None else _KEY_LACKS
     elif error.code == "second_factor_missing":
-        yield f"In a browser that is {account_page(api.url)}."
+        yield f"In a browser that is {pages.account(api.url)}."
     elif error.code in _NEXT_STEPS:
         yield _NEXT_STEPS[error.code]
     if isinstance(error, ApiRefusal) and error.status == _BROKEN:

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from billfold.app import pages
 from billfold.app.cli import asking, output
-from billfold.app.client import Answer, Api, ApiRefusal, Json, account_page
+from billfold.app.client import Answer, Api, ApiRefusal, Json
 from billfold.app.logins import Session, Store
 from billfold.kernel import errors
 
@@ -76,7 +77,7 @@ async def prove(
         InputNeeded
     """
     if link is None and not {"totp", "recovery_code"} & set(methods):
-        raise PasskeyNeeded(f"This needs a passkey, which a terminal can't ask for; log in at {account_page(url)}.")
+        raise PasskeyNeeded(f"This needs a passkey, which a terminal can't ask for; log in at {pages.account(url)}.")
     if code is not None:
         return await send(proof(code))
     prompt = _PROMPT if link is None else f"{_PROMPT}, or nothing once it is approved in the browser"
@@ -106,7 +107,7 @@ async def confirmed(api: Api, path: str, body: object, *, key: str, code: str | 
             raise
     _show(challenge)
     path_of_it = f"/auth/step-up/{challenge['id']}"
-    link = f"{account_page(api.url)}#step-up={challenge['id']}"
+    link = f"{pages.account(api.url)}#step-up={challenge['id']}"
     async with _person(api, key) as person:
 
         async def send(given: dict[str, str]) -> Answer:

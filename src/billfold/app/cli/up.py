@@ -150,10 +150,11 @@ def _show_ready(found: record.StackRecord) -> None:
 
 def _addresses(found: record.StackRecord) -> list[tuple[str, str]]:
     metrics = [(f"Metrics of {role}", url) for role, url in found.metrics_urls.items()]
-    sink = [] if found.mail_sink_url is None else [("Mail sink", found.mail_sink_url)]
+    sink = [] if found.mail_sink_url is None else [("Mails", found.mail_sink_url)]
     return [
         ("API", found.api_url),
         ("Docs", found.docs_url),
+        ("Accounts", found.account_url),
         *sink,
         *metrics,
         ("Data folder", found.data_dir),

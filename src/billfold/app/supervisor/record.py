@@ -55,6 +55,8 @@ class StackRecord(msgspec.Struct, frozen=True, kw_only=True):
     #: The certificate by which to know the API, where its address is an https one.
     tls_certificate: str | None = None
     docs_url: str
+    #: Where people look after their accounts.
+    account_url: str
     metrics_urls: dict[str, str]
     #: Where mails can be read; none where a mail server is set.
     mail_sink_url: str | None = None

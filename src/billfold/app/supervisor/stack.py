@@ -18,7 +18,7 @@ from typing import Any, TextIO
 import msgspec
 
 import billfold
-from billfold.app import settings
+from billfold.app import pages, settings
 from billfold.app.supervisor import output, record
 from billfold.app.supervisor.keeper import Keeper, Service
 from billfold.app.supervisor.roles import STOP_TIMEOUT_S, Role, RoleProcess
@@ -200,6 +200,7 @@ class Stack:
             api_url=tree.api.local_url,
             tls_certificate=None if tree.api.tls_certificate is None else str(tree.api.tls_certificate),
             docs_url=f"{tree.api.local_url}/docs",
+            account_url=pages.account(tree.api.url),
             metrics_urls={
                 "api": tree.metrics.local_url(tree.api.metrics_port),
                 "worker": tree.metrics.local_url(tree.worker.metrics_port),
