@@ -50,6 +50,17 @@ async def test_a_browser_gets_cookies(api_server: ApiServer, post: Post) -> None
         assert browser.get("/users/me").json()["email"] == email
 
 
+@pytest.mark.parametrize("path", ["/auth/logout", "/auth/logout-everywhere"])
+async def test_a_logout_leaves_nothing_in_a_browser(api_server: ApiServer, post: Post, path: str) -> None:
+    email, _ = await registered(api_server, post)
+    with httpx2.Client(base_url=f"{api_server.url}/api/v1") as browser:
+        answer = browser.post("/auth/login", json={"login": email, "password": PASSWORD, "cookies": True})
+        gone = browser.post(path, headers={"x-csrf-token": answer.json()["csrf_token"]})
+        assert gone.status_code == 204, gone.text
+        assert gone.headers["clear-site-data"] == '"cache", "storage"'
+        assert not browser.cookies
+
+
 async def test_known_and_unknown_are_answered_alike(api_server: ApiServer, post: Post, nobody: Caller) -> None:
     email, _ = await registered(api_server, post)
     unknown = f"{ids.new().hex}@example.com"
