@@ -227,3 +227,9 @@ def test_nothing_secret_is_in_its_log(api_database: servers.TestDatabase, operat
     assert json.loads(lines[0])["event"] == "listening"
     for secret in (operator_key, created["key"], api_database.app_dsn):
         assert secret.rpartition("_")[2][:20] not in "".join(lines)
+
+
+def test_the_library_for_tokens_of_other_issuers_is_loaded_by_those_who_have_some() -> None:
+    code = "import sys; import billfold.app.roles.api; print('joserfc' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "False"

@@ -7,7 +7,7 @@ believed no further than its signature goes.
 from __future__ import annotations
 
 import warnings
-from base64 import b64encode, urlsafe_b64decode
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import Any, TypeAlias
@@ -19,6 +19,7 @@ from joserfc import jwk, jws
 
 from billfold.identity import errors
 from billfold.identity.adapters.published import Published
+from billfold.identity.adapters.unread import Header, read_header
 from billfold.identity.contracts import Provider
 from billfold.identity.domain.providers import ALGORITHMS
 from billfold.platform.fetching import AddressRefused, Fetcher, FetchFailed
@@ -26,10 +27,6 @@ from billfold.platform.fetching import AddressRefused, Fetcher, FetchFailed
 #: No provider has nearly as many, and each takes some time to read.
 _KEYS_MAX = 64
 _RSA_BITS_MIN = 2048
-_HEADER_MAX = 2_048
-#: Longer tokens are no tokens.
-TOKEN_MAX = 8_192
-_PARTS = 3
 _JSON = ("application/json",)
 _JWKS = ("application/json", "application/jwk-set+json")
 _OK = 200
@@ -42,15 +39,6 @@ _FITTING: Mapping[tuple[str, str], frozenset[str]] = {
     ("EC", "P-256"): frozenset({"ES256"}),
     ("OKP", "Ed25519"): frozenset({"EdDSA", "Ed25519"}),
 }
-
-
-class Header(msgspec.Struct, frozen=True):
-    """The part of a token that says how it is signed."""
-
-    alg: str
-    kid: str | None = None
-    typ: str = ""
-    crit: Any = None
 
 
 class Signed(msgspec.Struct, frozen=True):
@@ -216,18 +204,6 @@ class Issuer:
         return metadata
 
 
-def read_header(token: str) -> Header | None:
-    """The header of what looks like a signed token; nothing of it is believed yet."""
-    header: Header | None = _part(token, 0, Header)
-    return header
-
-
-def issuer_in(token: str) -> str | None:
-    """Who a token says that has made it, to find out whom to ask. Nothing of it is believed."""
-    claims = _part(token, 1, _Unverified)
-    return claims.iss if claims is not None else None
-
-
 def read_keys(body: bytes) -> Mapping[str, Key]:
     """The keys for signatures in a JWK set, by their ids; others are passed over.
 
@@ -246,10 +222,6 @@ class _KeySet(msgspec.Struct, frozen=True):
     keys: list[dict[str, Any]]
 
 
-class _Unverified(msgspec.Struct, frozen=True):
-    iss: str | None = None
-
-
 def _read_key(raw: Mapping[str, Any]) -> Key | None:
     fitting = _FITTING.get((str(raw.get("kty")), str(raw.get("crv", ""))))
     if fitting is None or raw.get("use", "sig") != "sig" or "verify" not in raw.get("key_ops", ["verify"]):
@@ -266,16 +238,3 @@ def _read_key(raw: Mapping[str, Any]) -> Key | None:
         return None
     assert isinstance(key, jwk.RSAKey | jwk.ECKey | jwk.OKPKey), "no other kinds are fitting"
     return key, fitting
-
-
-def _part(token: str, index: int, form: type[Any]) -> Any:
-    parts = token.split(".")
-    if len(parts) != _PARTS or len(token) > TOKEN_MAX or not token.isascii():
-        return None
-    if index == 0 and len(parts[0]) > _HEADER_MAX:
-        return None
-    try:
-        raw = urlsafe_b64decode(parts[index] + "=" * (-len(parts[index]) % 4))
-        return msgspec.json.decode(raw, type=form)
-    except (ValueError, msgspec.DecodeError):
-        return None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import msgspec
 
-from billfold.identity.adapters.issuers import Issuer
 from billfold.identity.contracts import ACCESS_MAX_S, Provider, RelyingParty
 from billfold.identity.domain import keys as domain
 from billfold.identity.service.aliases import Aliases, AliasLimits
@@ -40,6 +40,9 @@ from billfold.kernel.clock import Clock, SystemClock
 from billfold.platform.fetching import Fetcher
 from billfold.platform.keys import Envelope, NoProvider
 from billfold.platform.postgres.database import Database
+
+if TYPE_CHECKING:
+    from billfold.identity.adapters.issuers import Issuer
 
 __all__ = ["AliasLimits", "Approvals", "Attempts", "Hashing", "Identity", "OtherProviders", "StepUp"]
 
@@ -88,7 +91,7 @@ class Identity:
         self.tokens = Tokens(
             database=database, envelope=envelope, clock=clock, issuer=issuer, access_seconds=access_seconds
         )
-        issuers = [(provider, Issuer(provider, providers.fetcher)) for provider in providers.configured]
+        issuers = _issuers(providers)
         provisioning = Provisioning(database=database, clock=clock)
         foreign = ForeignTokens(database=database, clock=clock, providers=issuers, provisioning=provisioning)
         bearers = (foreign, AccessTokens(database, clock, self.tokens), ApiKeys(database, clock))
@@ -221,3 +224,11 @@ class Identity:
     def id_in_key(text: str) -> UUID | None:
         """The id of the key of this text; None if it is no text of a key."""
         return domain.id_in(text.encode())
+
+
+def _issuers(providers: OtherProviders) -> list[tuple[Provider, Issuer]]:
+    if not providers.configured:
+        return []
+    from billfold.identity.adapters.issuers import Issuer  # noqa: PLC0415 - its library is loaded where it is needed.
+
+    return [(provider, Issuer(provider, providers.fetcher)) for provider in providers.configured]

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from billfold.identity import errors
-from billfold.identity.adapters import issuers
-from billfold.identity.adapters.issuers import Issuer
+from billfold.identity.adapters import unread
 from billfold.identity.contracts import Provider
 from billfold.identity.domain import providers as domain
 from billfold.identity.service import remembering
@@ -23,6 +23,9 @@ from billfold.identity.store import providers as store
 from billfold.kernel.clock import Clock
 from billfold.kernel.principal import Principal
 from billfold.platform.postgres.database import Database
+
+if TYPE_CHECKING:
+    from billfold.identity.adapters.issuers import Issuer
 
 #: A token that its issuer has taken back is still believed for so long.
 BELIEVED = timedelta(seconds=60)
@@ -109,7 +112,7 @@ class ForeignTokens:
         if found is None:
             raise errors.ProviderTokenInvalid("This token is of no issuer that is known here.")
         provider, issuer = found
-        if issuers.read_header(text) is not None:
+        if unread.read_header(text) is not None:
             signed = await issuer.verified(text, error=errors.ProviderTokenInvalid)
             claims, kind = signed.claims, signed.header.typ
         else:
@@ -122,11 +125,11 @@ class ForeignTokens:
         return Claimed(provider, claims, program, good_until, min(good_until, now + BELIEVED))
 
     def _whose(self, text: str) -> tuple[Provider, Issuer] | None:
-        if not text.isascii() or len(text) > issuers.TOKEN_MAX or text.startswith(_OURS):
+        if not text.isascii() or len(text) > unread.TOKEN_MAX or text.startswith(_OURS):
             return None
-        if issuers.read_header(text) is None:
+        if unread.read_header(text) is None:
             return self._asked
-        return self._by_issuer.get(issuers.issuer_in(text) or "")
+        return self._by_issuer.get(unread.issuer_in(text) or "")
 
     async def _find(self, provider: Provider, subject: str) -> store.Linked | None:
         async with self._database.connection() as connection:

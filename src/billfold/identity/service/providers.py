@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 from uuid import UUID
 
@@ -15,7 +16,6 @@ import msgspec
 import structlog
 
 from billfold.identity import errors
-from billfold.identity.adapters.issuers import Issuer
 from billfold.identity.contracts import LoginProvider, LoginReturn, Provider, SessionTokens
 from billfold.identity.domain import providers as domain
 from billfold.identity.service.provisioning import Provisioning
@@ -26,6 +26,9 @@ from billfold.identity.store import users
 from billfold.kernel.clock import Clock
 from billfold.kernel.principal import Principal
 from billfold.platform.postgres.database import Connection, Database, UniqueViolation
+
+if TYPE_CHECKING:
+    from billfold.identity.adapters.issuers import Issuer
 
 #: Under it, `<provider>/start` and `<provider>/callback`.
 PATH = "/api/v1/auth/oidc"
