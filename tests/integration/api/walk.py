@@ -39,6 +39,7 @@ _LET_IN = frozenset(
 _BODIES: Mapping[str, Mapping[str, Any]] = {
     "POST /api-keys": {"scopes": ["keys:read"]},
     "POST /transfers/bulk": {"atomic": True},
+    "POST /payment-requests/{request_id}/pay": {"from": _WALLET},
 }
 #: Nobody does this to themselves.
 _NOT_ONESELF = frozenset({"own_approval", "own_roles"})
@@ -124,9 +125,13 @@ class Walk:
         let_in = policy.lets_in(login.scopes)
         for name in _PARAMETER.findall(policy.path):
             exists = let_in and name in policy.things
-            thing = await self.world.thing(name, question.owner) if exists else str(ids.new())
+            # Who is asked for money answers; who asks takes it back.
+            kind = f"incoming_{name}" if policy.path.endswith(("/pay", "/decline")) else name
+            thing = await self.world.thing(kind, question.owner) if exists else str(ids.new())
             path = path.replace(f"{{{name}}}", thing)
         body = policy.body if policy.name not in _BODIES else policy.body | _BODIES[policy.name]
+        if let_in and policy.name == "POST /payment-requests":
+            body = policy.body | {"from": await self.world.alias(await self.world.person("user"), visibility="name")}
         if let_in and body is not None and _WALLET in json.dumps(body):
             text = json.dumps(body).replace(_WALLET, await self.world.wallet(question.owner))
             body = json.loads(text)

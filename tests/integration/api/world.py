@@ -72,6 +72,8 @@ class World:
             "step_up_id": self.step_up,
             "passkey_id": self.passkey,
             "identity_id": self.external_identity,
+            "request_id": self.payment_request,
+            "incoming_request_id": self.incoming_payment_request,
         }
 
     async def thing(self, name: str, owner: UUID) -> str:
@@ -173,19 +175,38 @@ class World:
     async def user(self, owner: UUID) -> str:
         return str(owner)
 
-    async def alias(self, owner: UUID) -> str:
-        """A handle that strangers are told nothing of."""
+    async def alias(self, owner: UUID, *, visibility: str = "hidden") -> str:
+        """A handle; strangers are told nothing of a hidden one."""
         name = f"h{ids.new().hex[-20:]}"
         async with self._database.connection() as connection:
             await connection.execute(
                 "INSERT INTO identity.aliases (id, owner_id, kind, shown, canonical, skeleton, visibility, created_at)"
-                " VALUES ($1, $2, 'handle', $3, $4, $4, 'hidden', now())",
+                " VALUES ($1, $2, 'handle', $3, $4, $4, $5, now())",
                 ids.new(),
                 owner,
                 f"@{name}",
                 name,
+                visibility,
             )
         return f"@{name}"
+
+    async def payment_request(self, owner: UUID) -> str:
+        """Money that the owner asks somebody else for."""
+        return await self._asked(owner, await self.person("user"))
+
+    async def incoming_payment_request(self, owner: UUID) -> str:
+        """Money that somebody else asks the owner for."""
+        return await self._asked(await self.person("user"), owner)
+
+    async def _asked(self, owner: UUID, payer: UUID) -> str:
+        return await self._added(
+            "INSERT INTO wallets.payment_requests (id, owner_id, payer_id, alias, wallet_id, asset, units, reference,"
+            " description, created_at, expires_at, request_digest, request_fingerprint)"
+            " VALUES ($1, $2, $3, '@somebody', $4, 'USD', 100, '', '', now(), now() + interval '1 day', $1, 1)",
+            owner,
+            payer,
+            UUID(await self.wallet(owner)),
+        )
 
     async def dead_letter(self, _owner: UUID) -> str:
         return await self._added(
