@@ -122,18 +122,19 @@ class Person:
         await form.get_by_role("button").click()
         return await self.keeps_codes()
 
-    async def adds_app(self) -> pyotp.TOTP:
-        """Add an authenticator app as the first factor."""
+    async def adds_app(self) -> tuple[pyotp.TOTP, str]:
+        """Add an authenticator app as the first factor: the app, and the code that was used for that."""
         form = self.page.locator("#totp-form")
         await form.get_by_label("Your password").fill(PASSWORD)
         await form.get_by_role("button").click()
         shown = self.page.locator("#totp-secret")
         await expect(shown).to_be_visible()
         app = pyotp.TOTP((await shown.inner_text()).replace(" ", ""))
-        await self.page.locator("#totp-code-form").get_by_label("Code").fill(app.now())
+        code = app.now()
+        await self.page.locator("#totp-code-form").get_by_label("Code").fill(code)
         await self.page.locator("#totp-code-form").get_by_role("button").click()
         await self.keeps_codes()
-        return app
+        return app, code
 
     async def keeps_codes(self) -> list[str]:
         dialog = self.page.get_by_role("dialog", name="Your recovery codes")

@@ -72,8 +72,7 @@ async def test_an_app_is_a_second_factor_and_shows_each_code_for_one_login(
     town: Town, chromium_server: Chromium
 ) -> None:
     async with town.somebody(chromium_server) as ada:
-        app = await ada.adds_app()
-        used = app.now()
+        app, used = await ada.adds_app()
         await ada.logs_out()
         await ada.sends_password()
         await proves(ada, "Code of your authenticator app", used)

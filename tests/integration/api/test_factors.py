@@ -51,12 +51,14 @@ def changed(field: tuple[str, ...], value: Any) -> dict[str, Any]:
     return credential
 
 
-def with_app(ada: Caller) -> pyotp.TOTP:
+def with_app(ada: Caller) -> tuple[pyotp.TOTP, str]:
+    """An authenticator app, and the code that was used to add it."""
     app = pyotp.TOTP(ada.post("/users/me/factors/totp", {"password": PASSWORD}).json()["secret"])
-    added = ada.post("/users/me/factors/totp/confirm", {"code": app.now()})
+    code = app.now()
+    added = ada.post("/users/me/factors/totp/confirm", {"code": code})
     assert added.status_code == 200, added.text
     assert len(added.json()["recovery_codes"]) == 10
-    return app
+    return app, code
 
 
 def with_passkey(api_server: ApiServer, ada: Caller) -> SecurityKey:
@@ -80,11 +82,11 @@ def approved(ada: Caller, key: SecurityKey, refused: Any) -> str:
 
 async def test_a_login_asks_for_the_second_factor(api_server: ApiServer, post: Post) -> None:
     email, ada = await registered(api_server, post)
-    app, nobody = with_app(ada), api_server.caller(None)
+    (app, used), nobody = with_app(ada), api_server.caller(None)
     begun = nobody.post("/auth/login", {"login": email, "password": PASSWORD}).json()
     assert set(begun) == {"second_factor"}
     token = begun["second_factor"]["token"]
-    assert nobody.post("/auth/mfa", {"token": token, "totp": app.now()}).json()["code"] == "second_factor_wrong"
+    assert nobody.post("/auth/mfa", {"token": token, "totp": used}).json()["code"] == "second_factor_wrong"
     tokens = nobody.post("/auth/mfa", {"token": token, "totp": app.at(int(time.time()) + 30)})
     assert tokens.status_code == 200
     assert api_server.caller(tokens.json()["access_token"]).get("/users/me").json()["factors"] == [
