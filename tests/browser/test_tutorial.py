@@ -12,14 +12,17 @@ import pyotp
 import pytest
 from playwright.async_api import Locator, Page, expect
 
-from tests import browsers
+from billfold.platform import host
+from tests import browsers, keycloak
 from tests.browser.test_account import next_code
 from tests.browsers import Chromium
 from tests.docs import blocks, shell, stack
 from tests.docs.blocks import Act, Example
 from tests.docs.shell import Shell
 from tests.docs.test_examples import PAGES
+from tests.keycloak import KeycloakServer
 
+DOCS = Path(__file__).parents[2] / "docs"
 READ_HERE = [page for page in PAGES if blocks.acts(page.read_text(encoding="utf-8"))]
 
 
@@ -32,6 +35,9 @@ class Reader:
 
     async def presses(self, button: str) -> None:
         await self.page.get_by_role("button", name=self._named(button), exact=True).click()
+
+    async def follows(self, link: str) -> None:
+        await self.page.get_by_role("link", name=self._named(link), exact=True).click()
 
     async def fills(self, *, button: str, **fields: str) -> None:
         """Fill in the form that has this button, and press it."""
@@ -119,3 +125,37 @@ async def test_a_newcomer_does_what_the_page_says(
             async with chromium_server.page() as window:
                 await window.goto(address)
                 await ACTS[part.name](Reader(window, text), bash)
+
+
+def the_file(page: str, name: str) -> str:
+    """A file that a page wants to be written."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    (found,) = [fence.code for fence in blocks.fences(text) if fence.code.startswith(f"# {name}\n")]
+    return found
+
+
+async def test_the_last_part_of_the_peoples_tutorial_lets_in_whom_keycloak_knows(
+    keycloak_server: KeycloakServer, chromium_server: Chromium, tmp_path: Path
+) -> None:
+    """With the files as the pages have them; only the ports, which may be taken here, are others."""
+    port = host.free_port()
+    providers = the_file("how-to/log-in-with-keycloak.md", "providers.toml")
+    settings = the_file("tutorial/people.md", "billfold.toml")
+    assert (providers.count(":8180"), settings.count(":8080")) == (1, 1)
+    (tmp_path / "providers.toml").write_text(providers.replace(":8180", f":{keycloak_server.port}"))
+    (tmp_path / "billfold.toml").write_text(settings.replace(":8080", f":{port}"))
+    text = (DOCS / "tutorial/people.md").read_text(encoding="utf-8")
+    with stack.running(tmp_path, api__port=str(port)):
+        async with chromium_server.page() as page:
+            reader = Reader(page, text)
+            await page.goto(f"http://localhost:{port}/account")
+            await reader.follows("Log in with Keycloak")
+            await page.fill("#username", keycloak.ADA[0])
+            await page.fill("#password", keycloak.ADA[1])
+            await page.click("#kc-login")
+            await reader.sees("Your account")
+            await expect(page.locator("#profile-facts")).to_contain_text("ada@example.com")
+            # What changes something works too, which takes more than the cookies.
+            await page.get_by_label("Name", exact=True).fill("Ada King")
+            await page.get_by_role("button", name="Save").click()
+            await expect(page.get_by_role("status")).to_contain_text("Saved.")
