@@ -52,6 +52,18 @@ async def test_the_first_factor_comes_with_recovery_codes_and_a_mail(house: Hous
     )
 
 
+async def test_whoever_has_a_phone_alone_is_told_of_a_new_factor_there(house: House) -> None:
+    ada = await house.person()
+    async with house.database.connection() as connection:
+        await connection.execute(
+            "UPDATE identity.users SET phone = '+66812345679', phone_verified_at = email_verified_at, email = NULL, "
+            "email_verified_at = NULL WHERE id = $1",
+            ada.owner_id,
+        )
+    await house.app(ada)
+    assert [(mail["template"], mail["to"]) for mail in house.outside.mails] == [("factor_changed_sms", "+66812345679")]
+
+
 @pytest.mark.parametrize("password", [None, "wrong"])
 async def test_the_first_factor_needs_the_password(house: House, password: str | None) -> None:
     ada = await house.person()

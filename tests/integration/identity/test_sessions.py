@@ -131,6 +131,22 @@ async def test_of_fifty_refreshes_at_once_one_succeeds_and_the_session_ends(sett
     assert UUID(tokens.session_id) in setting.forgotten
 
 
+async def test_whoever_has_a_phone_alone_is_told_of_a_reuse_there(setting: Setting) -> None:
+    phone = "+66812345678"
+    async with setting.database.connection() as connection:
+        await connection.execute(
+            "UPDATE identity.users SET phone = $2, phone_verified_at = email_verified_at, email = NULL, "
+            "email_verified_at = NULL WHERE id = $1",
+            setting.user_id,
+            phone,
+        )
+    tokens = await setting.login()
+    await setting.refresh(tokens)
+    with pytest.raises(errors.RefreshTokenReused):
+        await setting.refresh(tokens)
+    assert setting.mail.sent == [("refresh_reuse_sms", phone)]
+
+
 async def test_reuse_leaves_other_sessions_alone(setting: Setting) -> None:
     stolen, other = await setting.login(), await setting.login()
     await setting.refresh(stolen)

@@ -23,6 +23,7 @@ from billfold.identity.contracts import (
     RecoveryCodes,
     RelyingParty,
 )
+from billfold.identity.domain import addresses
 from billfold.identity.domain import factors as domain
 from billfold.identity.service.proofs import Proofs, tell, totp_context
 from billfold.identity.service.sessions import Post
@@ -284,11 +285,11 @@ class FactorChanges:
     async def _write(self, connection: Connection, user_id: UUID, factor: Kind, change: str) -> None:
         """Tell its owner by mail, if they have an address for that."""
         person = await store.person(connection, user_id)
-        if person is not None and person.email is not None:
+        to = None if person is None else person.email or person.phone
+        if person is not None and to is not None:
             values = {"factor": factor, "change": change, "time": clocks.format(self._clock.now())}
-            await self._mail.append(
-                connection, template="factor_changed", to=person.email, locale=person.locale, values=values
-            )
+            template = addresses.template("factor_changed", to)
+            await self._mail.append(connection, template=template, to=to, locale=person.locale, values=values)
 
 
 async def _factors(connection: Connection, user_id: UUID) -> Factors:

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from billfold.identity import events
+from billfold.identity.domain import addresses
 from billfold.identity.service.sessions import Post
 from billfold.kernel import clock as clocks
 from billfold.kernel import ids
@@ -30,7 +31,7 @@ class Notices:
         """Send a mail, or a short message to a phone. Without an address there is nobody to tell."""
         if to is None:
             return
-        template = f"{template}_sms" if to.startswith("+") else template
+        template = addresses.template(template, to)
         values = {"time": clocks.format(self._clock.now()), **values}
         await self._mail.append(connection, template=template, to=to, locale=locale, values=values)
 

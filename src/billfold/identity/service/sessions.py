@@ -14,6 +14,7 @@ from uuid import UUID
 
 from billfold.identity import errors, events
 from billfold.identity.contracts import ADDRESS_MAX, DEVICE_MAX, Session, SessionTokens, scopes_of
+from billfold.identity.domain import addresses
 from billfold.identity.domain import sessions as domain
 from billfold.identity.store import sessions as store
 from billfold.kernel import ids
@@ -163,9 +164,10 @@ class Sessions:
             )
             if gone:
                 await self._tell(connection, "session.reuse_detected.v1", family.user_id, family.session_id, {})
-                if family.email is not None:
+                if family.told_at is not None:
+                    template = addresses.template("refresh_reuse", family.told_at)
                     await self._mail.append(
-                        connection, template="refresh_reuse", to=family.email, locale=family.locale, values={}
+                        connection, template=template, to=family.told_at, locale=family.locale, values={}
                     )
         self._forget(family.session_id)
 

@@ -182,11 +182,11 @@ class Staff:
             data={"roles": sorted(user.roles), "before": sorted(before)},
         )
         await outbox.append(connection, event)
-        if self._mail is not None and user.email is not None:
+        to = user.email or user.phone
+        if self._mail is not None and to is not None:
             values = {"roles": ", ".join(sorted(user.roles)), "time": clocks.format(now)}
-            await self._mail.append(
-                connection, template="role_changed", to=user.email, locale=user.locale, values=values
-            )
+            template = addresses.template("role_changed", to)
+            await self._mail.append(connection, template=template, to=to, locale=user.locale, values=values)
 
 
 def _demand(by: Principal, user: User, roles: Collection[Role]) -> Demand:

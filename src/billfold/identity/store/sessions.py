@@ -33,7 +33,8 @@ class Family(msgspec.Struct, frozen=True):
     session_id: UUID
     user_id: UUID
     locale: str
-    email: str | None
+    #: Where its user reads what they should know.
+    told_at: str | None
     used: bool
     alive: bool
 
@@ -126,8 +127,8 @@ async def family(connection: Connection, token_hash: bytes, *, now: datetime) ->
     """The session of a refresh token in whatever state they are."""
     row = await connection.fetchrow(
         """
-        SELECT session.id, session.user_id, person.locale, person.email, token.used_at IS NOT NULL AS used,
-            session.revoked_at IS NULL AND session.expires_at > $2 AS alive
+        SELECT session.id, session.user_id, person.locale, coalesce(person.email, person.phone) AS told_at,
+            token.used_at IS NOT NULL AS used, session.revoked_at IS NULL AND session.expires_at > $2 AS alive
         FROM identity.refresh_tokens AS token
         JOIN identity.sessions AS session ON session.id = token.session_id
         JOIN identity.users AS person ON person.id = session.user_id
