@@ -76,7 +76,7 @@ async def create(
     scopes = scopes_of(ROLES) & {"wallets:read", "wallets:write", "transfers:read", "transfers:write"}
     created, _ = await facade.keys.create_key(by=None, grant=Grant(owner_id=user_id, name="bench", scopes=scopes))
     assert created.key is not None, "it was just created"
-    wallets = await population.create(database, ledger, owner=user_id, count=WALLETS, progress=progress)
+    wallets = await population.create(database, ledger, facade, owner=user_id, count=WALLETS, progress=progress)
     person = Person(user_id, created.key, folder / "person", folder / "logins")
     population.write_spread(person.transfers, wallets)
     _write_logins(person.logins)

@@ -69,14 +69,16 @@ def owner_of(*, api_url: str, api_key: str) -> UUID:
         return UUID(json.load(answer)["owner_id"])
 
 
-async def create(database: Database, ledger: Ledger, *, owner: UUID, count: int, progress: Progress) -> list[str]:
+async def create(
+    database: Database, ledger: Ledger, identity: Identity, *, owner: UUID, count: int, progress: Progress
+) -> list[str]:
     """So many wallets of the owner's, with money, by their ids.
 
     Raises: NoMoney.
     """
     scopes = frozenset([contracts.READ, contracts.WRITE, *contracts.ORDER_SCOPES.values()])
     principal = Principal(credential_id=owner, owner_id=owner, scopes=scopes)
-    wallets = Wallets(database=database, ledger=ledger, identity=Identity(database=database))
+    wallets = Wallets(database=database, ledger=ledger, identity=identity)
     made: list[str] = []
 
     async def make(numbers: Iterable[int]) -> None:

@@ -243,8 +243,9 @@ class _Bench:
         self.progress.step("Creating wallets", self.plan.wallets)
         record = self.running.record
         owner = await asyncio.to_thread(population.owner_of, api_url=record.api_url, api_key=record.api_key)
+        identity = people.identity(self.database, self.running)
         wallets = await population.create(
-            self.database, self.ledger, owner=owner, count=self.plan.wallets, progress=self.progress.advance
+            self.database, self.ledger, identity, owner=owner, count=self.plan.wallets, progress=self.progress.advance
         )
         files = population.write_files(folder, wallets)
         await journal.analyze(self.owner)

@@ -11,7 +11,6 @@ from uuid import UUID
 import httpx2
 import uvicorn
 
-from billfold.identity import Identity
 from billfold.identity.contracts import ALL_SCOPES
 from billfold.identity.rest import part as identity_part
 from billfold.kernel import ids
@@ -23,6 +22,7 @@ from billfold.platform.web.errors import Unauthorized
 from billfold.platform.web.measuring import Requests
 from billfold.wallets import Wallets, contracts
 from billfold.wallets.rest import part
+from tests import facades
 
 SCOPES = frozenset(
     [
@@ -183,7 +183,7 @@ async def running(database: Database) -> AsyncIterator[Api]:
     """The API over `database` on a port of its own, until the block ends."""
     ledger = await Ledger.start(database=database)
     requests = Requests()
-    known, identity = Known(), Identity(database=database)
+    known, identity = Known(), facades.identity(database)
     app = web.build(
         [identity_part(identity), part(Wallets(database=database, ledger=ledger, identity=identity))],
         authenticator=known,

@@ -3,10 +3,10 @@
 from typing import Any
 from uuid import UUID
 
-from billfold.identity import Identity
 from billfold.platform import web
 from billfold.wallets import Wallets
 from billfold.wallets.rest import part
+from tests import facades
 from tests.acceptance.wallets.api import Api, handle
 
 MONEY = {"amount": "1.00", "asset": "USD"}
@@ -118,7 +118,7 @@ def named(thing: Any, names: dict[str, str]) -> Any:
 
 
 async def test_no_route_is_missing_here(api: Api) -> None:
-    found = part(Wallets(database=api.database, ledger=api.ledger, identity=Identity(database=api.database)))
+    found = part(Wallets(database=api.database, ledger=api.ledger, identity=facades.identity(api.database)))
     routes = {(route.method, route.path) for route in found.routes}
     for handler in found.handlers:
         for path in handler.paths:

@@ -13,11 +13,10 @@ from typing import Any
 
 import httpx2
 
-from billfold.identity import Identity
 from billfold.kernel import ids
 from billfold.platform import host, tls
 from billfold.platform.postgres.database import Database
-from tests import master_keys, servers
+from tests import facades, master_keys, servers
 
 #: Far more than it takes, for a machine that is busy with other things.
 START_TIMEOUT_S = 60.0
@@ -76,7 +75,7 @@ async def bootstrapped(database: servers.TestDatabase) -> str:
     """The text of a key that may do everything."""
     connected = await Database.connect(database.app_dsn, name="test")
     try:
-        return await Identity(database=connected).keys.bootstrap(owner_name="Operator")
+        return await facades.identity(connected).keys.bootstrap(owner_name="Operator")
     finally:
         await connected.close()
 

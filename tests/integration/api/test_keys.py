@@ -5,11 +5,10 @@ from uuid import UUID
 
 import pytest
 
-from billfold.identity import Identity
 from billfold.identity.contracts import ALL_SCOPES, KEY_SCOPES, STAFF, Grant
 from billfold.kernel import ids
 from billfold.platform.postgres.database import Database
-from tests import servers
+from tests import facades, servers
 from tests.integration.api.support import ApiServer, Caller
 
 NOT_OPERATOR = KEY_SCOPES - STAFF
@@ -26,7 +25,7 @@ async def key_of(
     """A key of a new owner's, or of the given one's."""
     connected = await Database.connect(database.app_dsn, name="test")
     try:
-        identity = Identity(database=connected)
+        identity = facades.identity(connected)
         owner_id = owner or (await identity.keys.create_owner(name=str(ids.new()))).id
         key, _ = await identity.keys.create_key(
             by=None, grant=Grant(owner_id=UUID(owner_id), name="test", scopes=scopes, mode="live")
@@ -74,7 +73,7 @@ async def test_a_key_that_another_process_revokes_is_refused_within_a_second(
     caller = api_server.caller(text)
     (key,) = caller.get("/api-keys").json()["items"]
     connected = await Database.connect(api_database.app_dsn, name="test")
-    await Identity(database=connected).keys.revoke_key(by=None, key_id=UUID(key["id"]))
+    await facades.identity(connected).keys.revoke_key(by=None, key_id=UUID(key["id"]))
     revoked_at = time.monotonic()
     await connected.close()
     while True:

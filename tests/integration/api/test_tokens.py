@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 import pytest
@@ -16,17 +15,12 @@ from billfold.identity.store import keys as owners
 from billfold.kernel import ids
 from billfold.kernel.clock import SystemClock
 from billfold.platform.keys import Envelope, local
-from billfold.platform.postgres.database import Connection, Database
+from billfold.platform.postgres.database import Database
 from billfold.platform.web.cookies import csrf_token
-from tests import master_keys, servers
+from tests import facades, master_keys, servers
 from tests.integration.api import support
 
 WALLET = {"name": "Holidays"}
-
-
-class Mail:
-    async def append(self, _connection: Connection, /, **_: Any) -> None:
-        raise AssertionError("nothing is mailed here")
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +41,7 @@ async def identity(
     """Another process of the same installation."""
     database = await Database.connect(api_database.app_dsn, name="test")
     envelope = Envelope(local.load(master_keys.shared()))
-    yield Identity(database=database, envelope=envelope, mail=Mail(), issuer=server.url)
+    yield facades.identity(database, envelope=envelope, issuer=server.url)
     await database.close()
 
 

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from billfold.identity import Identity
@@ -23,10 +23,10 @@ from billfold.kernel.money import Money
 from billfold.kernel.principal import Principal
 from billfold.ledger import Ledger
 from billfold.platform.keys import Envelope, local
-from billfold.platform.postgres.database import Connection, Database
+from billfold.platform.postgres.database import Database
 from billfold.wallets import Wallets
 from billfold.wallets.contracts import NewHold, NewWallet, Order
-from tests import master_keys, servers
+from tests import facades, master_keys, servers
 
 _HOLDING = Money("1000.00", "USD")
 _SOME = Money("20.00", "USD")
@@ -40,11 +40,6 @@ class Login(NamedTuple):
     scopes: frozenset[str]
     token: str
     session_id: UUID | None = None
-
-
-class Silent:
-    async def append(self, _connection: Connection, /, **_: Any) -> None:
-        """Nobody reads mails here."""
 
 
 class World:
@@ -308,7 +303,7 @@ async def beside(database: servers.TestDatabase, *, issuer: str) -> AsyncIterato
     connected = await Database.connect(database.app_dsn, name="world")
     ledger = await Ledger.start(database=connected)
     envelope = Envelope(local.load(master_keys.shared()))
-    identity = Identity(database=connected, envelope=envelope, mail=Silent(), issuer=issuer)
+    identity = facades.identity(connected, envelope=envelope, issuer=issuer)
     try:
         yield World(connected, identity, ledger, issuer=issuer)
     finally:

@@ -5,13 +5,12 @@ from collections.abc import AsyncIterator
 import pytest
 
 from billfold.app.migrate import SETS
-from billfold.identity import Identity
 from billfold.kernel.principal import Principal
 from billfold.ledger import Ledger
 from billfold.platform.postgres.database import Database
 from billfold.platform.postgres.migrations import migrate
 from billfold.wallets import Wallets
-from tests import servers
+from tests import facades, servers
 from tests.integration.approvals.people import ABOVE, Bank, person
 
 
@@ -27,7 +26,7 @@ async def bank(bank_database: servers.TestDatabase) -> AsyncIterator[Bank]:
     """As the application sees it: with its role's rights."""
     database = await Database.connect(bank_database.app_dsn, name="test")
     ledger = await Ledger.start(database=database)
-    identity = Identity(database=database)
+    identity = facades.identity(database)
     wallets = Wallets(
         database=database, ledger=ledger, identity=identity, approvals=identity.approvals, approval_above=ABOVE
     )

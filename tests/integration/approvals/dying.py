@@ -6,19 +6,19 @@ import signal
 import sys
 from uuid import UUID
 
-from billfold.identity import Identity
 from billfold.identity.contracts import Approved, scopes_of
 from billfold.kernel import ids
 from billfold.kernel.principal import Principal
 from billfold.ledger import Ledger
 from billfold.platform.postgres.database import Database
 from billfold.wallets import Wallets
+from tests import facades
 
 
 async def approve(dsn: str, approval_id: UUID, checker: UUID, *, when: str) -> None:
     database = await Database.connect(dsn, name="dying")
     ledger = await Ledger.start(database=database)
-    identity = Identity(database=database)
+    identity = facades.identity(database)
     wallets = Wallets(database=database, ledger=ledger, identity=identity, approvals=identity.approvals)
 
     async def move_and_die(approved: Approved) -> object:

@@ -9,7 +9,7 @@ import socket
 import ssl
 import time
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
@@ -19,10 +19,10 @@ import asyncpg
 import httpx2
 import pytest
 
-from billfold.identity import Identity
 from billfold.kernel import ids
 from billfold.platform.keys import Envelope, local
-from billfold.platform.postgres.database import Connection, Database
+from billfold.platform.postgres.database import Database
+from tests import facades
 from tests.integration.gateway import support
 from tests.integration.gateway.conftest import Site
 from tests.integration.gateway.support import Gateway, Signer
@@ -105,9 +105,7 @@ async def access_token(site: Site) -> str:
     """That of somebody who has just logged in."""
     database = await Database.connect(site.database.app_dsn, name="test")
     owner = await asyncpg.connect(site.database.owner_dsn)
-    facade = Identity(
-        database=database, envelope=Envelope(local.load(site.keys)), mail=NoMail(), issuer=support.PUBLIC_URL
-    )
+    facade = facades.identity(database, envelope=Envelope(local.load(site.keys)), issuer=support.PUBLIC_URL)
     try:
         user = UUID((await facade.keys.create_owner(name=f"Ada {ids.new()}")).id)
         await owner.execute(
@@ -125,15 +123,6 @@ async def access_token(site: Site) -> str:
         await database.close()
     assert tokens.access_token is not None
     return tokens.access_token
-
-
-class NoMail:
-    """Loses mails."""
-
-    async def append(
-        self, _connection: Connection, /, *, template: str, to: str, locale: str, values: Mapping[str, str]
-    ) -> None:
-        """Lose it."""
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from billfold.kernel import ids
 from billfold.kernel.principal import Principal
 from billfold.platform.postgres.database import Database
 from billfold.platform.postgres.migrations import Migrations, migrate
-from tests import servers
+from tests import facades, servers
 from tests.integration.identity.people import House
 from tests.integration.identity.town import Town
 
@@ -39,7 +39,7 @@ async def database(identity_database: servers.TestDatabase) -> AsyncIterator[Dat
 
 @pytest.fixture
 def identity(database: Database) -> Identity:
-    return Identity(database=database)
+    return facades.identity(database)
 
 
 @pytest.fixture

@@ -21,9 +21,8 @@ from billfold.identity.service.sessions import Sessions
 from billfold.identity.service.step_up import StepUp
 from billfold.kernel import ids
 from billfold.kernel.principal import Principal
-from billfold.platform.keys import Envelope
-from billfold.platform.keys.local import LocalProvider
 from billfold.platform.postgres.database import Connection, Database
+from tests import facades
 from tests.authenticators import SecurityKey
 
 PASSWORD = "correct horse battery staple"
@@ -82,7 +81,7 @@ class House:
         self.database = database
         self.clock = HandClock()
         self.outside = Outside()
-        envelope = Envelope(LocalProvider({b"key-id-0": bytes(32)}))
+        envelope = facades.ENVELOPE
         self.sessions = Sessions(
             database=database, clock=self.clock, tokens=self.outside, mail=self.outside, forget=lambda _session: None
         )

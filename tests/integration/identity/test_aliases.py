@@ -16,6 +16,7 @@ from billfold.kernel.principal import Principal
 from billfold.platform.limiting.exceeded import Window
 from billfold.platform.limiting.limiter import Limiter
 from billfold.platform.postgres.database import Database
+from tests import facades
 from tests.integration.identity.holders import MailBox, Watch, close_account, person, program
 
 
@@ -31,7 +32,7 @@ def watch() -> Watch:
 
 @pytest.fixture
 def identity(database: Database, mail: MailBox, watch: Watch) -> Identity:
-    return Identity(database=database, mail=mail, clock=watch)
+    return facades.identity(database, mail=mail, clock=watch)
 
 
 @pytest.fixture
@@ -349,7 +350,7 @@ async def test_questions_are_limited_and_so_are_payments_to_what_is_not_there(
     database: Database, ada: Principal, bob: Principal
 ) -> None:
     limits = AliasLimits(lookups=Limiter("resolve", [Window(3, 60)]))
-    identity = Identity(database=database, alias_limits=limits)
+    identity = facades.identity(database, alias_limits=limits)
     text = handle()
     await add(identity, ada, text)
     await identity.aliases.resolve(by=bob, alias=text)
@@ -366,7 +367,7 @@ async def test_questions_are_limited_and_so_are_payments_to_what_is_not_there(
 
 async def test_additions_and_codes_are_limited(database: Database, bob: Principal, mail: MailBox) -> None:
     limits = AliasLimits(additions=Limiter("a", [Window(2, 60)]), codes=Limiter("c", [Window(1, 60)]))
-    identity = Identity(database=database, mail=mail, alias_limits=limits)
+    identity = facades.identity(database, mail=mail, alias_limits=limits)
     email = f"{_tail()}@example.com"
     await add(identity, bob, email)
     assert await refusal(identity.aliases.verify(by=bob, alias=email, code=None)) == "too_many_alias_requests"

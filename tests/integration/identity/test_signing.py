@@ -18,14 +18,14 @@ from hypothesis import strategies as st
 from joserfc import jwt
 from joserfc.jwk import KeySet, OctKey, OKPKey
 
-from billfold.identity import Identity, errors
+from billfold.identity import errors
 from billfold.identity.domain import signing
 from billfold.identity.service.signing import Tokens
 from billfold.kernel import ids
 from billfold.platform.keys import Envelope, KeysUnavailable, SealBroken, local
 from billfold.platform.postgres.database import ACQUIRE_TIMEOUT_S, Connection, Database
 from billfold.platform.postgres.migrations import migrate
-from tests import master_keys, servers
+from tests import facades, master_keys, servers
 from tests.integration.identity.conftest import MIGRATIONS
 
 ISSUER = "https://wallets.example.com"
@@ -70,7 +70,7 @@ def envelope(tmp_path: Path) -> Envelope:
 
 
 def a_process(database: Database, envelope: Envelope, clock: Clock) -> Tokens:
-    identity = Identity(database=database, envelope=envelope, clock=clock, issuer=ISSUER)
+    identity = facades.identity(database, envelope=envelope, clock=clock, issuer=ISSUER)
     return identity.tokens
 
 
@@ -360,7 +360,7 @@ async def test_whatever_is_sent_is_an_invalid_token_and_nothing_else(tokens: Tok
 async def test_a_token_of_another_installation_is_refused(
     database: Database, envelope: Envelope, tokens: Tokens, clock: Clock
 ) -> None:
-    elsewhere = Identity(database=database, envelope=envelope, clock=clock, issuer="https://other.example.com")
+    elsewhere = facades.identity(database, envelope=envelope, clock=clock, issuer="https://other.example.com")
     assert "another service" in await refused(tokens, await issued(elsewhere.tokens))
 
 

@@ -16,7 +16,7 @@ from billfold.kernel import ids
 from billfold.kernel.errors import Unavailable
 from billfold.kernel.principal import Principal
 from billfold.platform.postgres.database import Database
-from tests import servers
+from tests import facades, servers
 from tests.integration.identity.support import a_key, asking, text
 
 
@@ -88,7 +88,7 @@ async def test_an_expired_key_is_refused_from_that_instant_on(identity: Identity
 
 
 async def test_a_key_that_is_revoked_elsewhere_is_refused_within_a_second(database: Database, ada: Owner) -> None:
-    here, elsewhere = Identity(database=database), Identity(database=database)
+    here, elsewhere = facades.identity(database), facades.identity(database)
     key = await a_key(here, ada)
     clock = asyncio.get_running_loop().time
     stop = asyncio.Event()
@@ -194,7 +194,7 @@ async def test_the_latest_use_is_written_down_and_once_a_minute_at_most(
     await identity.uses.touch()
     assert await written() == first
     # Another process has used it as well, and does not write either.
-    other = Identity(database=database)
+    other = facades.identity(database)
     await other.authenticate(text(key))
     await other.uses.touch()
     assert await written() == first

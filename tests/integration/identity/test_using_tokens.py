@@ -23,15 +23,10 @@ from billfold.kernel import ids
 from billfold.kernel.clock import Clock, SystemClock
 from billfold.kernel.principal import Principal
 from billfold.platform.keys import Envelope, local
-from billfold.platform.postgres.database import Connection, Database
-from tests import master_keys
+from billfold.platform.postgres.database import Database
+from tests import facades, master_keys
 
 USER = ROLE_SCOPES["user"]
-
-
-class Mail:
-    async def append(self, _connection: Connection, /, **_: Any) -> None:
-        raise AssertionError("nothing is mailed here")
 
 
 @dataclass
@@ -47,7 +42,7 @@ def envelope(tmp_path_factory: pytest.TempPathFactory) -> Envelope:
 
 
 def a_process(database: Database, envelope: Envelope, clock: Clock | None = None) -> Identity:
-    return Identity(database=database, envelope=envelope, mail=Mail(), clock=clock)
+    return facades.identity(database, envelope=envelope, clock=clock)
 
 
 @pytest.fixture

@@ -14,11 +14,10 @@ from billfold.identity.service.attempts import Attempts
 from billfold.identity.service.passwords import Hashing
 from billfold.kernel import ids
 from billfold.kernel.principal import Principal
-from billfold.platform.keys import Envelope
-from billfold.platform.keys.local import LocalProvider
 from billfold.platform.limiting.limiter import Shared
 from billfold.platform.mail.queue import MailQueue
 from billfold.platform.postgres.database import Connection, Database
+from tests import facades
 from tests.integration.identity.people import HandClock
 
 PASSWORD = "correct horse battery staple"
@@ -45,7 +44,7 @@ class Town:
     def __init__(self, database: Database, *, shared: Shared | None = None, sms_domain: str | None = None) -> None:
         self.database = database
         self.clock = HandClock()
-        self.envelope = Envelope(LocalProvider({b"key-id-0": bytes(32)}))
+        self.envelope = facades.ENVELOPE
         self.left: list[Left] = []
         self.identity = Identity(
             database=database,

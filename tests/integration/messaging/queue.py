@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from billfold.identity import Identity
 from billfold.kernel import ids
 from billfold.kernel.errors import Unavailable
 from billfold.kernel.principal import Principal
@@ -17,7 +16,7 @@ from billfold.platform.postgres.database import Database
 from billfold.wallets import Wallets, contracts
 from billfold.wallets.contracts import DeadLetterContent, NewWallet
 from billfold.wallets.workers import CONSUMER, ConfirmedTransactions
-from tests import servers
+from tests import facades, servers
 from tests.integration.messaging.support import until
 
 OPERATOR = Principal(
@@ -42,7 +41,7 @@ async def opened_wallets(own: servers.TestDatabase) -> AsyncIterator[Wallets]:
     database = await Database.connect(own.app_dsn, name="test")
     ledger = await Ledger.start(database=database)
     try:
-        yield Wallets(database=database, ledger=ledger, identity=Identity(database=database))
+        yield Wallets(database=database, ledger=ledger, identity=facades.identity(database))
     finally:
         await ledger.close()
         await database.close()

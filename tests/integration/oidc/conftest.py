@@ -11,7 +11,7 @@ from billfold.identity.contracts import Provider
 from billfold.platform.fetching import Fetcher
 from billfold.platform.postgres.database import Database
 from billfold.platform.postgres.migrations import migrate
-from tests import servers
+from tests import facades, servers
 from tests.integration.oidc import issuing
 
 
@@ -45,7 +45,7 @@ async def own_issuer() -> AsyncIterator[issuing.Issuing]:
 def trusting(database: Database, *providers: Provider) -> Identity:
     """Identity that takes the word of these providers."""
     others = OtherProviders(configured=providers, fetcher=Fetcher(loopback=True), public_url="http://127.0.0.1:8123")
-    return Identity(database=database, providers=others)
+    return facades.identity(database, providers=others)
 
 
 @pytest.fixture

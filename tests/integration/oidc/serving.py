@@ -18,19 +18,12 @@ from billfold.identity.contracts import Provider
 from billfold.platform import host, web
 from billfold.platform.fetching import Fetcher
 from billfold.platform.keys import Envelope, local
-from billfold.platform.postgres.database import Connection, Database
+from billfold.platform.postgres.database import Database
 from billfold.platform.web import server
 from billfold.platform.web.measuring import Requests
-from tests import master_keys
+from tests import facades, master_keys
 
 CALL_TIMEOUT_S = 60.0
-
-
-class Mail:
-    """Mails that nobody gets."""
-
-    async def append(self, _connection: Connection, /, **_: Any) -> None:
-        return
 
 
 @dataclass
@@ -55,10 +48,9 @@ async def running(database: Database, folder: Path, providers: Sequence[Provider
     """An API on a free port until the block ends."""
     port = host.free_port()
     url = f"http://127.0.0.1:{port}"
-    identity = Identity(
-        database=database,
+    identity = facades.identity(
+        database,
         envelope=Envelope(local.load(master_keys.file_in(folder))),
-        mail=Mail(),
         providers=OtherProviders(configured=providers, fetcher=Fetcher(loopback=True), public_url=url),
     )
     app = web.build(

@@ -4,14 +4,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from billfold.identity import Identity
 from billfold.kernel import ids
 from billfold.kernel.principal import Principal
 from billfold.ledger import Ledger
 from billfold.platform.postgres.database import Database
 from billfold.platform.postgres.migrations import Migrations, migrate
 from billfold.wallets import Wallets, contracts
-from tests import servers
+from tests import facades, servers
 from tests.integration.wallets.support import SCOPES
 
 MIGRATIONS = (
@@ -53,7 +52,7 @@ async def ledger(database: Database) -> AsyncIterator[Ledger]:
 
 @pytest.fixture
 def wallets(database: Database, ledger: Ledger) -> Wallets:
-    return Wallets(database=database, ledger=ledger, identity=Identity(database=database))
+    return Wallets(database=database, ledger=ledger, identity=facades.identity(database))
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import asyncio
 import msgspec
 import pytest
 
-from billfold.identity import Identity
 from billfold.kernel import ids
 from billfold.kernel.idempotency import IdempotencyKeyReused
 from billfold.kernel.money import Money
@@ -14,6 +13,7 @@ from billfold.ledger import Ledger
 from billfold.ledger import errors as ledger_errors
 from billfold.platform.postgres.database import Database
 from billfold.wallets import Wallets, contracts, errors
+from tests import facades
 from tests.integration.wallets.support import SCOPES, move, wallet_of
 
 
@@ -108,7 +108,7 @@ async def test_concurrent_first_uses_open_one_account(
     wallets: Wallets, ada: Principal, database: Database, ledger: Ledger
 ) -> None:
     wallet = await wallet_of(wallets, ada)
-    others = [Wallets(database=database, ledger=ledger, identity=Identity(database=database)) for _ in range(10)]
+    others = [Wallets(database=database, ledger=ledger, identity=facades.identity(database)) for _ in range(10)]
     await asyncio.gather(*(move(each, ada, "deposit", target=wallet) for each in others for _ in range(5)))
     (balance,) = await wallets.balances.now(principal=ada, wallet_id=ids.parse(wallet))
     assert balance.posted == "50.00"

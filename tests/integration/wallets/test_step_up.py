@@ -10,7 +10,6 @@ import msgspec
 import pyotp
 import pytest
 
-from billfold.identity import Identity
 from billfold.identity import errors as identity_errors
 from billfold.kernel import ids
 from billfold.kernel.errors import BillfoldError
@@ -23,7 +22,7 @@ from billfold.platform.postgres.database import Database
 from billfold.platform.postgres.migrations import Migrations, migrate
 from billfold.wallets import Wallets
 from billfold.wallets.contracts import OUTSIDE, Moved, NewHold, Order, Settlement, TransactionFilter
-from tests import servers
+from tests import facades, servers
 from tests.integration.identity.people import House
 from tests.integration.wallets.conftest import MIGRATIONS
 from tests.integration.wallets.support import SCOPES, wallet_of
@@ -51,7 +50,7 @@ def wallets(database: Database, ledger: Ledger, house: House) -> Wallets:
     return Wallets(
         database=database,
         ledger=ledger,
-        identity=Identity(database=database),
+        identity=facades.identity(database),
         clock=house.clock,
         step_up=house.step_up,
         step_up_above={"USD": LIMIT},

@@ -38,7 +38,7 @@ from billfold.identity.service.uses import Uses
 from billfold.identity.service.verified import Verifier
 from billfold.kernel.clock import Clock, SystemClock
 from billfold.platform.fetching import Fetcher
-from billfold.platform.keys import Envelope, NoProvider
+from billfold.platform.keys import Envelope
 from billfold.platform.postgres.database import Database
 
 if TYPE_CHECKING:
@@ -66,8 +66,8 @@ class Identity:
         self,
         *,
         database: Database,
-        envelope: Envelope | None = None,
-        mail: Post | None = None,
+        envelope: Envelope,
+        mail: Post,
         issuer: str = "billfold",
         access_seconds: int = ACCESS_MAX_S,
         providers: OtherProviders = NO_PROVIDERS,
@@ -77,9 +77,9 @@ class Identity:
         hashing: Hashing | None = None,
         attempts: Attempts | None = None,
         phone_region: str | None = None,
-        leaving: Leaving | None = None,
+        leaving: Leaving = nothing_to_leave,
     ) -> None:
-        """`envelope` seals what the database keeps secret: without it nothing that needs a secret can be done.
+        """`envelope` seals what the database keeps secret, and `mail` is how people are told.
 
         `issuer` is whose access tokens they are: the address of the API. They live for `access_seconds`. Phone numbers
         without a country code are of `phone_region`. `leaving` closes what people have elsewhere with their account.
@@ -87,75 +87,33 @@ class Identity:
         `providers` are those who else say who somebody is.
         """
         clock = clock or SystemClock()
-        envelope = envelope or Envelope(NoProvider())
+        party = party or RelyingParty(id="localhost", origins=())
+        attempts = attempts or Attempts()
+        notices = Notices(mail=mail, clock=clock)
+        secrets = Secrets(database=database, envelope=envelope, clock=clock)
+        issuers = _issuers(providers)
+        provisioning = Provisioning(database=database, clock=clock)
+
+        # Whose credentials a request bears.
         self.tokens = Tokens(
             database=database, envelope=envelope, clock=clock, issuer=issuer, access_seconds=access_seconds
         )
-        issuers = _issuers(providers)
-        provisioning = Provisioning(database=database, clock=clock)
         foreign = ForeignTokens(database=database, clock=clock, providers=issuers, provisioning=provisioning)
-        bearers = (foreign, AccessTokens(database, clock, self.tokens), ApiKeys(database, clock))
-        verifier = Verifier(bearers, clock)
-        self.uses = Uses(database=database, verifier=verifier, clock=clock)
-        party = party or RelyingParty(id="localhost", origins=())
-        proofs = Proofs(database=database, clock=clock, envelope=envelope, party=party)
-        self.step_up = StepUp(database=database, clock=clock, proofs=proofs)
-        self.keys = Keys(database=database, verifier=verifier, clock=clock, step_up=self.step_up)
-        self.approvals = Approvals(database=database, clock=clock)
-        if mail is not None:
-            self.sessions = Sessions(
-                database=database, clock=clock, tokens=self.tokens, mail=mail, forget=verifier.forget
-            )
-            self.providers = Providers(
-                database=database,
-                clock=clock,
-                sessions=self.sessions,
-                provisioning=provisioning,
-                providers=issuers,
-                public_url=providers.public_url,
-            )
-        self.staff = Staff(
-            database=database,
-            clock=clock,
-            approvals=self.approvals,
-            sessions=self.sessions if mail is not None else None,
-            mail=mail,
-        )
-        self.aliases = Aliases(database=database, clock=clock, mail=mail, limits=alias_limits or AliasLimits())
-        self.identities = Identities(database=database, clock=clock)
-        secrets = Secrets(database=database, envelope=envelope, clock=clock)
-        self.passwords = Passwords(pepper=partial(secrets.named, "password_pepper"), hashing=hashing)
-        if mail is not None:
-            self._put_people_together(
-                database=database,
-                clock=clock,
-                mail=mail,
-                attempts=attempts or Attempts(),
-                region=phone_region,
-                leaving=leaving,
-                envelope=envelope,
-                party=party,
-                proofs=proofs,
-            )
+        verifier = Verifier((foreign, AccessTokens(database, clock, self.tokens), ApiKeys(database, clock)), clock)
         #: Whose credentials a token is, if that was found out within the last second.
         self.remembered = verifier.remembered
         #: Whose credentials a token is. Raises CredentialsInvalid or Unavailable.
         self.authenticate = verifier.authenticate
+        self.uses = Uses(database=database, verifier=verifier, clock=clock)
 
-    def _put_people_together(
-        self,
-        *,
-        database: Database,
-        clock: Clock,
-        mail: Post,
-        attempts: Attempts,
-        region: str | None,
-        leaving: Leaving | None,
-        envelope: Envelope,
-        party: RelyingParty,
-        proofs: Proofs,
-    ) -> None:
-        notices = Notices(mail=mail, clock=clock)
+        # What takes more than credentials.
+        proofs = Proofs(database=database, clock=clock, envelope=envelope, party=party)
+        self.step_up = StepUp(database=database, clock=clock, proofs=proofs)
+        self.approvals = Approvals(database=database, clock=clock)
+
+        # Logging in.
+        self.sessions = Sessions(database=database, clock=clock, tokens=self.tokens, mail=mail, forget=verifier.forget)
+        self.passwords = Passwords(pepper=partial(secrets.named, "password_pepper"), hashing=hashing)
         self.second_factors = SecondFactors(
             database=database, clock=clock, party=party, proofs=proofs, sessions=self.sessions
         )
@@ -167,8 +125,21 @@ class Identity:
             notices=notices,
             sessions=self.sessions,
             second_factors=self.second_factors,
-            region=region,
+            region=phone_region,
         )
+        self.providers = Providers(
+            database=database,
+            clock=clock,
+            sessions=self.sessions,
+            provisioning=provisioning,
+            providers=issuers,
+            public_url=providers.public_url,
+        )
+
+        # What people have.
+        self.keys = Keys(database=database, verifier=verifier, clock=clock, step_up=self.step_up)
+        self.aliases = Aliases(database=database, clock=clock, mail=mail, limits=alias_limits or AliasLimits())
+        self.identities = Identities(database=database, clock=clock)
         self.factors = FactorChanges(
             database=database,
             clock=clock,
@@ -179,6 +150,8 @@ class Identity:
             passwords=self.logins,
             mail=mail,
         )
+
+        # People themselves.
         self.registrations = Registrations(
             database=database,
             clock=clock,
@@ -186,7 +159,7 @@ class Identity:
             attempts=attempts,
             notices=notices,
             sessions=self.sessions,
-            region=region,
+            region=phone_region,
         )
         self.password_changes = PasswordChanges(
             database=database,
@@ -196,7 +169,7 @@ class Identity:
             notices=notices,
             sessions=self.sessions,
             logins=self.logins,
-            region=region,
+            region=phone_region,
         )
         self.users = Users(
             database=database,
@@ -206,15 +179,11 @@ class Identity:
             sessions=self.sessions,
             logins=self.logins,
             factors=proofs,
-            leaving=leaving or nothing_to_leave,
-            removing=[
-                self.keys.revoke_all,
-                self.aliases.release_all,
-                self.factors.forget,
-                self.identities.unlink_all,
-            ],
-            region=region,
+            leaving=leaving,
+            removing=[self.keys.revoke_all, self.aliases.release_all, self.factors.forget, self.identities.unlink_all],
+            region=phone_region,
         )
+        self.staff = Staff(database=database, clock=clock, approvals=self.approvals, sessions=self.sessions, mail=mail)
 
     def close(self) -> None:
         """End the threads that hash passwords."""

@@ -57,7 +57,7 @@ class AliasLimits(msgspec.Struct, frozen=True, kw_only=True):
 class Aliases:
     """Use cases about aliases."""
 
-    def __init__(self, *, database: Database, clock: Clock, mail: Post | None, limits: AliasLimits) -> None:
+    def __init__(self, *, database: Database, clock: Clock, mail: Post, limits: AliasLimits) -> None:
         self._database = database
         self._clock = clock
         self._mail = mail
@@ -273,7 +273,6 @@ class Aliases:
         return found
 
     async def _send_code(self, connection: Connection, alias: Alias, *, locale: str | None) -> None:
-        assert self._mail is not None, "whoever serves people can write to them"
         await _count(self._limits.codes, alias.alias)
         code = f"{secrets.randbelow(10**domain.CODE_DIGITS):0{domain.CODE_DIGITS}}"
         alias_id = UUID(alias.id)

@@ -48,7 +48,7 @@ class Logins:
         attempts: Attempts,
         notices: Notices,
         sessions: Sessions,
-        second_factors: SecondFactors | None,
+        second_factors: SecondFactors,
         region: str | None,
     ) -> None:
         self._database = database
@@ -134,10 +134,9 @@ class Logins:
             return None
         if verdict.rehash is not None:
             await store.replace_hash(connection, person.id, verdict.rehash)
-        if self._second_factors is not None:
-            needed = await self._second_factors.needed(connection, user_id=person.id, methods=["pwd"])
-            if needed is not None:
-                return needed
+        needed = await self._second_factors.needed(connection, user_id=person.id, methods=["pwd"])
+        if needed is not None:
+            return needed
         if not known:
             await self._notices.write(
                 connection,

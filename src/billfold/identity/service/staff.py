@@ -37,7 +37,7 @@ class Staff:
     """What is done for and about other people."""
 
     def __init__(
-        self, *, database: Database, clock: Clock, approvals: Approvals, sessions: Sessions | None, mail: Post | None
+        self, *, database: Database, clock: Clock, approvals: Approvals, sessions: Sessions, mail: Post
     ) -> None:
         self._database = database
         self._clock = clock
@@ -124,7 +124,6 @@ class Staff:
         """
         by.require(WRITE)
         by.require_person()
-        assert self._sessions is not None, "nobody can log in here"
         async with self._database.transaction() as connection:
             await self._user(connection, user_id)
             await self._sessions.end_all(connection, user_id=user_id, by=by, reason="signed_out")
@@ -183,7 +182,7 @@ class Staff:
         )
         await outbox.append(connection, event)
         to = user.email or user.phone
-        if self._mail is not None and to is not None:
+        if to is not None:
             values = {"roles": ", ".join(sorted(user.roles)), "time": clocks.format(now)}
             template = addresses.template("role_changed", to)
             await self._mail.append(connection, template=template, to=to, locale=user.locale, values=values)

@@ -67,7 +67,7 @@ class Users:
         notices: Notices,
         sessions: Sessions,
         logins: Logins,
-        factors: Methods | None,
+        factors: Methods,
         leaving: Leaving,
         removing: Sequence[Removing],
         region: str | None,
@@ -222,7 +222,7 @@ class Users:
 
     async def _profile(self, connection: Connection, user_id: UUID) -> Profile:
         person = await self._person(connection, user_id)
-        factors = [] if self._factors is None else await self._factors.methods(connection, user_id)
+        factors = await self._factors.methods(connection, user_id)
         return Profile(
             id=str(person.id),
             email=person.email,
