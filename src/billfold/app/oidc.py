@@ -35,7 +35,6 @@ from billfold.app.settings.sources import secret_in
 from billfold.identity import OtherProviders
 from billfold.identity.contracts import Provider, Role
 from billfold.kernel import forms
-from billfold.platform.fetching import Fetcher
 
 _NAME = forms.pattern(r"^[a-z][a-z0-9-]{0,31}$", "small letters, digits and dashes, a letter first, 32 at most")
 _TEXT = forms.pattern(r"^[^\u0000-\u001f\u007f]{1,200}$", "text of 1 to 200 characters in one line")
@@ -75,8 +74,13 @@ def providers(oidc: settings.Oidc, *, public_url: str) -> OtherProviders:
     Raises:
         SettingInvalid: it can't be read, or is wrong somewhere.
     """
-    fetcher = Fetcher(private=oidc.allow_private, loopback=oidc.allow_loopback)
     configured = [] if oidc.file is None else _read(oidc.file, oidc, public_url)
+    if not configured:
+        return OtherProviders(configured=(), fetcher=None, public_url=public_url)
+    # The HTTP client takes long to load, and most have no other provider.
+    from billfold.platform.fetching import Fetcher  # noqa: PLC0415
+
+    fetcher = Fetcher(private=oidc.allow_private, loopback=oidc.allow_loopback)
     return OtherProviders(configured=configured, fetcher=fetcher, public_url=public_url)
 
 

@@ -106,6 +106,15 @@ def test_pydantic_is_not_imported() -> None:
     assert done.stdout.strip() == "False"
 
 
+@pytest.mark.parametrize("role", ["api", "worker"])
+def test_a_start_imports_nothing_that_only_some_requests_need(role: str) -> None:
+    modules = f"sys, billfold.app.roles.__main__, billfold.app.roles.{role}"
+    code = f"import {modules}; print(*filter(sys.modules.get, sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    late = {"aiosmtplib", "httpx2", "jinja2", "joserfc", "phonenumbers", "redis", "rich", "webauthn"}
+    assert late.isdisjoint(done.stdout.split())
+
+
 def test_without_its_database_it_says_so_and_recovers(tmp_path: Path) -> None:
     async def prepared(database: servers.TestDatabase) -> str:
         await migrate(database.owner_dsn, SETS)

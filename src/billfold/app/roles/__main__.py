@@ -12,6 +12,10 @@ import sys
 from billfold.app import settings
 from billfold.kernel import errors
 
+#: structlog imports Rich where it is installed, for traces in colours that no role writes (see `telemetry.logs`): a
+#: quarter of what a start imports.
+sys.modules["rich"] = None  # type: ignore[assignment]
+
 
 def main() -> None:
     """Run the role until SIGTERM or Ctrl-C."""

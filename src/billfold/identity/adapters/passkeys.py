@@ -2,29 +2,27 @@
 
 Passkeys are discoverable, so that nobody needs to name themselves, and their authenticator recognises its owner: one is
 two factors. No attestation is asked for: it would tell who made the authenticator, which is nobody's business here.
+
+The library brings ASN.1, X.509 and OpenSSL along, for attestations. It is loaded with the first passkey: no start waits
+for it, and processes that serve nobody never have it in memory.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-import webauthn
-from webauthn.helpers import base64url_to_bytes, options_to_json_dict
-from webauthn.helpers.structs import (
-    AuthenticatorSelectionCriteria,
-    AuthenticatorTransport,
-    PublicKeyCredentialDescriptor,
-    ResidentKeyRequirement,
-    UserVerificationRequirement,
-)
 
 from billfold.identity import errors
 from billfold.identity.contracts import WAITS, Assertion, NewCredential, RelyingParty
 
+if TYPE_CHECKING:
+    from webauthn.helpers.structs import PublicKeyCredentialDescriptor
+
 _TIMEOUT_MS = int(WAITS.total_seconds() * 1000)
-_TRANSPORTS = {transport.value: transport for transport in AuthenticatorTransport}
+#: Those of the standard; what else a browser names is left out.
+_TRANSPORTS = frozenset({"usb", "nfc", "ble", "smart-card", "internal", "cable", "hybrid"})
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +46,9 @@ def creation_options(
     party: RelyingParty, *, challenge: bytes, user_id: bytes, account: str, name: str, known: Iterable[Known]
 ) -> Mapping[str, Any]:
     """What `navigator.credentials.create()` takes, as JSON. `account` is what its owner tells it from others by."""
+    import webauthn  # noqa: PLC0415
+    from webauthn.helpers import options_to_json_dict, structs  # noqa: PLC0415
+
     return options_to_json_dict(
         webauthn.generate_registration_options(
             rp_id=party.id,
@@ -57,9 +58,9 @@ def creation_options(
             user_display_name=name,
             challenge=challenge,
             timeout=_TIMEOUT_MS,
-            authenticator_selection=AuthenticatorSelectionCriteria(
-                resident_key=ResidentKeyRequirement.REQUIRED,
-                user_verification=UserVerificationRequirement.REQUIRED,
+            authenticator_selection=structs.AuthenticatorSelectionCriteria(
+                resident_key=structs.ResidentKeyRequirement.REQUIRED,
+                user_verification=structs.UserVerificationRequirement.REQUIRED,
             ),
             exclude_credentials=[_descriptor(credential) for credential in known],
         )
@@ -68,13 +69,16 @@ def creation_options(
 
 def request_options(party: RelyingParty, *, challenge: bytes, known: Iterable[Known] = ()) -> Mapping[str, Any]:
     """What `navigator.credentials.get()` takes, as JSON; without `known` whoever is there chooses who they are."""
+    import webauthn  # noqa: PLC0415
+    from webauthn.helpers import options_to_json_dict, structs  # noqa: PLC0415
+
     return options_to_json_dict(
         webauthn.generate_authentication_options(
             rp_id=party.id,
             challenge=challenge,
             timeout=_TIMEOUT_MS,
             allow_credentials=[_descriptor(credential) for credential in known],
-            user_verification=UserVerificationRequirement.REQUIRED,
+            user_verification=structs.UserVerificationRequirement.REQUIRED,
         )
     )
 
@@ -85,6 +89,8 @@ def register(party: RelyingParty, credential: NewCredential, *, challenge: bytes
     Raises:
         PasskeyInvalid: it wasn't, or not by one of our pages, or its owner was not recognised.
     """
+    import webauthn  # noqa: PLC0415
+
     try:
         made = webauthn.verify_registration_response(
             credential=msgspec.to_builtins(credential),
@@ -111,6 +117,8 @@ def verify(party: RelyingParty, assertion: Assertion, *, challenge: bytes, publi
     Raises:
         SecondFactorWrong: it wasn't, or not on one of our pages, or its owner was not recognised.
     """
+    import webauthn  # noqa: PLC0415
+
     try:
         used = webauthn.verify_authentication_response(
             credential=msgspec.to_builtins(assertion),
@@ -146,6 +154,8 @@ def user_handle(assertion: Assertion) -> bytes | None:
 
 
 def _bytes(text: str) -> bytes:
+    from webauthn.helpers import base64url_to_bytes  # noqa: PLC0415
+
     try:
         return base64url_to_bytes(text)
     except ValueError as error:
@@ -153,6 +163,9 @@ def _bytes(text: str) -> bytes:
 
 
 def _descriptor(credential: Known) -> PublicKeyCredentialDescriptor:
+    from webauthn.helpers.structs import AuthenticatorTransport, PublicKeyCredentialDescriptor  # noqa: PLC0415
+
     return PublicKeyCredentialDescriptor(
-        id=credential.id, transports=[_TRANSPORTS[name] for name in credential.transports if name in _TRANSPORTS]
+        id=credential.id,
+        transports=[AuthenticatorTransport(name) for name in credential.transports if name in _TRANSPORTS],
     )

@@ -11,7 +11,6 @@ import unicodedata
 from typing import Literal, NamedTuple
 
 import idna
-import phonenumbers
 
 from billfold.identity import errors
 
@@ -70,6 +69,9 @@ def phone(text: str, *, region: str | None = None, pointer: str = "/phone") -> s
     """
     if len(text) > PHONE_TEXT_MAX:
         raise errors.InvalidPhone(pointer=pointer)
+    # What it knows of the world's numbers is loaded with the first of them.
+    import phonenumbers  # noqa: PLC0415
+
     try:
         number = phonenumbers.parse(unicodedata.normalize("NFKC", text), region)
     except phonenumbers.NumberParseException:

@@ -14,9 +14,8 @@ from billfold.identity.domain import keys as domain
 from billfold.identity.service.aliases import Aliases, AliasLimits
 from billfold.identity.service.approvals import Approvals
 from billfold.identity.service.attempts import Attempts
-from billfold.identity.service.bearers import AccessTokens, ApiKeys
+from billfold.identity.service.bearers import AccessTokens, ApiKeys, Bearer
 from billfold.identity.service.factors import FactorChanges
-from billfold.identity.service.foreign import ForeignTokens
 from billfold.identity.service.identities import Identities
 from billfold.identity.service.keys import Keys
 from billfold.identity.service.logins import Logins
@@ -37,12 +36,12 @@ from billfold.identity.service.users import Leaving, Users, nothing_to_leave
 from billfold.identity.service.uses import Uses
 from billfold.identity.service.verified import Verifier
 from billfold.kernel.clock import Clock, SystemClock
-from billfold.platform.fetching import Fetcher
 from billfold.platform.keys import Envelope
 from billfold.platform.postgres.database import Database
 
 if TYPE_CHECKING:
     from billfold.identity.adapters.issuers import Issuer
+    from billfold.platform.fetching import Fetcher
 
 __all__ = ["AliasLimits", "Approvals", "Attempts", "Hashing", "Identity", "OtherProviders", "StepUp"]
 
@@ -51,12 +50,13 @@ class OtherProviders(msgspec.Struct, frozen=True, kw_only=True):
     """Who else says who somebody is, as the operator has set it up."""
 
     configured: Sequence[Provider]
-    fetcher: Fetcher
+    #: Needed where there are any.
+    fetcher: Fetcher | None
     #: Where browsers reach us, to be sent back to.
     public_url: str
 
 
-NO_PROVIDERS = OtherProviders(configured=(), fetcher=Fetcher(), public_url="")
+NO_PROVIDERS = OtherProviders(configured=(), fetcher=None, public_url="")
 
 
 class Identity:
@@ -98,8 +98,14 @@ class Identity:
         self.tokens = Tokens(
             database=database, envelope=envelope, clock=clock, issuer=issuer, access_seconds=access_seconds
         )
-        foreign = ForeignTokens(database=database, clock=clock, providers=issuers, provisioning=provisioning)
-        verifier = Verifier((foreign, AccessTokens(database, clock, self.tokens), ApiKeys(database, clock)), clock)
+        bearers: list[Bearer] = [AccessTokens(database, clock, self.tokens), ApiKeys(database, clock)]
+        if issuers:
+            # It knows what it may refuse by the same library: see `_issuers`.
+            from billfold.identity.service.foreign import ForeignTokens  # noqa: PLC0415
+
+            foreign = ForeignTokens(database=database, clock=clock, providers=issuers, provisioning=provisioning)
+            bearers.insert(0, foreign)
+        verifier = Verifier(bearers, clock)
         #: Whose credentials a token is, if that was found out within the last second.
         self.remembered = verifier.remembered
         #: Whose credentials a token is. Raises CredentialsInvalid or Unavailable.
@@ -196,7 +202,7 @@ class Identity:
 
 
 def _issuers(providers: OtherProviders) -> list[tuple[Provider, Issuer]]:
-    if not providers.configured:
+    if providers.fetcher is None or not providers.configured:
         return []
     from billfold.identity.adapters.issuers import Issuer  # noqa: PLC0415 - its library is loaded where it is needed.
 
