@@ -53,6 +53,13 @@ def build(
 
     Without `addresses` no proxy is trusted; without `cors` no page of another origin may call it; with `hsts` browsers
     are told to come by HTTPS alone from now on, also to the subdomains of that address.
+
+    The document has every type that is read or written, so one that is wrong is found here and not by the first who
+    sends it.
+
+    Raises:
+        TypeError: a body, a query or an answer has a type that is none for JSON.
+        AssertionError: a route does not say who may call it, or asks for something that nobody gives.
     """
     public_url = public_url.rstrip("/")
     cookies = Cookies(https=public_url.startswith("https://"))
@@ -67,7 +74,7 @@ def build(
     ]
     document = openapi.Document(
         handlers, problems, prefix=PREFIX, public_url=public_url, version=version, scopes=scopes
-    )
+    ).encoded()
     api = Router(PREFIX, route_handlers=[*plain.options_of(handlers), *handlers])
     app = _Litestar(
         [

@@ -11,7 +11,6 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.response import Redirect
 
 from billfold.kernel import errors
-from billfold.platform.web import openapi
 from billfold.platform.web.problems import status_of, title_of
 
 ERRORS_PATH = "/docs/errors"
@@ -22,12 +21,12 @@ _STATIC = {"docs.css": "text/css", "docs.js": "text/javascript", "icon.svg": "im
 _CACHED = {"cache-control": "public, max-age=300"}
 
 
-def handlers(document: openapi.Document, *, prefix: str) -> Sequence[HTTPRouteHandler]:
+def handlers(document: bytes, *, prefix: str) -> Sequence[HTTPRouteHandler]:
     """The handlers of the OpenAPI document of the API under `prefix`, and of the pages that show it."""
 
-    @get(prefix + OPENAPI_PATH, sync_to_thread=True)
+    @get(prefix + OPENAPI_PATH, sync_to_thread=False)
     def openapi_json() -> Response[bytes]:
-        return Response(document.encoded(), media_type="application/json")
+        return Response(document, media_type="application/json")
 
     @get("/", sync_to_thread=False)
     def root() -> Redirect:

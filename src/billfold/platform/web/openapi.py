@@ -101,7 +101,7 @@ class _Described(msgspec.Struct, frozen=True):
 
 
 class Document:
-    """The document of an API; made when first asked for, because starting has no time for it."""
+    """The document of an API."""
 
     def __init__(
         self,
@@ -119,13 +119,14 @@ class Document:
         self._prefix = prefix
         self._public_url = public_url
         self._version = version
-        self._encoded: bytes | None = None
 
     def encoded(self) -> bytes:
-        """The document as JSON."""
-        if self._encoded is None:
-            self._encoded = msgspec.json.encode(self.content())
-        return self._encoded
+        """The document as JSON.
+
+        Raises:
+            TypeError: a body, a query or an answer has a type that nothing can be read into.
+        """
+        return msgspec.json.encode(self.content())
 
     def content(self) -> dict[str, Any]:
         """The document."""
