@@ -5,14 +5,17 @@ Keycloak is at `localhost` and Billfold at 127.0.0.1: to a browser these are two
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from urllib.parse import parse_qs, urlsplit
+import time
+from collections.abc import AsyncIterator, Iterator
+from urllib.parse import parse_qs, quote, urlsplit
 
+import pyotp
 import pytest
-from playwright.async_api import Page
+from playwright.async_api import Page, expect
 
 from billfold.app.migrate import SETS
 from billfold.identity.contracts import Provider
+from billfold.identity.domain.factors import TOTP_STEP_S
 from billfold.platform.postgres.database import Database
 from billfold.platform.postgres.migrations import migrate
 from tests import browsers, keycloak, servers
@@ -72,6 +75,51 @@ async def test_ada_logs_in_and_her_strict_cookies_are_sent_where_she_is_taken(
     found = await billfold_server.row("SELECT display_name, roles FROM identity.users WHERE email = 'ada@example.com'")
     # Keycloak calls her an auditor; here that is for people here to say.
     assert tuple(found) == ("Ada Lovelace", ["user"])
+
+
+@pytest.fixture
+def grace(keycloak_server: keycloak.KeycloakServer) -> Iterator[tuple[str, str]]:
+    """Somebody else at Keycloak: her name and her password."""
+    who = ("grace", "a moth in the relay")
+    password = {"type": "password", "value": who[1], "temporary": False}
+    told = {"firstName": "Grace", "lastName": "Hopper", "email": "grace@example.com", "emailVerified": True}
+    keycloak_server.admin("POST", "/users", told | {"username": who[0], "enabled": True, "credentials": [password]})
+    (made,) = keycloak_server.admin("GET", f"/users?username={who[0]}&exact=true").json()
+    yield who
+    keycloak_server.admin("DELETE", f"/users/{made['id']}")
+
+
+async def test_grace_who_has_an_authenticator_app_is_asked_for_it_after_keycloak(
+    billfold_server: serving.Serving, chromium_server: browsers.Chromium, grace: tuple[str, str]
+) -> None:
+    async with chromium_server.page() as page:
+        await log_in(page, billfold_server.url + START, grace)
+        await page.wait_for_url(f"{billfold_server.url}/api/v1/users/me")
+        me = await billfold_server.identity.authenticate((await cookies_of(page))["billfold"].encode())
+    new = await billfold_server.identity.factors.start_totp(by=me, password=None, proof=None)
+    app = pyotp.TOTP(new.secret)
+    await billfold_server.identity.factors.confirm_totp(by=me, code=app.now())
+    async with chromium_server.page() as page:
+        await log_in(page, billfold_server.url + START, grace)
+        await expect(page.get_by_role("heading", name="Show that it is you")).to_be_visible()
+        assert "billfold" not in await cookies_of(page)
+        # Its page can be loaded again, as long as the login waits.
+        await page.reload()
+        await page.get_by_label("Code of your authenticator app").fill(app.at(int(time.time()) + TOTP_STEP_S))
+        await page.get_by_role("button", name="Go on", exact=True).first.click()
+        await page.wait_for_url(f"{billfold_server.url}/api/v1/users/me")
+        assert "grace@example.com" in await page.content()
+        assert "billfold-pending" not in await cookies_of(page)
+
+
+@pytest.mark.parametrize("path", ["//evil.example.com", "https://evil.example.com", "javascript:alert(1)", "/account"])
+async def test_a_link_that_somebody_made_leads_nowhere_without_a_login(
+    billfold_server: serving.Serving, chromium_server: browsers.Chromium, path: str
+) -> None:
+    async with chromium_server.page() as page:
+        await page.goto(f"{billfold_server.url}/account#second-factor={quote(path, safe='')}")
+        await expect(page.get_by_role("heading", name="Log in", exact=True)).to_be_visible()
+        assert page.url == f"{billfold_server.url}/account#login"
 
 
 async def test_mallory_who_says_that_he_has_adas_address_gets_an_account_of_his_own(

@@ -7,6 +7,7 @@
     client_id = "billfold"
     client_secret_file = "/run/secrets/keycloak"
     login = true
+    second_factor_acr = ["2"]
     accept_tokens = true
     audience = "billfold"
     services = ["billfold-service"]
@@ -60,6 +61,7 @@ class _Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     roles: dict[str, Role] = {}
     services: list[Word] = []
     login: bool = False
+    second_factor_acr: list[Word] = []
     accept_tokens: bool = False
     introspect: bool = False
 
@@ -93,7 +95,7 @@ def _read(file: Path, oidc: settings.Oidc, public_url: str) -> list[Provider]:
         raise settings.SettingInvalid(f"oidc.file {file} is not valid TOML: {error}.") from error
     except msgspec.ValidationError as error:
         raise settings.SettingInvalid(f"oidc.file {file} is wrong: {forms.said(error)}") from error
-    faults = [fault for entry in entries for fault in (*_faults_of_issuer(entry, oidc, public_url), *_faults(entry))]
+    faults = [fault for entry in entries for fault in _faults_of(entry, oidc, public_url)]
     for fault in (*_faults_together(entries), *faults):
         raise settings.SettingInvalid(f"oidc.file {file} is wrong: {fault}")
     return [_provider(entry, file) for entry in entries]
@@ -107,6 +109,13 @@ def _faults_together(entries: list[_Entry]) -> Iterator[str]:
         yield "introspect is for one provider: nobody can tell whom to ask about a token that can't be read."
 
 
+def _faults_of(entry: _Entry, oidc: settings.Oidc, public_url: str) -> Iterator[str]:
+    """What is wrong with an entry, in words."""
+    yield from _faults_of_issuer(entry, oidc, public_url)
+    yield from _faults_of_login(entry)
+    yield from _faults(entry)
+
+
 def _faults_of_issuer(entry: _Entry, oidc: settings.Oidc, public_url: str) -> Iterator[str]:
     url = urlsplit(entry.issuer)
     plain = url.scheme == "http" and oidc.allow_loopback
@@ -116,15 +125,22 @@ def _faults_of_issuer(entry: _Entry, oidc: settings.Oidc, public_url: str) -> It
         yield f"provider {entry.name}: issuer is our own address, and tokens of ours are nobody else's."
 
 
+def _faults_of_login(entry: _Entry) -> Iterator[str]:
+    who = f"provider {entry.name}"
+    if entry.login and "openid" not in entry.scopes:
+        yield f"{who}: scopes must have openid, or nobody is told who has logged in."
+    if entry.second_factor_acr and not entry.login:
+        yield f"{who}: second_factor_acr means nothing without login."
+    if "0" in entry.second_factor_acr:
+        yield f"{who}: an acr of 0 says that nothing was checked, so it can't be in second_factor_acr."
+
+
 def _faults(entry: _Entry) -> Iterator[str]:
-    """What is wrong with an entry, in words."""
     who = f"provider {entry.name}"
     if entry.client_secret is not None and entry.client_secret_file is not None:
         yield f"{who}: give client_secret or client_secret_file, not both."
     if not (entry.login or entry.accept_tokens):
         yield f"{who}: neither login nor accept_tokens is true, so it is good for nothing."
-    if entry.login and "openid" not in entry.scopes:
-        yield f"{who}: scopes must have openid, or nobody is told who has logged in."
     if entry.accept_tokens and entry.audience is None:
         yield f"{who}: accept_tokens needs audience: tokens that are for somebody else must not be taken."
     if not entry.accept_tokens and (entry.audience or entry.roles or entry.services or entry.introspect):
@@ -154,6 +170,7 @@ def _provider(entry: _Entry, file: Path) -> Provider:
         roles=entry.roles,
         services=frozenset(entry.services),
         login=entry.login,
+        second_factor_acr=frozenset(entry.second_factor_acr),
         accept_tokens=entry.accept_tokens,
         introspect=entry.introspect,
     )

@@ -15,6 +15,7 @@ issuer = "https://id.example.com/realms/billfold"
 client_id = "billfold"
 client_secret_file = "secret"
 login = true
+second_factor_acr = ["2", "gold"]
 accept_tokens = true
 audience = "billfold"
 services = ["shop"]
@@ -50,6 +51,7 @@ def test_a_provider_is_what_the_file_says(tmp_path: Path) -> None:
     assert keycloak.roles_claim == ("realm_access", "roles")
     assert keycloak.roles == {"pruefer": "auditor"}
     assert keycloak.services == {"shop"}
+    assert (keycloak.second_factor_acr, two.second_factor_acr) == ({"2", "gold"}, frozenset())
     assert (two.client_secret, two.roles, two.accept_tokens, two.scopes) == (
         None,
         {},
@@ -72,7 +74,7 @@ def test_a_provider_is_what_the_file_says(tmp_path: Path) -> None:
         ("/realms/billfold", "/?realm=billfold", "must be an https address"),
         ("https://id", "https://ada:word@id", "must be an https address"),
         ("https://id.example.com/realms/billfold", "https://pay.example.com", "our own address"),
-        ("login = true\naccept", 'client_secret = "x"\naccept', "not both"),
+        ('["2", "gold"]\naccept', '[]\nclient_secret = "x"\naccept', "not both"),
         ('client_secret_file = "secret"', 'client_secret_file = "gone"', "can't be read"),
         ('audience = "billfold"\n', "", "accept_tokens needs audience"),
         ("accept_tokens = true\n", "", "mean nothing without accept_tokens"),
@@ -82,6 +84,8 @@ def test_a_provider_is_what_the_file_says(tmp_path: Path) -> None:
         ('["shop"]', '["billfold"]', "can't be a program's"),
         ('audience = "billfold"', 'audience = "billfold"\nscopes = ["email"]', "must have openid"),
         ("login = true", "login = 1", "Expected"),
+        ("login = true", "login = false", "second_factor_acr means nothing without login"),
+        ('"gold"', '"0"', "nothing was checked"),
         ("[[provider]]", "[provider", "not valid TOML"),
         ("\n[[provider]]", "providers = 1\n[[provider]]", "unknown field providers"),
     ],

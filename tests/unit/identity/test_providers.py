@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from billfold.identity import errors
@@ -252,3 +253,43 @@ def test_a_login_may_lead_to_any_path_of_ours(path: str) -> None:
 def test_and_nowhere_else(path: str) -> None:
     with pytest.raises(errors.ReturnToInvalid):
         domain.check_return_to(path)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"amr": ["pwd", "otp"]},
+        {"amr": ["mfa"]},
+        {"amr": ["hwk"]},
+        {"amr": ["fido"]},
+        {"acr": "gold"},
+        {"amr": ["pwd"], "acr": "gold"},
+    ],
+    ids=str,
+)
+def test_a_second_factor_that_the_provider_names_was_checked(more: dict[str, Any]) -> None:
+    assert domain.has_second_factor(msgspec.structs.replace(KEYCLOAK, second_factor_acr={"gold"}), ident(**more))
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"amr": []},
+        {"amr": ["pwd", "sms"]},
+        {"amr": "mfa"},
+        {"amr": {"mfa": True}},
+        {"amr": [["mfa"], None, 1, {}]},
+        {"acr": "1"},
+        {"acr": ["gold"]},
+        {"acr": {}},
+        {"acr": ""},
+    ],
+    ids=str,
+)
+def test_what_names_no_second_factor_is_none(more: dict[str, Any]) -> None:
+    assert not domain.has_second_factor(msgspec.structs.replace(KEYCLOAK, second_factor_acr={"gold"}), ident(**more))
+
+
+def test_no_acr_is_a_second_factor_unless_the_operator_says_so() -> None:
+    assert not domain.has_second_factor(KEYCLOAK, ident(acr="gold"))

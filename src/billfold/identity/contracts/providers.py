@@ -33,6 +33,8 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     services: frozenset[str] = frozenset()
     #: Whether people log in there.
     login: bool = False
+    #: What `acr` says in an ID token when the provider has checked a second factor.
+    second_factor_acr: frozenset[str] = frozenset()
     #: Whether its access tokens are taken.
     accept_tokens: bool = False
     #: Whether it is asked about tokens that can't be read (RFC 7662).

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 #: How somebody has proved who they are, by the words of RFC 8176 where it has one.
-Method = Literal["pwd", "otp", "hwk", "user", "recovery", "fed"]
+Method = Literal["pwd", "otp", "hwk", "user", "recovery", "fed", "mfa"]
 METHODS: Mapping[Method, str] = {
     "pwd": "a password",
     "otp": "a one-time code of an authenticator app",
@@ -16,6 +16,7 @@ METHODS: Mapping[Method, str] = {
     "user": "the passkey's own check of who holds it",
     "recovery": "a recovery code",
     "fed": "a login at another provider",
+    "mfa": "a second factor that the other provider has checked",
 }
 DEVICE_MAX = 200
 ADDRESS_MAX = 64

@@ -32,6 +32,9 @@ SECRET_BYTES = 32
 _SUBJECT_MAX = 255
 #: An ID token is made for the login that it ends; an old one is somebody else's.
 _ID_TOKEN_AGE_MAX_S = 600
+#: Methods that are a second factor, or more than one (RFC 8176; `fido` is what Microsoft and Okta say of passkeys).
+#: A short message is none of them: numbers are stolen.
+_SECOND_FACTORS = frozenset({"mfa", "otp", "hwk", "fido"})
 
 _LOCALE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*", re.ASCII)
 _LOCALE_MAX = 35
@@ -145,6 +148,14 @@ def is_program(provider: Provider, claims: Claims) -> str | None:
     if any(claim in claims for claim in _OF_PEOPLE):
         raise errors.ProviderTokenInvalid(f"The client {client} is a program's, and no person can use it.")
     return client
+
+
+def has_second_factor(provider: Provider, claims: Claims) -> bool:
+    """Whether the provider says in an ID token that it has checked a second factor for this very login."""
+    methods, reached = claims.get("amr"), claims.get("acr")
+    if isinstance(methods, list) and any(isinstance(one, str) and one in _SECOND_FACTORS for one in methods):
+        return True
+    return isinstance(reached, str) and reached in provider.second_factor_acr
 
 
 def person(claims: Claims) -> Person:

@@ -11,6 +11,7 @@ import html
 from hashlib import sha256
 from http import HTTPStatus
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import msgspec
 from litestar import Request, Response, delete, get, post
@@ -18,7 +19,15 @@ from litestar.datastructures import Cookie
 from msgspec import Meta
 
 from billfold.identity import Identity, errors
-from billfold.identity.contracts import ExternalIdentity, LoginProvider, LoginReturn, LoginStart
+from billfold.identity.contracts import (
+    WAITS,
+    ExternalIdentity,
+    LoginProvider,
+    LoginReturn,
+    LoginStart,
+    SecondFactor,
+    SessionTokens,
+)
 from billfold.kernel import ids
 from billfold.kernel.errors import BillfoldError
 from billfold.kernel.principal import Principal
@@ -136,7 +145,8 @@ async def start(
         scope=web.Access.ANYBODY,
         description="For browsers that the provider sends back: logs them in by cookies, and takes them to where they "
         "wanted. An account that is seen for the first time becomes a new user, unless somebody here has its e-mail "
-        "address: whoever that is logs in and links the account.",
+        "address: whoever that is logs in and links the account. Whoever has a second factor is taken to /account "
+        "first, to show it, unless the provider says that it has checked one.",
         errors=(
             errors.ProviderUnknown,
             errors.ProviderUnavailable,
@@ -172,21 +182,9 @@ async def callback(
         )
     except BillfoldError as error:
         return _told(error, request)
-    given = []
-    if done.tokens is not None:
-        assert done.tokens.access_token is not None and done.tokens.refresh_token is not None, "they were just issued"
-        given = cookies.given(
-            access_token=done.tokens.access_token,
-            refresh_token=done.tokens.refresh_token,
-            max_age=done.tokens.refresh_expires_in,
-        )
-    path = html.escape(done.return_to)
-    page = _page(
-        "You are logged in." if given else "Your account is linked.",
-        f'<p><a href="{path}">Go on</a></p>',
-        head=f'<meta http-equiv="refresh" content="0; url={path}">',
-    )
-    return Response(page, media_type="text/html", cookies=[*given, _bound(cookies, state, "", max_age=0)])
+    answer = _onward(done.outcome, done.return_to, cookies)
+    answer.set_cookie(_bound(cookies, state, "", max_age=0))
+    return answer
 
 
 @post(
@@ -241,6 +239,32 @@ async def unlink(identity_id: str, principal: Principal, identity: Identity) -> 
 
 
 handlers = [list_providers, start, callback, start_link, list_identities, unlink]
+
+
+def _onward(outcome: SessionTokens | SecondFactor | None, return_to: str, cookies: Cookies) -> Response[bytes]:
+    """A page that goes on by itself: to where its visitor wanted, or to where they show their second factor.
+
+    The token of a login that needs one is in a cookie: addresses are written down in too many places.
+    """
+    title, given, path = "Your account is linked.", [], return_to
+    if isinstance(outcome, SecondFactor):
+        title, path = "Show that it is you.", f"{_HOME}#second-factor={quote(return_to, safe='')}"
+        given = [cookies.pending(outcome.token, max_age=int(WAITS.total_seconds()))]
+    elif outcome is not None:
+        assert outcome.access_token is not None and outcome.refresh_token is not None, "they were just issued"
+        title = "You are logged in."
+        given = cookies.given(
+            access_token=outcome.access_token,
+            refresh_token=outcome.refresh_token,
+            max_age=outcome.refresh_expires_in,
+        )
+    path = html.escape(path)
+    page = _page(
+        title,
+        f'<p><a href="{path}">Go on</a></p>',
+        head=f'<meta http-equiv="refresh" content="0; url={path}">',
+    )
+    return Response(page, media_type="text/html", cookies=given)
 
 
 def _bound(cookies: Cookies, state: str, browser: str, *, max_age: int = _COOKIE_S) -> Cookie:

@@ -1,13 +1,13 @@
 """The second half of logins over HTTP, and logins by passkey alone."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
-from litestar import Response, post
+from litestar import Request, Response, get, post
 from msgspec import Meta
 
 from billfold.identity import Identity, errors
-from billfold.identity.contracts import Assertion, Device, PasskeyChallenge, Proof, SessionTokens
+from billfold.identity.contracts import Assertion, Device, PasskeyChallenge, Proof, SecondFactor, SessionTokens
 from billfold.identity.rest import logins
 from billfold.identity.rest.factors import OPTIONS
 from billfold.identity.rest.logins import InCookies
@@ -47,6 +47,26 @@ class PasskeyLogin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     cookies: InCookies = False
 
 
+@get(
+    "/auth/mfa",
+    opt=web.operation(
+        summary="Show the login that waits for your second factor",
+        tag=_TAG,
+        scope=web.Access.ANYBODY,
+        description="For browsers that come back from a provider: the login is bound to this one by a cookie.",
+        errors=(errors.LoginNotPending,),
+        answers={
+            "token": "q3Vt…",
+            "methods": ["passkey"],
+            "expires_at": "2026-11-21T09:35:00.123456Z",
+            "passkey_options": OPTIONS,
+        },
+    ),
+)
+async def show_pending(request: Request[Any, Any, Any], cookies: Cookies, identity: Identity) -> SecondFactor:
+    return await identity.second_factors.show(token=request.cookies.get(cookies.pending_name, ""))
+
+
 @post(
     "/auth/mfa",
     status_code=200,
@@ -74,7 +94,10 @@ async def complete(
     tokens = await identity.second_factors.complete(
         token=command.token, proof=command, device=command.device or client.device, address=client.address
     )
-    return logins.answered(tokens, cookies=cookies, in_cookies=command.cookies)
+    answer = logins.answered(tokens, cookies=cookies, in_cookies=command.cookies)
+    if command.cookies:
+        answer.set_cookie(cookies.pending("", max_age=0))
+    return answer
 
 
 @post(
@@ -125,4 +148,4 @@ async def finish_passkey(
     return logins.answered(tokens, cookies=cookies, in_cookies=command.cookies)
 
 
-handlers = [complete, start_passkey, finish_passkey]
+handlers = [show_pending, complete, start_passkey, finish_passkey]

@@ -137,6 +137,7 @@ class Identity:
             database=database,
             clock=clock,
             sessions=self.sessions,
+            second_factors=self.second_factors,
             provisioning=provisioning,
             providers=issuers,
             public_url=providers.public_url,

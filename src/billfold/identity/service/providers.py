@@ -16,11 +16,13 @@ import msgspec
 import structlog
 
 from billfold.identity import errors
-from billfold.identity.contracts import LoginProvider, LoginReturn, Provider, SessionTokens
+from billfold.identity.contracts import LoginProvider, LoginReturn, Method, Provider, SecondFactor, SessionTokens
 from billfold.identity.domain import providers as domain
 from billfold.identity.service.provisioning import Provisioning
+from billfold.identity.service.second_factors import SecondFactors
 from billfold.identity.service.sessions import Sessions
 from billfold.identity.service.users import FRESH_FOR
+from billfold.identity.store import keys as owners
 from billfold.identity.store import providers as store
 from billfold.identity.store import users
 from billfold.kernel.clock import Clock
@@ -32,8 +34,9 @@ if TYPE_CHECKING:
 
 #: Under it, `<provider>/start` and `<provider>/callback`.
 PATH = "/api/v1/auth/oidc"
-#: How such a login is called among a session's methods.
-METHOD = "fed"
+#: How such a login is called among a session's methods, and with a second factor that was checked there.
+METHODS: Sequence[Method] = ("fed",)
+METHODS_WITH_FACTOR: Sequence[Method] = ("fed", "mfa")
 
 log = structlog.get_logger(__name__)
 
@@ -47,10 +50,10 @@ class Begun(msgspec.Struct, frozen=True):
 
 
 class Finished(msgspec.Struct, frozen=True):
-    """The end of a login: a new session, or none when an account was linked."""
+    """The end of a login: a new session, or what it still needs; none of these when an account was linked."""
 
     return_to: str
-    tokens: SessionTokens | None
+    outcome: SessionTokens | SecondFactor | None
 
 
 class Providers:
@@ -62,6 +65,7 @@ class Providers:
         database: Database,
         clock: Clock,
         sessions: Sessions,
+        second_factors: SecondFactors,
         provisioning: Provisioning,
         providers: Sequence[tuple[Provider, Issuer]],
         public_url: str,
@@ -69,6 +73,7 @@ class Providers:
         self._database = database
         self._clock = clock
         self._sessions = sessions
+        self._second_factors = second_factors
         self._provisioning = provisioning
         self._providers = {provider.name: (provider, issuer) for provider, issuer in providers if provider.login}
         self._public_url = public_url.rstrip("/")
@@ -127,6 +132,8 @@ class Providers:
     ) -> Finished:
         """End a login: a session for whoever logged in, or the account linked to whoever wanted that.
 
+        Whoever has a second factor here shows it here, unless the provider says that it has checked one.
+
         Raises:
             ProviderUnknown, ProviderUnavailable
             LoginStateInvalid: it is nobody's, was used, is too old, or of another browser.
@@ -159,7 +166,9 @@ class Providers:
         if begun.links:
             await self._linked(provider, person, begun.user_id)
             return Finished(begun.return_to, None)
-        return Finished(begun.return_to, await self._logged_in(provider, person, device=device, address=address))
+        checked = domain.has_second_factor(provider, signed.claims)
+        outcome = await self._logged_in(provider, person, checked=checked, device=device, address=address)
+        return Finished(begun.return_to, outcome)
 
     async def _check_fresh(self, by: Principal) -> None:
         async with self._database.connection() as connection:
@@ -190,19 +199,24 @@ class Providers:
             raise errors.LoginDeclined(_explained(returned.error))
 
     async def _logged_in(
-        self, provider: Provider, person: domain.Person, *, device: str, address: str
-    ) -> SessionTokens:
+        self, provider: Provider, person: domain.Person, *, checked: bool, device: str, address: str
+    ) -> SessionTokens | SecondFactor:
         for _ in range(2):
             try:
                 async with self._database.transaction() as connection:
                     user_id = await self._user(connection, provider, person)
+                    if not checked:
+                        needed = await self._second_factors.needed(connection, user_id=user_id, methods=METHODS)
+                        if needed is not None:
+                            return needed
+                    methods = METHODS_WITH_FACTOR if checked else METHODS
                     return await self._sessions.start(
-                        connection, user_id=user_id, methods=(METHOD,), device=device, address=address
+                        connection, user_id=user_id, methods=methods, device=device, address=address
                     )
             except UniqueViolation:
                 raise errors.AccountExists from None
             except errors.IdentityTaken:
-                continue  # The same person was faster in another window, and is known now.
+                continue  # The same person was faster in another window: is known now, or is not any more.
         raise errors.LoginStateInvalid
 
     async def _user(self, connection: Connection, provider: Provider, person: domain.Person) -> UUID:
@@ -217,7 +231,9 @@ class Providers:
             assert linked is not None and linked.owner_id == user_id, "it was just made"
         elif not linked.is_person:
             raise errors.LoginAnswerInvalid("This is a program's account.")
-        await store.touch(connection, linked.id, now=self._clock.now())
+        await owners.lock_owner(connection, linked.owner_id)
+        if not await store.touch(connection, linked.id, now=self._clock.now()):
+            raise errors.IdentityTaken
         return linked.owner_id
 
     async def _linked(self, provider: Provider, person: domain.Person, user_id: UUID | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 from billfold.identity import errors
@@ -46,8 +47,7 @@ class SecondFactors:
 
         It is written in the caller's transaction. `complete` goes on.
         """
-        factors = await self._proofs.methods(connection, user_id)
-        if not factors:
+        if not await self._proofs.methods(connection, user_id):
             return None
         token, challenge = secrets.token_urlsafe(domain.TOKEN_BYTES), secrets.token_bytes(CHALLENGE_BYTES)
         now = self._clock.now()
@@ -60,10 +60,21 @@ class SecondFactors:
             now=now,
             until=now + WAITS,
         )
-        options = None
-        if "passkey" in factors:
-            options = await self._proofs.options(connection, user_id, challenge=challenge)
-        return SecondFactor(token=token, methods=factors, expires_at=now + WAITS, passkey_options=options)
+        return await self._shown(connection, user_id, token, challenge, now + WAITS)
+
+    async def show(self, *, token: str) -> SecondFactor:
+        """What the login of this token still needs, for a page that has only that.
+
+        Raises:
+            LoginNotPending: it took too long, there were too many attempts, or it has been completed.
+        """
+        token_hash, now = domain.token_hash(token), self._clock.now()
+        async with self._database.connection() as connection:
+            found = await pending.find_login(connection, token_hash, most=ATTEMPTS_MAX, now=now)
+            if found is None:
+                raise errors.LoginNotPending
+            login, until = found
+            return await self._shown(connection, login.user_id, token, login.challenge, until)
 
     async def complete(self, *, token: str, proof: Proof, device: str, address: str) -> SessionTokens:
         """The session of a login that has its second factor now.
@@ -121,6 +132,14 @@ class SecondFactors:
         except errors.SecondFactorWrong as error:
             await self._proofs.refused(claim.user_id, error, purpose="login")
             raise
+
+    async def _shown(
+        self, connection: Connection, user_id: UUID, token: str, challenge: bytes, until: datetime
+    ) -> SecondFactor:
+        factors, options = await self._proofs.methods(connection, user_id), None
+        if "passkey" in factors:
+            options = await self._proofs.options(connection, user_id, challenge=challenge)
+        return SecondFactor(token=token, methods=factors, expires_at=until, passkey_options=options)
 
     async def _start(
         self, claim: Claim, methods: list[str], device: str, address: str, *, login: bytes | None = None

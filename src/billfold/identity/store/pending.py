@@ -84,6 +84,22 @@ async def insert_login(
     )
 
 
+async def find_login(
+    connection: Connection, token_hash: bytes, *, most: int, now: datetime
+) -> tuple[PendingLogin, datetime] | None:
+    """The login and its end, without an attempt; None if it is over."""
+    row = await connection.fetchrow(
+        """
+        SELECT user_id, methods, challenge, expires_at FROM identity.pending_logins
+        WHERE token_hash = $1 AND attempts < $2 AND expires_at > $3
+        """,
+        token_hash,
+        most,
+        now,
+    )
+    return (PendingLogin(*row[:3]), row["expires_at"]) if row else None
+
+
 async def attempt_login(connection: Connection, token_hash: bytes, *, most: int, now: datetime) -> PendingLogin | None:
     """The login, with one more attempt counted before it is looked at; None if it is over."""
     row = await connection.fetchrow(

@@ -99,11 +99,12 @@ async def insert_person(connection: Connection, *, user_id: UUID, person: Person
     )
 
 
-async def touch(connection: Connection, identity_id: UUID, *, now: datetime) -> None:
-    """Write down a login."""
-    await connection.execute(
-        "UPDATE identity.external_identities SET last_login_at = $2 WHERE id = $1", identity_id, now
+async def touch(connection: Connection, identity_id: UUID, *, now: datetime) -> bool:
+    """Write down a login; no if the account is not linked any more."""
+    row = await connection.fetchval(
+        "UPDATE identity.external_identities SET last_login_at = $2 WHERE id = $1 RETURNING true", identity_id, now
     )
+    return row is not None
 
 
 async def of_owner(connection: Connection, owner_id: UUID) -> list[ExternalIdentity]:

@@ -36,6 +36,7 @@ class Cookies:
         # A browser takes these prefixes from https alone, and lets no other host of the domain set them.
         self.access_name = "__Host-billfold" if https else "billfold"
         self.refresh_name = "__Secure-billfold-refresh" if https else "billfold-refresh"
+        self.pending_name = "__Secure-billfold-pending" if https else "billfold-pending"
         self._access = self.access_name.encode() + b"="
         self._refresh = self.refresh_name.encode() + b"="
 
@@ -61,6 +62,10 @@ class Cookies:
             self._cookie(self.access_name, access_token, path="/", max_age=max_age),
             self._cookie(self.refresh_name, refresh_token, path=REFRESH_PATH, max_age=max_age),
         ]
+
+    def pending(self, token: str, *, max_age: int) -> Cookie:
+        """The cookie of a login that is not complete. It goes to the same paths as refresh tokens; 0 takes it away."""
+        return self._cookie(self.pending_name, token, path=REFRESH_PATH, max_age=max_age)
 
     def taken(self) -> list[Cookie]:
         """What makes a browser forget both."""

@@ -18,6 +18,28 @@ async function enter(tokens) {
   await open();
 }
 
+function askFactor({ token, methods, passkey_options: options }, done) {
+  show("second-factor");
+  offer($("#second-factor [data-proof]"), { methods, options }, async (proof) =>
+    done(await ask("POST", "/auth/mfa", { token, ...proof, ...COOKIES })),
+  );
+}
+
+// A login at a provider that needs a factor of ours, and then leads on: to a path of this server, whoever made the link.
+async function completeLogin(path) {
+  const onward = new URL(path, location.origin);
+  if (onward.origin !== location.origin) return leave();
+  try {
+    askFactor(await ask("GET", "/auth/mfa"), (tokens) => {
+      loggedIn(tokens);
+      location.replace(onward);
+    });
+  } catch (error) {
+    leave();
+    throw error;
+  }
+}
+
 async function open() {
   const profile = await call("GET", "/users/me");
   $("#who").textContent = profile.display_name;
@@ -94,11 +116,7 @@ onSubmit($("#login-form"), async (fields, form) => {
   const answer = await ask("POST", "/auth/login", { ...fields, ...COOKIES });
   form.reset();
   if (!answer.second_factor) return enter(answer);
-  const { token, methods, passkey_options: options } = answer.second_factor;
-  show("second-factor");
-  offer($("#second-factor [data-proof]"), { methods, options }, async (proof) =>
-    enter(await ask("POST", "/auth/mfa", { token, ...proof, ...COOKIES })),
-  );
+  askFactor(answer.second_factor, enter);
 });
 
 $("#login-passkey").addEventListener("click", (event) =>
@@ -160,6 +178,8 @@ $("#log-out-everywhere").addEventListener("click", (event) =>
 
 async function go() {
   const place = location.hash.slice(1);
+  const onward = new URLSearchParams(place).get("second-factor");
+  if (onward) return completeLogin(onward);
   if (["login", "register", "forgot"].includes(place)) return show(place);
   try {
     await open();
