@@ -180,6 +180,11 @@ class Api:
     ) -> None:
         await self._http.aclose()
 
+    @property
+    def is_nobody(self) -> bool:
+        """Whether requests carry no credentials."""
+        return self.key is None and self._login is None
+
     async def get(self, path: str, params: Params | None = None) -> Any:
         """The JSON at `path`; parameters that are None are left out.
 

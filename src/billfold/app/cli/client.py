@@ -163,6 +163,8 @@ async def _use(api: Api, function: Callable[[Api], Awaitable[T]], loaded: settin
         async with api:
             return await function(api)
     except (ApiRefusal, ApiUnreachable, GatewayFailed) as error:
+        if error.code == "unauthorized" and api.is_nobody:
+            error.detail = f"Nobody is logged in at {api.url}."
         error.detail = " ".join([error.detail, *_next_steps(error, api, loaded)])
         raise
 
