@@ -183,10 +183,11 @@ class Client:
         addresses: Addresses | None = None,
         cors: Cors | None = None,
         hsts: bool = False,
+        app: ASGIApp | None = None,
     ) -> None:
         self.shelf = Shelf()
         self.requests = Requests()
-        self.app: ASGIApp = web.build(
+        self.app: ASGIApp = app or web.build(
             [part(self.shelf)],
             authenticator=Known(),
             checks={},

@@ -16,7 +16,7 @@ def cookie(value: bytes, name: str = "billfold") -> str:
     return f"{name}={value.decode()}"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def client() -> Client:
     return Client()
 

@@ -60,8 +60,7 @@ class Caller(Known):
 
 
 def client(part: web.Part, authenticator: Known | None = None) -> Client:
-    made = Client()
-    made.app = web.build(
+    app = web.build(
         [part],
         authenticator=authenticator or Known(),
         checks={},
@@ -70,7 +69,7 @@ def client(part: web.Part, authenticator: Known | None = None) -> Client:
         version="0",
         scopes=SCOPES,
     )
-    return made
+    return Client(app=app)
 
 
 async def status(part: web.Part, authenticator: Known, token: bytes | None = GOOD) -> tuple[int, str | None]:
