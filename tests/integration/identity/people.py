@@ -14,6 +14,7 @@ import pyotp
 
 from billfold.identity import contracts, errors
 from billfold.identity.contracts import Assertion, NewCredential, Proof, RelyingParty, StepUpChallenge
+from billfold.identity.service.confirming import Confirmations
 from billfold.identity.service.factors import FactorChanges
 from billfold.identity.service.proofs import Proofs
 from billfold.identity.service.second_factors import SecondFactors
@@ -94,7 +95,13 @@ class House:
             party=PARTY,
             proofs=self.proofs,
             step_up=self.step_up,
-            passwords=self.outside,
+            confirmations=Confirmations(
+                database=database,
+                clock=self.clock,
+                proofs=self.proofs,
+                step_up=self.step_up,
+                passwords=self.outside,
+            ),
             mail=self.outside,
         )
         self.logins = SecondFactors(

@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -398,9 +399,9 @@ async def test_whoever_is_logged_in_links_another_account_and_unlinks_it(
         items = (await ada.get("/api/v1/users/me/identities")).json()["items"]
         assert len(items) == 2
         headers = {"x-csrf-token": csrf_of(ada)}
-        paths = [f"/api/v1/users/me/identities/{item['id']}" for item in items]
-        assert (await ada.delete(paths[0], headers=headers)).status_code == 204
-        kept = await ada.delete(paths[1], headers=headers)
+        paths = [f"/api/v1/users/me/identities/{item['id']}/unlink" for item in items]
+        assert (await ada.post(paths[0], json={}, headers=headers)).status_code == 204
+        kept = await ada.post(paths[1], json={}, headers=headers)
         assert (kept.status_code, kept.json()["code"]) == (409, "last_way_to_log_in")
         assert len((await ada.get("/api/v1/users/me/identities")).json()["items"]) == 1
     kinds = [event["type"] for event in await told_of(here.database, me.owner_id)]
@@ -418,11 +419,27 @@ async def test_an_account_of_somebody_else_can_not_be_linked_nor_unlinked(
         answer = await link(bob, own_issuer, csrf_of(bob), sub=subject)
         assert (answer.status_code, answer.json()["code"]) == (409, "identity_taken")
         (hers,) = (await ada.get("/api/v1/users/me/identities")).json()["items"]
-        gone = await bob.delete(f"/api/v1/users/me/identities/{hers['id']}", headers={"x-csrf-token": csrf_of(bob)})
+        path = f"/api/v1/users/me/identities/{hers['id']}/unlink"
+        gone = await bob.post(path, json={}, headers={"x-csrf-token": csrf_of(bob)})
         assert (gone.status_code, gone.json()["code"]) == (404, "identity_unknown")
 
 
-async def test_a_session_that_lies_open_links_nothing(here: serving.Serving, own_issuer: issuing.Issuing) -> None:
+async def asked_again(
+    browser: httpx2.AsyncClient, body: dict[str, Any] | None = None, *, approval: str = ""
+) -> list[tuple[int, str]]:
+    """What linking another account and unlinking one are answered with, as (status, code)."""
+    (linked, *_) = (await browser.get("/api/v1/users/me/identities")).json()["items"]
+    headers = {"x-csrf-token": csrf_of(browser)} | ({"step-up": approval} if approval else {})
+    found = []
+    for path in ("test/start", f"{linked['id']}/unlink"):
+        answer = await browser.post(f"/api/v1/users/me/identities/{path}", json=body or {}, headers=headers)
+        found.append((answer.status_code, answer.json()["code"] if answer.status_code >= 400 else ""))
+    return found
+
+
+async def test_a_session_that_lies_open_links_and_unlinks_nothing(
+    here: serving.Serving, own_issuer: issuing.Issuing
+) -> None:
     async with here.browser() as ada:
         await log_in(ada, own_issuer)
         me = await whoami(here, ada)
@@ -430,10 +447,44 @@ async def test_a_session_that_lies_open_links_nothing(here: serving.Serving, own
             "UPDATE identity.sessions SET authenticated_at = now() - interval '11 minutes' WHERE id = $1 RETURNING id",
             me.credential_id,
         )
-        refused = await ada.post(
-            "/api/v1/users/me/identities/test/start", json={}, headers={"x-csrf-token": csrf_of(ada)}
+        assert await asked_again(ada) == [(403, "login_too_old")] * 2
+
+
+async def test_whoever_has_a_password_links_and_unlinks_with_it(
+    here: serving.Serving, own_issuer: issuing.Issuing
+) -> None:
+    password = "correct horse battery staple"
+    async with here.browser() as ada:
+        await log_in(ada, own_issuer, email=f"{ids.new()}@example.com", email_verified=True)
+        me = await whoami(here, ada)
+        await here.row(
+            "UPDATE identity.users SET password_hash = $2 WHERE id = $1 RETURNING id",
+            me.user_id,
+            await here.identity.passwords.hash_new(password, personal=[]),
         )
-        assert (refused.status_code, refused.json()["code"]) == (403, "login_too_old")
+        assert await asked_again(ada) == [(403, "password_wrong")] * 2
+        assert await asked_again(ada, {"password": "staple battery horse"}) == [(403, "password_wrong")] * 2
+        assert await asked_again(ada, {"password": password}) == [(200, ""), (204, "")]
+
+
+async def test_whoever_has_a_second_factor_links_and_unlinks_with_its_approval_alone(
+    here: serving.Serving, own_issuer: issuing.Issuing
+) -> None:
+    async with here.browser() as ada:
+        await log_in(ada, own_issuer)
+        headers = {"x-csrf-token": csrf_of(ada)}
+        secret = (await ada.post("/api/v1/users/me/factors/totp", json={}, headers=headers)).json()["secret"]
+        app = pyotp.TOTP(secret)
+        code = {"code": app.now()}
+        assert (await ada.post("/api/v1/users/me/factors/totp/confirm", json=code, headers=headers)).is_success
+        assert await asked_again(ada) == [(403, "step_up_required")] * 2
+        refused = await ada.post("/api/v1/users/me/identities/test/start", json={}, headers=headers)
+        waiting = refused.json()["step_up"]
+        assert (waiting["operation"], waiting["content"]) == ("identity.link", {"provider": "test"})
+        code = {"totp": app.at(datetime.now(UTC), counter_offset=1)}
+        approved = await ada.post(f"/api/v1/auth/step-up/{waiting['id']}", json=code, headers=headers)
+        assert approved.status_code == 200, approved.text
+        assert await asked_again(ada, approval=waiting["id"]) == [(200, ""), (403, "step_up_required")]
 
 
 async def test_a_link_that_was_begun_in_another_browser_links_nothing(

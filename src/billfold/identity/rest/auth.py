@@ -21,6 +21,7 @@ from billfold.identity.contracts import (
     Typed,
 )
 from billfold.identity.rest import logins
+from billfold.identity.rest.confirming import PASSWORD
 from billfold.kernel import forms, ids
 from billfold.kernel.principal import Principal
 from billfold.platform import web
@@ -29,7 +30,6 @@ from billfold.platform.web.cookies import Cookies
 
 _TAG = "Logging in"
 _ID = "019aa2c6-7a00-7000-8000-00000000f001"
-_PASSWORD = "correct horse battery staple"  # noqa: S105 - an example.
 _AWAITED = {"id": _ID, "expires_at": "2026-11-21T10:00:00Z"}
 NEW_PASSWORD_ERRORS = (
     errors.PasswordTooShort,
@@ -62,7 +62,7 @@ class Login(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Somebody who shows who they are."""
 
     login: LoginText
-    password: Annotated[str, Meta(examples=[_PASSWORD])]
+    password: Annotated[str, Meta(examples=[PASSWORD])]
     device: Device | None = None
     cookies: logins.InCookies = False
 
@@ -118,7 +118,7 @@ class PasswordChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             *NEW_PASSWORD_ERRORS,
             errors.TooManyAttempts,
         ),
-        sends={"email": "ada@example.com", "password": _PASSWORD, "display_name": "Ada Lovelace"},
+        sends={"email": "ada@example.com", "password": PASSWORD, "display_name": "Ada Lovelace"},
         answers=_AWAITED,
     ),
 )
@@ -161,7 +161,7 @@ async def verify(
         description="Whoever has a second factor gets `second_factor` instead of tokens: go on at /auth/mfa. After "
         "some failed attempts there are growing waits, but for those who come from where they have logged in before.",
         errors=(errors.LoginFailed, errors.PasswordTooLong, errors.PasswordsBusy, errors.TooManyAttempts),
-        sends={"login": "ada@example.com", "password": _PASSWORD},
+        sends={"login": "ada@example.com", "password": PASSWORD},
         answers=logins.EXAMPLE,
     ),
 )
@@ -205,7 +205,7 @@ async def forgot_password(command: Forgotten, client: web.Client, identity: Iden
         scope=web.Access.ANYBODY,
         description="By the token that was sent. It ends all sessions; API keys stay.",
         errors=(errors.ResetTokenInvalid, *NEW_PASSWORD_ERRORS, errors.TooManyAttempts),
-        sends={"token": "q0o5…", "password": _PASSWORD},
+        sends={"token": "q0o5…", "password": PASSWORD},
     ),
 )
 async def reset_password(command: Reset, client: web.Client, identity: Identity) -> Response[None]:
@@ -224,7 +224,7 @@ async def reset_password(command: Reset, client: web.Client, identity: Identity)
         scope="account",
         description="It ends all of your other sessions; API keys stay.",
         errors=(errors.PasswordWrong, errors.PasswordNotSet, *NEW_PASSWORD_ERRORS, errors.TooManyAttempts),
-        sends={"current_password": _PASSWORD, "new_password": "battery staple, correct horse"},
+        sends={"current_password": PASSWORD, "new_password": "battery staple, correct horse"},
     ),
 )
 async def change_password(

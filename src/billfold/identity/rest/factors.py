@@ -1,11 +1,9 @@
 """One's own second factors over HTTP."""
 
-from typing import Annotated
 from uuid import UUID
 
 import msgspec
 from litestar import delete, get, post
-from msgspec import Meta
 
 from billfold.identity import Identity, errors
 from billfold.identity.contracts import (
@@ -18,6 +16,7 @@ from billfold.identity.contracts import (
     RecoveryCodes,
     Totp,
 )
+from billfold.identity.rest.confirming import CONFIRMING, Again
 from billfold.kernel import ids
 from billfold.kernel.principal import Principal
 from billfold.platform import web
@@ -33,15 +32,7 @@ _FACTORS = {
 _CODES = ["k7dq-2m4x-w3hb-5tzp-lw6a-n2yc", "…"]
 #: What anybody who changes their factors may meet.
 _CHANGE = (errors.StepUpRequired, errors.SecondFactorMissing)
-_ADDING = (
-    *_CHANGE,
-    errors.CredentialsInvalid,
-    errors.PasswordWrong,
-    errors.LoginTooOld,
-    errors.TooManyAttempts,
-    errors.PasswordTooLong,
-    errors.PasswordsBusy,
-)
+_ADDING = (*_CHANGE, *CONFIRMING)
 
 CREDENTIAL = {
     "id": "WYs…",
@@ -50,12 +41,6 @@ CREDENTIAL = {
     "response": {"clientDataJSON": "eyJ0eXBlIjoi…", "attestationObject": "o2NmbXRk…", "transports": ["internal"]},
 }
 OPTIONS = {"challenge": "Lk3…", "rpId": "pay.example.com", "userVerification": "required", "allowCredentials": []}
-
-
-class Again(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One's password again, which the first factor needs. Later ones need the approval of one that is there."""
-
-    password: Annotated[str, Meta(max_length=1024)] | None = None
 
 
 class FirstCode(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -12,9 +12,10 @@ from hashlib import sha256
 from http import HTTPStatus
 from typing import Annotated, Any
 from urllib.parse import quote
+from uuid import UUID
 
 import msgspec
-from litestar import Request, Response, delete, get, post
+from litestar import Request, Response, get, post
 from litestar.datastructures import Cookie
 from msgspec import Meta
 
@@ -28,6 +29,7 @@ from billfold.identity.contracts import (
     SecondFactor,
     SessionTokens,
 )
+from billfold.identity.rest.confirming import CONFIRMING, PASSWORD, Again, CurrentPassword
 from billfold.kernel import ids
 from billfold.kernel.errors import BillfoldError
 from billfold.kernel.principal import Principal
@@ -51,6 +53,7 @@ _HOME = "/account"
 #: As long as a login may take.
 _COOKIE_S = 600
 _RETURN_TO_MAX = 500
+_CONFIRMING = (errors.StepUpRequired, *CONFIRMING)
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,8 +66,9 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Link(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where to go afterwards."""
+    """Where to go afterwards, and one's password again, unless one has a factor."""
 
+    password: CurrentPassword = None
     return_to: Annotated[
         str,
         Meta(description="A path of this server.", max_length=_RETURN_TO_MAX, examples=["/account"]),
@@ -195,16 +199,19 @@ async def callback(
         tag=_TAG,
         scope="account",
         description="Send the browser to the address of the answer. What it logs in with there becomes yours, unless "
-        "it is somebody else's already. It takes a login of the last ten minutes.",
-        errors=(errors.ProviderUnknown, errors.ProviderUnavailable, errors.ReturnToInvalid, errors.LoginTooOld),
-        sends={"return_to": "/account"},
+        "it is somebody else's already. As it logs you in from then on, it takes the approval of a factor of yours; "
+        "without any, your password again, or without a password a login of the last ten minutes.",
+        errors=(errors.ProviderUnknown, errors.ProviderUnavailable, errors.ReturnToInvalid, *_CONFIRMING),
+        sends={"return_to": "/account", "password": PASSWORD},
         answers={"url": _URL},
     ),
 )
 async def start_link(
-    provider: str, command: Link, principal: Principal, cookies: Cookies, identity: Identity
+    *, provider: str, command: Link, step_up: UUID | None, principal: Principal, cookies: Cookies, identity: Identity
 ) -> Response[LoginStart]:
-    begun = await identity.providers.begin(name=provider, return_to=command.return_to, by=principal)
+    begun = await identity.providers.begin_link(
+        by=principal, name=provider, return_to=command.return_to, password=command.password, proof=step_up
+    )
     return Response(LoginStart(url=begun.url), cookies=[_bound(cookies, begun.state, begun.browser)])
 
 
@@ -222,19 +229,24 @@ async def list_identities(principal: Principal, identity: Identity) -> IdentityL
     return IdentityList(items=await identity.identities.list(by=principal))
 
 
-@delete(
-    "/users/me/identities/{identity_id:str}",
+@post(
+    "/users/me/identities/{identity_id:str}/unlink",
     status_code=204,
     opt=web.operation(
         summary="Unlink an account elsewhere",
         tag=_TAG,
         scope="account",
-        description="Whoever comes with that account afterwards is somebody new.",
-        errors=(errors.IdentityUnknown, errors.LastWayToLogIn, ids.InvalidId),
+        description="Whoever comes with that account afterwards is somebody new. It takes what linking takes.",
+        errors=(errors.IdentityUnknown, errors.LastWayToLogIn, ids.InvalidId, *_CONFIRMING),
+        sends={"password": PASSWORD},
     ),
 )
-async def unlink(identity_id: str, principal: Principal, identity: Identity) -> Response[None]:
-    await identity.identities.unlink(by=principal, identity_id=ids.parse(identity_id))
+async def unlink(
+    identity_id: str, command: Again, step_up: UUID | None, principal: Principal, identity: Identity
+) -> Response[None]:
+    await identity.identities.unlink(
+        by=principal, identity_id=ids.parse(identity_id), password=command.password, proof=step_up
+    )
     return Response(None, status_code=204)
 
 

@@ -1,13 +1,11 @@
 """People's own accounts over HTTP."""
 
-from typing import Annotated
-
 import msgspec
 from litestar import Response, get, patch, post
-from msgspec import Meta
 
 from billfold.identity import Identity, errors
 from billfold.identity.contracts import Awaited, Email, Phone, Profile, ProfileChange, Typed
+from billfold.identity.rest.confirming import CONFIRMING, PASSWORD, CurrentPassword
 from billfold.kernel import ids
 from billfold.kernel.principal import Principal
 from billfold.platform import web
@@ -16,7 +14,6 @@ from billfold.platform.web.cookies import Cookies
 
 _TAG = "Your account"
 _CHANGE_ID = "019aa2c6-7a00-7000-8000-00000000f002"
-_PASSWORD = "correct horse battery staple"  # noqa: S105 - an example.
 _PROFILE = {
     "id": "019aa2c6-7a00-7000-8000-00000000d001",
     "email": "ada@example.com",
@@ -31,15 +28,6 @@ _PROFILE = {
     "created_at": "2026-11-21T09:30:00.123456Z",
 }
 _AWAITED = {"id": _CHANGE_ID, "expires_at": "2026-11-21T10:00:00Z"}
-_CONFIRMING = (errors.PasswordWrong, errors.LoginTooOld, errors.PasswordTooLong, errors.PasswordsBusy)
-_LIMITED = (errors.TooManyAttempts, errors.UserUnknown)
-
-CurrentPassword = Annotated[
-    str | None,
-    Meta(
-        description="Your password, if you have one; otherwise a login of the last ten minutes.", examples=[_PASSWORD]
-    ),
-]
 
 
 class NewEmail(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -96,8 +84,8 @@ async def change_me(command: ProfileChange, principal: Principal, identity: Iden
         tag=_TAG,
         scope="account",
         description="Sends a code to the new address. The old one stays until the code comes back, and is told then.",
-        errors=(errors.InvalidEmail, *_CONFIRMING, *_LIMITED),
-        sends={"email": "ada@example.org", "password": _PASSWORD},
+        errors=(errors.InvalidEmail, *CONFIRMING),
+        sends={"email": "ada@example.org", "password": PASSWORD},
         answers=_AWAITED,
     ),
 )
@@ -133,8 +121,8 @@ async def verify_email(command: Typed, principal: Principal, identity: Identity)
         tag=_TAG,
         scope="account",
         description="Sends a code to the new number. The old one stays until the code comes back, and is told then.",
-        errors=(errors.InvalidPhone, PhonesUnreachable, *_CONFIRMING, *_LIMITED),
-        sends={"phone": "+66812345678", "password": _PASSWORD},
+        errors=(errors.InvalidPhone, PhonesUnreachable, *CONFIRMING),
+        sends={"phone": "+66812345678", "password": PASSWORD},
         answers=_AWAITED,
     ),
 )
@@ -171,8 +159,8 @@ async def verify_phone(command: Typed, principal: Principal, identity: Identity)
         scope="account",
         description="For ever: wallets, sessions and API keys end with it, and your addresses are free again. It is "
         "refused while money is left, and says where. History stays, as the law wants it.",
-        errors=(errors.MoneyLeft, *_CONFIRMING, *_LIMITED),
-        sends={"password": _PASSWORD},
+        errors=(errors.MoneyLeft, *CONFIRMING),
+        sends={"password": PASSWORD},
     ),
 )
 async def close(command: Closing, principal: Principal, cookies: Cookies, identity: Identity) -> Response[None]:

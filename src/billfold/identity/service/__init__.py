@@ -15,6 +15,7 @@ from billfold.identity.service.aliases import Aliases, AliasLimits
 from billfold.identity.service.approvals import Approvals
 from billfold.identity.service.attempts import Attempts
 from billfold.identity.service.bearers import AccessTokens, ApiKeys, Bearer
+from billfold.identity.service.confirming import Confirmations
 from billfold.identity.service.factors import FactorChanges
 from billfold.identity.service.identities import Identities
 from billfold.identity.service.keys import Keys
@@ -133,12 +134,16 @@ class Identity:
             second_factors=self.second_factors,
             region=phone_region,
         )
+        confirmations = Confirmations(
+            database=database, clock=clock, proofs=proofs, step_up=self.step_up, passwords=self.logins
+        )
         self.providers = Providers(
             database=database,
             clock=clock,
             sessions=self.sessions,
             second_factors=self.second_factors,
             provisioning=provisioning,
+            confirmations=confirmations,
             providers=issuers,
             public_url=providers.public_url,
         )
@@ -146,7 +151,7 @@ class Identity:
         # What people have.
         self.keys = Keys(database=database, verifier=verifier, clock=clock, step_up=self.step_up)
         self.aliases = Aliases(database=database, clock=clock, mail=mail, limits=alias_limits or AliasLimits())
-        self.identities = Identities(database=database, clock=clock)
+        self.identities = Identities(database=database, clock=clock, confirmations=confirmations)
         self.factors = FactorChanges(
             database=database,
             clock=clock,
@@ -154,7 +159,7 @@ class Identity:
             party=party,
             proofs=proofs,
             step_up=self.step_up,
-            passwords=self.logins,
+            confirmations=confirmations,
             mail=mail,
         )
 
@@ -184,7 +189,7 @@ class Identity:
             attempts=attempts,
             notices=notices,
             sessions=self.sessions,
-            logins=self.logins,
+            confirmations=confirmations,
             factors=proofs,
             leaving=leaving,
             removing=[self.keys.revoke_all, self.aliases.release_all, self.factors.forget, self.identities.unlink_all],

@@ -6,7 +6,7 @@ The first factor needs the password again; every later change needs a factor tha
 from __future__ import annotations
 
 import secrets
-from typing import Literal, Protocol
+from typing import Literal
 from uuid import UUID
 
 from billfold.identity import errors
@@ -25,14 +25,13 @@ from billfold.identity.contracts import (
 )
 from billfold.identity.domain import addresses
 from billfold.identity.domain import factors as domain
+from billfold.identity.service.confirming import Confirmations
 from billfold.identity.service.proofs import Proofs, tell, totp_context
 from billfold.identity.service.sessions import Post
 from billfold.identity.service.step_up import StepUp
-from billfold.identity.service.users import FRESH_FOR
 from billfold.identity.store import factors as store
 from billfold.identity.store import keys as owners
-from billfold.identity.store import pending
-from billfold.identity.store.factors import Person
+from billfold.identity.store import pending, users
 from billfold.kernel import clock as clocks
 from billfold.kernel import ids
 from billfold.kernel.clock import Clock
@@ -43,14 +42,6 @@ from billfold.platform.postgres.database import Connection, Database
 CHALLENGE_BYTES = 32
 
 Kind = Literal["totp", "passkey", "recovery_codes"]
-
-
-class PasswordCheck(Protocol):
-    """Knows people's passwords."""
-
-    async def check_password(self, *, user_id: UUID, password: str) -> bool:
-        """Whether it is this user's; wrong ones are counted."""
-        ...
 
 
 class FactorChanges:
@@ -65,7 +56,7 @@ class FactorChanges:
         party: RelyingParty,
         proofs: Proofs,
         step_up: StepUp,
-        passwords: PasswordCheck,
+        confirmations: Confirmations,
         mail: Post,
     ) -> None:
         self._database = database
@@ -74,7 +65,7 @@ class FactorChanges:
         self._party = party
         self._proofs = proofs
         self._step_up = step_up
-        self._passwords = passwords
+        self._confirmations = confirmations
         self._mail = mail
 
     async def show(self, *, by: Principal) -> Factors:
@@ -88,7 +79,9 @@ class FactorChanges:
         Raises:
             TotpExists, PasswordWrong, LoginTooOld, TooManyAttempts, StepUpRequired.
         """
-        person = await self._allow_adding(by, "totp", password, proof)
+        person = await self._confirmations.by_factor(
+            by=by, operation="factor.add", content={"factor": "totp"}, password=password, proof=proof
+        )
         secret, now = secrets.token_bytes(domain.TOTP_SECRET_BYTES), self._clock.now()
         sealed = await self._envelope.seal(secret, context=totp_context(by.owner_id))
         async with self._database.transaction() as connection:
@@ -142,7 +135,9 @@ class FactorChanges:
         Raises:
             TooManyPasskeys, PasswordWrong, LoginTooOld, TooManyAttempts, StepUpRequired.
         """
-        person = await self._allow_adding(by, "passkey", password, proof)
+        person = await self._confirmations.by_factor(
+            by=by, operation="factor.add", content={"factor": "passkey"}, password=password, proof=proof
+        )
         challenge_id, challenge, now = ids.new(), secrets.token_bytes(CHALLENGE_BYTES), self._clock.now()
         async with self._database.transaction() as connection:
             known = await store.known_credentials(connection, by.owner_id)
@@ -242,22 +237,6 @@ class FactorChanges:
         """Remove all factors of an account that closes, in the caller's transaction: its end is told elsewhere."""
         await store.delete_all(connection, owner)
 
-    async def _allow_adding(self, by: Principal, factor: Kind, password: str | None, proof: UUID | None) -> Person:
-        async with self._database.connection() as connection:
-            person = await store.person(connection, by.owner_id)
-            if person is None:
-                raise errors.CredentialsInvalid
-            methods = await self._proofs.methods(connection, by.owner_id)
-            authenticated_at = await store.authenticated_at(connection, by.credential_id)
-        if methods:
-            await self._demand(by, "factor.add", {"factor": factor}, proof)
-        elif person.password_hash is not None:
-            if password is None or not await self._passwords.check_password(user_id=by.owner_id, password=password):
-                raise errors.PasswordWrong(pointer="/password")
-        elif authenticated_at is None or authenticated_at < self._clock.now() - FRESH_FOR:
-            raise errors.LoginTooOld
-        return person
-
     async def _demand(self, by: Principal, operation: str, content: dict[str, str], proof: UUID | None) -> None:
         await self._step_up.demand(principal=by, operation=operation, content=content, key=None, proof=proof)
 
@@ -284,7 +263,7 @@ class FactorChanges:
 
     async def _write(self, connection: Connection, user_id: UUID, factor: Kind, change: str) -> None:
         """Tell its owner by mail, if they have an address for that."""
-        person = await store.person(connection, user_id)
+        person = await users.find(connection, user_id)
         to = None if person is None else person.email or person.phone
         if person is not None and to is not None:
             values = {"factor": factor, "change": change, "time": clocks.format(self._clock.now())}

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from billfold.identity import errors, events
 from billfold.identity.contracts import ExternalIdentity
+from billfold.identity.service.confirming import Confirmations
 from billfold.identity.store import factors
 from billfold.identity.store import keys as owners
 from billfold.identity.store import providers as store
@@ -19,22 +20,31 @@ from billfold.platform.postgres.database import Connection, Database
 class Identities:
     """Linked accounts."""
 
-    def __init__(self, *, database: Database, clock: Clock) -> None:
+    def __init__(self, *, database: Database, clock: Clock, confirmations: Confirmations) -> None:
         self._database = database
         self._clock = clock
+        self._confirmations = confirmations
 
     async def list(self, *, by: Principal) -> list[ExternalIdentity]:
         """One's own accounts elsewhere."""
         async with self._database.connection() as connection:
             return await store.of_owner(connection, by.owner_id)
 
-    async def unlink(self, *, by: Principal, identity_id: UUID) -> None:
+    async def unlink(self, *, by: Principal, identity_id: UUID, password: str | None, proof: UUID | None) -> None:
         """Log in with that account no more.
 
         Raises:
             IdentityUnknown
             LastWayToLogIn: nobody could log in any more.
+            StepUpRequired, PasswordWrong, LoginTooOld, TooManyAttempts, PasswordTooLong, PasswordsBusy.
         """
+        linked = {one.id: one for one in await self.list(by=by)}.get(str(identity_id))
+        if linked is None:
+            raise errors.IdentityUnknown
+        content = {"identity_id": linked.id, "provider": linked.provider, "name": linked.name}
+        await self._confirmations.by_factor(
+            by=by, operation="identity.unlink", content=content, password=password, proof=proof
+        )
         async with self._database.transaction() as connection:
             await owners.lock_owner(connection, by.owner_id)
             gone = await store.delete(connection, identity_id, owner_id=by.owner_id)

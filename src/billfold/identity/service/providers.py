@@ -18,13 +18,12 @@ import structlog
 from billfold.identity import errors
 from billfold.identity.contracts import LoginProvider, LoginReturn, Method, Provider, SecondFactor, SessionTokens
 from billfold.identity.domain import providers as domain
+from billfold.identity.service.confirming import Confirmations
 from billfold.identity.service.provisioning import Provisioning
 from billfold.identity.service.second_factors import SecondFactors
 from billfold.identity.service.sessions import Sessions
-from billfold.identity.service.users import FRESH_FOR
 from billfold.identity.store import keys as owners
 from billfold.identity.store import providers as store
-from billfold.identity.store import users
 from billfold.kernel.clock import Clock
 from billfold.kernel.principal import Principal
 from billfold.platform.postgres.database import Connection, Database, UniqueViolation
@@ -67,6 +66,7 @@ class Providers:
         sessions: Sessions,
         second_factors: SecondFactors,
         provisioning: Provisioning,
+        confirmations: Confirmations,
         providers: Sequence[tuple[Provider, Issuer]],
         public_url: str,
     ) -> None:
@@ -75,6 +75,7 @@ class Providers:
         self._sessions = sessions
         self._second_factors = second_factors
         self._provisioning = provisioning
+        self._confirmations = confirmations
         self._providers = {provider.name: (provider, issuer) for provider, issuer in providers if provider.login}
         self._public_url = public_url.rstrip("/")
 
@@ -85,21 +86,41 @@ class Providers:
             for name, (provider, _) in self._providers.items()
         ]
 
-    async def begin(self, *, name: str, return_to: str, by: Principal | None = None) -> Begun:
-        """Begin a login; with `by`, whose session it is, one that links the account to them.
+    async def begin(self, *, name: str, return_to: str) -> Begun:
+        """Begin a login.
 
         Raises:
             ProviderUnknown, ReturnToInvalid, ProviderUnavailable.
-            LoginTooOld: a linked account logs in from then on, so a session that lies open is not enough to link one.
         """
+        provider, endpoint = await self._checked(name, return_to)
+        return await self._begun(provider, endpoint, return_to, session_id=None)
+
+    async def begin_link(
+        self, *, by: Principal, name: str, return_to: str, password: str | None, proof: UUID | None
+    ) -> Begun:
+        """Begin a login that links the account to whoever's session `by` is. From then on it logs them in here.
+
+        Raises:
+            ProviderUnknown, ReturnToInvalid, ProviderUnavailable.
+            StepUpRequired, PasswordWrong, LoginTooOld, TooManyAttempts, PasswordTooLong, PasswordsBusy.
+        """
+        provider, endpoint = await self._checked(name, return_to)
+        await self._confirmations.by_factor(
+            by=by, operation="identity.link", content={"provider": name}, password=password, proof=proof
+        )
+        return await self._begun(provider, endpoint, return_to, session_id=by.credential_id)
+
+    async def _checked(self, name: str, return_to: str) -> tuple[Provider, str]:
+        """The provider, and where to log in at it."""
         provider, issuer = self._find(name)
         domain.check_return_to(return_to)
-        if by is not None:
-            await self._check_fresh(by)
         endpoint = (await issuer.metadata()).authorization_endpoint
         if endpoint is None or not _is_safe(endpoint, provider.issuer):
             log.error("the provider names no address to log in at that is safe", provider=name, address=endpoint)
             raise errors.ProviderUnavailable
+        return provider, endpoint
+
+    async def _begun(self, provider: Provider, endpoint: str, return_to: str, *, session_id: UUID | None) -> Begun:
         state, browser = (domain.secret_text(secrets.token_bytes(domain.SECRET_BYTES)) for _ in range(2))
         state_hash, browser_hash = domain.secret_hash(state), domain.secret_hash(browser)
         assert state_hash is not None and browser_hash is not None, "they were just made"
@@ -109,9 +130,9 @@ class Providers:
                 connection,
                 state_hash=state_hash,
                 browser_hash=browser_hash,
-                provider=name,
+                provider=provider.name,
                 return_to=return_to,
-                session_id=by.credential_id if by is not None else None,
+                session_id=session_id,
                 now=now,
                 expires_at=now + domain.LOGIN_LASTS,
             )
@@ -169,12 +190,6 @@ class Providers:
         checked = domain.has_second_factor(provider, signed.claims)
         outcome = await self._logged_in(provider, person, checked=checked, device=device, address=address)
         return Finished(begun.return_to, outcome)
-
-    async def _check_fresh(self, by: Principal) -> None:
-        async with self._database.connection() as connection:
-            at = await users.logged_in_at(connection, by.credential_id)
-        if at is None or self._clock.now() - at > FRESH_FOR:
-            raise errors.LoginTooOld
 
     async def _taken(self, name: str, state: str | None, browser: str | None) -> store.Begun:
         state_hash, browser_hash = domain.secret_hash(state), domain.secret_hash(browser)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import timedelta
 from typing import Protocol
 from uuid import UUID
 
@@ -15,7 +14,7 @@ from billfold.identity.domain import addresses, codes, names
 from billfold.identity.domain.addresses import AddressKind
 from billfold.identity.service import zones
 from billfold.identity.service.attempts import Attempts
-from billfold.identity.service.logins import Logins
+from billfold.identity.service.confirming import Confirmations
 from billfold.identity.service.notices import Notices
 from billfold.identity.service.registrations import send_code
 from billfold.identity.service.sessions import Sessions
@@ -27,8 +26,6 @@ from billfold.kernel.clock import Clock
 from billfold.kernel.principal import Principal
 from billfold.platform.postgres.database import Connection, Database, UniqueViolation
 
-#: Whoever has no password shows by a login of so late that it is them.
-FRESH_FOR = timedelta(minutes=10)
 #: What is left of the name of somebody who has closed their account.
 _CLOSED_NAME = "Closed account"
 
@@ -66,7 +63,7 @@ class Users:
         attempts: Attempts,
         notices: Notices,
         sessions: Sessions,
-        logins: Logins,
+        confirmations: Confirmations,
         factors: Methods,
         leaving: Leaving,
         removing: Sequence[Removing],
@@ -78,7 +75,7 @@ class Users:
         self._attempts = attempts
         self._notices = notices
         self._sessions = sessions
-        self._logins = logins
+        self._confirmations = confirmations
         self._factors = factors
         self._leaving = leaving
         self._removing = removing
@@ -125,7 +122,7 @@ class Users:
             PasswordWrong, LoginTooOld, TooManyAttempts, PasswordsBusy.
         """
         read = addresses.email(address) if kind == "email" else addresses.phone(address, region=self._region)
-        person = await self._confirmed(by, password)
+        person = await self._confirmations.by_password(by=by, password=password)
         if wait_s := await self._attempts.mail("code", read):
             raise errors.TooManyAttempts(wait_s)
         async with self._database.transaction() as connection:
@@ -162,7 +159,7 @@ class Users:
             MoneyLeft: its detail says where money is.
             PasswordWrong, LoginTooOld, TooManyAttempts, PasswordsBusy.
         """
-        await self._confirmed(by, password)
+        await self._confirmations.by_password(by=by, password=password)
         async with self._database.transaction() as connection:
             await owners.lock_owner(connection, by.owner_id)
             person = await self._person(connection, by.owner_id)
@@ -196,23 +193,6 @@ class Users:
             connection, template="address_changed", to=old or before.email or before.phone, locale=before.locale
         )
         return await self._profile(connection, by.owner_id)
-
-    async def _confirmed(self, by: Principal, password: str | None) -> Person:
-        """Whoever asks, who has shown again that it is them: a session that lies open is not enough for this.
-
-        Raises:
-            PasswordWrong, LoginTooOld, TooManyAttempts, PasswordsBusy, UserUnknown.
-        """
-        async with self._database.connection() as connection:
-            person = await self._person(connection, by.owner_id)
-            at = await store.logged_in_at(connection, by.credential_id)
-        if person.password_hash is None:
-            if at is None or self._clock.now() - at > FRESH_FOR:
-                raise errors.LoginTooOld
-            return person
-        if password is None or not await self._logins.check_password(user_id=person.id, password=password):
-            raise errors.PasswordWrong(pointer="/password")
-        return person
 
     async def _person(self, connection: Connection, user_id: UUID) -> Person:
         person = await store.find(connection, user_id)

@@ -18,16 +18,6 @@ if TYPE_CHECKING:
 _PASSKEY = "id, name, synced, created_at, last_used_at"
 
 
-class Person(msgspec.Struct, frozen=True):
-    """Whose factors they are, as far as that matters to them."""
-
-    email: str | None
-    phone: str | None
-    display_name: str
-    locale: str
-    password_hash: str | None
-
-
 class Attempt(msgspec.Struct, frozen=True):
     """What a code is compared with."""
 
@@ -47,24 +37,6 @@ class Credential(msgspec.Struct, frozen=True):
 def _passkey(row: asyncpg.Record) -> Passkey:
     values = {name: row[name] for name in ("name", "synced", "created_at", "last_used_at")}
     return Passkey(id=str(row["id"]), **values)
-
-
-async def person(connection: Connection, user_id: UUID) -> Person | None:
-    """Somebody whose account is open."""
-    row = await connection.fetchrow(
-        "SELECT email, phone, display_name, locale, password_hash FROM identity.users "
-        "WHERE id = $1 AND closed_at IS NULL",
-        user_id,
-    )
-    return Person(*row) if row else None
-
-
-async def authenticated_at(connection: Connection, session_id: UUID) -> datetime | None:
-    """When the user of a session has last proved who they are."""
-    at: datetime | None = await connection.fetchval(
-        "SELECT authenticated_at FROM identity.sessions WHERE id = $1", session_id
-    )
-    return at
 
 
 # --- authenticator apps ----------------------------------------------------------------------------------------------

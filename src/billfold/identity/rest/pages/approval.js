@@ -12,6 +12,8 @@ const OPERATIONS = {
   "api_key.create": "Create an API key, with which a program acts as you",
   "factor.add": "Add something to log in with",
   "factor.remove": "Remove something to log in with",
+  "identity.link": "Link an account elsewhere, which logs you in here from then on",
+  "identity.unlink": "Unlink an account elsewhere",
   "recovery_codes.renew": "Make new recovery codes; the old ones are no good any more",
 };
 // For programs: what is shown stands for it.
