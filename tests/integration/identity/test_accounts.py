@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from billfold.identity import errors
-from billfold.identity.contracts import Grant, Left, NewAlias, ProfileChange
+from billfold.identity.contracts import Grant, Left, NewAlias, ProfileChange, Proof
 from billfold.identity.store import providers
 from billfold.kernel import ids
 from billfold.kernel.errors import BillfoldError
@@ -16,8 +16,10 @@ from billfold.platform.postgres.database import Database
 from tests.integration.identity.town import OTHER_PASSWORD, PASSWORD, Town, a_new_address
 
 
-async def want(town: Town, by: Principal, email: str, *, password: str | None = PASSWORD) -> UUID:
-    awaited = await town.identity.users.want_address(by=by, kind="email", address=email, password=password)
+async def want(
+    town: Town, by: Principal, email: str, *, password: str | None = PASSWORD, proof: UUID | None = None
+) -> UUID:
+    awaited = await town.identity.users.want_address(by=by, kind="email", address=email, password=password, proof=proof)
     return UUID(awaited.id)
 
 
@@ -88,6 +90,21 @@ async def test_a_link_for_a_new_password_that_went_to_the_old_address_is_good_fo
     await confirm(town, ada, await want(town, ada, new), await town.code(new))
     with pytest.raises(errors.ResetTokenInvalid):
         await town.reset(await town.token(old))
+
+
+async def test_whoever_has_a_second_factor_changes_an_address_with_its_approval_alone(town: Town) -> None:
+    _, ada = await town.person()
+    app = await town.app(ada)
+    new = a_new_address()
+    with pytest.raises(errors.StepUpRequired) as required:
+        await want(town, ada, new)
+    assert await town.mails(new) == []
+    proof = UUID(required.value.extensions["step_up"]["id"])
+    await town.identity.step_up.approve(by=ada, step_up_id=proof, proof=Proof(totp=town.shown(app)))
+    with pytest.raises(errors.StepUpRequired):
+        await want(town, ada, a_new_address(), proof=proof)
+    await want(town, ada, new, password=None, proof=proof)
+    assert await town.templates(new) == ["verification_code"]
 
 
 async def test_an_address_needs_the_password_and_the_code(town: Town) -> None:

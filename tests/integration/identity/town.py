@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+import pyotp
+
 from billfold.identity import Identity
 from billfold.identity.contracts import ROLE_SCOPES, Left, Registration, SessionTokens
 from billfold.identity.service.attempts import Attempts
@@ -91,6 +93,18 @@ class Town:
         answer = await self.identity.logins.login(login=login, password=password, device=DEVICE, address=address)
         assert isinstance(answer, SessionTokens)
         return answer
+
+    async def app(self, by: Principal) -> pyotp.TOTP:
+        """Give somebody an authenticator app, whose next code is another one than its first."""
+        new = await self.identity.factors.start_totp(by=by, password=PASSWORD, proof=None)
+        app = pyotp.TOTP(new.secret)
+        await self.identity.factors.confirm_totp(by=by, code=self.shown(app))
+        self.clock.go_on(seconds=30)
+        return app
+
+    def shown(self, app: pyotp.TOTP) -> str:
+        """What the app shows now."""
+        return app.at(self.clock.now())
 
     async def forgot(self, login: str, *, address: str = HOME) -> None:
         await self.identity.password_changes.forgot(login=login, device=DEVICE, address=address)

@@ -1,5 +1,7 @@
 """People's own accounts over HTTP."""
 
+from uuid import UUID
+
 import msgspec
 from litestar import Response, get, patch, post
 
@@ -84,14 +86,14 @@ async def change_me(command: ProfileChange, principal: Principal, identity: Iden
         tag=_TAG,
         scope="account",
         description="Sends a code to the new address. The old one stays until the code comes back, and is told then.",
-        errors=(errors.InvalidEmail, *CONFIRMING),
+        errors=(errors.InvalidEmail, errors.StepUpRequired, *CONFIRMING),
         sends={"email": "ada@example.org", "password": PASSWORD},
         answers=_AWAITED,
     ),
 )
-async def want_email(command: NewEmail, principal: Principal, identity: Identity) -> Awaited:
+async def want_email(command: NewEmail, step_up: UUID | None, principal: Principal, identity: Identity) -> Awaited:
     return await identity.users.want_address(
-        by=principal, kind="email", address=command.email, password=command.password
+        by=principal, kind="email", address=command.email, password=command.password, proof=step_up
     )
 
 
@@ -121,14 +123,14 @@ async def verify_email(command: Typed, principal: Principal, identity: Identity)
         tag=_TAG,
         scope="account",
         description="Sends a code to the new number. The old one stays until the code comes back, and is told then.",
-        errors=(errors.InvalidPhone, PhonesUnreachable, *CONFIRMING),
+        errors=(errors.InvalidPhone, PhonesUnreachable, errors.StepUpRequired, *CONFIRMING),
         sends={"phone": "+66812345678", "password": PASSWORD},
         answers=_AWAITED,
     ),
 )
-async def want_phone(command: NewPhone, principal: Principal, identity: Identity) -> Awaited:
+async def want_phone(command: NewPhone, step_up: UUID | None, principal: Principal, identity: Identity) -> Awaited:
     return await identity.users.want_address(
-        by=principal, kind="phone", address=command.phone, password=command.password
+        by=principal, kind="phone", address=command.phone, password=command.password, proof=step_up
     )
 
 

@@ -114,15 +114,20 @@ class Users:
                 await self._notices.tell(connection, "user.profile_changed.v1", by.owner_id, told, by=by)
             return await self._profile(connection, by.owner_id)
 
-    async def want_address(self, *, by: Principal, kind: AddressKind, address: str, password: str | None) -> Awaited:
+    async def want_address(
+        self, *, by: Principal, kind: AddressKind, address: str, password: str | None, proof: UUID | None
+    ) -> Awaited:
         """Send a code to a new address; `verify_address` goes on.
 
         Raises:
             InvalidEmail, InvalidPhone, PhonesUnreachable.
-            PasswordWrong, LoginTooOld, TooManyAttempts, PasswordsBusy.
+            StepUpRequired, PasswordWrong, LoginTooOld, TooManyAttempts, PasswordsBusy.
         """
         read = addresses.email(address) if kind == "email" else addresses.phone(address, region=self._region)
-        person = await self._confirmations.by_password(by=by, password=password)
+        content = {"kind": kind, "address": read}
+        person = await self._confirmations.by_factor(
+            by=by, operation="address.change", content=content, password=password, proof=proof
+        )
         if wait_s := await self._attempts.mail("code", read):
             raise errors.TooManyAttempts(wait_s)
         async with self._database.transaction() as connection:

@@ -10,6 +10,7 @@ const OPERATIONS = {
   reversal: "Send a deposit back",
   "hold settlement": "Pay out money that was held",
   "api_key.create": "Create an API key, with which a program acts as you",
+  "address.change": "Change the address that your account is reached at",
   "factor.add": "Add something to log in with",
   "factor.remove": "Remove something to log in with",
   "identity.link": "Link an account elsewhere, which logs you in here from then on",
