@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
@@ -66,9 +65,12 @@ class Bulk:
             raise errors.ItemKeysMixed(pointer="/items")
         if atomic:
             raise errors.ItemKeysAtomic(pointer="/atomic")
+        ask = None
         if principal.user_id is not None:
-            await self._ask_for_each(principal, orders, key, step_up)
-        return await self._post_each(principal, list(zip(orders, keys, strict=True)), named=True)
+            # Separate requests that come together are approved together.
+            ours = _key(principal, orders, atomic=False, key=key)
+            ask = Ask(kind=BULK, content=Many(items=orders, atomic=False), key=ours, key_text=key, step_up=step_up)
+        return await self._post_each(principal, list(zip(orders, keys, strict=True)), named=True, ask=ask)
 
     async def apply_confirmed(self, *, transactions: Sequence[ConfirmedTransaction]) -> list[Transfer | BillfoldError]:
         """Credit and debit wallets for what has happened elsewhere, each exactly once by its sender's id.
@@ -129,29 +131,6 @@ class Bulk:
             _raise_refusal(outcomes)
         return outcomes
 
-    async def _ask_for_each(
-        self, principal: Principal, wanted: Sequence[Order], key: str, step_up: UUID | None
-    ) -> None:
-        """Separate requests that come together are approved together. Those that are wrong don't count."""
-        assets = await self._orders.assets({order.money.asset for order in wanted})
-        drafts, keys = [], []
-        for order in wanted:
-            with contextlib.suppress(BillfoldError):
-                ours = orders.key(principal, order.idempotency_key or "", order)
-                drafts.append(domain.draft(order, assets))
-                keys.append(ours)
-        if any(draft.by_alias for draft in drafts):
-            found = await self._orders.all_resolved(principal, drafts, keys)
-            drafts = [draft for draft in found if isinstance(draft, Draft)]
-        ask = Ask(
-            kind=BULK,
-            content=Many(items=wanted, atomic=False),
-            key=_key(principal, wanted, atomic=False, key=key),
-            key_text=key,
-            step_up=step_up,
-        )
-        await self._supervision.orders(principal, drafts, await self._orders.sides(principal, drafts), ask)
-
     async def _resolved(self, principal: Principal, drafts: Sequence[Draft], key: idempotency.Key) -> list[Draft]:
         """The drafts of one request. An alias that leads nowhere is wrong by itself, and refuses all of it."""
         found = []
@@ -162,11 +141,17 @@ class Bulk:
         return found
 
     async def _post_each(
-        self, principal: Principal, wanted: Sequence[tuple[Order | BillfoldError, str]], *, named: bool
+        self,
+        principal: Principal,
+        wanted: Sequence[tuple[Order | BillfoldError, str]],
+        *,
+        named: bool,
+        ask: Ask | None = None,
     ) -> list[Moved | BillfoldError]:
         """Post separate requests; those that are wrong by themselves are answered without the ledger.
 
-        `named` is whether whoever asked knows them as items.
+        `named` is whether whoever asked knows them as items. With `ask`, a person may have to ask another one about
+        those that are right, before any of them is posted.
         """
         assets = await self._orders.assets({order.money.asset for order, _ in wanted if isinstance(order, Order)})
         answers: list[Moved | BillfoldError | None] = []
@@ -185,7 +170,7 @@ class Bulk:
                 answers.append(None)
         if any(draft.by_alias for draft in drafts):
             drafts, keys = await self._resolved_each(principal, drafts, keys, answers, named=named)
-        posted = iter(await self._post_drafts(principal, drafts, keys))
+        posted = iter(await self._post_drafts(principal, drafts, keys, ask))
         return [next(posted) if answer is None else answer for answer in answers]
 
     async def _resolved_each(
@@ -211,9 +196,11 @@ class Bulk:
         return kept, keys_kept
 
     async def _post_drafts(
-        self, principal: Principal, drafts: Sequence[Draft], keys: Sequence[idempotency.Key]
+        self, principal: Principal, drafts: Sequence[Draft], keys: Sequence[idempotency.Key], ask: Ask | None
     ) -> list[Moved | BillfoldError]:
         all_sides = await self._orders.sides(principal, drafts)
+        if ask is not None:
+            await self._supervision.orders(principal, drafts, all_sides, ask)
         transfers = await self._orders.transfers(principal, drafts, all_sides, keys)
         postings = await self._ledger.post_many(requests=list(zip(keys, transfers, strict=True)))
         if any(draft.by_alias for draft in drafts):
