@@ -43,12 +43,12 @@ class Letter(Summary, frozen=True, kw_only=True):
 
 
 def summary(mailbox: box.Box, message_id: str) -> Summary:
-    """What a list shows.
+    """What a list shows. It reads no further than the header: a list shows hundreds, and a page asks for it again.
 
     Raises: MessageUnknown.
     """
     raw = mailbox.read(message_id)
-    return _summarised(message_id, raw, _parsed(raw))
+    return _summarised(message_id, raw, _header_of(raw))
 
 
 def read(mailbox: box.Box, message_id: str) -> Letter:
@@ -101,8 +101,12 @@ def _parsed(raw: bytes) -> EmailMessage:
     try:
         message = email.message_from_bytes(raw, policy=email.policy.default)
     except Exception:  # noqa: BLE001 - the parser of the library falls over some mails, each time in another way.
-        message = BytesHeaderParser(policy=email.policy.default).parsebytes(raw)
+        message = _header_of(raw)
     return message
+
+
+def _header_of(raw: bytes) -> EmailMessage:
+    return BytesHeaderParser(policy=email.policy.default).parsebytes(raw)
 
 
 def _summarised(message_id: str, raw: bytes, message: EmailMessage) -> Summary:
