@@ -16,6 +16,7 @@ from billfold.identity import contracts, errors
 from billfold.identity.contracts import Assertion, NewCredential, Proof, RelyingParty, StepUpChallenge
 from billfold.identity.service.confirming import Confirmations
 from billfold.identity.service.factors import FactorChanges
+from billfold.identity.service.notices import Notices
 from billfold.identity.service.proofs import Proofs
 from billfold.identity.service.second_factors import SecondFactors
 from billfold.identity.service.sessions import Sessions
@@ -82,9 +83,10 @@ class House:
         self.database = database
         self.clock = HandClock()
         self.outside = Outside()
+        notices = Notices(mail=self.outside, clock=self.clock)
         envelope = facades.ENVELOPE
         self.sessions = Sessions(
-            database=database, clock=self.clock, tokens=self.outside, mail=self.outside, forget=lambda _session: None
+            database=database, clock=self.clock, tokens=self.outside, notices=notices, forget=lambda _session: None
         )
         self.proofs = Proofs(database=database, clock=self.clock, envelope=envelope, party=PARTY)
         self.step_up = StepUp(database=database, clock=self.clock, proofs=self.proofs)
@@ -102,7 +104,7 @@ class House:
                 step_up=self.step_up,
                 passwords=self.outside,
             ),
-            mail=self.outside,
+            notices=notices,
         )
         self.logins = SecondFactors(
             database=database, clock=self.clock, party=PARTY, proofs=self.proofs, sessions=self.sessions
@@ -124,7 +126,12 @@ class House:
                 "a hash" if password else None,
             )
             tokens = await self.sessions.start(
-                connection, user_id=user_id, methods=["pwd"], device="a test", address="203.0.113.7"
+                connection,
+                user_id=user_id,
+                methods=["pwd"],
+                device="a test",
+                address="203.0.113.7",
+                new_account=True,
             )
         scopes = contracts.ROLE_SCOPES["user"]
         return Principal(

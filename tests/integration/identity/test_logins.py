@@ -10,8 +10,9 @@ import asyncpg
 import pytest
 
 from billfold.identity import errors
-from billfold.identity.contracts import NewAlias, SecondFactor
+from billfold.identity.contracts import NewAlias, Proof, SecondFactor
 from billfold.identity.service.passwords import Passwords, Verdict
+from billfold.kernel.principal import Principal
 from billfold.platform.limiting import shared as limiting
 from billfold.platform.limiting.backoff import FREE
 from billfold.platform.postgres.database import Database
@@ -88,6 +89,56 @@ async def test_a_login_from_a_new_place_is_told_by_mail(town: Town) -> None:
     assert (mail.template, mail.values["address"]) == ("new_login", ELSEWHERE)
     await town.log_in(email, address=ELSEWHERE)
     assert (await town.templates(email)).count("new_login") == 1
+
+
+async def begin(town: Town, by: Principal, *, address: str, **more: bool) -> None:
+    async with town.database.transaction() as connection:
+        await town.identity.sessions.start(
+            connection, user_id=by.owner_id, methods=["fed"], device="x", address=address, **more
+        )
+
+
+async def test_a_login_with_a_second_factor_tells_once_and_when_it_is_complete(town: Town) -> None:
+    email, ada = await town.person()
+    app = await town.app(ada)
+    login = await town.identity.logins.login(login=email, password=PASSWORD, device="x", address=ELSEWHERE)
+    assert isinstance(login, SecondFactor)
+    assert "new_login" not in await town.templates(email)
+    proof = Proof(totp=town.shown(app))
+    await town.identity.second_factors.complete(token=login.token, proof=proof, device="x", address=ELSEWHERE)
+    (mail,) = [mail for mail in await town.mails(email) if mail.template == "new_login"]
+    assert (mail.values["address"], mail.values["device"]) == (ELSEWHERE, "x")
+
+
+async def test_whichever_way_somebody_logs_in_from_a_new_place_they_are_told_once(town: Town) -> None:
+    email, ada = await town.person()
+    await begin(town, ada, address=HOME)
+    assert "new_login" not in await town.templates(email)
+    for _ in range(2):
+        await begin(town, ada, address=ELSEWHERE)
+        assert (await town.templates(email)).count("new_login") == 1
+    town.clock.go_on(days=31)
+    await begin(town, ada, address=HOME)
+    assert (await town.templates(email)).count("new_login") == 2
+
+
+async def test_whoever_has_a_phone_alone_logs_in_where_no_phone_can_be_reached_any_more(town: Town) -> None:
+    _, ada = await town.person()
+    async with town.database.connection() as connection:
+        await connection.execute(
+            "UPDATE identity.users SET email = NULL, email_verified_at = NULL, phone = $2, phone_verified_at = now()"
+            " WHERE id = $1",
+            ada.owner_id,
+            f"+668{ada.owner_id.int % 10**8:08}",
+        )
+    await begin(town, ada, address=ELSEWHERE)
+    assert len(await town.sessions(ada)) == 2
+
+
+async def test_whoever_has_just_made_an_account_is_told_nothing_of_a_login(town: Town) -> None:
+    email, ada = await town.person()
+    await begin(town, ada, address=ELSEWHERE, new_account=True)
+    assert "new_login" not in await town.templates(email)
 
 
 async def test_a_hash_of_cheaper_times_is_replaced_at_the_next_login(town: Town, database: Database) -> None:

@@ -11,6 +11,7 @@ import pytest
 from billfold.identity import errors
 from billfold.identity.contracts import SessionTokens
 from billfold.identity.domain import sessions as domain
+from billfold.identity.service.notices import Notices
 from billfold.identity.service.sessions import Sessions
 from billfold.identity.store import keys as owners
 from billfold.kernel import ids
@@ -60,7 +61,11 @@ class Setting:
         self.mail = Mail()
         self.forgotten: list[UUID] = []
         self.sessions = Sessions(
-            database=database, clock=self.clock, tokens=Tokens(), mail=self.mail, forget=self.forgotten.append
+            database=database,
+            clock=self.clock,
+            tokens=Tokens(),
+            notices=Notices(mail=self.mail, clock=self.clock),
+            forget=self.forgotten.append,
         )
         self.user_id = ids.new()
 
@@ -80,8 +85,14 @@ class Setting:
 
     async def login(self, user_id: UUID | None = None, methods: Sequence[str] = ("pwd",)) -> SessionTokens:
         async with self.database.transaction() as connection:
+            # Nobody is told of these: mails about new places are tried in test_logins.
             return await self.sessions.start(
-                connection, user_id=user_id or self.user_id, methods=methods, device=DEVICE, address=ADDRESS
+                connection,
+                user_id=user_id or self.user_id,
+                methods=methods,
+                device=DEVICE,
+                address=ADDRESS,
+                new_account=True,
             )
 
     async def refresh(self, tokens: SessionTokens) -> SessionTokens:

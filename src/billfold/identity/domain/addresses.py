@@ -35,11 +35,6 @@ class Login(NamedTuple):
     text: str
 
 
-def template(name: str, to: str) -> str:
-    """The template of a mail to this address: phones get short ones."""
-    return f"{name}_sms" if to.startswith("+") else name
-
-
 def email(text: str, *, pointer: str = "/email") -> str:
     """The e-mail address: NFKC, the local part case-folded, the domain in lower case and in its ASCII form.
 

@@ -19,6 +19,8 @@ IDLE_MAX = timedelta(days=30)
 SESSION_MAX = timedelta(days=90)
 #: Sessions of one person. The one that was used longest ago makes room.
 SESSIONS_MAX = 50
+#: Where somebody has been within this time is a place that they are known at.
+KNOWN_FOR = timedelta(days=30)
 
 
 def refresh_text(secret: bytes) -> str:

@@ -20,7 +20,7 @@ from billfold.identity.service.factors import FactorChanges
 from billfold.identity.service.identities import Identities
 from billfold.identity.service.keys import Keys
 from billfold.identity.service.logins import Logins
-from billfold.identity.service.notices import Notices
+from billfold.identity.service.notices import Notices, Post
 from billfold.identity.service.password_changes import PasswordChanges
 from billfold.identity.service.passwords import Hashing, Passwords
 from billfold.identity.service.proofs import Proofs
@@ -29,7 +29,7 @@ from billfold.identity.service.provisioning import Provisioning
 from billfold.identity.service.registrations import Registrations
 from billfold.identity.service.second_factors import SecondFactors
 from billfold.identity.service.secrets import Secrets
-from billfold.identity.service.sessions import Post, Sessions
+from billfold.identity.service.sessions import Sessions
 from billfold.identity.service.signing import Tokens
 from billfold.identity.service.staff import Staff
 from billfold.identity.service.step_up import StepUp
@@ -119,7 +119,9 @@ class Identity:
         self.approvals = Approvals(database=database, clock=clock)
 
         # Logging in.
-        self.sessions = Sessions(database=database, clock=clock, tokens=self.tokens, mail=mail, forget=verifier.forget)
+        self.sessions = Sessions(
+            database=database, clock=clock, tokens=self.tokens, notices=notices, forget=verifier.forget
+        )
         self.passwords = Passwords(pepper=partial(secrets.named, "password_pepper"), hashing=hashing)
         self.second_factors = SecondFactors(
             database=database, clock=clock, party=party, proofs=proofs, sessions=self.sessions
@@ -150,7 +152,7 @@ class Identity:
 
         # What people have.
         self.keys = Keys(database=database, verifier=verifier, clock=clock, step_up=self.step_up)
-        self.aliases = Aliases(database=database, clock=clock, mail=mail, limits=alias_limits or AliasLimits())
+        self.aliases = Aliases(database=database, clock=clock, notices=notices, limits=alias_limits or AliasLimits())
         self.identities = Identities(database=database, clock=clock, confirmations=confirmations)
         self.factors = FactorChanges(
             database=database,
@@ -160,7 +162,7 @@ class Identity:
             proofs=proofs,
             step_up=self.step_up,
             confirmations=confirmations,
-            mail=mail,
+            notices=notices,
         )
 
         # People themselves.
@@ -195,7 +197,9 @@ class Identity:
             removing=[self.keys.revoke_all, self.aliases.release_all, self.factors.forget, self.identities.unlink_all],
             region=phone_region,
         )
-        self.staff = Staff(database=database, clock=clock, approvals=self.approvals, sessions=self.sessions, mail=mail)
+        self.staff = Staff(
+            database=database, clock=clock, approvals=self.approvals, sessions=self.sessions, notices=notices
+        )
 
     def close(self) -> None:
         """End the threads that hash passwords."""

@@ -27,7 +27,7 @@ from billfold.identity.contracts import (
 )
 from billfold.identity.domain import aliases as domain
 from billfold.identity.domain.aliases import Name
-from billfold.identity.service.sessions import Post
+from billfold.identity.service.notices import Notices
 from billfold.identity.store import aliases as store
 from billfold.identity.store import keys as key_store
 from billfold.kernel import ids, paging
@@ -57,10 +57,10 @@ class AliasLimits(msgspec.Struct, frozen=True, kw_only=True):
 class Aliases:
     """Use cases about aliases."""
 
-    def __init__(self, *, database: Database, clock: Clock, mail: Post, limits: AliasLimits) -> None:
+    def __init__(self, *, database: Database, clock: Clock, notices: Notices, limits: AliasLimits) -> None:
         self._database = database
         self._clock = clock
-        self._mail = mail
+        self._notices = notices
         self._limits = limits
 
     async def add(self, *, by: Principal, new: NewAlias) -> Alias:
@@ -282,12 +282,13 @@ class Aliases:
             code_hash=domain.code_hash(alias_id, code),
             expires_at=self._clock.now() + CODE_FOR,
         )
-        await self._mail.append(
+        await self._notices.write(
             connection,
-            template="verification_code" if alias.kind == "email" else "verification_code_sms",
+            template="verification_code",
             to=alias.alias,
             locale=locale or "en",
-            values={"code": code, "minutes": str(int(CODE_FOR.total_seconds() // 60))},
+            code=code,
+            minutes=str(int(CODE_FOR.total_seconds() // 60)),
         )
 
     async def _tell(

@@ -23,16 +23,14 @@ from billfold.identity.contracts import (
     RecoveryCodes,
     RelyingParty,
 )
-from billfold.identity.domain import addresses
 from billfold.identity.domain import factors as domain
 from billfold.identity.service.confirming import Confirmations
+from billfold.identity.service.notices import Notices
 from billfold.identity.service.proofs import Proofs, tell, totp_context
-from billfold.identity.service.sessions import Post
 from billfold.identity.service.step_up import StepUp
 from billfold.identity.store import factors as store
 from billfold.identity.store import keys as owners
-from billfold.identity.store import pending, users
-from billfold.kernel import clock as clocks
+from billfold.identity.store import pending
 from billfold.kernel import ids
 from billfold.kernel.clock import Clock
 from billfold.kernel.principal import Principal
@@ -57,7 +55,7 @@ class FactorChanges:
         proofs: Proofs,
         step_up: StepUp,
         confirmations: Confirmations,
-        mail: Post,
+        notices: Notices,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -66,7 +64,7 @@ class FactorChanges:
         self._proofs = proofs
         self._step_up = step_up
         self._confirmations = confirmations
-        self._mail = mail
+        self._notices = notices
 
     async def show(self, *, by: Principal) -> Factors:
         """One's own factors."""
@@ -262,13 +260,7 @@ class FactorChanges:
         return codes
 
     async def _write(self, connection: Connection, user_id: UUID, factor: Kind, change: str) -> None:
-        """Tell its owner by mail, if they have an address for that."""
-        person = await users.find(connection, user_id)
-        to = None if person is None else person.email or person.phone
-        if person is not None and to is not None:
-            values = {"factor": factor, "change": change, "time": clocks.format(self._clock.now())}
-            template = addresses.template("factor_changed", to)
-            await self._mail.append(connection, template=template, to=to, locale=person.locale, values=values)
+        await self._notices.write_to(connection, user_id, template="factor_changed", factor=factor, change=change)
 
 
 async def _factors(connection: Connection, user_id: UUID) -> Factors:

@@ -83,7 +83,7 @@ class Logins:
             await owners.lock_owner(connection, person.id if person is not None else NOBODY)
             answer = None
             if person is not None and verdict.ok:
-                answer = await self._start(connection, person, verdict, device, address, known=known_at is not None)
+                answer = await self._start(connection, person, verdict, device, address)
             if answer is None:
                 await self._notices.tell_attempt(
                     connection,
@@ -126,7 +126,7 @@ class Logins:
             return await self.find(connection, meant, address=address)
 
     async def _start(
-        self, connection: Connection, person: Person, verdict: Verdict, device: str, address: str, *, known: bool
+        self, connection: Connection, person: Person, verdict: Verdict, device: str, address: str
     ) -> SessionTokens | SecondFactor | None:
         """Begin the session of somebody whose owner's row is locked; None if their password has changed meanwhile."""
         now = await store.find(connection, person.id)
@@ -137,15 +137,6 @@ class Logins:
         needed = await self._second_factors.needed(connection, user_id=person.id, methods=["pwd"])
         if needed is not None:
             return needed
-        if not known:
-            await self._notices.write(
-                connection,
-                template="new_login",
-                to=now.email or now.phone,
-                locale=now.locale,
-                device=device,
-                address=address,
-            )
         return await self._sessions.start(
             connection, user_id=person.id, methods=["pwd"], device=device, address=address
         )

@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
+import structlog
+
 from billfold.identity import events
-from billfold.identity.domain import addresses
-from billfold.identity.service.sessions import Post
+from billfold.identity.store import users
 from billfold.kernel import clock as clocks
 from billfold.kernel import ids
 from billfold.kernel.clock import Clock
 from billfold.kernel.principal import Principal
+from billfold.platform.mail.errors import PhonesUnreachable
 from billfold.platform.messaging import outbox
 from billfold.platform.postgres.database import Connection
 
+log = structlog.get_logger(__name__)
+
 #: A mail that nobody gets takes its time in the name of this address.
 NOBODY = "nobody@example.invalid"
+
+
+class Post(Protocol):
+    """Tells people by mail."""
+
+    async def append(
+        self, connection: Connection, /, *, template: str, to: str, locale: str, values: Mapping[str, str]
+    ) -> None:
+        """Send a mail if and only if the database transaction commits."""
+        ...
 
 
 class Notices:
@@ -31,9 +45,23 @@ class Notices:
         """Send a mail, or a short message to a phone. Without an address there is nobody to tell."""
         if to is None:
             return
-        template = addresses.template(template, to)
+        template = f"{template}_sms" if to.startswith("+") else template
         values = {"time": clocks.format(self._clock.now()), **values}
         await self._mail.append(connection, template=template, to=to, locale=locale, values=values)
+
+    async def write_to(self, connection: Connection, user_id: UUID, *, template: str, **values: str) -> None:
+        """Send a mail to somebody whose account is open, or a short message if they have a phone alone.
+
+        What they are told of takes place even if no phone can be reached any more.
+        """
+        person = await users.find(connection, user_id)
+        if person is None:
+            return
+        to = person.email or person.phone
+        try:
+            await self.write(connection, template=template, to=to, locale=person.locale, **values)
+        except PhonesUnreachable:
+            log.warning("somebody with a phone alone could not be told", user=str(user_id), template=template)
 
     async def tell(
         self,

@@ -219,14 +219,19 @@ class Providers:
         for _ in range(2):
             try:
                 async with self._database.transaction() as connection:
-                    user_id = await self._user(connection, provider, person)
+                    user_id, is_new = await self._user(connection, provider, person)
                     if not checked:
                         needed = await self._second_factors.needed(connection, user_id=user_id, methods=METHODS)
                         if needed is not None:
                             return needed
                     methods = METHODS_WITH_FACTOR if checked else METHODS
                     return await self._sessions.start(
-                        connection, user_id=user_id, methods=methods, device=device, address=address
+                        connection,
+                        user_id=user_id,
+                        methods=methods,
+                        device=device,
+                        address=address,
+                        new_account=is_new,
                     )
             except UniqueViolation:
                 raise errors.AccountExists from None
@@ -234,12 +239,14 @@ class Providers:
                 continue  # The same person was faster in another window: is known now, or is not any more.
         raise errors.LoginStateInvalid
 
-    async def _user(self, connection: Connection, provider: Provider, person: domain.Person) -> UUID:
+    async def _user(self, connection: Connection, provider: Provider, person: domain.Person) -> tuple[UUID, bool]:
+        """Whose the account is, and whether that is somebody new. Their owner's row is locked."""
         linked = await store.find(connection, issuer=provider.issuer, subject=person.subject)
         if linked is not None and linked.is_closed:
             # Whoever has closed their account may begin anew, and with nothing of what they had.
             await store.delete(connection, linked.id)
             linked = None
+        is_new = linked is None
         if linked is None:
             user_id = await self._provisioning.new_person(connection, provider, person)
             linked = await store.find(connection, issuer=provider.issuer, subject=person.subject)
@@ -249,7 +256,7 @@ class Providers:
         await owners.lock_owner(connection, linked.owner_id)
         if not await store.touch(connection, linked.id, now=self._clock.now()):
             raise errors.IdentityTaken
-        return linked.owner_id
+        return linked.owner_id, is_new
 
     async def _linked(self, provider: Provider, person: domain.Person, user_id: UUID | None) -> None:
         if user_id is None:

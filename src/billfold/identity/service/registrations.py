@@ -124,7 +124,9 @@ class Registrations:
             "address": address,
         }
         await self._notices.tell(connection, "user.registered.v1", user_id, told)
-        return await self._sessions.start(connection, user_id=user_id, methods=["pwd"], device=device, address=address)
+        return await self._sessions.start(
+            connection, user_id=user_id, methods=["pwd"], device=device, address=address, new_account=True
+        )
 
     def _address(self, new: Registration) -> tuple[AddressKind, str]:
         if new.email is not None and new.phone is None:

@@ -14,8 +14,8 @@ from uuid import UUID
 
 from billfold.identity import errors, events
 from billfold.identity.contracts import ADDRESS_MAX, DEVICE_MAX, Session, SessionTokens, scopes_of
-from billfold.identity.domain import addresses
 from billfold.identity.domain import sessions as domain
+from billfold.identity.service.notices import Notices
 from billfold.identity.store import sessions as store
 from billfold.kernel import ids
 from billfold.kernel.clock import Clock
@@ -46,54 +46,56 @@ class Tokens(Protocol):
         ...
 
 
-class Post(Protocol):
-    """Tells people by mail."""
-
-    async def append(
-        self, connection: Connection, /, *, template: str, to: str, locale: str, values: Mapping[str, str]
-    ) -> None:
-        """Send a mail if and only if the database transaction commits."""
-        ...
-
-
 class Sessions:
     """Logins, and the tokens that stand for them."""
 
     def __init__(
-        self, *, database: Database, clock: Clock, tokens: Tokens, mail: Post, forget: Callable[[UUID], None]
+        self, *, database: Database, clock: Clock, tokens: Tokens, notices: Notices, forget: Callable[[UUID], None]
     ) -> None:
         self._database = database
         self._clock = clock
         self._tokens = tokens
-        self._mail = mail
+        self._notices = notices
         #: Whatever this process believes of a session is believed no more.
         self._forget = forget
 
     async def start(
-        self, connection: Connection, *, user_id: UUID, methods: Sequence[str], device: str, address: str
+        self,
+        connection: Connection,
+        *,
+        user_id: UUID,
+        methods: Sequence[str],
+        device: str,
+        address: str,
+        new_account: bool = False,
     ) -> SessionTokens:
         """A new session of somebody who has just proved who they are by `methods`; in the caller's transaction.
+
+        Its user is told by mail if they have not been at this address before, however they have logged in.
 
         Raises:
             CredentialsInvalid: the account was closed meanwhile.
         """
-        now = self._clock.now()
+        now, device, address = self._clock.now(), device[:DEVICE_MAX], address[:ADDRESS_MAX]
         bearer = await store.lock_user(connection, user_id)
         if bearer is None:
             raise errors.CredentialsInvalid
+        known = new_account or await store.was_at(connection, user_id, address, since=now - domain.KNOWN_FOR)
+        if not known:
+            await self._notices.write_to(connection, user_id, template="new_login", device=device, address=address)
         session_id, expires_at = ids.new(), now + domain.IDLE_MAX
         await store.insert(
             connection,
             session_id=session_id,
             user_id=user_id,
             methods=methods,
-            device=device[:DEVICE_MAX],
-            address=address[:ADDRESS_MAX],
+            device=device,
+            address=address,
             now=now,
             expires_at=expires_at,
         )
         surplus = await store.revoke_surplus(connection, user_id=user_id, most=domain.SESSIONS_MAX, now=now)
-        data = {"device": device[:DEVICE_MAX], "address": address[:ADDRESS_MAX], "methods": list(methods)}
+        data = {"device": device, "address": address, "methods": list(methods)}
         await self._tell(connection, "session.started.v1", user_id, session_id, data)
         for ended in surplus:
             await self._tell(connection, "session.ended.v1", user_id, ended, {"reason": "too_many"})
@@ -155,7 +157,7 @@ class Sessions:
         """
         async with self._database.transaction() as connection:
             now = self._clock.now()
-            family = await store.family(connection, token_hash, now=now)
+            family = await store.family(connection, token_hash)
             if family is None or not family.used:
                 raise errors.RefreshTokenInvalid
             await store.lock_user(connection, family.user_id)
@@ -164,11 +166,7 @@ class Sessions:
             )
             if gone:
                 await self._tell(connection, "session.reuse_detected.v1", family.user_id, family.session_id, {})
-                if family.told_at is not None:
-                    template = addresses.template("refresh_reuse", family.told_at)
-                    await self._mail.append(
-                        connection, template=template, to=family.told_at, locale=family.locale, values={}
-                    )
+                await self._notices.write_to(connection, family.user_id, template="refresh_reuse")
         self._forget(family.session_id)
 
     async def list(self, *, by: Principal) -> list[Session]:

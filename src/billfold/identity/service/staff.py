@@ -16,11 +16,11 @@ from billfold.identity.contracts import Approved, Demand, Executor, Role, User, 
 from billfold.identity.domain import addresses, handles
 from billfold.identity.domain import roles as domain
 from billfold.identity.service.approvals import Approvals
-from billfold.identity.service.sessions import Post, Sessions
+from billfold.identity.service.notices import Notices
+from billfold.identity.service.sessions import Sessions
 from billfold.identity.store import keys as owners
 from billfold.identity.store import sessions as session_store
 from billfold.identity.store import staff as store
-from billfold.kernel import clock as clocks
 from billfold.kernel import idempotency, ids, paging
 from billfold.kernel.clock import Clock
 from billfold.kernel.principal import Principal
@@ -37,13 +37,13 @@ class Staff:
     """What is done for and about other people."""
 
     def __init__(
-        self, *, database: Database, clock: Clock, approvals: Approvals, sessions: Sessions, mail: Post
+        self, *, database: Database, clock: Clock, approvals: Approvals, sessions: Sessions, notices: Notices
     ) -> None:
         self._database = database
         self._clock = clock
         self._approvals = approvals
         self._sessions = sessions
-        self._mail = mail
+        self._notices = notices
         approvals.carried_out_by(self._executors())
 
     async def list(
@@ -181,11 +181,9 @@ class Staff:
             data={"roles": sorted(user.roles), "before": sorted(before)},
         )
         await outbox.append(connection, event)
-        to = user.email or user.phone
-        if to is not None:
-            values = {"roles": ", ".join(sorted(user.roles)), "time": clocks.format(now)}
-            template = addresses.template("role_changed", to)
-            await self._mail.append(connection, template=template, to=to, locale=user.locale, values=values)
+        await self._notices.write_to(
+            connection, UUID(user.id), template="role_changed", roles=", ".join(sorted(user.roles))
+        )
 
 
 def _demand(by: Principal, user: User, roles: Collection[Role]) -> Demand:

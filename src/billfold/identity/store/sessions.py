@@ -28,15 +28,11 @@ class Bearer(msgspec.Struct, frozen=True):
 
 
 class Family(msgspec.Struct, frozen=True):
-    """The session of a refresh token, and whether that token can still be used."""
+    """The session of a refresh token, and whether that token was used."""
 
     session_id: UUID
     user_id: UUID
-    locale: str
-    #: Where its user reads what they should know.
-    told_at: str | None
     used: bool
-    alive: bool
 
 
 def _session(row: asyncpg.Record, current: UUID | None) -> Session:
@@ -123,19 +119,16 @@ async def use_token(connection: Connection, token_hash: bytes, *, now: datetime)
     return session_id
 
 
-async def family(connection: Connection, token_hash: bytes, *, now: datetime) -> Family | None:
+async def family(connection: Connection, token_hash: bytes) -> Family | None:
     """The session of a refresh token in whatever state they are."""
     row = await connection.fetchrow(
         """
-        SELECT session.id, session.user_id, person.locale, coalesce(person.email, person.phone) AS told_at,
-            token.used_at IS NOT NULL AS used, session.revoked_at IS NULL AND session.expires_at > $2 AS alive
+        SELECT session.id, session.user_id, token.used_at IS NOT NULL AS used
         FROM identity.refresh_tokens AS token
         JOIN identity.sessions AS session ON session.id = token.session_id
-        JOIN identity.users AS person ON person.id = session.user_id
         WHERE token.token_hash = $1
         """,
         token_hash,
-        now,
     )
     return Family(*row) if row else None
 
@@ -223,6 +216,17 @@ async def revoke_surplus(connection: Connection, *, user_id: UUID, most: int, no
         most,
     )
     return [row["id"] for row in rows]
+
+
+async def was_at(connection: Connection, user_id: UUID, address: str, *, since: datetime) -> bool:
+    """Whether somebody has used a session from this address since then."""
+    found = await connection.fetchval(
+        "SELECT 1 FROM identity.sessions WHERE user_id = $1 AND address = $2 AND last_used_at > $3 LIMIT 1",
+        user_id,
+        address,
+        since,
+    )
+    return found is not None
 
 
 async def exists(connection: Connection, *, user_id: UUID, session_id: UUID) -> bool:

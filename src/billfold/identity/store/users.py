@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 import msgspec
 
 from billfold.identity.domain.addresses import AddressKind, Login
+from billfold.identity.domain.sessions import KNOWN_FOR
 from billfold.platform.postgres.database import Connection
 
 if TYPE_CHECKING:
     import asyncpg
 
 _COLUMNS = "id, email, phone, password_hash, display_name, locale, time_zone, roles, created_at"
-#: Where somebody has been within this time is a place that they are known at.
-KNOWN_FOR = timedelta(days=30)
 
 
 class Person(msgspec.Struct, frozen=True, kw_only=True):
