@@ -7,13 +7,16 @@ import msgspec
 import pytest
 
 from billfold.identity import errors
-from billfold.identity.contracts import Grant, Left, NewAlias, ProfileChange, Proof
-from billfold.identity.store import providers
+from billfold.identity.contracts import Grant, Left, NewAlias, ProfileChange, Proof, SessionTokens
+from billfold.identity.store import keys as owners
+from billfold.identity.store import providers, users
 from billfold.kernel import ids
 from billfold.kernel.errors import BillfoldError
 from billfold.kernel.principal import Principal
 from billfold.platform.postgres.database import Database
-from tests.integration.identity.town import OTHER_PASSWORD, PASSWORD, Town, a_new_address
+from tests.integration.identity import holders
+from tests.integration.identity.town import OTHER_PASSWORD, PASSWORD, Town, a_new_address, principal
+from tests.integration.ledger.support import eventually
 
 
 async def want(
@@ -163,6 +166,45 @@ async def test_without_a_password_a_late_login_is_wanted(town: Town, database: D
         await close(town, ada, None)
     with pytest.raises(errors.LoginTooOld):
         await close(town, msgspec.structs.replace(ada, credential_id=ids.new()), None)
+
+
+async def begin(town: Town, user_id: UUID) -> SessionTokens:
+    async with town.database.transaction() as connection:
+        return await town.identity.sessions.start(
+            connection, user_id=user_id, methods=["pwd"], device="x", address="203.0.113.9"
+        )
+
+
+async def test_no_session_outlives_an_account_that_closes_while_it_begins(town: Town) -> None:
+    begun = 0
+    for _ in range(50):
+        user_id = (await holders.person(town.database)).owner_id
+        ada = principal(await begin(town, user_id))
+        closing = close(town, ada, password=None)
+        first, closed, *rest = await asyncio.gather(
+            begin(town, user_id), closing, begin(town, user_id), begin(town, user_id), return_exceptions=True
+        )
+        assert closed is None
+        for login in (first, *rest):
+            assert isinstance(login, SessionTokens | errors.CredentialsInvalid), login
+            begun += isinstance(login, SessionTokens)
+        assert await town.sessions(ada) == []
+    assert begun < 150
+
+
+async def test_a_session_that_waits_for_an_account_to_close_does_not_begin(town: Town) -> None:
+    user_id = (await holders.person(town.database)).owner_id
+    async with town.database.transaction() as closing:
+        await owners.lock_owner(closing, user_id)
+        starting = asyncio.create_task(begin(town, user_id))
+
+        async def waits() -> bool:
+            return bool(await closing.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+
+        await eventually(waits)
+        await users.close(closing, user_id, name="Closed account", now=town.clock.now())
+    with pytest.raises(errors.CredentialsInvalid):
+        await starting
 
 
 async def test_an_account_that_is_closed_leaves_nothing_that_opens_anything(town: Town, database: Database) -> None:

@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 
 from billfold.identity.contracts import Session
+from billfold.identity.store import keys as owners
 from billfold.platform.postgres.database import Connection
 
 if TYPE_CHECKING:
@@ -48,16 +49,12 @@ def _session(row: asyncpg.Record, current: UUID | None) -> Session:
 
 
 async def lock_user(connection: Connection, user_id: UUID) -> Bearer | None:
-    """Somebody who can log in; None if there is nobody (any more). Their owner's row is locked: it orders events."""
-    row = await connection.fetchrow(
-        """
-        SELECT person.id, person.roles FROM identity.users AS person
-        JOIN identity.owners AS owner ON owner.id = person.id
-        WHERE person.id = $1 AND person.closed_at IS NULL
-        FOR NO KEY UPDATE OF owner
-        """,
-        user_id,
-    )
+    """Somebody who can log in; None if there is nobody (any more). Their owner's row is locked: it orders events.
+
+    Two statements: one that waits for a row's lock sees whatever it joins to that row as it was before the wait.
+    """
+    await owners.lock_owner(connection, user_id)
+    row = await connection.fetchrow("SELECT id, roles FROM identity.users WHERE id = $1 AND closed_at IS NULL", user_id)
     return Bearer(row["id"], frozenset(row["roles"])) if row else None
 
 
