@@ -64,3 +64,16 @@ async def test_nobody_else_is_named_by_an_address_that_was_only_claimed(
     payer.post(f"/wallets/{source}/deposits", {"money": {"amount": "5.00", "asset": "USD"}})
     paid = payer.post("/transfers", {"from": source, "to": email, "money": {"amount": "1.00", "asset": "USD"}})
     assert (paid.status_code, paid.json()["code"]) == (404, "alias_unknown")
+
+
+async def test_no_log_says_whom_somebody_has_looked_for(
+    api_server: ApiServer, operator_key: str, api_database: servers.TestDatabase
+) -> None:
+    staff, ada = api_server.caller(operator_key), api_server.caller(await key_of(api_database))
+    email = f"{handle()[1:]}@example.com"
+    for caller in (staff, ada, api_server.caller(None)):
+        for path in (f"/users?email={email}", f"/users?mail={email}", f"/aliases/{email}", f"/users/{email}"):
+            answer = caller.get(path)
+            assert answer.status_code < 500, answer.text
+    assert email not in api_server.log
+    assert email.partition("@")[0] not in api_server.log

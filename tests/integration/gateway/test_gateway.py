@@ -150,6 +150,34 @@ def raw(gateway: Gateway, line: str, *headers: str) -> bytes:
         return secured.recv(65536)
 
 
+#: What is asked for, and what of it is written down.
+LOGGED = {
+    "/api/v1/aliases/ada.c4n4ry@example.com": "/api/v1/aliases/-",
+    "/api/v1/aliases/ada.c4n4ry%40example.com": "/api/v1/aliases/-",
+    "/api/v1/aliases/c4n4ry/verify": "/api/v1/aliases/-",
+    "/api/v1/al%69ases/ada.c4n4ry@example.com": "/api/v1/aliases/-",
+    "/api/v1/Aliases/c4n4ry": "/api/v1/aliases/-",
+    "/api/v1/users/ada.c4n4ry@example.com": "-",
+    "/api/v1/users?email=ada.c4n4ry@example.com": "/api/v1/users",
+    "/api/v1/aliases?kind=c4n4ry": "/api/v1/aliases",
+    "/api/v1/wallets/019aa2c6-7a00-7000-8000-00000000d001/statement": None,
+}
+
+
+def test_no_log_says_whom_somebody_has_looked_for(gateway_server: Gateway, site: Site) -> None:
+    token, asked = site.signer.token(), {str(ids.new()): path for path in LOGGED}
+    for request, path in asked.items():
+        raw(gateway_server, f"GET {path}", f"X-Request-Id: {request}", f"Authorization: Bearer {token}")
+    # Envoy writes its log now and then.
+    until(lambda: all(request in gateway_server.output.read_text() for request in asked))
+    text = gateway_server.output.read_text()
+    lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+    logged = {asked[line["request_id"]]: line["path"] for line in lines if line["request_id"] in asked}
+    assert logged == {path: shown or path for path, shown in LOGGED.items()}
+    for log in (text, *(replica.log for replica in site.replicas)):
+        assert "c4n4ry" not in log
+
+
 def test_an_api_key_is_for_billfold_to_judge(gateway_server: Gateway, operator_key: str) -> None:
     with gateway_server.client() as client:
         assert client.get("/api/v1/api-keys", headers=bearer(operator_key)).status_code == 200
