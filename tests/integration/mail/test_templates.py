@@ -147,6 +147,23 @@ async def test_who_reads_no_language_of_ours_reads_english(
     assert is_thai(smtp_server.received[0].text()) == (read == "th")
 
 
+@pytest.mark.parametrize("locale", LOCALES)
+@pytest.mark.parametrize("change", ["added", "removed"])
+async def test_a_letter_names_the_provider_whose_account_was_linked_or_unlinked(
+    post: Post, smtp_server: smtp.SmtpServer, change: str, locale: str
+) -> None:
+    told = {"factor": "identity", "change": change, "provider": "keycloak</p><script>"}
+    await post.put("factor_changed", values=told, locale=locale)
+    async with at_work(post.sending(smtp_server)):
+        await post.emptied()
+    (received,) = smtp_server.received
+    text = received.text()
+    assert "keycloak" in text
+    assert "script" not in Words(received.html()).elements
+    ended = {"en": "does not log you in any more", "th": "ใช้เข้าสู่ระบบไม่ได้อีกต่อไป"}[locale]
+    assert (ended in text) == (change == "removed")
+
+
 async def test_times_are_written_in_the_readers_calendar(post: Post, smtp_server: smtp.SmtpServer) -> None:
     await post.put("new_login", locale="en")
     await post.put("new_login", locale="th")

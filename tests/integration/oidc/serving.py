@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from billfold.identity.contracts import Provider
 from billfold.platform import host, web
 from billfold.platform.fetching import Fetcher
 from billfold.platform.keys import Envelope, local
-from billfold.platform.postgres.database import Database
+from billfold.platform.postgres.database import Connection, Database
 from billfold.platform.web import server
 from billfold.platform.web.measuring import Requests
 from tests import facades, master_keys
@@ -33,6 +33,7 @@ class Serving:
     url: str
     identity: Identity
     database: Database
+    mails: list[dict[str, Any]]
 
     def browser(self) -> httpx2.AsyncClient:
         """Something that keeps cookies as a browser does, and follows nothing by itself."""
@@ -43,14 +44,28 @@ class Serving:
             return await connection.fetchrow(sql, *values)
 
 
+class Kept:
+    """Mails that nobody sends."""
+
+    def __init__(self) -> None:
+        self.mails: list[dict[str, Any]] = []
+
+    async def append(
+        self, _connection: Connection, *, template: str, to: str, locale: str, values: Mapping[str, str]
+    ) -> None:
+        self.mails.append({"template": template, "to": to, "locale": locale, **values})
+
+
 @asynccontextmanager
 async def running(database: Database, folder: Path, providers: Sequence[Provider]) -> AsyncIterator[Serving]:
     """An API on a free port until the block ends."""
     port = host.free_port()
     url = f"http://127.0.0.1:{port}"
+    kept = Kept()
     identity = facades.identity(
         database,
         envelope=Envelope(local.load(master_keys.file_in(folder))),
+        mail=kept,
         providers=OtherProviders(configured=providers, fetcher=Fetcher(loopback=True), public_url=url),
     )
     app = web.build(
@@ -69,7 +84,7 @@ async def running(database: Database, folder: Path, providers: Sequence[Provider
         while not running.started:
             assert not task.done()
             await asyncio.sleep(0.01)
-        yield Serving(url, identity, database)
+        yield Serving(url, identity, database, kept.mails)
     finally:
         running.should_exit = True
         await task

@@ -409,6 +409,25 @@ async def test_whoever_is_logged_in_links_another_account_and_unlinks_it(
     assert kinds.count("identity.unlinked.v1") == 1
 
 
+async def test_whoever_has_an_address_is_told_of_what_is_linked_and_unlinked(
+    here: serving.Serving, own_issuer: issuing.Issuing
+) -> None:
+    email = f"{ids.new()}@example.com"
+    async with here.browser() as ada:
+        await log_in(ada, own_issuer, email=email, email_verified=True, locale="th")
+        second = f"s-{ids.new()}"
+        for _ in range(2):  # The second time it is there already.
+            await link(ada, own_issuer, csrf_of(ada), sub=second)
+        item = (await ada.get("/api/v1/users/me/identities")).json()["items"][-1]
+        assert item["subject"] == second
+        path = f"/api/v1/users/me/identities/{item['id']}/unlink"
+        gone = await ada.post(path, json={}, headers={"x-csrf-token": csrf_of(ada)})
+        assert gone.status_code == 204, gone.text
+    # Whoever was new with the first login has linked nothing.
+    told = [(one["to"], one["locale"], one["provider"], one["change"]) for one in here.mails if "change" in one]
+    assert told == [(email, "th", "test", change) for change in ("added", "removed")]
+
+
 async def test_an_account_of_somebody_else_can_not_be_linked_nor_unlinked(
     here: serving.Serving, own_issuer: issuing.Issuing
 ) -> None:

@@ -146,6 +146,7 @@ class Identity:
             second_factors=self.second_factors,
             provisioning=provisioning,
             confirmations=confirmations,
+            notices=notices,
             providers=issuers,
             public_url=providers.public_url,
         )
@@ -153,7 +154,7 @@ class Identity:
         # What people have.
         self.keys = Keys(database=database, verifier=verifier, clock=clock, step_up=self.step_up)
         self.aliases = Aliases(database=database, clock=clock, notices=notices, limits=alias_limits or AliasLimits())
-        self.identities = Identities(database=database, clock=clock, confirmations=confirmations)
+        self.identities = Identities(database=database, clock=clock, confirmations=confirmations, notices=notices)
         self.factors = FactorChanges(
             database=database,
             clock=clock,

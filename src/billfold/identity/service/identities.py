@@ -7,6 +7,7 @@ from uuid import UUID
 from billfold.identity import errors, events
 from billfold.identity.contracts import ExternalIdentity
 from billfold.identity.service.confirming import Confirmations
+from billfold.identity.service.notices import Notices
 from billfold.identity.store import factors
 from billfold.identity.store import keys as owners
 from billfold.identity.store import providers as store
@@ -20,10 +21,11 @@ from billfold.platform.postgres.database import Connection, Database
 class Identities:
     """Linked accounts."""
 
-    def __init__(self, *, database: Database, clock: Clock, confirmations: Confirmations) -> None:
+    def __init__(self, *, database: Database, clock: Clock, confirmations: Confirmations, notices: Notices) -> None:
         self._database = database
         self._clock = clock
         self._confirmations = confirmations
+        self._notices = notices
 
     async def list(self, *, by: Principal) -> list[ExternalIdentity]:
         """One's own accounts elsewhere."""
@@ -53,6 +55,7 @@ class Identities:
             if not await _can_log_in(connection, by.owner_id):
                 raise errors.LastWayToLogIn
             await self._tell(connection, by.owner_id, gone, by)
+            await self._notices.write_of_identity(connection, by.owner_id, provider=gone.provider, change="removed")
 
     async def unlink_all(self, connection: Connection, *, owner: UUID, by: Principal | None) -> None:
         """Let nobody log in any more with what is linked to an account that closes, in the caller's transaction."""

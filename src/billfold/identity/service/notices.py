@@ -63,6 +63,12 @@ class Notices:
         except PhonesUnreachable:
             log.warning("somebody with a phone alone could not be told", user=str(user_id), template=template)
 
+    async def write_of_identity(self, connection: Connection, user_id: UUID, *, provider: str, change: str) -> None:
+        """Tell somebody that an account at a provider logs them in from now on (`added`), or no more (`removed`)."""
+        await self.write_to(
+            connection, user_id, template="factor_changed", factor="identity", change=change, provider=provider
+        )
+
     async def tell(
         self,
         connection: Connection,

@@ -19,6 +19,7 @@ from billfold.identity import errors
 from billfold.identity.contracts import LoginProvider, LoginReturn, Method, Provider, SecondFactor, SessionTokens
 from billfold.identity.domain import providers as domain
 from billfold.identity.service.confirming import Confirmations
+from billfold.identity.service.notices import Notices
 from billfold.identity.service.provisioning import Provisioning
 from billfold.identity.service.second_factors import SecondFactors
 from billfold.identity.service.sessions import Sessions
@@ -67,6 +68,7 @@ class Providers:
         second_factors: SecondFactors,
         provisioning: Provisioning,
         confirmations: Confirmations,
+        notices: Notices,
         providers: Sequence[tuple[Provider, Issuer]],
         public_url: str,
     ) -> None:
@@ -76,6 +78,7 @@ class Providers:
         self._second_factors = second_factors
         self._provisioning = provisioning
         self._confirmations = confirmations
+        self._notices = notices
         self._providers = {provider.name: (provider, issuer) for provider, issuer in providers if provider.login}
         self._public_url = public_url.rstrip("/")
 
@@ -266,6 +269,7 @@ class Providers:
             if linked is not None and linked.owner_id == user_id:
                 return
             await self._provisioning.link(connection, provider, person, user_id=user_id)
+            await self._notices.write_of_identity(connection, user_id, provider=provider.name, change="added")
 
     def _find(self, name: str) -> tuple[Provider, Issuer]:
         if name not in self._providers:
