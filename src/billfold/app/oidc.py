@@ -78,7 +78,7 @@ def providers(oidc: settings.Oidc, *, public_url: str) -> OtherProviders:
     """
     configured = [] if oidc.file is None else _read(oidc.file, oidc, public_url)
     if not configured:
-        return OtherProviders(configured=(), fetcher=None, public_url=public_url)
+        return OtherProviders(configured=configured, fetcher=None, public_url=public_url)
     # The HTTP client takes long to load, and most have no other provider.
     from billfold.platform.fetching import Fetcher  # noqa: PLC0415
 
