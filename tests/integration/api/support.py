@@ -94,6 +94,9 @@ def running_api(
         "BILLFOLD_API__METRICS_PORT": str(metrics_port),
         "BILLFOLD_LOG__FORMAT": "json",
         "BILLFOLD_LOG__LEVEL": "debug",
+        # As cheap as the settings let it be: what a hash costs is the matter of other tests.
+        "BILLFOLD_PASSWORDS__PASSES": "2",
+        "BILLFOLD_PASSWORDS__MEMORY_MIB": "19",
     } | {f"BILLFOLD_{name.upper()}": value for name, value in more.items()}
     outer = {name: value for name, value in os.environ.items() if not name.startswith("BILLFOLD_")}
     output = folder / "api.log"

@@ -3,7 +3,9 @@
 import subprocess
 import sys
 
-from billfold.app.cli import exits
+from typer.testing import CliRunner
+
+from billfold.app.cli import app, exits
 from billfold.app.cli.commands import COMMANDS
 
 #: What commands need. Each takes longer to import than all of the help.
@@ -32,9 +34,11 @@ def test_the_help_names_every_command_and_exit_code_and_imports_none() -> None:
 
 
 def test_completion_is_offered_at_the_top_alone() -> None:
-    command = [sys.executable, "-c", "from billfold.app.cli import main; main()"]
+    runner = CliRunner()
+    assert "--install-completion" in runner.invoke(app, ["--help"]).stdout
     for name in COMMANDS:
-        found = subprocess.run([*command, name, "--help"], capture_output=True, text=True, check=True)
+        found = runner.invoke(app, [name, "--help"])
+        assert found.exit_code == 0
         assert "--help" in found.stdout
         assert "completion" not in found.stdout, name
 
