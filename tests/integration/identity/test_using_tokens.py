@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from billfold.identity import Identity, errors
 from billfold.identity.contracts import ROLE_SCOPES, Grant
 from billfold.identity.service import verified
-from billfold.identity.service.bearers import SIGNATURE_BELIEVED_S, AccessTokens
+from billfold.identity.service.bearers import SIGNATURE_BELIEVED_S, AccessTokens, Found
 from billfold.identity.service.signing import Tokens
+from billfold.identity.service.verified import Verifier
 from billfold.identity.store import keys as owners
 from billfold.kernel import ids
 from billfold.kernel.clock import Clock, SystemClock
@@ -220,6 +221,56 @@ async def test_what_ends_here_is_refused_at_once(here: Identity, database: Datab
     login = await a_login(here, database)
     by = await here.authenticate(login.token)
     await here.sessions.end(by=by, session_id=login.session_id)
+    assert here.remembered(login.token) is None
+    await refused(here, login.token)
+
+
+async def test_what_is_asked_for_while_it_ends_is_refused_once_it_has_ended(here: Identity, database: Database) -> None:
+    """Whoever looks a session or a key up before its end is committed still finds it: that must not be believed."""
+    login = await a_login(here, database)
+    key = await a_key(here, login.user_id, "wallets:read")
+    async with database.transaction() as connection:
+        await here.sessions.end_all(connection, user_id=login.user_id, by=None, reason="signed_out")
+        await here.keys.revoke_all(connection, owner=login.user_id, by=None)
+        for token in (login.token, key):
+            await here.authenticate(token)
+            assert here.remembered(token) is not None
+    for token in (login.token, key):
+        assert here.remembered(token) is None
+        await refused(here, token)
+
+
+async def test_what_does_not_end_after_all_is_not_forgotten(here: Identity, database: Database) -> None:
+    login = await a_login(here, database)
+    await here.authenticate(login.token)
+    with pytest.raises(RuntimeError):
+        async with database.transaction() as connection:
+            await here.sessions.end_all(connection, user_id=login.user_id, by=None, reason="signed_out")
+            raise RuntimeError
+    async with database.transaction() as connection:
+        await connection.execute("SELECT 1")
+    assert here.remembered(login.token) is not None
+
+
+async def test_a_look_up_that_ends_after_the_session_is_not_believed(
+    here: Identity, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    login = await a_login(here, database)
+    read, has_read, goes_on = Verifier._read, asyncio.Event(), asyncio.Event()
+
+    async def slowly(self: Verifier, token: bytes, token_hash: bytes) -> Found:
+        found = await read(self, token, token_hash)
+        has_read.set()
+        await goes_on.wait()
+        return found
+
+    monkeypatch.setattr(Verifier, "_read", slowly)
+    asking = asyncio.create_task(here.authenticate(login.token))
+    await has_read.wait()
+    async with database.transaction() as connection:
+        await here.sessions.end_all(connection, user_id=login.user_id, by=None, reason="signed_out")
+    goes_on.set()
+    await asking
     assert here.remembered(login.token) is None
     await refused(here, login.token)
 

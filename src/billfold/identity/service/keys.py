@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from functools import partial
 from uuid import UUID
 
 from billfold.identity import errors, events
@@ -16,7 +17,7 @@ from billfold.kernel import idempotency, ids, paging
 from billfold.kernel.clock import Clock
 from billfold.kernel.principal import Principal
 from billfold.platform.messaging import outbox
-from billfold.platform.postgres.database import Connection, Database, UniqueViolation
+from billfold.platform.postgres.database import Connection, Database, UniqueViolation, after_commit
 
 #: The operator's key of a new installation.
 BOOTSTRAP_KEY_NAME = "First key"
@@ -165,7 +166,7 @@ class Keys:
             revoked = await store.revoke(connection, key_id, now=self._clock.now())
             if revoked is not None:
                 await self._tell(connection, "api_key.revoked.v1", revoked, by)
-        self._verifier.forget(key_id)
+                after_commit(connection, partial(self._verifier.forget, key_id))
         return revoked or await self.find_key(by=by, key_id=key_id)
 
     async def revoke_all(self, connection: Connection, *, owner: UUID, by: Principal | None) -> None:
@@ -175,7 +176,7 @@ class Keys:
             revoked = await store.revoke(connection, key_id, now=now)
             if revoked is not None:
                 await self._tell(connection, "api_key.revoked.v1", revoked, by)
-            self._verifier.forget(key_id)
+                after_commit(connection, partial(self._verifier.forget, key_id))
 
     async def bootstrap(self, *, owner_name: str, mode: Mode = "test") -> str:
         """The text of a new key with every scope, for the owner of that name, who is created if need be."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -21,7 +22,7 @@ from billfold.kernel import ids
 from billfold.kernel.clock import Clock
 from billfold.kernel.principal import Principal
 from billfold.platform.messaging import outbox
-from billfold.platform.postgres.database import Connection, Database
+from billfold.platform.postgres.database import Connection, Database, after_commit
 
 #: Rows that one round of forgetting deletes.
 _FORGOTTEN_AT_ONCE = 1_000
@@ -99,6 +100,7 @@ class Sessions:
         await self._tell(connection, "session.started.v1", user_id, session_id, data)
         for ended in surplus:
             await self._tell(connection, "session.ended.v1", user_id, ended, {"reason": "too_many"})
+            after_commit(connection, partial(self._forget, ended))
         session = Session(
             id=str(session_id),
             user_id=str(user_id),
@@ -166,8 +168,8 @@ class Sessions:
             )
             if gone:
                 await self._tell(connection, "session.reuse_detected.v1", family.user_id, family.session_id, {})
+                after_commit(connection, partial(self._forget, family.session_id))
                 await self._notices.write_to(connection, family.user_id, template="refresh_reuse")
-        self._forget(family.session_id)
 
     async def list(self, *, by: Principal) -> list[Session]:
         """One's own sessions that have not ended, the one used last first."""
@@ -185,7 +187,6 @@ class Sessions:
             if not await store.exists(connection, user_id=by.owner_id, session_id=session_id):
                 raise errors.SessionUnknown
             await self._end(connection, by.owner_id, by=by, session_id=session_id, reason="logout")
-        self._forget(session_id)
 
     async def end_all(
         self,
@@ -226,7 +227,7 @@ class Sessions:
         )
         for ended in gone:
             await self._tell(connection, "session.ended.v1", user_id, ended, {"reason": reason}, by=by)
-            self._forget(ended)
+            after_commit(connection, partial(self._forget, ended))
 
     async def _issue(
         self, connection: Connection, session: Session, roles: frozenset[str], now: datetime

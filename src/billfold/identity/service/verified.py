@@ -66,6 +66,8 @@ class Verifier:
         self._refused: dict[bytes, Refused] = {}
         self._strangers = asyncio.Semaphore(STRANGERS_MAX)
         self._lookups: dict[bytes, asyncio.Task[Principal]] = {}
+        #: How often something was forgotten. A look-up that began before may have read what was so until then.
+        self._forgotten = 0
         #: Keys and sessions that were used since this was emptied.
         self.used: set[UUID] = set()
 
@@ -102,6 +104,7 @@ class Verifier:
 
     def forget(self, one: UUID) -> None:
         """Look up again at their next use: a key, a session, or all credentials of a person, by their id."""
+        self._forgotten += 1
         for token_hash, known in list(self._verified.items()):
             if one in (known.principal.credential_id, known.principal.user_id):
                 del self._verified[token_hash]
@@ -122,7 +125,7 @@ class Verifier:
             log.error("looking up credentials failed", exc_info=error)
 
     async def _verify(self, token: bytes, token_hash: bytes) -> Principal:
-        asked_at = monotonic()
+        asked_at, forgotten = monotonic(), self._forgotten
         try:
             async with self._queue(token, token_hash):
                 found = await self._read(token, token_hash)
@@ -131,6 +134,9 @@ class Verifier:
             refused = Refused(type(error), error.detail, asked_at + BELIEVED_S)
             remembering.keep(self._refused, token_hash, refused, REFUSED_MAX)
             raise
+        if forgotten != self._forgotten:
+            # It may be what was forgotten meanwhile: good for those who have asked, and for nobody after them.
+            return found.principal
         until = asked_at + BELIEVED_S
         if found.expires_at is not None:
             until = min(until, asked_at + (found.expires_at - self._clock.now()).total_seconds())

@@ -89,6 +89,11 @@ def translated() -> Iterator[None]:
 class _Connection(asyncpg.Connection[asyncpg.Record] if TYPE_CHECKING else asyncpg.Connection):  # type: ignore[misc]
     """A connection that is given back as it is: we leave no session state, so a reset would be a wasted round trip."""
 
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        #: What is called after the open transaction, see `after_commit`.
+        self.calls: list[Callable[[], object]] = []
+
     def get_reset_query(self) -> str:
         """No statement."""
         return ""
@@ -137,6 +142,7 @@ class Database:
                 dsn,
                 timeout=CONNECT_TIMEOUT_S,
                 command_timeout=ANSWER_TIMEOUT_S,
+                connection_class=_Connection,
                 server_settings={**settings, "lock_timeout": f"{lock_timeout_s}s"},
             )
             await _prepare(connection)
@@ -221,12 +227,33 @@ class Session:
 @asynccontextmanager
 async def _transaction(connection: Connection) -> AsyncIterator[Connection]:
     await connection.execute("BEGIN")
+    calls = _calls(connection)
+    calls.clear()
     try:
         yield connection
     except BaseException:
         await _rollback(connection)
         raise
-    await commit(connection)
+    try:
+        await commit(connection)
+    finally:
+        # If its answer was lost it may have taken place all the same.
+        for call in calls:
+            call()
+
+
+def after_commit(connection: Connection, call: Callable[[], object]) -> None:
+    """Call this once the open transaction is committed, and never if it is rolled back.
+
+    For what a process remembers of the database: forgotten any earlier, it could be read again as it was.
+    """
+    _calls(connection).append(call)
+
+
+def _calls(connection: Connection) -> list[Callable[[], object]]:
+    """What stands in the connection itself, of which the pool lends a proxy."""
+    calls: list[Callable[[], object]] = connection.calls  # type: ignore[attr-defined]
+    return calls
 
 
 async def commit(connection: Connection) -> None:
