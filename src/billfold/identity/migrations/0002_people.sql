@@ -76,7 +76,8 @@ GRANT UPDATE (used_at) ON identity.refresh_tokens TO billfold_app;
 GRANT UPDATE (retired_at) ON identity.signing_keys TO billfold_app;
 -- What has ended is forgotten after a while.
 GRANT DELETE ON identity.sessions, identity.refresh_tokens, identity.signing_keys TO billfold_app;
--- Whoever only reads sees no hash and no secret.
+-- Whoever only reads sees no hash and no secret, and nothing by which somebody is known or found.
 GRANT SELECT (id, email_verified_at, phone_verified_at, locale, time_zone, roles, created_at, closed_at)
     ON identity.users TO billfold_readonly;
-GRANT SELECT ON identity.sessions TO billfold_readonly;
+GRANT SELECT (id, user_id, created_at, last_used_at, expires_at, revoked_at, authenticated_at, methods)
+    ON identity.sessions TO billfold_readonly;

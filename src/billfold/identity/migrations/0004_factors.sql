@@ -85,7 +85,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON identity.totp, identity.passkeys, identi
     identity.webauthn_challenges, identity.pending_logins, identity.step_ups TO billfold_app;
 -- Whoever only reads sees no secret, no hash, and nothing that is still to be approved.
 GRANT SELECT (user_id, created_at, confirmed_at, last_used_at) ON identity.totp TO billfold_readonly;
-GRANT SELECT (id, user_id, name, synced, created_at, last_used_at) ON identity.passkeys TO billfold_readonly;
+GRANT SELECT (id, user_id, synced, created_at, last_used_at) ON identity.passkeys TO billfold_readonly;
 GRANT SELECT (user_id, created_at, used_at) ON identity.recovery_codes TO billfold_readonly;
 GRANT SELECT (id, user_id, operation, created_at, expires_at, approved_at, method, used_at) ON identity.step_ups
     TO billfold_readonly;

@@ -29,4 +29,5 @@ CREATE INDEX external_logins_end ON identity.external_logins (expires_at);
 
 GRANT SELECT, INSERT, DELETE ON identity.external_identities, identity.external_logins TO billfold_app;
 GRANT UPDATE (last_login_at) ON identity.external_identities TO billfold_app;
-GRANT SELECT ON identity.external_identities TO billfold_readonly;
+GRANT SELECT (id, provider, issuer, owner_id, created_at, last_login_at)
+    ON identity.external_identities TO billfold_readonly;
