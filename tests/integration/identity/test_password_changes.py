@@ -53,11 +53,15 @@ async def test_a_new_password_ends_every_other_token(town: Town) -> None:
 
 
 async def test_a_token_ends(town: Town) -> None:
-    email, _ = await town.person()
-    await town.forgot(email)
-    town.clock.go_on(minutes=30)
+    (early, _), (late, _) = await town.person(), await town.person()
+    for email in (early, late):
+        await town.forgot(email)
+        assert (await town.mails(email))[-1].values["minutes"] == "30"
+    town.clock.go_on(minutes=29)
+    await town.reset(await town.token(early))
+    town.clock.go_on(minutes=1)
     with pytest.raises(errors.ResetTokenInvalid):
-        await town.reset(await town.token(email))
+        await town.reset(await town.token(late))
 
 
 async def test_a_password_that_is_refused_leaves_the_token_good(town: Town) -> None:

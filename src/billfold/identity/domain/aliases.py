@@ -94,7 +94,7 @@ def payee(display_name: str, visibility: Visibility) -> str:
 
 
 def code_hash(alias_id: UUID, code: str) -> bytes:
-    """What is kept of a code. It is good for half an hour and five tries, so it needs no slow hash."""
+    """What is kept of a code. It is good for minutes and five tries, so it needs no slow hash."""
     return sha256(alias_id.bytes + code.strip().encode(errors="replace")).digest()
 
 

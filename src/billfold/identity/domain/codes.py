@@ -12,8 +12,10 @@ from billfold.identity.contracts import CODE_DIGITS
 #: How many codes there are. With five attempts each, one in twenty million registrations can be guessed.
 CODES = 10**CODE_DIGITS
 ATTEMPTS_MAX = 5
-#: Mail may take some minutes, and people too.
-GOOD_FOR = timedelta(minutes=30)
+#: Somebody waits for a code, and has it typed in as soon as it comes. No longer than OWASP's ASVS has it.
+CODE_FOR = timedelta(minutes=10)
+#: Mail may take some minutes, and people too. Nobody guesses a token.
+TOKEN_FOR = timedelta(minutes=30)
 #: 256 bits: what is kept of a token needs neither salt nor a slow hash.
 TOKEN_BYTES = 32
 

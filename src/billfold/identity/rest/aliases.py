@@ -147,7 +147,7 @@ async def release_alias(alias: str, principal: Principal, identity: Identity) ->
         tag=_TAG,
         scope=_WRITE,
         everybody="operator",
-        description="Send the code that was sent to the address: it is good for half an hour and five tries. Without "
+        description="Send the code that was sent to the address: it is good for ten minutes and five tries. Without "
         "one, another is sent.",
         errors=(
             *_FORM,

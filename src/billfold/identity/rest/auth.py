@@ -30,7 +30,7 @@ from billfold.platform.web.cookies import Cookies
 
 _TAG = "Logging in"
 _ID = "019aa2c6-7a00-7000-8000-00000000f001"
-_AWAITED = {"id": _ID, "expires_at": "2026-11-21T10:00:00Z"}
+_AWAITED = {"id": _ID, "expires_at": "2026-11-21T09:40:00Z"}
 NEW_PASSWORD_ERRORS = (
     errors.PasswordTooShort,
     errors.PasswordTooLong,
@@ -133,7 +133,7 @@ async def register(command: Registration, client: web.Client, identity: Identity
         summary="Confirm a registration",
         tag=_TAG,
         scope=web.Access.ANYBODY,
-        description="Makes the account and logs in to it. A code is good once, for thirty minutes and five attempts.",
+        description="Makes the account and logs in to it. A code is good once, for ten minutes and five attempts.",
         errors=(errors.CodeWrong, errors.AddressTaken, errors.TooManyAttempts, ids.InvalidId),
         sends={"id": _ID, "code": "48213705"},
         answers=logins.EXAMPLE,

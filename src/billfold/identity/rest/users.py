@@ -29,7 +29,7 @@ _PROFILE = {
     "has_password": True,
     "created_at": "2026-11-21T09:30:00.123456Z",
 }
-_AWAITED = {"id": _CHANGE_ID, "expires_at": "2026-11-21T10:00:00Z"}
+_AWAITED = {"id": _CHANGE_ID, "expires_at": "2026-11-21T09:40:00Z"}
 
 
 class NewEmail(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

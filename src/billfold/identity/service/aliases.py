@@ -26,6 +26,7 @@ from billfold.identity.contracts import (
     Payee,
 )
 from billfold.identity.domain import aliases as domain
+from billfold.identity.domain import codes
 from billfold.identity.domain.aliases import Name
 from billfold.identity.service.notices import Notices
 from billfold.identity.store import aliases as store
@@ -38,7 +39,6 @@ from billfold.platform.limiting.limiter import Limiter
 from billfold.platform.messaging import outbox
 from billfold.platform.postgres.database import Connection, Database, UniqueViolation
 
-CODE_FOR: Final = timedelta(minutes=30)
 #: Ten million codes for each of these, and a new code needs a new mail.
 CODE_TRIES_MAX: Final = 5
 
@@ -280,7 +280,7 @@ class Aliases:
             connection,
             alias_id,
             code_hash=domain.code_hash(alias_id, code),
-            expires_at=self._clock.now() + CODE_FOR,
+            expires_at=self._clock.now() + codes.CODE_FOR,
         )
         await self._notices.write(
             connection,
@@ -288,7 +288,7 @@ class Aliases:
             to=alias.alias,
             locale=locale or "en",
             code=code,
-            minutes=str(int(CODE_FOR.total_seconds() // 60)),
+            minutes=str(int(codes.CODE_FOR.total_seconds() // 60)),
         )
 
     async def _tell(

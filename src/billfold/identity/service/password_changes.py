@@ -22,7 +22,7 @@ from billfold.kernel.clock import Clock
 from billfold.kernel.principal import Principal
 from billfold.platform.postgres.database import Connection, Database
 
-_MINUTES = str(int(codes.GOOD_FOR.total_seconds() // 60))
+_MINUTES = str(int(codes.TOKEN_FOR.total_seconds() // 60))
 
 
 class PasswordChanges:
@@ -69,7 +69,7 @@ class PasswordChanges:
             user_id = person.id if person is not None else None
             await owners.lock_owner(connection, user_id or NOBODY)
             await store.insert_reset(
-                connection, codes.token_hash(token), user_id=user_id, now=now, expires_at=now + codes.GOOD_FOR
+                connection, codes.token_hash(token), user_id=user_id, now=now, expires_at=now + codes.TOKEN_FOR
             )
             await self._notices.tell_attempt(
                 connection,

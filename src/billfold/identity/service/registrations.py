@@ -142,11 +142,11 @@ async def send_code(
     """Send a code to an address, or tell it that it has an account already. Whoever asks can't tell which."""
     taken = await users.has_address(connection, kind, to)
     code_id, code, now = ids.new(), codes.code_text(secrets.randbelow(codes.CODES)), clock.now()
-    expires_at = now + codes.GOOD_FOR
+    expires_at = now + codes.CODE_FOR
     # The hash of a code that nobody is told can't be met by any.
     code_hash = secrets.token_bytes(32) if taken else codes.code_hash(code_id, code)
     await store.insert_code(connection, code_id, code_hash=code_hash, now=now, expires_at=expires_at)
     template = "account_exists" if taken else "verification_code"
-    values = {} if taken else {"code": code, "minutes": str(int(codes.GOOD_FOR.total_seconds() // 60))}
+    values = {} if taken else {"code": code, "minutes": str(int(codes.CODE_FOR.total_seconds() // 60))}
     await notices.write(connection, template=template, to=to, locale=locale, **values)
     return Awaited(id=str(code_id), expires_at=expires_at)
