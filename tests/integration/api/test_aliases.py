@@ -1,6 +1,7 @@
 """Aliases in the role as it is run: the mail that is sent, and the limits of the settings."""
 
 from pathlib import Path
+from typing import Any
 
 from billfold.app.migrate import SETS
 from billfold.kernel import ids
@@ -8,7 +9,7 @@ from billfold.platform.postgres.database import Database
 from billfold.platform.postgres.migrations import migrate
 from tests import servers
 from tests.integration.api import support
-from tests.integration.api.support import ApiServer
+from tests.integration.api.support import ApiServer, Caller
 from tests.integration.api.test_keys import key_of
 
 TRIES = 3
@@ -17,6 +18,12 @@ TRIES = 3
 def handle() -> str:
     """One that no other test has, nor one that looks like it."""
     return "@t" + ids.new().hex[-12:].translate(str.maketrans("0123456789", "ghjknpqrst"))
+
+
+def guesses(caller: Caller, order: dict[str, Any], named: list[str]) -> list[dict[str, Any]]:
+    """What payments to these are refused for, when many are asked for at once."""
+    items = [order | {"kind": "transfer", "to": to, "idempotency_key": ids.new().hex} for to in named]
+    return [result["refusal"] for result in caller.post("/transfers/bulk", {"items": items}).json()["results"]]
 
 
 async def test_a_code_is_queued_for_an_address_and_no_answer_has_it(
@@ -51,6 +58,30 @@ async def test_asking_who_somebody_is_is_limited_by_owner(
         assert refused.status_code == 429
         assert 1 <= int(refused.headers["retry-after"]) <= 60
         assert bob.get(f"/aliases/{handle()}").status_code == 404
+
+
+async def test_guessing_by_payments_that_can_not_be_ends_with_the_questions(
+    postgres_server: servers.PostgresServer, tmp_path: Path
+) -> None:
+    database = postgres_server.create_database()
+    await migrate(database.owner_dsn, SETS)
+    with support.running_api(database, tmp_path, limits__resolve_per_minute=str(TRIES)) as server:
+        ada, eve, mallory = [server.caller(await key_of(database)) for _ in range(3)]
+        there = handle()
+        assert ada.post("/aliases", {"alias": there}).status_code == 201
+        ada.post("/wallets", {"name": "Hers"})
+        source = eve.post("/wallets", {"name": "Mine"}).json()["id"]
+        order = {"from": source, "payee": "zz", "money": {"amount": "1.00", "asset": "USD"}}
+        said = [eve.post("/transfers", order | {"to": there}).json()["code"] for _ in range(TRIES + 1)]
+        assert said == ["payee_mismatch"] * TRIES + ["too_many_alias_requests"]
+        named = [text for _ in range(10) for text in (handle(), there)]
+        assert {refusal["code"] for refusal in guesses(eve, order, named)} == {"too_many_alias_requests"}
+        # Nor is one told from the other when the end comes in the midst of many.
+        order["from"] = mallory.post("/wallets", {"name": "Mine"}).json()["id"]
+        refused = [one for one in guesses(mallory, order, named) if one["code"] == "too_many_alias_requests"]
+        assert len(refused) >= len(named) - TRIES
+        assert {one["pointer"].rsplit("/", 1)[1] for one in refused} == {"to"}
+        assert len({one["detail"] for one in refused}) == 1
 
 
 async def test_nobody_else_is_named_by_an_address_that_was_only_claimed(

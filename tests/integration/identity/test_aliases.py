@@ -360,9 +360,19 @@ async def test_questions_are_limited_and_so_are_payments_to_what_is_not_there(
     with pytest.raises(errors.TooManyAliasRequests) as caught:
         await identity.aliases.resolve(by=bob, alias=text)
     assert 1 <= caught.value.wait_s <= 60
-    # Paying to what is there is no guessing.
-    assert isinstance((await identity.aliases.find(by=bob, aliases=[text]))[text], Found)
+    # What is there is refused alike from now on, or the difference would tell; not so to whom it belongs.
+    assert isinstance((await identity.aliases.find(by=bob, aliases=[text]))[text], errors.TooManyAliasRequests)
+    assert isinstance((await identity.aliases.find(by=ada, aliases=[text]))[text], Found)
     await identity.aliases.resolve(by=ada, alias=text)
+
+
+async def test_paying_to_what_is_there_is_no_guessing(database: Database, ada: Principal, bob: Principal) -> None:
+    identity = facades.identity(database, alias_limits=AliasLimits(lookups=Limiter("resolve", [Window(3, 60)])))
+    text = handle()
+    await add(identity, ada, text)
+    for _ in range(10):
+        assert isinstance((await identity.aliases.find(by=bob, aliases=[text]))[text], Found)
+    assert isinstance((await identity.aliases.find(by=bob, aliases=[handle()])).popitem()[1], errors.AliasUnknown)
 
 
 async def test_additions_and_codes_are_limited(database: Database, bob: Principal, mail: MailBox) -> None:

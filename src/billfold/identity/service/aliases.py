@@ -35,6 +35,7 @@ from billfold.kernel import ids, paging
 from billfold.kernel.clock import Clock
 from billfold.kernel.errors import BillfoldError
 from billfold.kernel.principal import Principal
+from billfold.platform.limiting.exceeded import Exceeded
 from billfold.platform.limiting.limiter import Limiter
 from billfold.platform.messaging import outbox
 from billfold.platform.postgres.database import Connection, Database, UniqueViolation
@@ -46,7 +47,8 @@ CODE_TRIES_MAX: Final = 5
 class AliasLimits(msgspec.Struct, frozen=True, kw_only=True):
     """What is counted; None is not."""
 
-    #: Questions of an owner for whom an alias stands, and payments of theirs to aliases that are not there.
+    #: Questions of an owner for whom an alias stands, and payments of theirs to aliases that are not there or stand for
+    #: somebody of another name.
     lookups: Limiter | None = None
     #: Aliases that a person adds.
     additions: Limiter | None = None
@@ -223,7 +225,8 @@ class Aliases:
     async def find(self, *, by: Principal, aliases: Sequence[str]) -> Mapping[str, Found | BillfoldError]:
         """Whom each of these aliases stands for, for a payment, by one statement; or why that can't be said.
 
-        Only those that are not there count: whoever pays many people at once is none who guesses.
+        Only those that are not there count: whoever pays many people at once is none who guesses. But when an owner may
+        ask no more, others' aliases that are there are refused like those that are not, so that going on tells nothing.
         """
         answers: dict[str, Found | BillfoldError] = {}
         names: dict[str, Name] = {}
@@ -235,23 +238,33 @@ class Aliases:
         async with self._database.connection() as connection:
             found = await store.active(connection, list(names.values()), asks=by.owner_id, sees_hidden=by.is_operator)
         owned = {(one.kind, one.canonical): one for one in found}
+        refused = await self._spent(by) if any(one.owner_id != by.owner_id for one in found) else None
         for text, name in names.items():
             one = owned.get((name.kind, name.canonical))
-            answers[text] = await self._missed(by) if one is None else _found(one, by.owner_id)
+            if one is None:
+                refused = await self.guessed(by=by)
+                answers[text] = refused or errors.AliasUnknown()
+            elif refused is not None and one.owner_id != by.owner_id:
+                answers[text] = refused
+            else:
+                answers[text] = _found(one, by.owner_id)
         return answers
+
+    async def guessed(self, *, by: Principal) -> errors.TooManyAliasRequests | None:
+        """Count a payment that names what is not so, and say so if that was one too many."""
+        if by.is_operator or self._limits.lookups is None:
+            return None
+        return _refusal(await self._limits.lookups.hit(by.owner_id.hex))
+
+    async def _spent(self, by: Principal) -> errors.TooManyAliasRequests | None:
+        if by.is_operator or self._limits.lookups is None:
+            return None
+        return _refusal(await self._limits.lookups.spent(by.owner_id.hex))
 
     async def names(self, owners: Collection[UUID]) -> Mapping[UUID, str]:
         """What owners are called, for those whom they turn to by themselves."""
         async with self._database.connection() as connection:
             return await store.names(connection, list(owners))
-
-    async def _missed(self, by: Principal) -> BillfoldError:
-        try:
-            if not by.is_operator:
-                await _count(self._limits.lookups, by.owner_id.hex)
-        except errors.TooManyAliasRequests as error:
-            return error
-        return errors.AliasUnknown()
 
     async def _locked(self, connection: Connection, by: Principal, name: Name) -> Alias:
         """One's own alias, or for an operator anybody's, with its owner's row locked.
@@ -325,8 +338,14 @@ def _found(owned: store.Owned, asks: UUID) -> Found:
 
 
 async def _count(limiter: Limiter | None, who: str) -> None:
-    exceeded = None if limiter is None else await limiter.hit(who)
-    if exceeded is not None:
-        error = errors.TooManyAliasRequests()
-        error.wait_s = exceeded.wait_s
-        raise error
+    refusal = None if limiter is None else _refusal(await limiter.hit(who))
+    if refusal is not None:
+        raise refusal
+
+
+def _refusal(exceeded: Exceeded | None) -> errors.TooManyAliasRequests | None:
+    if exceeded is None:
+        return None
+    error = errors.TooManyAliasRequests()
+    error.wait_s = exceeded.wait_s
+    return error

@@ -55,13 +55,27 @@ class Limiter:
 
     async def hit(self, who: str) -> Exceeded | None:
         """Count one more of `who`'s, and say so if it is one too many."""
+        return await self._ask(lambda strategy: self._count(strategy, who))
+
+    async def spent(self, who: str) -> Exceeded | None:
+        """Say whether one more of `who`'s would be one too many, and count nothing."""
+        return await self._ask(lambda strategy: self._look(strategy, who))
+
+    async def _ask(self, question: Callable[[FixedWindowRateLimiter], Awaitable[Exceeded | None]]) -> Exceeded | None:
         shared = self._shared
         if shared is not None and shared.up:
             try:
-                return await shared.ask(lambda strategy: self._count(strategy, who))
+                return await shared.ask(question)
             except SharedLost:
                 pass  # From here on until it is back each process counts for itself.
-        return await self._count(self._own, who)
+        return await question(self._own)
+
+    async def _look(self, strategy: FixedWindowRateLimiter, who: str) -> Exceeded | None:
+        exceeded = None
+        for window, item in zip(self._windows, self._items, strict=True):
+            if not await strategy.test(item, who):
+                exceeded = Exceeded(self.name, window, await _seconds_left(strategy, item, who))
+        return exceeded
 
     async def _count(self, strategy: FixedWindowRateLimiter, who: str) -> Exceeded | None:
         exceeded = None

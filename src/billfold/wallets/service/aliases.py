@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Collection, Mapping, Sequence
 from copy import copy
+from typing import TypeVar
 from uuid import UUID
 
 import msgspec
@@ -37,6 +38,7 @@ class Payee(msgspec.Struct, frozen=True):
     wallet: str | None
 
 
+T = TypeVar("T", bound=Draft | BillfoldError)
 #: An alias as it was named, and an asset's code.
 _Named = tuple[str, str]
 _Answers = Mapping[_Named, Payee | BillfoldError]
@@ -68,16 +70,33 @@ class Aliases:
         }
         found = await self._look_up(principal, wanted)
         return [
-            _resolved(principal, draft, found) if is_new else draft for draft, is_new in zip(drafts, new, strict=True)
+            await self._counted(principal, _resolved(principal, draft, found)) if is_new else draft
+            for draft, is_new in zip(drafts, new, strict=True)
         ]
+
+    async def _counted(self, principal: Principal, answer: T) -> T | BillfoldError:
+        """The same, but that naming people wrongly is guessing, of which there is an end."""
+        if not isinstance(answer, errors.PayeeMismatch):
+            return answer
+        refused = await self._identity.aliases.guessed(by=principal)
+        if refused is None:
+            return answer
+        # Where it would be of an alias that is not there.
+        refused.pointer = "/to"
+        return refused
 
     async def target(self, principal: Principal, alias: str, asset: str, *, payee: str | None) -> str:
         """The wallet of an alias that is to get money.
 
         Raises:
-            AliasUnknown, AliasHasNoWallet, PayeeMismatch, and whatever the text of an alias is refused for.
+            AliasUnknown, AliasHasNoWallet, PayeeMismatch, TooManyAliasRequests, and whatever the text of an alias is
+                refused for.
         """
-        return _target(await self._look_up(principal, [(alias, asset)]), (alias, asset), payee=payee, pointer="/to")
+        found = await self._look_up(principal, [(alias, asset)])
+        try:
+            return _target(found, (alias, asset), payee=payee, pointer="/to")
+        except errors.PayeeMismatch as mismatch:
+            raise await self._counted(principal, mismatch) from None
 
     async def own(self, principal: Principal, named: str, asset: str, *, pointer: str) -> str:
         """The id of a wallet of the caller's, which is named by it or by an alias of theirs.
