@@ -12,11 +12,13 @@ import httpx2
 import pytest
 
 from billfold.app.migrate import SETS
+from billfold.identity.contracts import scopes_of
 from billfold.platform.postgres.migrations import migrate
 from tests import matrix, servers
 from tests.integration.api import support, world
 from tests.integration.api.walk import Walk
 from tests.matrix import Policy
+from tests.unit.identity.test_roles import combined
 
 #: Its strangers knock more often than anybody may.
 _NO_LIMITS = {"limits__anonymous_per_minute": "0", "limits__wrong_credentials_per_minute": "0"}
@@ -61,6 +63,13 @@ def policies(walked_server: support.ApiServer) -> Sequence[Policy]:
 async def test_everybody_can_do_what_is_declared_and_nothing_else(walk: Walk, policies: Sequence[Policy]) -> None:
     assert len([policy for policy in policies if policy.scopes is not None]) > 50
     assert await walk.faults(policies) == []
+
+
+async def test_roles_together_can_do_what_one_of_them_can_and_nothing_else(policies: Sequence[Policy]) -> None:
+    for policy in policies:
+        for roles in combined():
+            alone = {policy.of_role(role) for role in roles}
+            assert policy.cell(scopes_of(roles)) in alone, (policy.name, sorted(roles))
 
 
 async def test_credentials_that_are_none_open_nothing(walk: Walk, policies: Sequence[Policy]) -> None:

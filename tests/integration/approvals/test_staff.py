@@ -1,12 +1,15 @@
 """Who gives roles to whom, and what becomes of it."""
 
 import json
+from itertools import chain, combinations
 from typing import Any
 
 import pytest
+from asyncpg import CheckViolationError
 
 from billfold.identity import errors
-from billfold.identity.contracts import Approval, Role
+from billfold.identity.contracts import ROLES, Approval, Role
+from billfold.identity.domain import roles as domain
 from billfold.kernel.deferred import Deferred
 from billfold.kernel.principal import MissingScope, Principal, SessionNeeded
 from tests.integration.approvals.people import Bank, by_key, give_roles, person
@@ -47,13 +50,37 @@ async def told(bank: Bank, somebody: Principal) -> list[dict[str, Any]]:
 async def test_what_reaches_beyond_ones_own_things_is_given_by_two(
     bank: Bank, admin: Principal, other_admin: Principal, ada: Principal, role: Role
 ) -> None:
-    approval = await asked(bank, admin, ada, "user", role)
-    assert approval.content["roles"] == sorted({"user", role})
+    approval = await asked(bank, admin, ada, role)
+    assert approval.content["roles"] == [role]
     assert await roles_of(bank, ada) == ["user"]
     assert (await bank.approve(other_admin, approval)).status == "executed"
-    assert await roles_of(bank, ada) == sorted({"user", role})
+    assert await roles_of(bank, ada) == [role]
     (event,) = await told(bank, ada)
-    assert (event["roles"], event["before"]) == (sorted({"user", role}), ["user"])
+    assert (event["roles"], event["before"]) == ([role], ["user"])
+
+
+@pytest.mark.parametrize(
+    "roles", [("user", "admin"), ("treasurer", "support", "user"), ("service", "compliance")], ids=str
+)
+async def test_rights_to_ones_own_things_are_not_given_beside_one_to_everybodys(
+    bank: Bank, admin: Principal, ada: Principal, roles: tuple[Role, ...]
+) -> None:
+    assert ada.user_id is not None
+    with pytest.raises(errors.RolesApart):
+        await bank.identity.staff.set_roles(by=admin, user_id=ada.user_id, roles=roles)
+    assert await roles_of(bank, ada) == ["user"]
+
+
+async def test_the_database_has_the_same_rule(bank: Bank) -> None:
+    somebody = await person(bank.database, "user")
+    for some in chain.from_iterable(combinations(ROLES, number) for number in range(1, len(ROLES) + 1)):
+        try:
+            domain.check_together(some)
+        except errors.RolesApart:
+            with pytest.raises(CheckViolationError):
+                await give_roles(bank.database, somebody, *some)
+        else:
+            await give_roles(bank.database, somebody, *some)
 
 
 async def test_who_is_to_get_a_role_does_not_approve_it(bank: Bank, admin: Principal) -> None:
@@ -144,9 +171,11 @@ async def test_the_first_administrator_comes_about_at_the_machine(bank: Bank) ->
         )
     for _ in range(2):
         user = await bank.identity.staff.grant(email="First@example.com", role="admin")
-        assert user.roles == ["admin", "user"]
+        assert user.roles == ["admin"]
     (event,) = await told(bank, first)
     assert (event["by"], event["by_user"]) == (None, None)
+    with pytest.raises(errors.RolesApart):
+        await bank.identity.staff.grant(email="first@example.com", role="user")
     with pytest.raises(errors.UserUnknown):
         await bank.identity.staff.grant(email="nobody@example.com", role="admin")
 

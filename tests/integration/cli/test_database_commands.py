@@ -111,7 +111,9 @@ def test_the_first_administrator_is_made_at_the_database(
         await connection.close()
 
     asyncio.run(register())
-    assert billfold("users", "grant-role", "ada@example.com", "admin").out.endswith("is admin, user now.\n")
-    assert billfold.json("users", "grant-role", "Ada@example.com", "admin")["roles"] == ["admin", "user"]
+    assert billfold("users", "grant-role", "ada@example.com", "support").out.endswith("is support, user now.\n")
+    said = billfold("users", "grant-role", "ada@example.com", "admin").out
+    assert "is admin, support now.\nThat is instead of user" in said
+    assert billfold.json("users", "grant-role", "Ada@example.com", "admin")["roles"] == ["admin", "support"]
     assert billfold("users", "grant-role", "bob@example.com", "admin", code=1).err.startswith("billfold: There is no")
     assert "there are user, support" in billfold("users", "grant-role", "ada@example.com", "boss", code=2).err

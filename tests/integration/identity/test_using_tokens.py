@@ -28,6 +28,7 @@ from billfold.platform.postgres.database import Database
 from tests import facades, master_keys
 
 USER = ROLE_SCOPES["user"]
+TREASURER = ROLE_SCOPES["treasurer"]
 
 
 @dataclass
@@ -179,7 +180,7 @@ async def test_an_account_that_is_closed_is_refused_within_a_second_by_token_and
 async def test_a_role_that_is_taken_away_takes_its_scopes_within_a_second_from_token_and_key(
     here: Identity, database: Database
 ) -> None:
-    login = await a_login(here, database, "user", "treasurer")
+    login = await a_login(here, database, "treasurer")
     key = await a_key(here, login.user_id, "operator", "wallets:read")
     assert (await taken(here, login.token)).is_operator
     assert (await taken(here, key)).scopes == {"operator", "wallets:read"}
@@ -190,13 +191,13 @@ async def test_a_role_that_is_taken_away_takes_its_scopes_within_a_second_from_t
         lambda: execute(database, demote, login.user_id),
         lambda found: found is not None and not found.is_operator,
     )
-    assert (await here.authenticate(login.token)).scopes == USER
+    assert (await here.authenticate(login.token)).scopes == TREASURER & USER
     assert (await here.authenticate(key)).scopes == {"wallets:read"}
 
 
 async def test_a_role_that_is_given_adds_nothing_to_tokens_that_are_out(here: Identity, database: Database) -> None:
     login = await a_login(here, database)
-    await execute(database, "UPDATE identity.users SET roles = '{user,admin}' WHERE id = $1", login.user_id)
+    await execute(database, "UPDATE identity.users SET roles = '{user,support}' WHERE id = $1", login.user_id)
     assert (await here.authenticate(login.token)).scopes == USER
 
 

@@ -17,18 +17,23 @@ from billfold.app.cli import direct, options, output
 
 def grant_role(
     email: Annotated[str, typer.Argument(metavar="EMAIL", help="The address with which the person has registered.")],
-    role: Annotated[str, typer.Argument(metavar="ROLE", help="Such as admin; they keep those that they have.")],
+    role: Annotated[str, typer.Argument(metavar="ROLE", help="Such as admin.")],
     *,
     config: options.Config = None,
     data: options.Data = None,
     json: options.Json = False,
 ) -> None:
-    """Give a person a role, at the database itself. So the first administrators come about."""
+    """Give a person a role, at the database itself. So the first administrators come about.
+
+    They keep the roles that they have. But compliance, treasurer and admin replace user and service.
+    """
     user = asyncio.run(_granted(email, role, config=config, data=data))
     if json:
         output.print_json(user)
     else:
         typer.echo(f"{output.printable(user['display_name'])} ({user['email']}) is {', '.join(user['roles'])} now.")
+        if "user" not in user["roles"]:
+            typer.echo("That is instead of user: for money of their own they need another account.")
 
 
 async def _granted(email: str, role: str, *, config: Path | None, data: Path | None) -> dict[str, Any]:

@@ -58,9 +58,11 @@ from billfold.identity.contracts.providers import (
     Provider,
 )
 from billfold.identity.contracts.scopes import (
+    ACTING_ROLES,
     ALL_SCOPES,
     KEY_SCOPES,
     OPERATOR,
+    OWNING_ROLES,
     PERSONAL,
     ROLE_SCOPES,
     ROLES,
@@ -91,6 +93,7 @@ from billfold.identity.contracts.users import (
 
 __all__ = [
     "ACCESS_MAX_S",
+    "ACTING_ROLES",
     "ADDRESS_MAX",
     "ALIASES_MAX",
     "ALIAS_MAX",
@@ -104,6 +107,7 @@ __all__ = [
     "METHODS",
     "NAME_MAX",
     "OPERATOR",
+    "OWNING_ROLES",
     "PASSKEYS_MAX",
     "PERSONAL",
     "PUBLISHED_MAX_AGE_S",

@@ -64,6 +64,10 @@ STAFF: frozenset[Scope] = frozenset({"operator", "everybody:read", "limits:write
 Role = Literal["user", "support", "compliance", "treasurer", "auditor", "admin", "service"]
 #: Whoever works here.
 STAFF_ROLES: frozenset[Role] = frozenset({"support", "compliance", "treasurer", "auditor", "admin"})
+#: Whose scopes reach everybody's things, because `operator` is one of them.
+ACTING_ROLES: frozenset[Role] = frozenset({"compliance", "treasurer", "admin"})
+#: Whose scopes are meant for one's own things: with `operator` beside them they would reach everybody's.
+OWNING_ROLES: frozenset[Role] = frozenset({"user", "service"})
 
 _USER: frozenset[Scope] = frozenset(
     {
@@ -106,7 +110,7 @@ ROLES: Mapping[Role, str] = {
     "admin": "Gives roles, adds assets, handles dead letters; moves no money.",
     "service": "A program that logs in by client credentials: its own wallets, deposits included.",
 }
-#: What each role carries. Somebody with several roles has the scopes of all.
+#: What each role carries. Somebody with several roles has the scopes of all, so that not all can be combined.
 ROLE_SCOPES: Mapping[Role, frozenset[Scope]] = {
     "user": _USER,
     "support": _LOOKS,

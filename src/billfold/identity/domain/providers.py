@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from billfold.identity import errors
-from billfold.identity.contracts import PERSONAL, Provider, scopes_of
+from billfold.identity.contracts import ACTING_ROLES, OWNING_ROLES, PERSONAL, Provider, scopes_of
 from billfold.identity.domain import addresses, names
 
 Claims = Mapping[str, Any]
@@ -175,13 +175,16 @@ def person(claims: Claims) -> Person:
 def scopes_of_person(provider: Provider, claims: Claims) -> frozenset[str]:
     """What a person's access token carries: the role `user`, and what the operator's map makes of the token's roles.
 
+    A role that acts on everybody's things takes the place of `user`: with both, one's own rights would reach everybody.
+
     Roles that the person has here are not added: a token of the provider never carries more than the provider says and
     the map allows. Nor does it carry what needs a login here: one's own profile, giving roles, approving.
     """
     said = _at(claims, provider.roles_claim)
     given = said if isinstance(said, list) else []
     roles = {provider.roles[role] for role in given if isinstance(role, str) and role in provider.roles}
-    return scopes_of(frozenset({"user", *roles})) - PERSONAL
+    acting = not roles.isdisjoint(ACTING_ROLES)
+    return scopes_of(frozenset(roles - OWNING_ROLES if acting else roles | {"user"})) - PERSONAL
 
 
 def scopes_of_program() -> frozenset[str]:

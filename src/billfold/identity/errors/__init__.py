@@ -16,7 +16,7 @@ BillfoldError
 │              PasswordTooShort, PasswordTooLong, PasswordTooCommon, PasswordPersonal
 │              InvalidEmail, InvalidPhone, InvalidDisplayName, InvalidTimeZone, AddressNeeded
 │              CodeWrong, ResetTokenInvalid
-│              HandleReserved, OneFactorWanted, PasskeyInvalid
+│              HandleReserved, OneFactorWanted, PasskeyInvalid, RolesApart
 │   └── AliasInvalid  HandleInvalid, HandleMixed
 ├── TooOften   TooManyAttempts, TooManyAliasRequests
 └── Unavailable  PasswordsBusy
@@ -89,7 +89,7 @@ from billfold.identity.errors.providers import (
     ReturnToInvalid,
 )
 from billfold.identity.errors.sessions import RefreshTokenInvalid, RefreshTokenReused, SessionUnknown
-from billfold.identity.errors.staff import OwnRoles, RolesChanged
+from billfold.identity.errors.staff import OwnRoles, RolesApart, RolesChanged
 from billfold.identity.errors.step_up import StepUpRequired, StepUpUnknown
 from billfold.identity.errors.tokens import TokenInvalid
 from billfold.identity.errors.users import (
@@ -171,6 +171,7 @@ __all__ = [
     "RefreshTokenReused",
     "ResetTokenInvalid",
     "ReturnToInvalid",
+    "RolesApart",
     "RolesChanged",
     "ScopeNotYours",
     "SecondFactorMissing",

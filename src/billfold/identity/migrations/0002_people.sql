@@ -14,6 +14,8 @@ CREATE TABLE identity.users (
     roles text[] NOT NULL DEFAULT '{user}' CHECK (
         cardinality(roles) > 0
         AND roles <@ '{user,support,compliance,treasurer,auditor,admin,service}'::text[]
+        -- Scopes of several roles add up: rights to one's own things would reach everybody's.
+        AND NOT (roles && '{compliance,treasurer,admin}'::text[] AND roles && '{user,service}'::text[])
     ),
     created_at timestamptz NOT NULL,
     closed_at timestamptz,

@@ -85,8 +85,9 @@ async def show_user(user_id: str, principal: Principal, identity: Identity) -> U
         scope="users:write",
         everybody="users:write",
         description="These and no others. Nobody changes their own. Giving any role but `user` takes another person "
-        "who approves it; taking roles away does not, and holds within a second.",
-        errors=(*_UNKNOWN, errors.OwnRoles, errors.RolesChanged, errors.TooManyApprovals),
+        "who approves it; taking roles away does not, and holds within a second. `compliance`, `treasurer` and `admin` "
+        "stand instead of `user` and `service`, and not beside them.",
+        errors=(*_UNKNOWN, errors.OwnRoles, errors.RolesApart, errors.RolesChanged, errors.TooManyApprovals),
         sends={"roles": ["support"]},
         answers=_USER | {"roles": ["support"]},
         defers=Approval,

@@ -88,12 +88,13 @@ class Staff:
         """Give somebody these roles and no others.
 
         Raises:
-            MissingScope, SessionNeeded, OwnRoles, UserUnknown
+            MissingScope, SessionNeeded, OwnRoles, RolesApart, UserUnknown
             Deferred, TooManyApprovals: another person has to approve it.
         """
         by.require(WRITE)
         if by.require_person() == user_id:
             raise errors.OwnRoles
+        domain.check_together(roles)
         async with self._database.connection() as connection:
             before = await self._user(connection, user_id)
         if set(before.roles) == set(roles):
@@ -103,10 +104,10 @@ class Staff:
         return await self._change(by, user_id, before=before.roles, roles=roles)
 
     async def grant(self, *, email: str, role: Role) -> User:
-        """Give somebody one more role, as whoever is at the machine itself.
+        """Give somebody one more role, as whoever is at the machine itself; one that acts on everybody replaces `user`.
 
         Raises:
-            InvalidEmail, UserUnknown.
+            InvalidEmail, UserUnknown, RolesApart.
         """
         async with self._database.connection() as connection:
             user = await store.with_email(connection, addresses.email(email))
@@ -114,7 +115,7 @@ class Staff:
             raise errors.UserUnknown
         if role in user.roles:
             return user
-        return await self._change(None, UUID(user.id), before=user.roles, roles={*user.roles, role})
+        return await self._change(None, UUID(user.id), before=user.roles, roles=domain.with_role(user.roles, role))
 
     async def sign_out(self, *, by: Principal, user_id: UUID) -> None:
         """End all sessions of somebody. Their API keys stay.
