@@ -88,6 +88,22 @@ async def test_the_same_request_creates_one_key_and_tells_its_text_once(identity
         await identity.keys.create_key(by=asks, grant=grant, request=request(b"other"))
 
 
+async def test_a_program_makes_no_key_for_a_person_whatever_it_may_do(
+    identity: Identity, database: Database, ada: Owner, operator: Principal
+) -> None:
+    """A person's keys take a factor of theirs, which no program has."""
+    async with database.connection() as connection:
+        await connection.execute(
+            "INSERT INTO identity.users (id, display_name, locale, time_zone, created_at)"
+            " VALUES ($1, 'Ada', 'en', 'UTC', now())",
+            UUID(ada.id),
+        )
+    grant = Grant(owner_id=UUID(ada.id), name="Theirs", scopes=frozenset({"operator"}))
+    with pytest.raises(errors.OwnerNotYours):
+        await identity.keys.create_key(by=operator, grant=grant)
+    assert (await identity.keys.list_keys(by=asking(ada))).items == []
+
+
 async def test_one_request_is_not_used_for_two_owners(
     identity: Identity, ada: Owner, bob: Owner, operator: Principal
 ) -> None:

@@ -24,7 +24,7 @@ class ScopeNotYours(errors.Denied):
 
 
 class OwnerNotYours(errors.Denied):
-    """Only an operator's key can create one for another owner, and a person creates keys for themselves alone."""
+    """Only an operator's key can create one for another program, and a person's keys are created by them alone."""
 
     code = "owner_not_yours"
 

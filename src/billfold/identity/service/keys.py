@@ -83,6 +83,9 @@ class Keys:
         async with self._database.transaction() as connection:
             if not await store.lock_owner(connection, grant.owner_id):
                 raise errors.OwnerUnknown(pointer="/owner_id")
+            # Nobody else has the factor that each new key of a person takes.
+            if by is not None and by.user_id is None and await store.is_person(connection, grant.owner_id):
+                raise errors.OwnerNotYours(pointer="/owner_id")
             # A statement of its own, which sees an account that was closed while the lock was waited for.
             if await store.has_left(connection, grant.owner_id):
                 raise errors.OwnerUnknown(pointer="/owner_id")

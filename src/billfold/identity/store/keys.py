@@ -158,6 +158,11 @@ async def has_left(connection: Connection, owner_id: UUID) -> bool:
     return found is not None
 
 
+async def is_person(connection: Connection, owner_id: UUID) -> bool:
+    """Whether the owner is somebody with an account, and no program."""
+    return await connection.fetchval("SELECT 1 FROM identity.users WHERE id = $1", owner_id) is not None
+
+
 async def touch(connection: Connection, used: Mapping[UUID, datetime], *, apart: timedelta) -> None:
     """Write down when keys were used, but for those for which another process has done so lately."""
     await connection.execute(
