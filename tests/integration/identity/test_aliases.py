@@ -372,7 +372,8 @@ async def test_paying_to_what_is_there_is_no_guessing(database: Database, ada: P
     await add(identity, ada, text)
     for _ in range(10):
         assert isinstance((await identity.aliases.find(by=bob, aliases=[text]))[text], Found)
-    assert isinstance((await identity.aliases.find(by=bob, aliases=[handle()])).popitem()[1], errors.AliasUnknown)
+    unknown = handle()
+    assert isinstance((await identity.aliases.find(by=bob, aliases=[unknown]))[unknown], errors.AliasUnknown)
 
 
 async def test_additions_and_codes_are_limited(database: Database, bob: Principal, mail: MailBox) -> None:

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from billfold.identity import errors
-from billfold.identity.contracts import PERSONAL, STAFF, Provider, scopes_of
+from billfold.identity.contracts import PERSONAL, STAFF, Provider, Role, scopes_of
 from billfold.identity.domain import providers as domain
 
 NOW = 1_800_000_000.0
@@ -166,7 +166,7 @@ def test_a_claim_gives_what_the_map_says_and_nothing_else() -> None:
 
 
 def test_a_mapped_role_that_acts_on_everybody_takes_the_place_of_user() -> None:
-    mapped = {"boss": "admin", "shop": "service", "help": "support"}
+    mapped: dict[str, Role] = {"boss": "admin", "shop": "service", "help": "support"}
     every = Provider(name="p", title="P", issuer=ISSUER, client_id="c", audience="a", roles_claim=("r",), roles=mapped)
     admin = scopes_of(frozenset({"admin"})) - PERSONAL
     assert domain.scopes_of_person(every, access(r=["boss"])) == admin
