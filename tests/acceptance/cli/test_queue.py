@@ -37,7 +37,7 @@ def send(billfold_stack: dict[str, str]) -> Callable[..., None]:
 
 @pytest.fixture
 def operator(owner: Callable[..., Billfold]) -> Billfold:
-    return owner("operator", "wallets:read", "wallets:write", "deposits:write")
+    return owner("operator", "dead_letters:write", "wallets:read", "wallets:write", "deposits:write")
 
 
 def _confirmed(wallet: str, amount: str, *, direction: str = "credit") -> bytes:
@@ -104,9 +104,13 @@ def test_a_message_that_nobody_understands_is_shown_without_doing_anything_to_th
     assert dead["id"] in [found["id"] for found in listed]
 
 
-def test_dead_letters_are_for_operators(billfold: Billfold) -> None:
-    assert "operator" in billfold("dead-letters", "list", code=1).err
-    assert "operator" in billfold("dead-letters", "retry", str(ids.new()), code=1).err
+def test_dead_letters_take_a_scope_of_their_own_which_no_operator_has_by_itself(
+    billfold: Billfold, owner: Callable[..., Billfold]
+) -> None:
+    for caller in (billfold, owner("operator", "wallets:read")):
+        assert "scope dead_letters:write" in caller("dead-letters", "list", code=1).err
+        for done in ("show", "retry", "discard"):
+            assert "scope dead_letters:write" in caller("dead-letters", done, str(ids.new()), code=1).err
 
 
 def test_an_unknown_dead_letter_says_where_the_known_ones_are(operator: Billfold) -> None:

@@ -25,6 +25,7 @@ OPERATOR = Principal(
     scopes=frozenset(
         [
             contracts.OPERATOR,
+            contracts.DEAD_LETTERS,
             contracts.READ,
             contracts.WRITE,
             contracts.TRANSFERS_READ,

@@ -23,6 +23,7 @@ KeyScope = Literal[
     "users:read",
     "approvals:read",
     "everybody:read",
+    "dead_letters:write",
     "operator",
 ]
 #: What needs a person who has logged in: no API key carries these.
@@ -52,14 +53,17 @@ SCOPES: Mapping[Scope, str] = {
     "approvals:read": "See what waits for a second person.",
     "approvals:write": "Approve or reject what another person has asked for.",
     "everybody:read": "See what belongs to anybody, where a scope lets one see one's own.",
-    "operator": "See and act on what belongs to anybody, where a scope lets one act on one's own; handle dead letters.",
+    "dead_letters:write": "See, retry and discard messages of the queue that could not be applied.",
+    "operator": "See and act on what belongs to anybody, where a scope lets one act on one's own.",
 }
 ALL_SCOPES = frozenset(SCOPES)
 OPERATOR: Scope = "operator"
 PERSONAL: frozenset[Scope] = frozenset(get_args(PersonalScope))
 KEY_SCOPES: frozenset[Scope] = frozenset(get_args(KeyScope))
 #: What reaches beyond one's own things. It is given by name only.
-STAFF: frozenset[Scope] = frozenset({"operator", "everybody:read", "limits:write", "users:read", "approvals:read"})
+STAFF: frozenset[Scope] = frozenset(
+    {"operator", "everybody:read", "limits:write", "users:read", "approvals:read", "dead_letters:write"}
+)
 
 Role = Literal["user", "support", "compliance", "treasurer", "auditor", "admin", "service"]
 #: Whoever works here.
@@ -127,7 +131,16 @@ ROLE_SCOPES: Mapping[Role, frozenset[Scope]] = {
         "approvals:write",
     },
     "auditor": _LOOKS | {"approvals:read"},
-    "admin": _LOOKS | {"operator", "users:write", "assets:write", "keys:write", "approvals:read", "approvals:write"},
+    "admin": _LOOKS
+    | {
+        "operator",
+        "dead_letters:write",
+        "users:write",
+        "assets:write",
+        "keys:write",
+        "approvals:read",
+        "approvals:write",
+    },
     "service": _USER - {"account", "keys:read", "keys:write"} | {"deposits:write"},
 }
 

@@ -32,6 +32,7 @@ ORDER_SCOPES: Mapping[OrderKind, str] = {
     "deposit": "deposits:write",
     "withdrawal": "withdrawals:write",
 }
+DEAD_LETTERS = "dead_letters:write"
 OPERATOR = "operator"
 EVERYBODY = "everybody:read"
 

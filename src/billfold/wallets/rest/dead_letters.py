@@ -60,8 +60,8 @@ class DeadLetterList(msgspec.Struct, frozen=True, kw_only=True):
     opt=web.operation(
         summary="List dead letters",
         tag=_TAG,
-        scope=contracts.OPERATOR,
-        everybody=contracts.OPERATOR,
+        scope=contracts.DEAD_LETTERS,
+        everybody=contracts.DEAD_LETTERS,
         description="Messages from the queue of confirmed transactions that could not be applied, the newest first, "
         "without their contents.",
         errors=refusals.PAGE,
@@ -80,8 +80,8 @@ async def list_dead_letters(parameters: DeadLetterList, principal: Principal, wa
     opt=web.operation(
         summary="Get a dead letter",
         tag=_TAG,
-        scope=contracts.OPERATOR,
-        everybody=contracts.OPERATOR,
+        scope=contracts.DEAD_LETTERS,
+        everybody=contracts.DEAD_LETTERS,
         description="With its content, byte for byte as it came.",
         errors=_UNKNOWN,
         answers=_EXAMPLE,
@@ -97,8 +97,8 @@ async def get_dead_letter(dead_letter_id: str, principal: Principal, wallets: Wa
     opt=web.operation(
         summary="Retry a dead letter",
         tag=_TAG,
-        scope=contracts.OPERATOR,
-        everybody=contracts.OPERATOR,
+        scope=contracts.DEAD_LETTERS,
+        everybody=contracts.DEAD_LETTERS,
         description="Applies the message once more, after what was in its way is mended. Refused again it stays open "
         "and says why. It can be repeated without an idempotency key: of all attempts, whoever makes them, at most one "
         "moves money, because each needs the refusal of the one before it.",
@@ -116,8 +116,8 @@ async def retry_dead_letter(dead_letter_id: str, principal: Principal, wallets: 
     opt=web.operation(
         summary="Discard a dead letter",
         tag=_TAG,
-        scope=contracts.OPERATOR,
-        everybody=contracts.OPERATOR,
+        scope=contracts.DEAD_LETTERS,
+        everybody=contracts.DEAD_LETTERS,
         description="Closes it for ever without moving money, and voids its source and id: the same transaction sent "
         "again is dropped. It stays to be read.",
         errors=(*_DECIDED, errors.DeadLetterApplied),

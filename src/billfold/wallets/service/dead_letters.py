@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 
 
 class DeadLetters:
-    """Use cases about dead letters. All of them are an operator's."""
+    """Use cases about dead letters. All of them take a scope of their own, and none of them ownership."""
 
     def __init__(self, *, database: Database, bulk: Bulk, clock: Clock) -> None:
         self._database = database
@@ -63,7 +63,7 @@ class DeadLetters:
         Raises:
             MissingScope, InvalidCursor, InvalidLimit
         """
-        principal.require(contracts.OPERATOR)
+        principal.require(contracts.DEAD_LETTERS)
         size = paging.check_limit(limit)
         before = None if cursor is None else paging.decode(cursor, UUID)
         async with self._database.connection() as connection:
@@ -77,7 +77,7 @@ class DeadLetters:
         Raises:
             MissingScope, DeadLetterUnknown
         """
-        principal.require(contracts.OPERATOR)
+        principal.require(contracts.DEAD_LETTERS)
         async with self._database.connection() as connection:
             found = await store.get(connection, dead_letter_id)
         if found is None:
