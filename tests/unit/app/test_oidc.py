@@ -42,7 +42,7 @@ def read(folder: Path, text: str, *, loopback: bool = False) -> OtherProviders:
 
 
 def test_without_a_file_there_are_no_providers() -> None:
-    assert oidc.providers(settings.Oidc(), public_url="https://pay.example.com").configured == []
+    assert not oidc.providers(settings.Oidc(), public_url="https://pay.example.com").configured
 
 
 def test_a_provider_is_what_the_file_says(tmp_path: Path) -> None:
