@@ -12,6 +12,7 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from billfold.app.supervisor import roles
@@ -283,9 +284,31 @@ def test_logs_are_headed_by_the_name_of_the_program_and_the_end_is_a_table(data:
     assert process.returncode == 0
 
 
-def test_master_keys_are_made_once_and_never_again_for_a_database_that_is_there(data: Path) -> None:
+def execute(running: support.Up, statement: str) -> None:
+    async def run() -> None:
+        connection = await asyncpg.connect(running.first["postgres_owner_dsn"])
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    asyncio.run(run())
+
+
+def test_a_data_folder_of_a_version_without_secrets_gets_its_master_keys(data: Path) -> None:
+    with support.up(data) as running:
+        execute(running, "CREATE TABLE secrets (sealed bytea NOT NULL)")
+    (data / "master.key").unlink()
     with support.up(data) as running:
         assert running.first["keys_file"] == str(data / "master.key")
+        assert (data / "master.key").is_file()
+
+
+def test_master_keys_are_made_once_and_never_again_for_secrets_that_are_there(data: Path) -> None:
+    with support.up(data) as running:
+        assert running.first["keys_file"] == str(data / "master.key")
+        execute(running, "CREATE TABLE secrets (sealed bytea NOT NULL)")
+        execute(running, "INSERT INTO secrets VALUES ('x')")
     kept = (data / "master.key").read_bytes()
     (data / "master.key").rename(data / "lost")
     refused = support.billfold("up", "--data", str(data))

@@ -19,19 +19,16 @@ import msgspec
 
 import billfold
 from billfold.app import pages, settings
-from billfold.app.supervisor import output, record
+from billfold.app.supervisor import master_keys, output, record
 from billfold.app.supervisor.keeper import Keeper, Service
 from billfold.app.supervisor.roles import STOP_TIMEOUT_S, Role, RoleProcess
 from billfold.platform import children, host
-from billfold.platform.keys import local
 from billfold.platform.messaging.embedded import EmbeddedNats
 from billfold.platform.postgres import cluster
 from billfold.platform.postgres.embedded import EmbeddedPostgres
 
 #: A port that is chosen by chance is seldom taken while a role starts, and not again and again.
 PORT_TRIES = 3
-#: The file of master keys in a data folder.
-MASTER_KEYS = "master.key"
 #: Where messages to phones go in the sink; it is nobody's (RFC 6761).
 SINK_SMS_DOMAIN = "sms.invalid"
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -103,7 +100,7 @@ class Stack:
 
     async def _start(self) -> None:
         await end_leftovers(self._data_dir)
-        keys_file = master_keys(self._loaded)
+        keys_file = master_keys.file_of(self._loaded.settings)
         self._settings = msgspec.structs.replace(
             with_ports(self._loaded, claim=self._claim_port),
             keys=msgspec.structs.replace(self._loaded.settings.keys, file=keys_file),
@@ -157,6 +154,8 @@ class Stack:
 
     async def _start_database(self) -> None:
         await self._servers[0].start()
+        assert self._settings.keys.file is not None
+        await master_keys.make_missing(self._settings.keys.file, self._postgres.dsn(cluster.OWNER))
         self._settings = msgspec.structs.replace(
             self._settings,
             postgres=msgspec.structs.replace(
@@ -316,31 +315,6 @@ def _mail(tree: settings.Settings, *, sink_port: int) -> settings.Mail:
         password=None,
         sms_domain=tree.mail.sms_domain or SINK_SMS_DOMAIN,
     )
-
-
-def master_keys(loaded: settings.Loaded) -> Path:
-    """The file of master keys: the one that is set, or that of the data folder, which is made in an empty one.
-
-    Where there is a database already, a new file would open nothing that is sealed in there: somebody has to decide.
-
-    Raises: KeyFileInvalid.
-    """
-    data_dir, file = loaded.settings.data_dir, loaded.settings.keys.file
-    if file is None:
-        file = data_dir / MASTER_KEYS
-        if not file.exists():
-            _make_master_keys(file)
-    local.load(file)
-    return file
-
-
-def _make_master_keys(file: Path) -> None:
-    if (file.parent / EmbeddedPostgres.name).exists():
-        raise local.KeyFileInvalid(
-            f"{file} is missing, and what is sealed in the database opens with nothing else: put it back from your "
-            f"backup. If it is lost for ever, so are those secrets: `billfold keys create-master {file}` makes another."
-        )
-    local.create(file)
 
 
 def _refuse_foreign_servers(loaded: settings.Loaded) -> None:
