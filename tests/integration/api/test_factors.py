@@ -132,6 +132,17 @@ async def test_a_withdrawal_is_approved_on_the_way_of_money(
     assert bank.post(path, order).status_code == 201, "a program without a person is not asked"
 
 
+async def test_a_new_address_is_approved_and_then_confirmed(api_server: ApiServer, post: Post) -> None:
+    _, ada = await registered(api_server, post)
+    key, new = with_passkey(api_server, ada), f"{ids.new().hex}@example.com"
+    proof = approved(ada, key, ada.post("/users/me/email", {"email": new, "password": PASSWORD}))
+    asked = ada.post("/users/me/email", {"email": new}, step_up=proof)
+    assert asked.status_code == 202, asked.text
+    body = {"id": asked.json()["id"], "code": await post.last(new, "code")}
+    assert ada.post("/users/me/email/verify", body).json()["email"] == new
+    assert ada.post("/users/me/phone", {"phone": "+66812345678"}).json()["code"] == "step_up_required"
+
+
 async def test_a_key_of_a_person_approves_nothing(api_server: ApiServer, post: Post) -> None:
     _, ada = await registered(api_server, post)
     assert ada.post("/api-keys", {"name": "A", "scopes": ["keys:write"]}).json()["code"] == "second_factor_missing"
