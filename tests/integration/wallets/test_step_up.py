@@ -11,6 +11,7 @@ import pyotp
 import pytest
 
 from billfold.identity import errors as identity_errors
+from billfold.identity.contracts import NewAlias
 from billfold.kernel import ids
 from billfold.kernel.errors import BillfoldError
 from billfold.kernel.idempotency import IdempotencyKeyReused
@@ -269,3 +270,41 @@ async def test_who_has_no_factor_is_told_to_add_one(rich: Rich) -> None:
     with pytest.raises(identity_errors.SecondFactorMissing):
         by = msgspec.structs.replace(rich.principal, user_id=poor.user_id)
         await rich.withdraw("500.00", by=by)
+
+
+async def test_an_alias_that_comes_to_be_later_takes_no_more_out_than_was_reckoned(rich: Rich) -> None:
+    await rich.arrives()
+    handle = f"@h{ids.new().hex[-16:]}"
+    items = [
+        Order(kind="withdrawal", source=source, money=Money(amount, "USD"), idempotency_key=f"late-{amount}")
+        for source, amount in ((rich.wallet, "1.00"), (handle, "500.00"))
+    ]
+
+    async def send() -> list[Moved | BillfoldError]:
+        return await rich.wallets.bulk.move(principal=rich.principal, orders=items, atomic=False, key="late")
+
+    small, missing = await send()
+    assert isinstance(small, Moved)
+    assert isinstance(missing, identity_errors.AliasUnknown)
+    with_scope = msgspec.structs.replace(rich.principal, scopes=rich.principal.scopes | {"aliases:write"})
+    await facades.identity(rich.house.database).aliases.add(by=with_scope, new=NewAlias(alias=handle))
+    with pytest.raises(identity_errors.StepUpRequired):
+        await send()
+    assert await rich.balance() == "999.00"
+
+
+async def test_a_key_that_has_an_answer_is_no_way_around_for_items_with_keys_of_their_own(rich: Rich) -> None:
+    await rich.arrives()
+    await rich.withdraw("1.00", key="k")
+    with pytest.raises(identity_errors.StepUpRequired):
+        await rich.bulk(["500.00"], key="k", separate=True)
+    assert await rich.balance() == "999.00"
+
+
+async def test_separate_requests_that_were_answered_ask_for_no_factor_any_more(rich: Rich) -> None:
+    await rich.arrives()
+    with pytest.raises(identity_errors.StepUpRequired) as required:
+        await rich.bulk(["60.00", "60.00"], key="k", separate=True)
+    await rich.bulk(["60.00", "60.00"], key="k", separate=True, step_up=await rich.approve(required))
+    again = await rich.bulk(["60.00", "60.00"], key="k", separate=True)
+    assert [isinstance(one, Moved) and one.replayed for one in again] == [True, True]

@@ -30,7 +30,7 @@ class ApprovalEnded(errors.Conflict):
 
 
 class ApprovalStale(errors.Conflict):
-    """An alias in the request stands for another wallet by now than when it was asked for; ask again."""
+    """What the request names, such as an alias, leads elsewhere by now than when it was asked for; ask again."""
 
     code = "approval_stale"
 

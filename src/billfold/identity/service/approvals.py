@@ -74,8 +74,8 @@ class Approvals:
         if stored.key_fingerprint != demand.key.fingerprint:
             raise idempotency.IdempotencyKeyReused
         if has_key and stored.approval.status in domain.CARRIED_OUT:
-            # What has an answer already leads nowhere any more.
-            if not demand.resolved <= set(stored.approval.resolved):
+            # What has an answer already leads nowhere any more, and nobody's things may have come in since.
+            if not (demand.resolved <= set(stored.approval.resolved) and demand.concerns <= stored.concerns):
                 raise errors.ApprovalStale
             return
         if stored.approval.ended_at is not None:

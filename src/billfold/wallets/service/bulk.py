@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
+import msgspec
+
 from billfold.kernel import idempotency
 from billfold.kernel.errors import BillfoldError
 from billfold.kernel.principal import Principal
@@ -17,7 +19,7 @@ from billfold.wallets.contracts import ConfirmedTransaction, Moved, Order, Trans
 from billfold.wallets.domain import Draft
 from billfold.wallets.service import orders
 from billfold.wallets.service.orders import Orders
-from billfold.wallets.service.supervision import BULK, Ask, Many, Supervision
+from billfold.wallets.service.supervision import BULK, Ask, Many, Part, Supervision
 
 _QUEUE_ID = UUID("a6f1f7c2-3b0e-5d53-9a51-2f7f0f6f1d11")
 #: Owns the idempotency keys of confirmed transactions. May move anybody's money: who writes to the queue is trusted.
@@ -68,8 +70,7 @@ class Bulk:
         ask = None
         if principal.user_id is not None:
             # Separate requests that come together are approved together.
-            ours = _key(principal, orders, atomic=False, key=key)
-            ask = Ask(kind=BULK, content=Many(items=orders, atomic=False), key=ours, key_text=key, step_up=step_up)
+            ask = _ask(orders, _key(principal, orders, atomic=False, key=key), key, step_up, atomic=False)
         return await self._post_each(principal, list(zip(orders, keys, strict=True)), named=True, ask=ask)
 
     async def apply_confirmed(self, *, transactions: Sequence[ConfirmedTransaction]) -> list[Transfer | BillfoldError]:
@@ -115,8 +116,7 @@ class Bulk:
             drafts = await self._resolved(principal, drafts, ours)
         all_sides = await self._orders.sides(principal, drafts)
         if principal.user_id is not None:
-            content = Many(items=wanted, atomic=atomic)
-            ask = Ask(kind=BULK, content=content, key=ours, key_text=key, step_up=step_up)
+            ask = _ask(wanted, ours, key, step_up, atomic=atomic)
             await self._supervision.orders(principal, drafts, all_sides, ask)
         transfers = await self._orders.transfers(principal, drafts, all_sides, [ours] * len(drafts), atomic=atomic)
         posting = await self._ledger.post(key=ours, transfers=transfers, atomic=atomic)
@@ -170,6 +170,9 @@ class Bulk:
                 answers.append(None)
         if any(draft.by_alias for draft in drafts):
             drafts, keys = await self._resolved_each(principal, drafts, keys, answers, named=named)
+        if ask is not None:
+            right = [order for (order, _), answer in zip(wanted, answers, strict=True) if answer is None]
+            ask = msgspec.structs.replace(ask, part=_part(principal, ask, right, keys))
         posted = iter(await self._post_drafts(principal, drafts, keys, ask))
         return [next(posted) if answer is None else answer for answer in answers]
 
@@ -229,6 +232,27 @@ def _key(principal: Principal, wanted: Sequence[Order], *, atomic: bool, key: st
         operation="bulk atomic" if atomic else "bulk",
         content=domain.content_of_all(wanted),
     )
+
+
+def _ask(wanted: Sequence[Order], ours: idempotency.Key, key: str, step_up: UUID | None, *, atomic: bool) -> Ask:
+    return Ask(
+        kind=BULK,
+        content=Many(items=wanted, atomic=atomic),
+        key=ours,
+        key_text=key,
+        step_up=step_up,
+    )
+
+
+def _part(
+    principal: Principal, ask: Ask, right: Sequence[Order | BillfoldError], keys: Sequence[idempotency.Key]
+) -> Part:
+    """Those of separate orders that are right by themselves. It may be more of them when the request is repeated."""
+    if len(right) == len(ask.content.items):
+        return Part(content=ask.content, key=ask.key, posted_under=keys)
+    orders = [order for order in right if isinstance(order, Order)]
+    key = _key(principal, orders, atomic=False, key=ask.key_text)
+    return Part(content=Many(items=orders, atomic=False), key=key, posted_under=keys)
 
 
 def _raise_refusal(outcomes: Sequence[Moved | BillfoldError]) -> None:

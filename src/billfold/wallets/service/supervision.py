@@ -72,6 +72,16 @@ class WalletLimits(msgspec.Struct, frozen=True, kw_only=True):
     credit_limits: Sequence[Money]
 
 
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """Those of many separate orders that are right by themselves, which alone are posted."""
+
+    content: Any
+    #: With another part it is another request.
+    key: idempotency.Key
+    #: The keys of each, which the ledger knows.
+    posted_under: Sequence[idempotency.Key]
+
+
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """A request, as another person would be asked for it."""
 
@@ -81,6 +91,8 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     key_text: str
     #: What the caller themselves has approved by a factor.
     step_up: UUID | None = None
+    #: What of it is posted, if that is decided order by order.
+    part: Part | None = None
 
 
 class Supervision:
@@ -113,9 +125,12 @@ class Supervision:
         """
         needs: set[str] = set()
         leaving: Counter[str] = Counter()
+        left: Counter[str] = Counter()
         for draft, (debit, credit) in zip(drafts, sides, strict=True):
             order, scope = draft.order, contracts.ORDER_SCOPES[draft.order.kind]
             ours = credit if order.source is None else debit
+            if draft.unresolved and order.kind == "withdrawal":
+                left[order.money.asset] += draft.units
             if not ours.wallet:
                 continue  # There is no such wallet for the caller, and the ledger refuses it.
             if not ours.mine:
@@ -124,6 +139,8 @@ class Supervision:
                 needs.add(scope)
             if order.kind == "withdrawal":
                 leaving[order.money.asset] += draft.units
+        if leaving:
+            leaving += left  # What has an answer already was approved with the rest.
         await self._check_leaving(principal, leaving, ask)
         if await self._is_large(leaving):
             needs.add(_WITHDRAWAL)
@@ -184,8 +201,15 @@ class Supervision:
 
     async def _check_leaving(self, principal: Principal, leaving: Mapping[str, int], ask: Ask) -> None:
         """Go on only if the caller themselves has approved it by a factor, where that takes one."""
+        part = ask.part or Part(content=ask.content, key=ask.key, posted_under=[ask.key])
         await self._withdrawals.check(
-            principal, leaving=leaving, operation=_NAMES[ask.kind], content=ask.content, key=ask.key, proof=ask.step_up
+            principal,
+            leaving=leaving,
+            operation=_NAMES[ask.kind],
+            content=part.content,
+            key=part.key,
+            posted_under=part.posted_under,
+            proof=ask.step_up,
         )
 
     async def _demand(

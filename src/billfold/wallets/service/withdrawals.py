@@ -6,7 +6,7 @@ their credentials. What was approved does not count; what was refused afterwards
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any
@@ -48,9 +48,12 @@ class Withdrawals:
         operation: str,
         content: Any,
         key: idempotency.Key,
+        posted_under: Sequence[idempotency.Key],
         proof: UUID | None,
     ) -> None:
         """Go on only if so much may leave: little enough, or approved as `content`, which is all that is asked for.
+
+        The ledger knows it by the keys `posted_under`, which is the request's own `key` unless it is many in one.
 
         Raises:
             StepUpRequired, SecondFactorMissing.
@@ -59,7 +62,7 @@ class Withdrawals:
         if not limited or principal.user_id is None or await self._is_little(principal.user_id, limited, key):
             return
         assert self._step_up is not None, "where there are limits, there are approvals"
-        if await self._ledger.answered(keys=[key]):
+        if {one.digest for one in posted_under} <= await self._ledger.answered(keys=posted_under):
             return  # It moves nothing any more.
         shown = await self._shown(leaving, content)
         await self._step_up.demand(principal=principal, operation=operation, content=shown, key=key, proof=proof)
