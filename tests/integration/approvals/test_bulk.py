@@ -132,3 +132,29 @@ async def test_an_order_that_becomes_right_after_the_approval_is_not_carried_out
     done = await bank.approve(checker, deferred.value.waits_for)
     assert (done.status, (done.reason or "").partition(":")[0]) == ("failed", "approval_stale")
     assert (await bank.posted(hers), await bank.posted(his)) == ("1000.00", "0.00")
+
+
+@pytest.mark.parametrize("separate", [False, True])
+async def test_a_request_of_which_only_a_part_needs_another_person_is_carried_out_as_a_whole(
+    bank: Bank, checker: Principal, ada: Principal, hers: str, *, separate: bool
+) -> None:
+    other = await bank.wallet(ada)
+    items = [
+        item(source=hers, target=other),
+        item("withdrawal", source=hers, money=Money("200.00", "USD")),
+    ]
+    if not separate:
+        items = [msgspec.structs.replace(one, idempotency_key=None) for one in items]
+    key = f"mixed-{separate}"
+    with pytest.raises(Deferred) as deferred:
+        await bulk(bank, ada, *items, key=key)
+    assert (await bank.approve(checker, deferred.value.waits_for)).status == "executed"
+    assert [answer.replayed for answer in await bulk(bank, ada, *items, key=key)] == [True, True]
+    assert (await bank.posted(hers), await bank.posted(other)) == ("799.00", "1.00")
+
+
+async def test_what_a_program_does_alone_it_does_alone_with_its_own_withdrawals_beside_it(bank: Bank) -> None:
+    service = await person(bank.database, "user", "service")
+    own = await bank.wallet(service, holding="10.00")
+    await bulk(bank, service, item("deposit", target=own), item("withdrawal", source=own))
+    assert await bank.posted(own) == "10.00"

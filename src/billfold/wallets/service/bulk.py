@@ -241,6 +241,7 @@ def _ask(wanted: Sequence[Order], ours: idempotency.Key, key: str, step_up: UUID
         key=ours,
         key_text=key,
         step_up=step_up,
+        scopes=frozenset(contracts.ORDER_SCOPES[kind] for kind in {order.kind for order in wanted}),
     )
 
 

@@ -91,6 +91,8 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     key_text: str
     #: What the caller themselves has approved by a factor.
     step_up: UUID | None = None
+    #: What all of it takes, whatever of it has to be approved.
+    scopes: frozenset[str] = frozenset()
     #: What of it is posted, if that is decided order by order.
     part: Part | None = None
 
@@ -232,7 +234,7 @@ class Supervision:
         demand = Demand(
             kind=ask.kind,
             content=msgspec.to_builtins(ask.content),
-            needs=frozenset(needs),
+            needs=frozenset(needs) | ask.scopes,
             concerns=frozenset(owners) - {principal.owner_id},
             resolved=resolved,
             key=ask.key,
