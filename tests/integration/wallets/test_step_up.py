@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -308,3 +309,28 @@ async def test_separate_requests_that_were_answered_ask_for_no_factor_any_more(r
     await rich.bulk(["60.00", "60.00"], key="k", separate=True, step_up=await rich.approve(required))
     again = await rich.bulk(["60.00", "60.00"], key="k", separate=True)
     assert [isinstance(one, Moved) and one.replayed for one in again] == [True, True]
+
+
+async def test_every_withdrawal_of_a_bulk_request_is_read_before_it_is_approved(rich: Rich) -> None:
+    await rich.arrives()
+
+    def withdrawal(amount: str, **words: Any) -> Order:
+        return Order(kind="withdrawal", source=rich.wallet, money=Money(amount, "USD"), **words)
+
+    async def shown(*orders: Order) -> dict[str, str]:
+        with pytest.raises(identity_errors.StepUpRequired) as required:
+            await rich.wallets.bulk.move(principal=rich.principal, orders=orders, atomic=False, key=str(ids.new()))
+        content: dict[str, str] = required.value.extensions["step_up"]["content"]
+        return content
+
+    sent = Order(source=rich.wallet, target=rich.wallet[:-1] + "f", money=Money("1.00", "USD"))
+    two = await shown(withdrawal("60.00", reference="Rent\n7"), sent, withdrawal("70.00", description="To Bob"))
+    assert (two["withdrawal 1"], two["withdrawal 2"]) == (
+        f'60.00 USD from {rich.wallet}, reference "Rent\\n7"',
+        f'70.00 USD from {rich.wallet}, description "To Bob"',
+    )
+    assert "withdrawal 3" not in two
+    many = await shown(*(withdrawal("10.00") for _ in range(25)))
+    assert (many["withdrawals left out"], many["items"], "withdrawal 21" in many) == ("and 5 more", "25", False)
+    other = await shown(*(withdrawal("10.00") for _ in range(24)), withdrawal("10.00", reference="another"))
+    assert other["request"] != many["request"]

@@ -6,6 +6,7 @@ their credentials. What was approved does not count; what was refused afterwards
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from hashlib import sha256
@@ -25,6 +26,8 @@ from billfold.wallets.contracts import OUTSIDE
 from billfold.wallets.store import withdrawals as store
 
 _TOGETHER = timedelta(hours=24)
+#: So many withdrawals of one request are shown one by one.
+_LISTED = 20
 
 
 class Withdrawals:
@@ -91,7 +94,21 @@ class Withdrawals:
             for code, units in sorted(leaving.items())
         ]
         told = {"amount": ", ".join(amounts), "to": OUTSIDE}
-        for name, value in msgspec.to_builtins(content).items():
-            if name not in told and value and isinstance(value, str | list):
+        words = msgspec.to_builtins(content)
+        for name, value in words.items():
+            if name not in told and value and isinstance(value, str | list | tuple):
                 told[name] = value if isinstance(value, str) else str(len(value))
+        out = [one for one in words.get("items", ()) if one["kind"] == "withdrawal"]
+        told |= {f"withdrawal {place}": _line(one) for place, one in enumerate(out[:_LISTED], 1)}
+        if len(out) > _LISTED:
+            told["withdrawals left out"] = f"and {len(out) - _LISTED} more"
         return told | {"request": sha256(domain.content_of(content)).hexdigest()}
+
+
+def _line(order: Mapping[str, Any]) -> str:
+    """A withdrawal among others. Its own texts stand in quotes, so that none can look like something else."""
+    money = order["money"]
+    said = [
+        f"{name} {json.dumps(order[name], ensure_ascii=False)}" for name in ("reference", "description") if order[name]
+    ]
+    return ", ".join([f"{money['amount']} {money['asset']} from {order['from']}", *said])
