@@ -11,6 +11,8 @@ import pytest
 
 from billfold.identity import errors
 from billfold.identity.contracts import NewAlias, Proof, SecondFactor
+from billfold.identity.service.attempts import Attempts
+from billfold.identity.service.logins import REFUSED_AFTER_S
 from billfold.identity.service.passwords import Passwords, Verdict
 from billfold.kernel.principal import Principal
 from billfold.platform.limiting import shared as limiting
@@ -190,8 +192,9 @@ async def test_an_account_that_there_is_not_is_held_back_alike(town: Town) -> No
     assert found[0][-1] is errors.TooManyAttempts
 
 
-async def test_guessing_where_the_user_has_been_is_held_back_by_itself(town: Town) -> None:
+async def test_guessing_where_the_user_has_been_keeps_them_from_no_other_such_place(town: Town) -> None:
     email, _ = await town.person()
+    await town.log_in(email, address=ELSEWHERE)
     for _ in range(FREE + 1):
         await refused(town, email, address=HOME)
     assert isinstance(await refused(town, email, address=HOME), errors.TooManyAttempts)
@@ -206,6 +209,67 @@ async def test_an_address_has_only_so_many_attempts_whoever_it_tries(database: D
     assert isinstance(await refused(town, a_new_address()), errors.TooManyAttempts)
     assert type(await refused(town, a_new_address(), address="192.0.2.1")) is errors.LoginFailed
     town.identity.close()
+
+
+async def test_who_is_known_at_an_address_is_told_to_nobody_there(database: Database) -> None:
+    town = Town(database)
+    email, _ = await town.person()
+    town.identity.logins._attempts = Attempts(per_minute=3)
+    for _ in range(4):
+        await refused(town, a_new_address(), address=HOME)
+    said = [await refused(town, login, address=HOME) for login in (email, a_new_address()) for _ in range(FREE + 3)]
+    assert {type(one) for one in said} == {errors.TooManyAttempts}
+    assert max(one.wait_s for one in said) - min(one.wait_s for one in said) <= 1  # type: ignore[attr-defined]
+    town.identity.close()
+
+
+async def test_the_right_password_is_taken_where_its_user_is_known_whatever_others_do_there(database: Database) -> None:
+    town = Town(database)
+    email, _ = await town.person()
+    town.identity.logins._attempts = Attempts(per_minute=3)
+    for _ in range(10):
+        await refused(town, a_new_address(), address=HOME)
+        await refused(town, email)
+    await town.log_in(email, address=HOME)
+    town.identity.close()
+
+
+async def test_what_was_tried_elsewhere_tells_nobody_where_somebody_is_known(town: Town) -> None:
+    email, _ = await town.person()
+    found = []
+    for login in (email, a_new_address()):
+        for _ in range(FREE + 3):
+            await refused(town, login)
+        found.append(type(await refused(town, login, address=HOME)))
+    assert found == [errors.TooManyAttempts] * 2
+
+
+async def test_whoever_has_to_wait_is_told_so_as_late_whoever_it_is(town: Town) -> None:
+    email, _ = await town.person()
+    unknown = a_new_address()
+    for login in (email, unknown):
+        for _ in range(FREE + 5):
+            await refused(town, login)
+    town.identity.logins._refused_after_s = REFUSED_AFTER_S
+    for login in (email, unknown):
+        began = time.perf_counter()
+        assert isinstance(await refused(town, login, address=HOME), errors.TooManyAttempts)
+        assert REFUSED_AFTER_S <= time.perf_counter() - began + 0.001 < REFUSED_AFTER_S + 0.4
+
+
+async def test_an_account_is_counted_once_by_whichever_of_its_names(town: Town) -> None:
+    email, ada = await town.person()
+    handles = [f"@ada_{number}{ada.owner_id.hex[-12:]}" for number in range(3)]
+    for handle in handles:
+        await town.identity.aliases.add(by=ada, new=NewAlias(alias=handle))
+    found = [type(await refused(town, login)) for login in [email, *handles] for _ in range(FREE + 1)]
+    assert found.count(errors.LoginFailed) == FREE + 1
+    # Nor does anybody count against it by typing the id that it is counted by.
+    email, bob = await town.person()
+    for text in (str(bob.owner_id), f"user {bob.owner_id}"):
+        for _ in range(FREE + 3):
+            await refused(town, text)
+    assert type(await refused(town, email)) is errors.LoginFailed
 
 
 async def test_processes_count_failures_together_and_alone_when_their_redis_dies(
@@ -312,7 +376,7 @@ async def test_the_time_of_an_answer_says_nothing(town: Town, monkeypatch: pytes
     async def free(*_: object, **__: object) -> int:
         return 0
 
-    for counts in ("begin", "mail"):
+    for counts in ("stranger", "known", "mail"):
         monkeypatch.setattr(town.identity.logins._attempts, counts, free)
     await town.log_in(email)
     assert not await _differ(
@@ -335,7 +399,7 @@ async def test_the_time_would_say_it_without_a_hash_for_nobody(town: Town, monke
     async def only_of_somebody(password: str, kept: str | None) -> Verdict:
         return Verdict(ok=False) if kept is None else await verify(password, kept)
 
-    monkeypatch.setattr(town.identity.logins._attempts, "begin", free)
+    monkeypatch.setattr(town.identity.logins._attempts, "stranger", free)
     monkeypatch.setattr(town.identity.passwords, "verify", only_of_somebody)
     assert await _differ(
         town,

@@ -1,19 +1,22 @@
 """How often somebody may try what can be guessed: passwords, and whom to send mail to.
 
-Three counts, of which each stops another attacker, and none locks an account:
+Three counts, of which each stops another attacker:
 
-- of an account, from wherever strangers try: growing waits, so that guessing a password gets a hundred tries in a day;
-- of an account from one place that its user has logged in from: the same, by itself, so that no stranger can keep the
-  user out by failing on purpose;
+- of an account, by whichever of its logins, from wherever anybody fails: growing waits, so that guessing a password
+  gets a hundred tries in a day;
+- of an account from one place that its user has logged in from: the same, by itself, so that the right password is
+  taken there whatever others do elsewhere;
 - of an address, whatever accounts it tries: so that one password is not tried on everybody.
 
-An account that does not exist is counted like one that does. What is kept is a hash of the login.
+An account that does not exist is counted like one that does: whoever fails is answered by the first count and the last,
+known there or not. What is kept is a hash of whom it is about.
 """
 
 from __future__ import annotations
 
 from hashlib import sha256
 from typing import Literal
+from uuid import UUID
 
 from billfold.identity import errors
 from billfold.platform.limiting.backoff import Backoff
@@ -49,30 +52,50 @@ class Attempts:
         Raises:
             TooManyAttempts: it has to wait.
         """
-        exceeded = await self._addresses.hit(address) if self._addresses is not None else None
-        if exceeded is not None:
-            raise errors.TooManyAttempts(exceeded.wait_s)
+        wait_s = await self._come(address)
+        if wait_s:
+            raise errors.TooManyAttempts(wait_s)
 
-    async def begin(self, purpose: Purpose, about: str, *, known_at: str | None = None) -> None:
+    async def begin(self, purpose: Purpose, about: str) -> None:
         """Count an attempt before it is known how it ends.
-
-        `known_at` is where it comes from, if its user has been there before.
 
         Raises:
             TooManyAttempts: it has to wait.
         """
-        wait_s = await self._backoffs[purpose].attempt(_who(about, known_at))
+        wait_s = await self._backoffs[purpose].attempt(_who(about, None))
         if wait_s:
             raise errors.TooManyAttempts(wait_s)
+
+    async def stranger(self, about: str, *, address: str) -> int:
+        """Count a login from where nobody is known, or one that has failed; the seconds to wait, 0 to go on."""
+        return await self._come(address) or await self._backoffs["login"].attempt(_who(about, None))
+
+    async def known(self, about: str, *, address: str) -> int:
+        """Count a login from where its user has been, before it is known how it ends; the seconds to wait, 0 to go on.
+
+        One that fails is then counted as a stranger's too.
+        """
+        wait_s = await self._backoffs["login"].attempt(_who(about, address))
+        # What the address has to wait for is said first, as to strangers.
+        return wait_s and (await self._come(address) or wait_s)
 
     async def ended_well(self, purpose: Purpose, about: str, *, known_at: str | None = None) -> None:
         """Forget the attempts of whoever has succeeded."""
         await self._backoffs[purpose].forgive(_who(about, known_at))
 
+    async def _come(self, address: str) -> int:
+        exceeded = await self._addresses.hit(address) if self._addresses is not None else None
+        return 0 if exceeded is None else exceeded.wait_s
+
     async def mail(self, what: Mail, to: str) -> int:
         """Count a mail that a stranger wants to be sent; the seconds to wait if there were too many. 0 is go on."""
         exceeded = await self._mails[what].hit(_who(to, None))
         return 0 if exceeded is None else exceeded.wait_s
+
+
+def of_login(text: str, user_id: UUID | None) -> str:
+    """What logins by this text are counted by: whose it is, by whichever of their logins; or it itself if nobody's."""
+    return f"login {text}" if user_id is None else f"user {user_id}"
 
 
 def _who(about: str, known_at: str | None) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
-from typing import Protocol
+from time import monotonic
+from typing import Final, NoReturn, Protocol
 from uuid import UUID
 
 from billfold.identity import errors
@@ -12,7 +14,7 @@ from billfold.identity.domain import addresses
 from billfold.identity.domain import aliases as alias_domain
 from billfold.identity.domain import passwords as domain
 from billfold.identity.domain.addresses import Login
-from billfold.identity.service.attempts import Attempts
+from billfold.identity.service.attempts import Attempts, of_login
 from billfold.identity.service.notices import Notices
 from billfold.identity.service.passwords import Passwords, Verdict
 from billfold.identity.service.sessions import Sessions
@@ -26,6 +28,8 @@ from billfold.platform.postgres.database import Connection, Database
 
 #: An owner that there is not. Stands for nobody, where the statements must be those that somebody would have.
 NOBODY = UUID(int=0)
+#: When whoever has to wait is told so. Longer than hashing takes, shorter than the first wait.
+REFUSED_AFTER_S: Final = 0.5
 
 
 class SecondFactors(Protocol):
@@ -59,6 +63,7 @@ class Logins:
         self._sessions = sessions
         self._second_factors = second_factors
         self._region = region
+        self._refused_after_s = REFUSED_AFTER_S
 
     async def login(self, *, login: str, password: str, device: str, address: str) -> SessionTokens | SecondFactor:
         """A new session of whoever has this e-mail address, phone number or handle, or what that still needs.
@@ -72,12 +77,14 @@ class Logins:
         meant = addresses.login(login, region=self._region)
         # First of all: in a storm of logins most are refused here, and must cost next to nothing.
         self._passwords.check_free()
+        began = monotonic()
         found = await self._find(meant, address)
-        known_at = address if found is not None and found.known_there else None
-        if known_at is None:
-            await self._attempts.come(address)
-        await self._attempts.begin("login", meant.text, known_at=known_at)
         person = found.person if found is not None else None
+        known = found is not None and found.known_there
+        about = of_login(meant.text, person.id if person is not None else None)
+        count = self._attempts.known if known else self._attempts.stranger
+        if wait_s := await count(about, address=address):
+            await self._refuse(wait_s, began)
         verdict = await self._passwords.verify(password, person.password_hash if person is not None else None)
         async with self._database.transaction() as connection:
             await owners.lock_owner(connection, person.id if person is not None else NOBODY)
@@ -94,9 +101,21 @@ class Logins:
                     address=address,
                 )
         if answer is None:
+            # Only the right password is better off where its user is known: a wrong one is answered like a stranger's.
+            if known and (wait_s := await self._attempts.stranger(about, address=address)):
+                await self._refuse(wait_s, began)
             raise errors.LoginFailed
-        await self._attempts.ended_well("login", meant.text, known_at=known_at)
+        await self._attempts.ended_well("login", about, known_at=address if known else None)
         return answer
+
+    async def _refuse(self, wait_s: int, began: float) -> NoReturn:
+        """Tell somebody to wait, always as late after they began, whether a password was looked at or not.
+
+        Raises:
+            TooManyAttempts
+        """
+        await asyncio.sleep(max(0.0, began + self._refused_after_s - monotonic()))
+        raise errors.TooManyAttempts(wait_s)
 
     async def check_password(self, *, user_id: UUID, password: str) -> bool:
         """Whether it is the password of somebody who is logged in. Wrong ones make the next wait for longer.

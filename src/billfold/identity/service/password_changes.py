@@ -8,7 +8,7 @@ from uuid import UUID
 from billfold.identity import errors
 from billfold.identity.domain import addresses, codes
 from billfold.identity.domain.addresses import Login
-from billfold.identity.service.attempts import Attempts
+from billfold.identity.service.attempts import Attempts, of_login
 from billfold.identity.service.logins import NOBODY, Logins
 from billfold.identity.service.notices import NOBODY as NOBODYS_ADDRESS
 from billfold.identity.service.notices import Notices
@@ -115,9 +115,7 @@ class PasswordChanges:
                 connection, "user.password_reset.v1", person.id, {"device": device, "address": address}
             )
         # Whoever has tried to guess the old one has lost; the user need not wait for them.
-        for login in (person.email, person.phone):
-            if login is not None:
-                await self._attempts.ended_well("login", login)
+        await self._attempts.ended_well("login", of_login("", person.id))
 
     async def change(self, *, by: Principal, current: str, new: str, device: str, address: str) -> None:
         """Set a new password, and end all other sessions.
