@@ -22,6 +22,8 @@ _GROWING = {_MINUTE: 1, _HOUR: 10, _DAY: 50}
 #: Nobody has more than twenty aliases, or wants a second code before the first can have come.
 _ADDITIONS = {_HOUR: 30, _DAY: 100}
 _CODES = {_MINUTE: 2, _HOUR: 5}
+#: To one address, for all owners together: several of them may have it wrong, and nobody wants a full mailbox.
+_CODE_MAILS = {_HOUR: 20, _DAY: 100}
 
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +54,7 @@ async def opened(tree: settings.Limits) -> AsyncIterator[Opened]:
             lookups=_limiter("resolve", tree.resolve_per_minute, _GROWING, shared),
             additions=_limiter("alias-additions", 1, _ADDITIONS, shared),
             codes=_limiter("alias-codes", 1, _CODES, shared),
+            mails=_limiter("alias-code-mails", 1, _CODE_MAILS, shared),
         )
         attempts = Attempts(per_minute=tree.logins_per_minute, shared=shared)
         yield Opened(edge=edge, aliases=aliases, attempts=attempts)

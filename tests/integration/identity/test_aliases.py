@@ -386,6 +386,25 @@ async def test_additions_and_codes_are_limited(database: Database, bob: Principa
     assert await refusal(add(identity, bob, handle())) == "too_many_alias_requests"
 
 
+async def test_nobody_is_kept_from_their_address_by_who_asks_for_its_codes(
+    database: Database, ada: Principal, bob: Principal, mail: MailBox
+) -> None:
+    limits = AliasLimits(codes=Limiter("c", [Window(2, 60)]), mails=Limiter("m", [Window(4, 60)]))
+    identity = facades.identity(database, mail=mail, alias_limits=limits)
+    email = f"{_tail()}@example.com"
+    await add(identity, bob, email)
+    for _ in range(10):
+        await refusal(identity.aliases.verify(by=bob, alias=email, code=None))
+    assert (await add(identity, ada, email)).status == "pending"
+    await identity.aliases.verify(by=ada, alias=email, code=None)
+    code = mail.code(email)
+    # So many are mailed and no more, which is told to nobody, and ends no code that was.
+    eve = await person(database, "Eve")
+    assert (await add(identity, eve, email)).status == "pending"
+    assert mail.code(email) == code
+    assert (await identity.aliases.verify(by=ada, alias=email, code=code)).status == "active"
+
+
 #: By these somebody is known, found or written to, or could be taken for somebody else.
 PERSONAL_COLUMNS = {
     "aliases": ("shown", "canonical", "skeleton", "code_hash"),

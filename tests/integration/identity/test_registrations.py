@@ -1,18 +1,20 @@
 """How accounts come about, and what strangers can't make of it."""
 
 import asyncio
+import contextlib
 from datetime import timedelta
 
 import asyncpg
 import pytest
 
 from billfold.identity import errors
+from billfold.identity.service.attempts import CODES_MAX, MAILS_MAX
 from billfold.identity.store import registrations as store
 from billfold.kernel import ids
 from billfold.kernel.errors import BillfoldError
 from billfold.platform.mail.errors import PhonesUnreachable
 from billfold.platform.postgres.database import Database
-from tests.integration.identity.town import OTHER_PASSWORD, PASSWORD, Town, a_new_address, principal
+from tests.integration.identity.town import ELSEWHERE, OTHER_PASSWORD, PASSWORD, Town, a_new_address, principal
 
 
 def another(code: str) -> str:
@@ -188,6 +190,24 @@ async def test_strangers_fill_nobodys_mailbox(town: Town) -> None:
         await town.register(email)
     assert 0 < refused.value.wait_s <= 30 * 60
     assert len(await town.mails(email)) == 5
+
+
+async def test_who_asks_for_codes_to_an_address_keeps_nobody_else_from_theirs(town: Town) -> None:
+    email = a_new_address()
+    for _ in range(MAILS_MAX + 3):
+        with contextlib.suppress(errors.TooManyAttempts):
+            await town.register(email, address=ELSEWHERE)
+    registration = await town.register(email)
+    await town.verify(registration, await town.code(email))
+
+
+@pytest.mark.parametrize("has_account", [True, False])
+async def test_strangers_from_many_addresses_fill_nobodys_mailbox(town: Town, *, has_account: bool) -> None:
+    email = (await town.person())[0] if has_account else a_new_address()
+    for number in range(CODES_MAX + 10):
+        # What they are answered is the same as ever.
+        assert await town.register(email, address=f"192.0.2.{number}")
+    assert len(await town.mails(email)) == CODES_MAX
 
 
 async def test_what_is_kept_is_no_secret(town: Town, database: Database) -> None:

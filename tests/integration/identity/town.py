@@ -73,12 +73,13 @@ class Town:
         phone: str | None = None,
         password: str = PASSWORD,
         name: str = "Ada Lovelace",
+        address: str = HOME,
     ) -> UUID:
         """Ask for an account; the id that the answer has."""
         if email is None and phone is None:
             email = a_new_address()
         new = Registration(email=email, phone=phone, password=password, display_name=name)
-        return UUID((await self.identity.registrations.register(new=new, address=HOME)).id)
+        return UUID((await self.identity.registrations.register(new=new, address=address)).id)
 
     async def verify(self, registration_id: UUID, code: str) -> SessionTokens:
         return await self.identity.registrations.verify(

@@ -52,8 +52,10 @@ class AliasLimits(msgspec.Struct, frozen=True, kw_only=True):
     lookups: Limiter | None = None
     #: Aliases that a person adds.
     additions: Limiter | None = None
-    #: Codes that are sent to an address, whoever asks for them.
+    #: Codes that an owner has sent to an address.
     codes: Limiter | None = None
+    #: Codes that are sent to an address, whoever asks for them. Nobody is told to wait for others: no more are sent.
+    mails: Limiter | None = None
 
 
 class Aliases:
@@ -286,7 +288,9 @@ class Aliases:
         return found
 
     async def _send_code(self, connection: Connection, alias: Alias, *, locale: str | None) -> None:
-        await _count(self._limits.codes, alias.alias)
+        await _count(self._limits.codes, f"{alias.owner_id}/{alias.alias}")
+        if self._limits.mails is not None and await self._limits.mails.hit(alias.alias) is not None:
+            return
         code = f"{secrets.randbelow(10**domain.CODE_DIGITS):0{domain.CODE_DIGITS}}"
         alias_id = UUID(alias.id)
         await store.set_code(

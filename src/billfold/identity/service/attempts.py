@@ -24,13 +24,16 @@ from billfold.platform.limiting.exceeded import Window
 from billfold.platform.limiting.limiter import Limiter, Shared
 
 Purpose = Literal["login", "password"]
-Mail = Literal["code", "reset"]
 #: Attempts of one address within a minute, an hour and a day.
 ADDRESS_WINDOWS = ((1, 60), (10, 3_600), (50, 86_400))
-#: Mails of one kind to one address that strangers can cause. The window is as long as what they bring is good for, so
+#: Mails of one kind that one stranger can cause to one address. The window is as long as a token is good for, so
 #: whoever has asked so often has one that can be used.
 MAILS_MAX = 5
 MAILS_WITHIN_S = 30 * 60
+#: Codes that all strangers together can cause to one address. So many more than one of them can that its owner is not
+#: kept out by one, and so few that nobody's mailbox is filled.
+CODES_MAX = 4 * MAILS_MAX
+CODES_MAX_DAY = 5 * CODES_MAX
 
 
 class Attempts:
@@ -42,9 +45,11 @@ class Attempts:
         self._backoffs = {purpose: Backoff(f"attempts-{purpose}", shared=shared) for purpose in purposes}
         windows = [Window(per_minute * times, seconds) for times, seconds in ADDRESS_WINDOWS]
         self._addresses = Limiter("logins", windows, shared=shared) if per_minute else None
-        mails: tuple[Mail, ...] = ("code", "reset")
         within = [Window(MAILS_MAX, MAILS_WITHIN_S)]
-        self._mails = {what: Limiter(f"mails-{what}", within, shared=shared) for what in mails}
+        self._resets = Limiter("mails-reset", within, shared=shared)
+        self._codes_asked = Limiter("mails-code-asked", within, shared=shared)
+        of_all = [Window(CODES_MAX, MAILS_WITHIN_S), Window(CODES_MAX_DAY, 86_400)]
+        self._codes = Limiter("mails-code", of_all, shared=shared)
 
     async def come(self, address: str) -> None:
         """Count what comes from an address.
@@ -87,10 +92,22 @@ class Attempts:
         exceeded = await self._addresses.hit(address) if self._addresses is not None else None
         return 0 if exceeded is None else exceeded.wait_s
 
-    async def mail(self, what: Mail, to: str) -> int:
-        """Count a mail that a stranger wants to be sent; the seconds to wait if there were too many. 0 is go on."""
-        exceeded = await self._mails[what].hit(_who(to, None))
-        return 0 if exceeded is None else exceeded.wait_s
+    async def reset(self, to: str) -> bool:
+        """Count a mail with a token for a new password, and say whether it may be sent."""
+        return await self._resets.hit(_who(to, None)) is None
+
+    async def code(self, to: str, *, asker: str) -> bool:
+        """Count a mail with a code that `asker` wants to be sent to an address, and say whether it may be sent.
+
+        Nobody is told to wait for what others have asked for: the answer is the same when it is not sent.
+
+        Raises:
+            TooManyAttempts: `asker` has asked for this address too often.
+        """
+        exceeded = await self._codes_asked.hit(_who(to, asker))
+        if exceeded is not None:
+            raise errors.TooManyAttempts(exceeded.wait_s)
+        return await self._codes.hit(_who(to, None)) is None
 
 
 def of_login(text: str, user_id: UUID | None) -> str:

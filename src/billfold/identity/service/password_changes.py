@@ -58,7 +58,7 @@ class PasswordChanges:
         """
         await self._attempts.come(address)
         meant = addresses.login(login, region=self._region)
-        if await self._attempts.mail("reset", meant.text):
+        if not await self._attempts.reset(meant.text):
             # Strangers fill nobody's mailbox. Whoever has asked so often has a mail that is good still.
             return
         token = codes.token_text(secrets.token_bytes(codes.TOKEN_BYTES))

@@ -63,8 +63,7 @@ class Registrations:
         zones.check(new.time_zone)
         await self._attempts.come(address)
         password_hash = await self._passwords.hash_new(new.password, personal=(to, name))
-        if wait_s := await self._attempts.mail("code", to):
-            raise errors.TooManyAttempts(wait_s)
+        sends = await self._attempts.code(to, asker=address)
         pending = Pending(
             email=to if kind == "email" else None,
             phone=to if kind == "phone" else None,
@@ -75,7 +74,7 @@ class Registrations:
         )
         async with self._database.transaction() as connection:
             awaited = await send_code(
-                connection, kind=kind, to=to, locale=new.locale, clock=self._clock, notices=self._notices
+                connection, kind=kind, to=to, locale=new.locale, clock=self._clock, notices=self._notices, sends=sends
             )
             await store.insert(connection, UUID(awaited.id), pending)
         return awaited
@@ -137,9 +136,12 @@ class Registrations:
 
 
 async def send_code(
-    connection: Connection, *, kind: AddressKind, to: str, locale: str, clock: Clock, notices: Notices
+    connection: Connection, *, kind: AddressKind, to: str, locale: str, clock: Clock, notices: Notices, sends: bool
 ) -> Awaited:
-    """Send a code to an address, or tell it that it has an account already. Whoever asks can't tell which."""
+    """Send a code to an address, or tell it that it has an account already. Whoever asks can't tell which.
+
+    Nor whether anything was sent: without `sends` the address has had as much as strangers may cause.
+    """
     taken = await users.has_address(connection, kind, to)
     code_id, code, now = ids.new(), codes.code_text(secrets.randbelow(codes.CODES)), clock.now()
     expires_at = now + codes.CODE_FOR
@@ -148,5 +150,6 @@ async def send_code(
     await store.insert_code(connection, code_id, code_hash=code_hash, now=now, expires_at=expires_at)
     template = "account_exists" if taken else "verification_code"
     values = {} if taken else {"code": code, "minutes": str(int(codes.CODE_FOR.total_seconds() // 60))}
-    await notices.write(connection, template=template, to=to, locale=locale, **values)
+    if sends:
+        await notices.write(connection, template=template, to=to, locale=locale, **values)
     return Awaited(id=str(code_id), expires_at=expires_at)

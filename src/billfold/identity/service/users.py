@@ -128,11 +128,16 @@ class Users:
         person = await self._confirmations.by_factor(
             by=by, operation="address.change", content=content, password=password, proof=proof
         )
-        if wait_s := await self._attempts.mail("code", read):
-            raise errors.TooManyAttempts(wait_s)
+        sends = await self._attempts.code(read, asker=str(by.owner_id))
         async with self._database.transaction() as connection:
             awaited = await send_code(
-                connection, kind=kind, to=read, locale=person.locale, clock=self._clock, notices=self._notices
+                connection,
+                kind=kind,
+                to=read,
+                locale=person.locale,
+                clock=self._clock,
+                notices=self._notices,
+                sends=sends,
             )
             await pending.insert_change(connection, UUID(awaited.id), user_id=person.id, kind=kind, address=read)
         return awaited
