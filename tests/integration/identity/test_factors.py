@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -98,6 +99,66 @@ async def test_every_further_change_needs_a_factor_and_not_the_password(house: H
     ):
         with pytest.raises(errors.StepUpRequired):
             await change
+
+
+async def test_a_passkey_that_was_begun_without_factors_is_not_added_beside_one(house: House) -> None:
+    """A thief with a stolen session and the password begins one, and waits until the owner has a factor."""
+    ada = await house.person()
+    stolen = await house.factors.start_passkey(by=ada, password=PASSWORD, proof=None)
+    await house.app(ada)
+    credential = msgspec.convert(SecurityKey().create(stolen.options), NewCredential)
+    with pytest.raises(errors.FactorsChanged):
+        await house.factors.finish_passkey(
+            by=ada, challenge_id=UUID(stolen.challenge_id), name="Thief", credential=credential
+        )
+    assert (await house.factors.show(by=ada)).passkeys == []
+
+
+async def test_an_app_that_was_begun_without_factors_is_not_added_beside_one(house: House) -> None:
+    ada = await house.person()
+    stolen = await house.factors.start_totp(by=ada, password=PASSWORD, proof=None)
+    await house.passkey(ada)
+    with pytest.raises(errors.FactorsChanged):
+        await house.factors.confirm_totp(by=ada, code=pyotp.TOTP(stolen.secret).at(house.clock.now()))
+    assert (await house.factors.show(by=ada)).totp is None
+
+
+async def test_of_two_first_passkeys_at_once_one_is_added(house: House) -> None:
+    ada = await house.person()
+    begun = [await house.factors.start_passkey(by=ada, password=PASSWORD, proof=None) for _ in range(4)]
+    done = await asyncio.gather(
+        *(
+            house.factors.finish_passkey(
+                by=ada,
+                challenge_id=UUID(one.challenge_id),
+                name="Phone",
+                credential=msgspec.convert(SecurityKey().create(one.options), NewCredential),
+            )
+            for one in begun
+        ),
+        return_exceptions=True,
+    )
+    assert sum(isinstance(one, errors.FactorsChanged) for one in done) == 3
+    assert len((await house.factors.show(by=ada)).passkeys) == 1
+
+
+async def test_a_code_confirms_the_app_that_has_shown_it_and_no_other(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look at the code and its use another session begins an app of its own."""
+    ada = await house.person()
+    own = await house.factors.start_totp(by=ada, password=PASSWORD, proof=None)
+    look = house.proofs.step
+
+    async def looked(*said: Any, **how: Any) -> int:
+        step = await look(*said, **how)
+        await house.factors.start_totp(by=ada, password=PASSWORD, proof=None)
+        return step
+
+    monkeypatch.setattr(house.proofs, "step", looked)
+    with pytest.raises(errors.TotpUnknown):
+        await house.factors.confirm_totp(by=ada, code=pyotp.TOTP(own.secret).at(house.clock.now()))
+    assert (await house.factors.show(by=ada)).totp is None
 
 
 async def test_a_removed_app_shows_codes_for_nothing(house: House) -> None:

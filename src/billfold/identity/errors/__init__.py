@@ -11,7 +11,7 @@ BillfoldError
 │              TotpUnknown, PasskeyUnknown, ChallengeUnknown, StepUpUnknown
 ├── Conflict   OwnerExists, TooManyApiKeys, AddressTaken, PasswordNotSet, MoneyLeft
 │              AliasTaken, TooManyAliases, AliasNotVerifiable
-│              TotpExists, PasskeyExists, TooManyPasskeys
+│              TotpExists, PasskeyExists, TooManyPasskeys, FactorsChanged
 ├── Invalid    ApiKeyExpiryInPast
 │              PasswordTooShort, PasswordTooLong, PasswordTooCommon, PasswordPersonal
 │              InvalidEmail, InvalidPhone, InvalidDisplayName, InvalidTimeZone, AddressNeeded
@@ -44,6 +44,7 @@ from billfold.identity.errors.approvals import (
 )
 from billfold.identity.errors.factors import (
     ChallengeUnknown,
+    FactorsChanged,
     LoginNotPending,
     OneFactorWanted,
     PasskeyCloned,
@@ -130,6 +131,7 @@ __all__ = [
     "CodeWrong",
     "CredentialsInvalid",
     "ExpiryNotYours",
+    "FactorsChanged",
     "HandleInvalid",
     "HandleMixed",
     "HandleReserved",

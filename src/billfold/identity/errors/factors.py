@@ -75,3 +75,9 @@ class ChallengeUnknown(errors.NotFound):
     """There is no such challenge any more: each is good once, for five minutes; start again."""
 
     code = "challenge_unknown"
+
+
+class FactorsChanged(errors.Conflict):
+    """Your factors have changed since you began to add this one; look at them, and start again."""
+
+    code = "factors_changed"

@@ -3,6 +3,8 @@ CREATE TABLE identity.totp (
     user_id uuid PRIMARY KEY REFERENCES identity.users (id),
     sealed bytea NOT NULL,
     created_at timestamptz NOT NULL,
+    -- Which factors there were when this one was begun, as their store names them: they allowed it.
+    beside text[] NOT NULL DEFAULT '{}',
     -- It counts once its owner has shown a code of it.
     confirmed_at timestamptz,
     last_used_at timestamptz,
@@ -43,6 +45,8 @@ CREATE TABLE identity.recovery_codes (
 CREATE TABLE identity.webauthn_challenges (
     id uuid PRIMARY KEY,
     session_id uuid,
+    -- Which factors there were when a new passkey was begun.
+    beside text[] NOT NULL DEFAULT '{}',
     challenge bytea NOT NULL CHECK (octet_length(challenge) = 32),
     expires_at timestamptz NOT NULL
 );

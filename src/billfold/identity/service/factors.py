@@ -1,6 +1,8 @@
 """Adding and removing what somebody can prove with that it is them.
 
 The first factor needs the password again; every later change needs a factor that is there. Its owner is told by mail.
+What was begun with other factors than there are in the end was allowed by something else than is asked for now, and is
+begun again: of two first factors, that of a thief and that of the owner, only one comes about.
 """
 
 from __future__ import annotations
@@ -77,13 +79,14 @@ class FactorChanges:
         Raises:
             TotpExists, PasswordWrong, LoginTooOld, TooManyAttempts, StepUpRequired.
         """
+        beside = await self._beside(by)
         person = await self._confirmations.by_factor(
             by=by, operation="factor.add", content={"factor": "totp"}, password=password, proof=proof
         )
         secret, now = secrets.token_bytes(domain.TOTP_SECRET_BYTES), self._clock.now()
         sealed = await self._envelope.seal(secret, context=totp_context(by.owner_id))
         async with self._database.transaction() as connection:
-            if not await store.put_totp(connection, by.owner_id, sealed, now=now):
+            if not await store.put_totp(connection, by.owner_id, sealed, beside=beside, now=now):
                 raise errors.TotpExists
         account = person.email or person.phone or person.display_name
         return NewTotp(
@@ -97,16 +100,20 @@ class FactorChanges:
 
         Raises:
             TotpUnknown: none waits for its first code.
-            SecondFactorWrong, TooManyAttempts.
+            FactorsChanged, SecondFactorWrong, TooManyAttempts.
         """
         user_id, since = by.owner_id, self._clock.now() - domain.TOTP_CONFIRM_WITHIN
         async with self._database.connection() as connection:
-            if not await store.pending_totp(connection, user_id, since=since):
-                raise errors.TotpUnknown
+            waiting = await store.pending_totp(connection, user_id, since=since)
+        if waiting is None:
+            raise errors.TotpUnknown
         step = await self._proofs.step(user_id, code, confirmed=False)
         async with self._database.transaction() as connection:
             await owners.lock_owner(connection, user_id)
-            first = not await self._proofs.methods(connection, user_id)
+            first = await _is_first(connection, user_id, beside=waiting.beside)
+            # Meanwhile another one may have taken its place, whose secret is not that of the code.
+            if await store.pending_totp(connection, user_id, since=since) != waiting:
+                raise errors.TotpUnknown
             if not await store.use_step(connection, user_id, step, now=self._clock.now()):
                 raise errors.SecondFactorWrong
             return await self._added(connection, by, "totp", first=first, told={})
@@ -133,6 +140,7 @@ class FactorChanges:
         Raises:
             TooManyPasskeys, PasswordWrong, LoginTooOld, TooManyAttempts, StepUpRequired.
         """
+        beside = await self._beside(by)
         person = await self._confirmations.by_factor(
             by=by, operation="factor.add", content={"factor": "passkey"}, password=password, proof=proof
         )
@@ -148,6 +156,7 @@ class FactorChanges:
                 challenge=challenge,
                 now=now,
                 until=now + WAITS,
+                beside=beside,
             )
         options = passkeys.creation_options(
             self._party,
@@ -165,20 +174,20 @@ class FactorChanges:
         """Add the passkey that was made for the challenge.
 
         Raises:
-            ChallengeUnknown, PasskeyInvalid, PasskeyExists, TooManyPasskeys.
+            ChallengeUnknown, FactorsChanged, PasskeyInvalid, PasskeyExists, TooManyPasskeys.
         """
         # In a transaction of its own: a challenge is good for one attempt.
         async with self._database.transaction() as connection:
-            challenge = await pending.take_challenge(
+            begun = await pending.take_challenge(
                 connection, challenge_id, session_id=by.credential_id, now=self._clock.now()
             )
-        if challenge is None:
+        if begun is None:
             raise errors.ChallengeUnknown
-        made = passkeys.register(self._party, credential, challenge=challenge)
+        made = passkeys.register(self._party, credential, challenge=begun.challenge)
         passkey_id = ids.new()
         async with self._database.transaction() as connection:
             await owners.lock_owner(connection, by.owner_id)
-            first = not await self._proofs.methods(connection, by.owner_id)
+            first = await _is_first(connection, by.owner_id, beside=begun.beside)
             if len(await store.passkeys(connection, by.owner_id)) >= PASSKEYS_MAX:
                 raise errors.TooManyPasskeys
             added = await store.insert_passkey(
@@ -235,6 +244,11 @@ class FactorChanges:
         """Remove all factors of an account that closes, in the caller's transaction: its end is told elsewhere."""
         await store.delete_all(connection, owner)
 
+    async def _beside(self, by: Principal) -> list[str]:
+        """The factors that there are, looked at before anything is asked for: which they are decides what that is."""
+        async with self._database.connection() as connection:
+            return await store.counting(connection, by.owner_id)
+
     async def _demand(self, by: Principal, operation: str, content: dict[str, str], proof: UUID | None) -> None:
         await self._step_up.demand(principal=by, operation=operation, content=content, key=None, proof=proof)
 
@@ -261,6 +275,17 @@ class FactorChanges:
 
     async def _write(self, connection: Connection, user_id: UUID, factor: Kind, change: str) -> None:
         await self._notices.write_to(connection, user_id, template="factor_changed", factor=factor, change=change)
+
+
+async def _is_first(connection: Connection, user_id: UUID, *, beside: list[str]) -> bool:
+    """Whether somebody, whose row is locked, has no factor; go on only if they have those that they began with.
+
+    Raises:
+        FactorsChanged.
+    """
+    if (now := await store.counting(connection, user_id)) != beside:
+        raise errors.FactorsChanged
+    return not now
 
 
 async def _factors(connection: Connection, user_id: UUID) -> Factors:

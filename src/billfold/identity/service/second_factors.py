@@ -120,13 +120,13 @@ class SecondFactors:
         """
         # In a transaction of its own: a challenge is good for one attempt.
         async with self._database.transaction() as connection:
-            challenge = await pending.take_challenge(connection, challenge_id, session_id=None, now=self._clock.now())
-        if challenge is None:
+            begun = await pending.take_challenge(connection, challenge_id, session_id=None, now=self._clock.now())
+        if begun is None:
             raise errors.ChallengeUnknown
         if assertion.response.user_handle is None:
             # Nobody has said who they are, so the authenticator has to.
             raise errors.SecondFactorWrong
-        claim = await self._proofs.passkey(assertion, challenge=challenge)
+        claim = await self._proofs.passkey(assertion, challenge=begun.challenge)
         try:
             return await self._start(claim, session_methods([], claim.method), device, address)
         except errors.SecondFactorWrong as error:

@@ -25,6 +25,13 @@ class Attempt(msgspec.Struct, frozen=True):
     last_step: int
 
 
+class PendingTotp(msgspec.Struct, frozen=True):
+    """An app that waits for its first code: what it is, and the factors that there were when it was begun."""
+
+    sealed: bytes
+    beside: list[str]
+
+
 class Credential(msgspec.Struct, frozen=True):
     """A passkey as it is checked."""
 
@@ -39,22 +46,40 @@ def _passkey(row: asyncpg.Record) -> Passkey:
     return Passkey(id=str(row["id"]), **values)
 
 
+async def counting(connection: Connection, user_id: UUID) -> list[str]:
+    """Which factors somebody has now, each by a name that no other one ever has."""
+    rows = await connection.fetch(
+        """
+        SELECT 'passkey ' || id AS name FROM identity.passkeys WHERE user_id = $1
+        UNION ALL
+        SELECT 'totp ' || extract(epoch FROM confirmed_at) FROM identity.totp
+        WHERE user_id = $1 AND confirmed_at IS NOT NULL
+        ORDER BY 1
+        """,
+        user_id,
+    )
+    return [row["name"] for row in rows]
+
+
 # --- authenticator apps ----------------------------------------------------------------------------------------------
 
 
-async def put_totp(connection: Connection, user_id: UUID, sealed: bytes, *, now: datetime) -> bool:
+async def put_totp(
+    connection: Connection, user_id: UUID, sealed: bytes, *, beside: Sequence[str], now: datetime
+) -> bool:
     """Keep the secret of an app that is still to be confirmed, instead of an earlier such one; no if one counts."""
     row = await connection.fetchval(
         """
-        INSERT INTO identity.totp AS app (user_id, sealed, created_at) VALUES ($1, $2, $3)
+        INSERT INTO identity.totp AS app (user_id, sealed, created_at, beside) VALUES ($1, $2, $3, $4)
         ON CONFLICT (user_id) DO UPDATE
-            SET sealed = $2, created_at = $3, last_step = 0, attempts = 0, blocked_until = NULL
+            SET sealed = $2, created_at = $3, beside = $4, last_step = 0, attempts = 0, blocked_until = NULL
             WHERE app.confirmed_at IS NULL
         RETURNING true
         """,
         user_id,
         sealed,
         now,
+        list(beside),
     )
     return row is not None
 
@@ -125,14 +150,15 @@ async def totp(connection: Connection, user_id: UUID) -> TotpFactor | None:
     return TotpFactor(created_at=row["confirmed_at"], last_used_at=row["last_used_at"]) if row else None
 
 
-async def pending_totp(connection: Connection, user_id: UUID, *, since: datetime) -> bool:
-    """Whether there is an app that waits for its first code since then or later."""
-    found = await connection.fetchval(
-        "SELECT true FROM identity.totp WHERE user_id = $1 AND confirmed_at IS NULL AND created_at >= $2",
+async def pending_totp(connection: Connection, user_id: UUID, *, since: datetime) -> PendingTotp | None:
+    """The app that waits for its first code since then or later; locked until a database transaction ends."""
+    row = await connection.fetchrow(
+        "SELECT sealed, beside FROM identity.totp WHERE user_id = $1 AND confirmed_at IS NULL AND created_at >= $2 "
+        "FOR NO KEY UPDATE",
         user_id,
         since,
     )
-    return found is not None
+    return PendingTotp(*row) if row else None
 
 
 async def delete_totp(connection: Connection, user_id: UUID) -> bool:

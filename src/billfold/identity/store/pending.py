@@ -16,6 +16,13 @@ from billfold.platform.postgres.database import Connection
 _SWEPT_AT_ONCE = 10
 
 
+class Challenge(msgspec.Struct, frozen=True):
+    """What an authenticator is to sign, and the factors that there were when a new passkey was begun with it."""
+
+    challenge: bytes
+    beside: list[str]
+
+
 class PendingLogin(msgspec.Struct, frozen=True):
     """A login that has everything but a second factor."""
 
@@ -32,33 +39,36 @@ async def insert_challenge(
     challenge: bytes,
     now: datetime,
     until: datetime,
+    beside: Sequence[str] = (),
 ) -> None:
     """Add a challenge: for a new passkey of this session, or for a login."""
     await _sweep(connection, "webauthn_challenges", now)
     await connection.execute(
-        "INSERT INTO identity.webauthn_challenges (id, session_id, challenge, expires_at) VALUES ($1, $2, $3, $4)",
+        "INSERT INTO identity.webauthn_challenges (id, session_id, challenge, expires_at, beside) "
+        "VALUES ($1, $2, $3, $4, $5)",
         challenge_id,
         session_id,
         challenge,
         until,
+        list(beside),
     )
 
 
 async def take_challenge(
     connection: Connection, challenge_id: UUID, *, session_id: UUID | None, now: datetime
-) -> bytes | None:
+) -> Challenge | None:
     """The challenge, which is used up by that, if it was made for this session (or for a login) and is not over."""
-    challenge: bytes | None = await connection.fetchval(
+    row = await connection.fetchrow(
         """
         DELETE FROM identity.webauthn_challenges
         WHERE id = $1 AND session_id IS NOT DISTINCT FROM $2 AND expires_at > $3
-        RETURNING challenge
+        RETURNING challenge, beside
         """,
         challenge_id,
         session_id,
         now,
     )
-    return challenge
+    return Challenge(*row) if row else None
 
 
 async def insert_login(
