@@ -17,7 +17,7 @@ from billfold.kernel.errors import Unavailable
 from billfold.kernel.principal import Principal
 from billfold.platform.postgres.database import Database
 from tests import facades, servers
-from tests.integration.identity.support import a_key, asking, text
+from tests.integration.identity.support import a_key, asking, text, told
 
 
 async def test_a_key_stands_for_its_owner_and_scopes(identity: Identity, ada: Owner) -> None:
@@ -198,6 +198,40 @@ async def test_the_latest_use_is_written_down_and_once_a_minute_at_most(
     await other.authenticate(text(key))
     await other.uses.touch()
     assert await written() == first
+
+
+async def test_a_use_is_told_once_a_day_whichever_process_sees_it(
+    identity: Identity, database: Database, ada: Owner
+) -> None:
+    key = await a_key(identity, ada)
+
+    async def uses() -> list[dict[str, Any]]:
+        return [event["data"] for event in await told(database, ada) if event["type"] == "api_key.used.v1"]
+
+    async def use() -> None:
+        # Other processes, which do not know of each other's uses.
+        others = [facades.identity(database) for _ in range(2)]
+        for other in others:
+            await other.authenticate(text(key))
+        await asyncio.gather(*(other.uses.touch() for other in others))
+
+    async def last_used(before: str) -> None:
+        async with database.connection() as connection:
+            statement = f"UPDATE identity.api_keys SET last_used_at = {before} WHERE id = $1"
+            await connection.execute(statement, UUID(key.id))
+
+    await identity.uses.touch()
+    assert await uses() == []
+    await use()
+    (event,) = await uses()
+    assert (event["api_key_id"], event["by"]) == (key.id, key.id)
+    # Later on the same day, unless that has just begun, and on the next one.
+    await last_used("greatest(now() - interval '2 minutes', date_trunc('day', now(), 'UTC'))")
+    await use()
+    assert len(await uses()) == 1
+    await last_used("date_trunc('day', now(), 'UTC') - interval '1 second'")
+    await use()
+    assert len(await uses()) == 2
 
 
 async def test_uses_that_could_not_be_written_down_are_later(

@@ -11,12 +11,12 @@ from billfold.kernel.events import Event
 
 SOURCE = "/billfold/identity"
 
-ApiKeyEventType = Literal["api_key.created.v1", "api_key.revoked.v1"]
+ApiKeyEventType = Literal["api_key.created.v1", "api_key.used.v1", "api_key.revoked.v1"]
 API_KEY_TYPES: tuple[ApiKeyEventType, ...] = get_args(ApiKeyEventType)
 
 
 def api_key_event(*, event_id: str, kind: ApiKeyEventType, key: ApiKey, by: str | None, time: datetime) -> Event:
-    """The key as it is after the change, and the id of the key that did it: none for somebody at the machine itself."""
+    """The key as it is after that, and the id of the key that did it: none for somebody at the machine itself."""
     data = {
         "api_key_id": key.id,
         "owner_id": key.owner_id,

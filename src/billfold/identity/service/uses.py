@@ -1,17 +1,24 @@
-"""When keys and sessions were used last, written down now and then, and not by the requests that use them."""
+"""When keys and sessions were used last, written down now and then, and not by the requests that use them.
+
+That a key is used is told by an event, too: once on each day (UTC) on which it is.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime, timedelta
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import structlog
 
+from billfold.identity import events
 from billfold.identity.service.verified import Verifier
 from billfold.identity.store import keys, sessions
+from billfold.kernel import ids
 from billfold.kernel.clock import Clock
 from billfold.kernel.errors import Unavailable
+from billfold.platform.messaging import outbox
 from billfold.platform.postgres.database import Database
 
 #: The latest use is written down at most this often.
@@ -48,12 +55,22 @@ class Uses:
         if not used:
             return
         try:
+            # An id is a key's or a session's; where it is none, nothing is written.
+            await self._touch_keys(used, now=now)
             async with self._database.connection() as connection:
-                # An id is a key's or a session's; where it is none, nothing is written.
-                await keys.touch(connection, used, apart=TOUCHED_EVERY)
                 await sessions.touch(connection, used, apart=TOUCHED_EVERY)
         except Unavailable:
             log.warning("the latest uses of keys and sessions could not be written down; they will be later")
         else:
             self._verifier.used.difference_update(used)
             self._touched |= used
+
+    async def _touch_keys(self, used: Mapping[UUID, datetime], *, now: datetime) -> None:
+        today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        async with self._database.transaction() as connection:
+            await keys.lock_owners_of_unused(connection, used.keys(), since=today)
+            for key in await keys.touch(connection, used, apart=TOUCHED_EVERY, since=today):
+                event = events.api_key_event(
+                    event_id=str(ids.new()), kind="api_key.used.v1", key=key, by=key.id, time=now
+                )
+                await outbox.append(connection, event)

@@ -5,7 +5,7 @@ An `owner` of None stands for an operator, who sees all.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -163,15 +163,38 @@ async def is_person(connection: Connection, owner_id: UUID) -> bool:
     return await connection.fetchval("SELECT 1 FROM identity.users WHERE id = $1", owner_id) is not None
 
 
-async def touch(connection: Connection, used: Mapping[UUID, datetime], *, apart: timedelta) -> None:
-    """Write down when keys were used, but for those for which another process has done so lately."""
+async def lock_owners_of_unused(connection: Connection, used: Collection[UUID], *, since: datetime) -> None:
+    """Lock the owners of those keys that were not used since then: their first use is told, in order."""
     await connection.execute(
         """
+        SELECT FROM identity.owners WHERE id IN (
+            SELECT owner_id FROM identity.api_keys
+            WHERE id = ANY($1) AND (last_used_at IS NULL OR last_used_at < $2)
+        ) ORDER BY id FOR NO KEY UPDATE
+        """,
+        list(used),
+        since,
+    )
+
+
+async def touch(
+    connection: Connection, used: Mapping[UUID, datetime], *, apart: timedelta, since: datetime
+) -> list[ApiKey]:
+    """Write down when keys were used, but for those for which another process has done so lately.
+
+    Returns those that were used for the first time since `since`.
+    """
+    rows = await connection.fetch(
+        f"""
         UPDATE identity.api_keys AS key SET last_used_at = used.at
         FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::timestamptz[]) AS at ORDER BY 1) AS used
         WHERE key.id = used.id AND (key.last_used_at IS NULL OR key.last_used_at < used.at - $3::interval)
+        RETURNING {", ".join(f"key.{column}" for column in _COLUMNS.split(", "))},
+            (old.last_used_at IS NULL OR old.last_used_at < $4) AS first
         """,
         list(used),
         list(used.values()),
         apart,
+        since,
     )
+    return [key_of(row) for row in rows if row["first"]]
