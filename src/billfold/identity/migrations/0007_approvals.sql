@@ -41,4 +41,6 @@ CREATE INDEX approvals_open ON identity.approvals (id) WHERE status IN ('pending
 GRANT SELECT, INSERT ON identity.approvals TO billfold_app;
 -- What was asked for never changes.
 GRANT UPDATE (status, checker_id, decided_at, ended_at, reason) ON identity.approvals TO billfold_app;
-GRANT SELECT ON identity.approvals TO billfold_readonly;
+-- Whoever only reads does not see what of whose is asked for.
+GRANT SELECT (id, kind, maker_id, requested_at, expires_at, status, checker_id, decided_at, ended_at)
+    ON identity.approvals TO billfold_readonly;
