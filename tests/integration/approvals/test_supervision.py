@@ -52,6 +52,7 @@ async def test_every_way_to_move_others_money_by_hand_takes_a_second_person(
     his = await bank.wallet(bob, holding="10.00")
     paid = (await bank.move(ada, "transfer", source=hers, target=his, amount="2.00")).transfer
     placed = await bank.wallets.holds.place(principal=ada, new=NewHold(wallet=hers, money=ONE), key=str(ids.new()))
+    other = await bank.wallets.holds.place(principal=ada, new=NewHold(wallet=hers, money=ONE), key=str(ids.new()))
     acts = {
         "transfer": bank.move(maker, "transfer", source=hers, target=his),
         "deposit": bank.move(maker, "deposit", target=his),
@@ -60,6 +61,8 @@ async def test_every_way_to_move_others_money_by_hand_takes_a_second_person(
         "settlement": bank.wallets.holds.settle(
             principal=maker, hold_id=placed.hold.id, settlement=Settlement(target=OUTSIDE), key="s-1"
         ),
+        "hold": bank.wallets.holds.place(principal=maker, new=NewHold(wallet=his, money=ONE), key="p-1"),
+        "release": bank.wallets.holds.release(principal=maker, hold_id=other.hold.id, key="l-1"),
         "bulk": bank.wallets.bulk.move(
             principal=maker, orders=[Order(source=hers, target=his, money=ONE)], atomic=False, key="b-1"
         ),
@@ -81,12 +84,17 @@ async def test_every_way_to_move_others_money_by_hand_takes_a_second_person(
         assert (await bank.approve(checker, approval)).status == "executed", approval
     # Hers: -1 transfer, -1 withdrawal, +2 reversal, -1 settlement, -1 bulk, +1 item. His: +1, +1, -2, +1.
     assert (await bank.posted(hers), await bank.posted(his)) == ("997.00", "13.00")
+    assert (await bank.wallets.holds.hold(principal=ada, hold_id=other.hold.id)).status == "released"
+    assert [hold.status for hold in (await bank.wallets.holds.holds(principal=bob)).items] == ["active"]
 
 
 async def test_people_move_their_own_money_alone(bank: Bank, ada: Principal, hers: str) -> None:
     other = await bank.wallet(ada)
     await bank.move(ada, "transfer", source=hers, target=other, amount="500.00")
     await bank.move(ada, "withdrawal", source=hers, amount="100.00")
+    held = await bank.wallets.holds.place(principal=ada, new=NewHold(wallet=hers, money=ONE), key=str(ids.new()))
+    released = await bank.wallets.holds.release(principal=ada, hold_id=held.hold.id, key=str(ids.new()))
+    assert released.hold.status == "released"
     assert await bank.posted(hers) == "400.00"
 
 

@@ -19,7 +19,9 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
     """Something that a person has asked for, and what another person has said to it."""
 
     id: str
-    kind: Annotated[str, Meta(description="What is asked for: movement, bulk, reversal, settlement, limits, roles.")]
+    kind: Annotated[
+        str, Meta(description="What is asked for: movement, bulk, reversal, hold, settlement, release, limits, roles.")
+    ]
     status: Annotated[
         ApprovalStatus,
         Meta(description="An approved one is carried out at once, and then executed; or it has failed."),

@@ -8,13 +8,13 @@ from typing import TypeVar
 import msgspec
 
 from billfold.identity.contracts import Approved, Executor
-from billfold.wallets.contracts import Order
+from billfold.wallets.contracts import NewHold, Order
 from billfold.wallets.service import supervision
 from billfold.wallets.service.bulk import Bulk
 from billfold.wallets.service.holds import Holds
 from billfold.wallets.service.movements import Movements
 from billfold.wallets.service.registry import Registry
-from billfold.wallets.service.supervision import HoldSettlement, Many, Reversal, WalletLimits
+from billfold.wallets.service.supervision import HoldRelease, HoldSettlement, Many, Reversal, WalletLimits
 
 T = TypeVar("T")
 
@@ -50,6 +50,13 @@ def executors(*, movements: Movements, bulk: Bulk, holds: Holds, registry: Regis
             key=approved.key_text,
         )
 
+    async def place(approved: Approved) -> object:
+        return await holds.place(principal=approved.principal, new=_content(approved, NewHold), key=approved.key_text)
+
+    async def release(approved: Approved) -> object:
+        wanted = _content(approved, HoldRelease)
+        return await holds.release(principal=approved.principal, hold_id=wanted.hold_id, key=approved.key_text)
+
     async def limit(approved: Approved) -> object:
         wanted = _content(approved, WalletLimits)
         return await registry.set_limits(
@@ -64,6 +71,8 @@ def executors(*, movements: Movements, bulk: Bulk, holds: Holds, registry: Regis
         supervision.BULK: move_many,
         supervision.REVERSAL: reverse,
         supervision.SETTLEMENT: settle,
+        supervision.HOLD: place,
+        supervision.RELEASE: release,
         supervision.LIMITS: limit,
     }
 

@@ -19,7 +19,15 @@ from billfold.wallets.service.holdings import Holdings
 from billfold.wallets.service.movements import Movements
 from billfold.wallets.service.orders import Orders
 from billfold.wallets.service.resolution import Resolution
-from billfold.wallets.service.supervision import SETTLEMENT, Ask, HoldSettlement, Supervision
+from billfold.wallets.service.supervision import (
+    HOLD,
+    RELEASE,
+    SETTLEMENT,
+    Ask,
+    HoldRelease,
+    HoldSettlement,
+    Supervision,
+)
 
 
 class Holds:
@@ -50,6 +58,7 @@ class Holds:
         Raises:
             MissingScope, WalletUnknown, WalletFrozen, WalletClosed, InsufficientFunds, ExpiryInPast, InvalidInstant,
             AssetUnknown, InvalidAmount, AmountTooPrecise, AmountTooLarge, AmountNotPositive, IdempotencyKeyReused
+            Deferred, ApprovalEnded, TooManyApprovals: it takes a second person.
         """
         principal.require(contracts.HOLDS_WRITE)
         units, _ = domain.positive_units(new.money, await self._orders.assets([new.money.asset]))
@@ -67,6 +76,8 @@ class Holds:
             description=new.description,
         )
         ours = _key(principal, key, "hold", new)
+        if principal.user_id is not None:
+            await self._supervision.hold(principal, side, Ask(kind=HOLD, content=new, key=ours, key_text=key))
         try:
             if side.unopened is None:
                 change = await self._ledger.place_hold(key=ours, hold=hold)
@@ -171,12 +182,17 @@ class Holds:
 
         Raises:
             MissingScope, HoldUnknown, HoldEnded, IdempotencyKeyReused
+            Deferred, ApprovalEnded, TooManyApprovals: it takes a second person.
         """
         principal.require(contracts.HOLDS_WRITE)
         held = await self._ledger.hold(hold_id=hold_id)
-        await self._side(principal, held, any_wallet=principal.is_operator)
+        side = await self._side(principal, held, any_wallet=principal.is_operator)
+        ours = _key(principal, key, "release", str(hold_id))
+        if principal.user_id is not None:
+            content = HoldRelease(hold_id=hold_id)
+            await self._supervision.hold(principal, side, Ask(kind=RELEASE, content=content, key=ours, key_text=key))
         try:
-            change = await self._ledger.release_hold(key=_key(principal, key, "release", str(hold_id)), hold_id=hold_id)
+            change = await self._ledger.release_hold(key=ours, hold_id=hold_id)
         except ledger_errors.LedgerError as error:
             raise errors.in_wallet_words(error) from error
         return await self._seen(principal, change)

@@ -2,7 +2,8 @@
 
 Before another person is asked, whoever withdraws much shows by a factor that it is them (`withdrawals`).
 
-    a manual posting      money of others that a person moves by the scope operator, and whatever a person deposits
+    a manual posting      money of others that a person moves, holds or releases by the scope operator, and whatever a
+                          person deposits
     a large withdrawal    of a person, from their own wallets too
     credit limits         see `registry`
 
@@ -36,6 +37,8 @@ MOVEMENT = "movement"
 BULK = "bulk"
 REVERSAL = "reversal"
 SETTLEMENT = "settlement"
+HOLD = "hold"
+RELEASE = "release"
 LIMITS = "limits"
 #: What of them takes money out of the house, as whoever approves it reads it.
 _NAMES = {MOVEMENT: "withdrawal", BULK: "withdrawals", REVERSAL: "reversal", SETTLEMENT: "hold settlement"}
@@ -63,6 +66,12 @@ class HoldSettlement(msgspec.Struct, frozen=True, kw_only=True):
 
     hold_id: UUID
     settlement: Settlement
+
+
+class HoldRelease(msgspec.Struct, frozen=True, kw_only=True):
+    """A hold to release."""
+
+    hold_id: UUID
 
 
 class WalletLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -187,6 +196,15 @@ class Supervision:
         named = ask.content.settlement.target
         resolved = frozenset({f"{named} → {target}"} if target and target not in (named, OUTSIDE) else ())
         await self._demand(principal, ask, needs=needs, wallets=[source.wallet, target], resolved=resolved)
+
+    async def hold(self, principal: Principal, side: Side, ask: Ask) -> None:
+        """The same for placing or releasing a hold: of others' money both are postings by hand.
+
+        Raises:
+            Deferred, ApprovalEnded, TooManyApprovals, IdempotencyKeyReused.
+        """
+        needs = set() if side.mine else {contracts.HOLDS_WRITE, contracts.OPERATOR}
+        await self._demand(principal, ask, needs=needs, wallets=[side.wallet])
 
     async def limits(self, principal: Principal, wallet_id: UUID, ask: Ask) -> None:
         """Have a person wait for another one, who sets the limits by approving. It never goes on.
