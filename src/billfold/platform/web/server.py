@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import signal
 import ssl
 from http import HTTPStatus
@@ -174,9 +173,15 @@ async def serve(app: ASGIApp, *, host: str, port: int, tls: ssl.SSLContext | Non
 
 def hurry_handshakes(loop: asyncio.AbstractEventLoop) -> None:
     """Let this loop's servers wait for a handshake as long as for a head; uvicorn leaves it at a minute."""
-    loop.create_server = functools.partial(  # type: ignore[method-assign]
-        loop.create_server, ssl_handshake_timeout=HEAD_TIMEOUT_S
-    )
+    create = loop.create_server
+
+    def hurried(*given: Any, **named: Any) -> Any:
+        # A server without TLS, such as the one of the metrics, takes no such limit.
+        if named.get("ssl") is not None:
+            named.setdefault("ssl_handshake_timeout", HEAD_TIMEOUT_S)
+        return create(*given, **named)
+
+    loop.create_server = hurried  # type: ignore[method-assign]
 
 
 def config(app: ASGIApp, *, host: str, port: int, tls: ssl.SSLContext | None = None) -> uvicorn.Config:
