@@ -242,7 +242,7 @@ async def test_an_account_that_is_closed_leaves_nothing_that_opens_anything(town
         with pytest.raises(errors.CredentialsInvalid):
             await town.identity.authenticate(text.encode())
     with pytest.raises(errors.CredentialsInvalid):
-        await town.identity.sessions.refresh(token=tokens.refresh_token, device="x", address="x")
+        await town.identity.sessions.refresh(token=tokens.refresh_token, address="x")
     with pytest.raises(errors.ResetTokenInvalid):
         await town.reset(reset)
     with pytest.raises(BillfoldError):

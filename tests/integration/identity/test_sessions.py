@@ -97,7 +97,7 @@ class Setting:
 
     async def refresh(self, tokens: SessionTokens) -> SessionTokens:
         assert tokens.refresh_token is not None
-        return await self.sessions.refresh(token=tokens.refresh_token, device=DEVICE, address=ADDRESS)
+        return await self.sessions.refresh(token=tokens.refresh_token, address=ADDRESS)
 
     def asking(self, tokens: SessionTokens) -> Principal:
         user_id = UUID(tokens.user_id)
@@ -181,7 +181,7 @@ async def test_reuse_leaves_other_sessions_alone(setting: Setting) -> None:
 )
 async def test_what_is_no_refresh_token_is_refused(setting: Setting, token: str) -> None:
     with pytest.raises(errors.RefreshTokenInvalid):
-        await setting.sessions.refresh(token=token, device=DEVICE, address=ADDRESS)
+        await setting.sessions.refresh(token=token, address=ADDRESS)
 
 
 async def test_a_session_ends_when_it_is_not_used(setting: Setting) -> None:
@@ -289,6 +289,16 @@ async def test_no_text_of_a_refresh_token_is_kept_or_told(setting: Setting) -> N
             "FROM messaging.outbox"
         )
     assert not any(tokens.refresh_token in row["text"] for row in rows)
+
+
+async def test_a_refresh_keeps_the_device_of_the_login_and_notes_the_address(setting: Setting) -> None:
+    first = await setting.login()
+    assert first.refresh_token is not None
+    setting.clock.time += timedelta(minutes=1)
+    await setting.sessions.refresh(token=first.refresh_token, address="198.51.100.9")
+    (session,) = await setting.sessions.list(by=setting.asking(first))
+    assert (session.device, session.address) == (DEVICE, "198.51.100.9")
+    assert session.last_used_at > session.created_at
 
 
 async def test_a_device_that_says_too_much_of_itself_is_cut_short(setting: Setting) -> None:

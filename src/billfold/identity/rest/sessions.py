@@ -62,7 +62,7 @@ async def refresh(
 ) -> Response[SessionTokens]:
     in_cookies = command.refresh_token is None
     token = cookies.refresh_in(dict(request.scope["headers"])) if in_cookies else command.refresh_token
-    tokens = await identity.sessions.refresh(token=token or "", device=client.device, address=client.address)
+    tokens = await identity.sessions.refresh(token=token or "", address=client.address)
     return logins.answered(tokens, cookies=cookies, in_cookies=in_cookies)
 
 

@@ -114,8 +114,8 @@ class Sessions:
         )
         return await self._issue(connection, session, bearer.roles, now)
 
-    async def refresh(self, *, token: str, device: str, address: str) -> SessionTokens:
-        """New tokens for a refresh token, which is used up by that.
+    async def refresh(self, *, token: str, address: str) -> SessionTokens:
+        """New tokens for a refresh token, which is used up by that. The device stays what it said at the login.
 
         Raises:
             RefreshTokenInvalid: it is none, has expired, or its session has ended.
@@ -128,20 +128,19 @@ class Sessions:
             now = self._clock.now()
             session_id = await store.use_token(connection, token_hash, now=now)
             if session_id is not None:
-                return await self._prolonged(connection, session_id, device=device, address=address, now=now)
+                return await self._prolonged(connection, session_id, address=address, now=now)
         # In a transaction of its own: an error must not undo the end of the session.
         await self._refused(token_hash)
         raise errors.RefreshTokenReused
 
     async def _prolonged(
-        self, connection: Connection, session_id: UUID, *, device: str, address: str, now: datetime
+        self, connection: Connection, session_id: UUID, *, address: str, now: datetime
     ) -> SessionTokens:
         user_id = await store.user_of(connection, session_id)
         bearer = await store.lock_user(connection, user_id) if user_id is not None else None
         session = await store.prolong(
             connection,
             session_id,
-            device=device[:DEVICE_MAX],
             address=address[:ADDRESS_MAX],
             now=now,
             expires_at=now + domain.IDLE_MAX,

@@ -134,7 +134,6 @@ async def prolong(
     connection: Connection,
     session_id: UUID,
     *,
-    device: str,
     address: str,
     now: datetime,
     expires_at: datetime,
@@ -145,7 +144,7 @@ async def prolong(
         f"""
         UPDATE identity.sessions
         SET last_used_at = greatest(last_used_at, $2), expires_at = least($3, created_at + $4::interval),
-            device = $5, address = $6
+            address = $5
         WHERE id = $1 AND revoked_at IS NULL AND expires_at > $2
         RETURNING {_COLUMNS}
         """,
@@ -153,7 +152,6 @@ async def prolong(
         now,
         expires_at,
         longest,
-        device,
         address,
     )
     return _session(row, session_id) if row else None
