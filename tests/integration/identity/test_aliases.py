@@ -9,7 +9,8 @@ import pytest
 
 from billfold.identity import Identity, errors
 from billfold.identity.contracts import ALIASES_MAX, Alias, AliasChange, Found, NewAlias, Visibility
-from billfold.identity.service.aliases import CODE_TRIES_MAX, AliasLimits
+from billfold.identity.domain import codes
+from billfold.identity.service.aliases import AliasLimits
 from billfold.kernel import ids
 from billfold.kernel.errors import BillfoldError
 from billfold.kernel.principal import Principal
@@ -184,7 +185,7 @@ async def test_five_wrong_codes_end_a_right_one_even_all_at_once(
     await add(identity, bob, email)
     right = mail.code(email)
     wrong = f"{(int(right) + 1) % 10**8:08}"
-    tries = [refusal(identity.aliases.verify(by=bob, alias=email, code=wrong)) for _ in range(CODE_TRIES_MAX)]
+    tries = [refusal(identity.aliases.verify(by=bob, alias=email, code=wrong)) for _ in range(codes.ATTEMPTS_MAX)]
     assert set(await asyncio.gather(*tries)) == {"code_wrong"}
     assert await refusal(identity.aliases.verify(by=bob, alias=email, code=right)) == "code_wrong"
     await identity.aliases.verify(by=bob, alias=email, code=None)

@@ -2,12 +2,16 @@
 
 import asyncio
 import contextlib
+import hmac
 from datetime import timedelta
+from hashlib import sha256
+from uuid import UUID
 
 import asyncpg
 import pytest
 
 from billfold.identity import errors
+from billfold.identity.contracts import NewAlias
 from billfold.identity.service.attempts import CODES_MAX, MAILS_MAX
 from billfold.identity.store import registrations as store
 from billfold.kernel import ids
@@ -73,6 +77,38 @@ async def test_five_wrong_codes_end_it(town: Town) -> None:
             await town.verify(registration, another(code))
     with pytest.raises(errors.CodeWrong):
         await town.verify(registration, code)
+
+
+async def test_whoever_reads_the_database_can_not_try_all_codes(town: Town) -> None:
+    """There are few enough of them. What is kept is no hash that can be made without the sealed key."""
+    email, added, wanted = (a_new_address() for _ in range(3))
+    _, ada = await town.person()
+    alias = await town.identity.aliases.add(by=ada, new=NewAlias(alias=added))
+    change = await town.identity.users.want_address(by=ada, kind="email", address=wanted, password=PASSWORD, proof=None)
+    sent = {await town.register(email): email, UUID(change.id): wanted, UUID(alias.id): added}
+    key = await town.identity.registrations._code_key()
+    async with town.database.connection() as connection:
+        for code_id, to in sent.items():
+            kept = await connection.fetchval(
+                "SELECT code_hash FROM identity.codes WHERE id = $1"
+                " UNION ALL SELECT code_hash FROM identity.aliases WHERE id = $1",
+                code_id,
+            )
+            content = code_id.bytes + (await town.code(to)).encode()
+            assert kept == hmac.digest(key, content, "sha256")
+            assert kept != sha256(content).digest()
+        sealed = await connection.fetchval("SELECT sealed FROM identity.secrets WHERE name = 'code_key'")
+    assert key not in sealed
+
+
+async def test_a_code_is_good_in_every_process(town: Town) -> None:
+    email = a_new_address()
+    registration = await town.register(email)
+    elsewhere = Town(town.database)
+    try:
+        await elsewhere.verify(registration, await town.code(email))
+    finally:
+        elsewhere.identity.close()
 
 
 async def test_of_many_guesses_at_once_five_are_looked_at(town: Town) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from hashlib import sha256
-from uuid import UUID
 
 import msgspec
 
@@ -15,7 +13,6 @@ from billfold.kernel.errors import Invalid
 
 #: How long after its release nobody but its last owner can take an alias: bills and memories are this old.
 TOMBSTONE_DAYS = 90
-CODE_DIGITS = 8
 #: Stands for the rest of a name, however long that is.
 _REST = "•••"
 #: Custom aliases are globally unique: "customer:4711" of one program is not that of another, so the second one has to
@@ -91,11 +88,6 @@ def payee(display_name: str, visibility: Visibility) -> str:
     if visibility == "name":
         return display_name
     return " ".join(word[0] + _REST for word in display_name.split()) or _REST
-
-
-def code_hash(alias_id: UUID, code: str) -> bytes:
-    """What is kept of a code. It is good for minutes and five tries, so it needs no slow hash."""
-    return sha256(alias_id.bytes + code.strip().encode(errors="replace")).digest()
 
 
 def _custom(text: str) -> Name:

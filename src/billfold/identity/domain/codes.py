@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from base64 import urlsafe_b64encode
 from datetime import timedelta
 from hashlib import sha256
@@ -26,9 +27,12 @@ def code_text(number: int) -> str:
     return f"{number:0{CODE_DIGITS}}"
 
 
-def code_hash(code_id: UUID, code: str) -> bytes:
-    """What is kept of a code. Its id is the salt, and so a part of it: whoever has the code alone has nothing."""
-    return sha256(code_id.bytes + code.encode()).digest()
+def code_hash(key: bytes, code_id: UUID, code: str) -> bytes:
+    """What is kept of a code. Its id is a part of it: whoever has the code alone has nothing.
+
+    There are so few codes that whoever reads the database could try them all: `key` is not in there in the open.
+    """
+    return hmac.digest(key, code_id.bytes + code.encode(errors="replace"), "sha256")
 
 
 def token_text(secret: bytes) -> str:

@@ -92,6 +92,7 @@ class Identity:
         attempts = attempts or Attempts()
         notices = Notices(mail=mail, clock=clock)
         secrets = Secrets(database=database, envelope=envelope, clock=clock)
+        code_key = partial(secrets.named, "code_key")
         issuers = _issuers(providers)
         provisioning = Provisioning(database=database, clock=clock)
 
@@ -153,7 +154,9 @@ class Identity:
 
         # What people have.
         self.keys = Keys(database=database, verifier=verifier, clock=clock, step_up=self.step_up)
-        self.aliases = Aliases(database=database, clock=clock, notices=notices, limits=alias_limits or AliasLimits())
+        self.aliases = Aliases(
+            database=database, clock=clock, notices=notices, code_key=code_key, limits=alias_limits or AliasLimits()
+        )
         self.identities = Identities(database=database, clock=clock, confirmations=confirmations, notices=notices)
         self.factors = FactorChanges(
             database=database,
@@ -174,6 +177,7 @@ class Identity:
             attempts=attempts,
             notices=notices,
             sessions=self.sessions,
+            code_key=code_key,
             region=phone_region,
         )
         self.password_changes = PasswordChanges(
@@ -194,6 +198,7 @@ class Identity:
             sessions=self.sessions,
             confirmations=confirmations,
             factors=proofs,
+            code_key=code_key,
             leaving=leaving,
             removing=[self.keys.revoke_all, self.aliases.release_all, self.factors.forget, self.identities.unlink_all],
             region=phone_region,

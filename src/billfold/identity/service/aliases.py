@@ -10,7 +10,6 @@ import hmac
 import secrets
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
-from typing import Final
 from uuid import UUID
 
 import msgspec
@@ -29,6 +28,7 @@ from billfold.identity.domain import aliases as domain
 from billfold.identity.domain import codes
 from billfold.identity.domain.aliases import Name
 from billfold.identity.service.notices import Notices
+from billfold.identity.service.secrets import Secret
 from billfold.identity.store import aliases as store
 from billfold.identity.store import keys as key_store
 from billfold.kernel import ids, paging
@@ -39,9 +39,6 @@ from billfold.platform.limiting.exceeded import Exceeded
 from billfold.platform.limiting.limiter import Limiter
 from billfold.platform.messaging import outbox
 from billfold.platform.postgres.database import Connection, Database, UniqueViolation
-
-#: Ten million codes for each of these, and a new code needs a new mail.
-CODE_TRIES_MAX: Final = 5
 
 
 class AliasLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,10 +58,13 @@ class AliasLimits(msgspec.Struct, frozen=True, kw_only=True):
 class Aliases:
     """Use cases about aliases."""
 
-    def __init__(self, *, database: Database, clock: Clock, notices: Notices, limits: AliasLimits) -> None:
+    def __init__(
+        self, *, database: Database, clock: Clock, notices: Notices, code_key: Secret, limits: AliasLimits
+    ) -> None:
         self._database = database
         self._clock = clock
         self._notices = notices
+        self._code_key = code_key
         self._limits = limits
 
     async def add(self, *, by: Principal, new: NewAlias) -> Alias:
@@ -83,11 +83,17 @@ class Aliases:
         owner = _owner(by, new, name)
         if by.user_id is not None:
             await _count(self._limits.additions, by.owner_id.hex)
+        key = await self._code_key() if domain.needs_proof(name.kind) else b""
         async with self._database.transaction() as connection:
             if not await key_store.lock_owner(connection, owner):
                 raise errors.OwnerUnknown(pointer="/owner_id")
             known = await store.find(connection, name, owner=owner)
-            return known or await self._insert(connection, by, owner, name, new)
+            if known is not None:
+                return known
+            alias = await self._insert(connection, by, owner, name, new)
+            if alias.status == "pending":
+                await self._send_code(connection, alias, key)
+            return alias
 
     async def _insert(self, connection: Connection, by: Principal, owner: UUID, name: Name, new: NewAlias) -> Alias:
         custom = name.kind == "custom"
@@ -110,8 +116,6 @@ class Aliases:
         if alias is None:
             raise errors.AliasTaken(pointer="/alias")
         await self._tell(connection, "alias.added.v1", alias, by)
-        if alias.status == "pending":
-            await self._send_code(connection, alias, locale=profile.locale)
         return alias
 
     async def list(self, *, by: Principal, limit: int | None = None, cursor: str | None = None) -> paging.Page[Alias]:
@@ -174,17 +178,18 @@ class Aliases:
             CodeWrong: it is wrong or too old, or too many others have been tried.
             AliasTaken: whoever proved it first still has it.
         """
-        name = domain.read(alias)
+        name, key = domain.read(alias), await self._code_key()
         try:
             async with self._database.transaction() as connection:
                 found = await self._locked(connection, by, name)
                 if found.status != "pending":
                     raise errors.AliasNotVerifiable
                 if code is None:
-                    profile = await store.profile(connection, by.owner_id)
-                    await self._send_code(connection, found, locale=profile.locale)
+                    await self._send_code(connection, found, key)
                     return found
-                verified = await self._tried(connection, by, found, name, code)
+                verified = await self._tried(
+                    connection, by, found, name, codes.code_hash(key, UUID(found.id), code.strip())
+                )
         except UniqueViolation:
             raise errors.AliasTaken from None
         # Raised out here, because a wrong try has to count.
@@ -192,10 +197,12 @@ class Aliases:
             raise errors.CodeWrong(pointer="/code")
         return verified
 
-    async def _tried(self, connection: Connection, by: Principal, alias: Alias, name: Name, code: str) -> Alias | None:
+    async def _tried(
+        self, connection: Connection, by: Principal, alias: Alias, name: Name, code_hash: bytes
+    ) -> Alias | None:
         now, alias_id = self._clock.now(), UUID(alias.id)
-        sent = await store.try_code(connection, alias_id, tries_max=CODE_TRIES_MAX, now=now)
-        if sent is None or not hmac.compare_digest(sent, domain.code_hash(alias_id, code)):
+        sent = await store.try_code(connection, alias_id, tries_max=codes.ATTEMPTS_MAX, now=now)
+        if sent is None or not hmac.compare_digest(sent, code_hash):
             return None
         await store.forget_ended(connection, name, owner=by.owner_id, now=now)
         verified = await store.verify(connection, alias_id, now=now)
@@ -287,23 +294,24 @@ class Aliases:
             raise errors.AliasUnknown
         return found
 
-    async def _send_code(self, connection: Connection, alias: Alias, *, locale: str | None) -> None:
+    async def _send_code(self, connection: Connection, alias: Alias, key: bytes) -> None:
         await _count(self._limits.codes, f"{alias.owner_id}/{alias.alias}")
         if self._limits.mails is not None and await self._limits.mails.hit(alias.alias) is not None:
             return
-        code = f"{secrets.randbelow(10**domain.CODE_DIGITS):0{domain.CODE_DIGITS}}"
+        profile = await store.profile(connection, UUID(alias.owner_id))
+        code = codes.code_text(secrets.randbelow(codes.CODES))
         alias_id = UUID(alias.id)
         await store.set_code(
             connection,
             alias_id,
-            code_hash=domain.code_hash(alias_id, code),
+            code_hash=codes.code_hash(key, alias_id, code),
             expires_at=self._clock.now() + codes.CODE_FOR,
         )
         await self._notices.write(
             connection,
             template="verification_code",
             to=alias.alias,
-            locale=locale or "en",
+            locale=profile.locale or "en",
             code=code,
             minutes=str(int(codes.CODE_FOR.total_seconds() // 60)),
         )

@@ -17,6 +17,7 @@ from billfold.identity.service import zones
 from billfold.identity.service.attempts import Attempts
 from billfold.identity.service.notices import Notices
 from billfold.identity.service.passwords import Passwords
+from billfold.identity.service.secrets import Secret
 from billfold.identity.service.sessions import Sessions
 from billfold.identity.store import registrations as store
 from billfold.identity.store import users
@@ -38,6 +39,7 @@ class Registrations:
         attempts: Attempts,
         notices: Notices,
         sessions: Sessions,
+        code_key: Secret,
         region: str | None,
     ) -> None:
         """`region` is the country of phone numbers that are written without one."""
@@ -47,6 +49,7 @@ class Registrations:
         self._attempts = attempts
         self._notices = notices
         self._sessions = sessions
+        self._code_key = code_key
         self._region = region
 
     async def register(self, *, new: Registration, address: str) -> Awaited:
@@ -72,9 +75,17 @@ class Registrations:
             locale=new.locale,
             time_zone=new.time_zone,
         )
+        key = await self._code_key()
         async with self._database.transaction() as connection:
             awaited = await send_code(
-                connection, kind=kind, to=to, locale=new.locale, clock=self._clock, notices=self._notices, sends=sends
+                connection,
+                key,
+                kind=kind,
+                to=to,
+                locale=new.locale,
+                clock=self._clock,
+                notices=self._notices,
+                sends=sends,
             )
             await store.insert(connection, UUID(awaited.id), pending)
         return awaited
@@ -87,9 +98,10 @@ class Registrations:
             AddressTaken: somebody who has the address was first.
         """
         await self._attempts.come(address)
+        key = await self._code_key()
         try:
             async with self._database.transaction() as connection:
-                now, code_hash = self._clock.now(), codes.code_hash(registration_id, code)
+                now, code_hash = self._clock.now(), codes.code_hash(key, registration_id, code)
                 right = await store.use_code(
                     connection, registration_id, code_hash=code_hash, most=codes.ATTEMPTS_MAX, now=now
                 )
@@ -136,7 +148,15 @@ class Registrations:
 
 
 async def send_code(
-    connection: Connection, *, kind: AddressKind, to: str, locale: str, clock: Clock, notices: Notices, sends: bool
+    connection: Connection,
+    key: bytes,
+    *,
+    kind: AddressKind,
+    to: str,
+    locale: str,
+    clock: Clock,
+    notices: Notices,
+    sends: bool,
 ) -> Awaited:
     """Send a code to an address, or tell it that it has an account already. Whoever asks can't tell which.
 
@@ -146,7 +166,7 @@ async def send_code(
     code_id, code, now = ids.new(), codes.code_text(secrets.randbelow(codes.CODES)), clock.now()
     expires_at = now + codes.CODE_FOR
     # The hash of a code that nobody is told can't be met by any.
-    code_hash = secrets.token_bytes(32) if taken else codes.code_hash(code_id, code)
+    code_hash = secrets.token_bytes(32) if taken else codes.code_hash(key, code_id, code)
     await store.insert_code(connection, code_id, code_hash=code_hash, now=now, expires_at=expires_at)
     template = "account_exists" if taken else "verification_code"
     values = {} if taken else {"code": code, "minutes": str(int(codes.CODE_FOR.total_seconds() // 60))}

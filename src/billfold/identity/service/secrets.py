@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import defaultdict
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from billfold.identity.store import secrets as store
@@ -12,6 +13,8 @@ from billfold.kernel.clock import Clock
 from billfold.platform.postgres.database import Database
 
 SECRET_BYTES = 32
+#: Reads a secret. To be called outside of transactions: the first time it takes a connection of its own.
+Secret = Callable[[], Awaitable[bytes]]
 
 
 class Envelope(Protocol):

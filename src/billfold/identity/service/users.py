@@ -17,6 +17,7 @@ from billfold.identity.service.attempts import Attempts
 from billfold.identity.service.confirming import Confirmations
 from billfold.identity.service.notices import Notices
 from billfold.identity.service.registrations import send_code
+from billfold.identity.service.secrets import Secret
 from billfold.identity.service.sessions import Sessions
 from billfold.identity.store import keys as owners
 from billfold.identity.store import registrations as pending
@@ -65,6 +66,7 @@ class Users:
         sessions: Sessions,
         confirmations: Confirmations,
         factors: Methods,
+        code_key: Secret,
         leaving: Leaving,
         removing: Sequence[Removing],
         region: str | None,
@@ -77,6 +79,7 @@ class Users:
         self._sessions = sessions
         self._confirmations = confirmations
         self._factors = factors
+        self._code_key = code_key
         self._leaving = leaving
         self._removing = removing
         self._region = region
@@ -129,9 +132,11 @@ class Users:
             by=by, operation="address.change", content=content, password=password, proof=proof
         )
         sends = await self._attempts.code(read, asker=str(by.owner_id))
+        key = await self._code_key()
         async with self._database.transaction() as connection:
             awaited = await send_code(
                 connection,
+                key,
                 kind=kind,
                 to=read,
                 locale=person.locale,
@@ -149,9 +154,10 @@ class Users:
             CodeWrong: the code is another one, was used before, or its time is over.
             AddressTaken: somebody who has the address was first.
         """
+        key = await self._code_key()
         try:
             async with self._database.transaction() as connection:
-                now, code_hash = self._clock.now(), codes.code_hash(change_id, code)
+                now, code_hash = self._clock.now(), codes.code_hash(key, change_id, code)
                 if await pending.use_code(connection, change_id, code_hash=code_hash, most=codes.ATTEMPTS_MAX, now=now):
                     return await self._set_address(connection, by, kind, change_id)
         except UniqueViolation:
