@@ -1,5 +1,6 @@
 """What a person may do alone with money, and what takes a second one."""
 
+import asyncio
 from typing import Any
 from uuid import UUID
 
@@ -124,6 +125,39 @@ async def test_no_way_around_the_largest_withdrawal(bank: Bank, ada: Principal, 
             principal=by_key(ada, "transfers:write", "withdrawals:write"), transfer_id=seeded.id, money=None, key="h-3"
         )
     assert await bank.posted(hers) == "1100.01"
+
+
+async def test_small_withdrawals_add_up_whatever_the_credentials(
+    bank: Bank, checker: Principal, ada: Principal, hers: str
+) -> None:
+    """What leaves alone within a day: many small ones are no way around the largest."""
+    await bank.move(ada, "withdrawal", source=hers, amount="60.00", key="a-1")
+    await bank.move(by_key(ada), "withdrawal", source=hers, amount="40.00")
+    asked = await bank.asked(ada, "withdrawal", source=hers, amount="0.01", key="a-2")
+    half = Order(kind="withdrawal", source=hers, money=Money("0.01", "USD"))
+    with pytest.raises(Deferred):
+        await bank.wallets.bulk.move(principal=by_key(ada), orders=[half, half], atomic=True, key="a-3")
+    # What was answered before is answered again.
+    assert (await bank.move(ada, "withdrawal", source=hers, amount="60.00", key="a-1")).replayed
+    assert (await bank.approve(checker, asked)).status == "executed"
+    assert (await bank.move(ada, "withdrawal", source=hers, amount="0.01", key="a-2")).replayed
+    assert await bank.posted(hers) == "899.99"
+
+
+async def test_what_another_person_has_approved_does_not_count(
+    bank: Bank, checker: Principal, ada: Principal, hers: str
+) -> None:
+    asked = await bank.asked(ada, "withdrawal", source=hers, amount="500.00")
+    assert (await bank.approve(checker, asked)).status == "executed"
+    await bank.move(ada, "withdrawal", source=hers, amount="100.00")
+    await bank.asked(ada, "withdrawal", source=hers, amount="0.01")
+
+
+async def test_of_many_withdrawals_at_once_no_more_leaves_alone(bank: Bank, ada: Principal, hers: str) -> None:
+    tried = (bank.move(ada, "withdrawal", source=hers, amount="30.00") for _ in range(10))
+    found = await asyncio.gather(*tried, return_exceptions=True)
+    assert sum(isinstance(one, Deferred) for one in found) == 7
+    assert await bank.posted(hers) == "910.00"
 
 
 async def test_who_posts_by_hand_fills_no_wallet_of_their_own_alone(bank: Bank, maker: Principal) -> None:

@@ -162,8 +162,8 @@ class Tokens(Section, frozen=True, kw_only=True):
 class Security(Section, frozen=True, kw_only=True):
     """What takes more than credentials."""
 
-    #: The largest withdrawal that a person makes without another one's approval, by asset, such as USD=10000,BTC=0.5;
-    #: of other assets it may be any. An asset's whole bulk request counts together. Programs are not asked.
+    #: What a person withdraws within 24 hours without another one's approval, by asset, such as USD=10000,BTC=0.5; of
+    #: other assets it may be any. Programs are not asked.
     approval_above: str | None = None
     #: What a person withdraws within 24 hours without approving it by a second factor of theirs, by asset, such as
     #: USD=1000,BTC=0.05; of other assets it may be any. It is asked of whoever uses a person's API keys, too. Programs

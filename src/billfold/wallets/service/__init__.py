@@ -26,6 +26,7 @@ from billfold.platform.postgres.database import Database
 from billfold.wallets.contracts import ConfirmedTransaction, Transfer
 from billfold.wallets.service import approved
 from billfold.wallets.service.aliases import Aliases
+from billfold.wallets.service.allowance import Allowance
 from billfold.wallets.service.assets import Assets
 from billfold.wallets.service.balances import Balances
 from billfold.wallets.service.bulk import Bulk
@@ -61,16 +62,16 @@ class Wallets:
     ) -> None:
         """`identity` says who an alias is.
 
-        `approvals` is where people who call ask others; `approval_above` the largest withdrawal of one alone.
+        `approvals` is where people who call ask others; `approval_above` what one withdraws in a day alone.
         `step_up` is where people approve what they do; `step_up_above` what they withdraw in a day without.
         """
         clock = clock or SystemClock()
-        withdrawals = Withdrawals(
-            step_up=step_up, above=step_up_above or {}, database=database, ledger=ledger, clock=clock
+        by_oneself = Allowance(
+            without="factor", above=step_up_above or {}, database=database, ledger=ledger, clock=clock
         )
-        supervision = Supervision(
-            approvals=approvals, above=approval_above or {}, withdrawals=withdrawals, database=database, ledger=ledger
-        )
+        alone = Allowance(without="person", above=approval_above or {}, database=database, ledger=ledger, clock=clock)
+        withdrawals = Withdrawals(step_up=step_up, allowance=by_oneself, ledger=ledger)
+        supervision = Supervision(approvals=approvals, allowance=alone, withdrawals=withdrawals, database=database)
         resolution = Resolution(database=database, ledger=ledger)
         holdings = Holdings(database=database, ledger=ledger)
         self.aliases = Aliases(database=database, ledger=ledger, identity=identity)

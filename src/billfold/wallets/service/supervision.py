@@ -21,14 +21,14 @@ import msgspec
 
 from billfold.identity import Approvals
 from billfold.identity.contracts import Demand
-from billfold.kernel import idempotency, money
+from billfold.kernel import idempotency
 from billfold.kernel.money import Money
 from billfold.kernel.principal import Principal
-from billfold.ledger import Ledger
 from billfold.platform.postgres.database import Connection, Database
 from billfold.wallets import contracts
 from billfold.wallets.contracts import OUTSIDE, Order, Settlement
 from billfold.wallets.domain import Draft, Side
+from billfold.wallets.service.allowance import Allowance
 from billfold.wallets.service.withdrawals import Withdrawals
 from billfold.wallets.store import wallets as store
 
@@ -113,17 +113,15 @@ class Supervision:
         self,
         *,
         approvals: Approvals | None,
-        above: Mapping[str, str],
+        allowance: Allowance,
         withdrawals: Withdrawals,
         database: Database,
-        ledger: Ledger,
     ) -> None:
         self._approvals = approvals
         self._withdrawals = withdrawals
-        #: The largest withdrawal that a person makes alone, by asset.
-        self._above = above
+        #: What a person withdraws in a day without another one.
+        self._allowance = allowance
         self._database = database
-        self._ledger = ledger
 
     async def orders(
         self, principal: Principal, drafts: Sequence[Draft], sides: Sequence[tuple[Side, Side]], ask: Ask
@@ -153,7 +151,7 @@ class Supervision:
         if leaving:
             leaving += left  # What has an answer already was approved with the rest.
         await self._check_leaving(principal, leaving, ask)
-        if await self._is_large(leaving):
+        if await self._is_large(principal, leaving, ask, alone=not needs):
             needs.add(_WITHDRAWAL)
         wallets = {side.wallet for pair in sides for side in pair}
         resolved = frozenset(map(_words, filter(_by_alias, drafts)))
@@ -174,7 +172,7 @@ class Supervision:
             needs |= {_TRANSFER, contracts.OPERATOR}
         elif credit is None:
             needs |= {_TRANSFER, _DEPOSIT}
-        elif debit is None and await self._is_large(leaving):
+        elif debit is None and await self._is_large(principal, leaving, ask):
             needs |= {_TRANSFER, _WITHDRAWAL}
         await self._demand(principal, ask, needs=needs, wallets=[side.wallet for side in (debit, credit) if side])
 
@@ -191,7 +189,7 @@ class Supervision:
             await self._check_leaving(principal, leaving, ask)
         if not source.mine:
             needs = scopes | {contracts.OPERATOR}
-        elif target == OUTSIDE and await self._is_large(leaving):
+        elif target == OUTSIDE and await self._is_large(principal, leaving, ask):
             needs = scopes
         named = ask.content.settlement.target
         resolved = frozenset({f"{named} → {target}"} if target and target not in (named, OUTSIDE) else ())
@@ -221,7 +219,7 @@ class Supervision:
 
     async def _check_leaving(self, principal: Principal, leaving: Mapping[str, int], ask: Ask) -> None:
         """Go on only if the caller themselves has approved it by a factor, where that takes one."""
-        part = ask.part or Part(content=ask.content, key=ask.key, posted_under=[ask.key])
+        part = _part(ask)
         await self._withdrawals.check(
             principal,
             leaving=leaving,
@@ -260,12 +258,22 @@ class Supervision:
         )
         await self._approvals.demand(principal=principal, demand=demand)
 
-    async def _is_large(self, leaving: Mapping[str, int]) -> bool:
-        for code, units in leaving.items():
-            above = self._above.get(code)
-            if above is not None and units > money.threshold(above, (await self._ledger.asset(code=code)).scale):
-                return True
-        return False
+    async def _is_large(
+        self, principal: Principal, leaving: Mapping[str, int], ask: Ask, *, alone: bool = True
+    ) -> bool:
+        """Whether so much takes another person. What they see for another reason counts for no later request."""
+        if not alone:
+            return await self._allowance.exceeds(leaving)
+        assert principal.user_id is not None, "programs ask nobody"
+        part = _part(ask)
+        return not await self._allowance.covers(
+            principal.user_id, leaving, key=part.key, posted_under=part.posted_under
+        )
+
+
+def _part(ask: Ask) -> Part:
+    """What of a request is posted."""
+    return ask.part or Part(content=ask.content, key=ask.key, posted_under=[ask.key])
 
 
 def _by_alias(draft: Draft) -> bool:

@@ -1,14 +1,12 @@
 """Money that a person sends out of the house: above a limit they approve it with a second factor of theirs.
 
-Without such an approval no more than the limit leaves within 24 hours, in however many withdrawals, with whichever of
-their credentials. What was approved does not count; what was refused afterwards, for want of money perhaps, does.
+Without such an approval no more than the limit leaves within 24 hours (`allowance`). What was approved does not count.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
@@ -17,15 +15,12 @@ import msgspec
 
 from billfold.identity import StepUp
 from billfold.kernel import idempotency, money
-from billfold.kernel.clock import Clock
 from billfold.kernel.principal import Principal
 from billfold.ledger import Ledger
-from billfold.platform.postgres.database import Database
 from billfold.wallets import domain
 from billfold.wallets.contracts import OUTSIDE
-from billfold.wallets.store import withdrawals as store
+from billfold.wallets.service.allowance import Allowance
 
-_TOGETHER = timedelta(hours=24)
 #: So many withdrawals of one request are shown one by one.
 _LISTED = 20
 
@@ -33,15 +28,11 @@ _LISTED = 20
 class Withdrawals:
     """Demands the approval of whoever withdraws much."""
 
-    def __init__(
-        self, *, step_up: StepUp | None, above: Mapping[str, str], database: Database, ledger: Ledger, clock: Clock
-    ) -> None:
+    def __init__(self, *, step_up: StepUp | None, allowance: Allowance, ledger: Ledger) -> None:
+        """`allowance` is what a person withdraws in a day without an approval."""
         self._step_up = step_up
-        #: What a person withdraws in a day without an approval, by asset.
-        self._above = above
-        self._database = database
+        self._allowance = allowance
         self._ledger = ledger
-        self._clock = clock
 
     async def check(
         self,
@@ -56,36 +47,15 @@ class Withdrawals:
     ) -> None:
         """Go on only if so much may leave: little enough, or approved as `content`, which is all that is asked for.
 
-        The ledger knows it by the keys `posted_under`, which is the request's own `key` unless it is many in one.
-
         Raises:
             StepUpRequired, SecondFactorMissing.
         """
-        limited = {asset: units for asset, units in leaving.items() if asset in self._above}
-        if not limited or principal.user_id is None or await self._is_little(principal.user_id, limited, key):
+        user_id = principal.user_id
+        if user_id is None or await self._allowance.covers(user_id, leaving, key=key, posted_under=posted_under):
             return
         assert self._step_up is not None, "where there are limits, there are approvals"
-        if {one.digest for one in posted_under} <= await self._ledger.answered(keys=posted_under):
-            return  # It moves nothing any more.
         shown = await self._shown(leaving, content)
         await self._step_up.demand(principal=principal, operation=operation, content=shown, key=key, proof=proof)
-
-    async def _is_little(self, user_id: UUID, leaving: Mapping[str, int], key: idempotency.Key) -> bool:
-        """Whether this stays within the limits together with the last day's; then it is added to them."""
-        limits = {asset: await self._limit(asset) for asset in leaving}
-        now = self._clock.now()
-        async with self._database.transaction() as connection:
-            await store.lock(connection, user_id)
-            if await store.is_reckoned(connection, user_id, key):
-                return True
-            before = await store.sums(connection, user_id, since=now - _TOGETHER)
-            if any(before.get(asset, 0) + units > limits[asset] for asset, units in leaving.items()):
-                return False
-            await store.add(connection, user_id, key, leaving, now=now)
-            return True
-
-    async def _limit(self, code: str) -> int:
-        return money.threshold(self._above[code], (await self._ledger.asset(code=code)).scale)
 
     async def _shown(self, leaving: Mapping[str, int], content: Any) -> Mapping[str, str]:
         """What is approved, in words, with a digest of all that is asked for."""
