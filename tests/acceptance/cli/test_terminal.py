@@ -69,6 +69,12 @@ def test_the_tour_goes_on_at_enter_and_ends_at_ctrl_c(billfold_stack: dict[str, 
         assert "Traceback" not in terminal.shown
 
 
+def test_a_narrow_terminal_gets_the_key_in_one_piece(billfold_stack: dict[str, str]) -> None:
+    with at_a_terminal(billfold_stack | {"COLUMNS": "80"}, "status") as terminal:
+        terminal.until(billfold_stack["BILLFOLD_API_KEY"])
+        assert terminal.process.wait(DEADLINE_S) == 0
+
+
 def test_an_import_that_is_ended_by_ctrl_c_says_how_far_it_got(billfold_stack: dict[str, str], tmp_path: Path) -> None:
     rows = (f"{number},terminal-{number % 50},1.00\n" for number in range(100_000))
     file = tmp_path / "bank.csv"

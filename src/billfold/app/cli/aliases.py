@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from billfold.app.cli import client, commands, money, options, output, payees
+from billfold.app.cli import client, commands, options, output, payees
 from billfold.app.client import Api
 
 app = commands.group("aliases")
@@ -102,7 +102,7 @@ async def show(api: Api, alias: Alias, json: options.Json = False) -> None:
     if found["yours"]:
         fields.append(("Wallet", found["wallet"] or "your oldest open one"))
         fields += [(f"Wallet for {asset}", wallet) for asset, wallet in found["by_asset"].items()]
-    money.show_fields(fields)
+    output.show_fields(fields)
 
 
 @app.command("set-wallet")

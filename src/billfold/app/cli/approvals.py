@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from billfold.app.cli import client, commands, money, options, output
+from billfold.app.cli import client, commands, options, output
 from billfold.app.client import Api
 
 app = commands.group("approvals")
@@ -101,7 +101,7 @@ def _show(approval: dict[str, Any], *, json: bool) -> None:
         ("At", approval["decided_at"]),
         ("Why", approval["reason"]),
     ]
-    money.show_fields([(name, output.printable(text)) for name, text in fields if text])
+    output.show_fields([(name, output.printable(text)) for name, text in fields if text])
 
 
 def _content(approval: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from billfold.app.cli import client, commands, money, options, output
+from billfold.app.cli import client, commands, options, output
 from billfold.app.client import Api
 
 app = commands.group("dead-letters")
@@ -69,7 +69,7 @@ async def show(
     elif json:
         output.print_json(found)
     else:
-        money.show_fields(_fields(found))
+        output.show_fields(_fields(found))
         typer.echo()
         typer.echo(output.printable(base64.b64decode(found["content"]).decode(errors="backslashreplace")))
 

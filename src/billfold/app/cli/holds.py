@@ -121,7 +121,7 @@ async def settle(
     if answer.body["transfer"] is not None:
         typer.echo()
         when = "then" if answer.replayed else "now"
-        money.show_fields(money.transfer_fields(answer.body["transfer"], when=when))
+        output.show_fields(money.transfer_fields(answer.body["transfer"], when=when))
 
 
 @app.command("release")
@@ -154,4 +154,4 @@ def _show(hold: dict[str, Any], *, replayed: bool, json: bool) -> None:
         ("Created at", hold["created_at"]),
         ("Ended at", hold["ended_at"] or ""),
     ]
-    money.show_fields([(name, text) for name, text in fields if text])
+    output.show_fields([(name, text) for name, text in fields if text])

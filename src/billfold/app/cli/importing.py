@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from billfold.app.cli import client, commands, exits, money, options, output, progress
+from billfold.app.cli import client, commands, exits, options, output, progress
 from billfold.app.client import Api
 from billfold.app.importing import mapping as mappings
 from billfold.app.importing import memory, posting
@@ -181,7 +181,7 @@ def _show(summary: Summary, *, json: bool) -> None:
         ("Wallets created", f"{now.wallets_created:,}"),
         ("Time", f"{summary.seconds:.1f} s" + (f" ({summary.rows_per_s:,.0f} rows/s)" if now.rows else "")),
     ]
-    money.show_fields(fields)
+    output.show_fields(fields)
 
 
 def _rejected(summary: Summary) -> str:

@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 import typer
 
-from billfold.app.cli import client, commands, direct, factors, money, options, output
+from billfold.app.cli import client, commands, direct, factors, options, output
 from billfold.app.client import Api
 
 app = commands.group("keys")
@@ -225,7 +225,7 @@ def _state(key: dict[str, Any]) -> str:
 
 
 def _show(created: dict[str, Any]) -> None:
-    money.show_fields(
+    output.show_fields(
         [
             ("Key", created["key"] or "(it was shown when this was first done; revoke it if it is lost)"),
             ("Id", created["id"]),

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from billfold.app import container
-from billfold.app.cli import commands, direct, exits, money, options, output, progress
+from billfold.app.cli import commands, direct, exits, options, output, progress
 from billfold.ledger.contracts import Verification
 
 app = commands.group("ledger")
@@ -59,7 +59,7 @@ async def _verify(config: options.Config, data: options.Data) -> Verification:
 
 def _show(found: Verification, seconds: float, faults_shown: int) -> None:
     counts = (("Transfers", found.transfers), ("Accounts", found.accounts), ("Holds", found.holds))
-    money.show_fields([*((name, f"{count:,}") for name, count in counts), ("Time", f"{seconds:.1f} s")])
+    output.show_fields([*((name, f"{count:,}") for name, count in counts), ("Time", f"{seconds:.1f} s")])
     if not found.faults:
         typer.echo("The books are right.")
         return

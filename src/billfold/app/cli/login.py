@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from billfold.app.cli import asking, client, factors, money, options, output, places
+from billfold.app.cli import asking, client, factors, options, output, places
 from billfold.app.cli.places import Place
 from billfold.app.client import Answer, Api, ApiRefusal, ApiUnreachable, GatewayFailed
 from billfold.app.logins import Login, LoginEnded, Session
@@ -297,4 +297,4 @@ def _show_whoami(found: dict[str, Any]) -> None:
             ("Roles", " ".join(user["roles"])),
             ("User", user["id"]),
         ]
-    money.show_fields([(name, output.printable(str(text))) for name, text in fields if text])
+    output.show_fields([(name, output.printable(str(text))) for name, text in fields if text])

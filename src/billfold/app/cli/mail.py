@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from billfold.app.cli import commands, money, options, output
+from billfold.app.cli import commands, options, output
 from billfold.kernel import errors
 from billfold.platform.mail.sink import letters
 from billfold.platform.mail.sink.box import FOLDER, Box, MessageUnknown
@@ -129,6 +129,6 @@ def _show(letter: Letter) -> None:
         ("Subject", letter.subject),
         ("Came", letter.received_at),
     )
-    money.show_fields([(name, output.printable(text)) for name, text in fields])
+    output.show_fields([(name, output.printable(text)) for name, text in fields])
     typer.echo()
     typer.echo(output.printable(letter.text).rstrip())

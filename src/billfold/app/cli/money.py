@@ -89,7 +89,7 @@ def show_transfer(answer: Answer, *, json: bool) -> None:
         return
     if answer.replayed:
         typer.echo("This was done by an earlier try; nothing was done again.")
-    show_fields(transfer_fields(answer.body, when="then" if answer.replayed else "now"))
+    output.show_fields(transfer_fields(answer.body, when="then" if answer.replayed else "now"))
 
 
 def transfer_fields(transfer: Transfer, *, when: str = "now") -> list[tuple[str, str]]:
@@ -108,13 +108,6 @@ def transfer_fields(transfer: Transfer, *, when: str = "now") -> list[tuple[str,
         ("Recorded at", transfer["recorded_at"]),
     ]
     return [(name, text) for name, text in fields if text]
-
-
-def show_fields(fields: Sequence[tuple[str, str]]) -> None:
-    """Show names and values below each other, as plain lines that can be copied and searched."""
-    width = max(len(name) for name, _ in fields)
-    for name, text in fields:
-        typer.echo(f"{name:{width}}  {text}")
 
 
 def _side(transfer: Transfer, side: str, when: str) -> str:

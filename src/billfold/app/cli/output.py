@@ -53,6 +53,14 @@ def console() -> Console:
     return Console(highlight=False, soft_wrap=True, width=width)
 
 
+def show_fields(fields: Sequence[tuple[str, str]], *, indent: str = "") -> None:
+    """Show names and values below each other, as plain lines that can be copied and searched: none is ever wrapped."""
+    width = max(len(name) for name, _ in fields)
+    for name, text in fields:
+        sys.stdout.write(f"{indent}{name:{width}}  {text}\n")
+    sys.stdout.flush()
+
+
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str | None = None) -> None:
     """Print a table of plain texts; nothing in them is read as markup."""
     from rich import box  # noqa: PLC0415

@@ -118,4 +118,4 @@ def _show(request: dict[str, Any], *, json: bool) -> None:
         ("Status", request["status"]),
         ("Expires at", request["expires_at"]),
     ]
-    money.show_fields([(name, text) for name, text in fields if text])
+    output.show_fields([(name, text) for name, text in fields if text])

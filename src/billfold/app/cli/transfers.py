@@ -75,7 +75,7 @@ async def show(api: Api, transfer: TransferId, json: options.Json = False) -> No
     if json:
         output.print_json(found)
     else:
-        money.show_fields(money.transfer_fields(found, when="then"))
+        output.show_fields(money.transfer_fields(found, when="then"))
 
 
 @app.command("reverse")

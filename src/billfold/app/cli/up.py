@@ -91,7 +91,7 @@ def status(config: options.Config = None, data: options.Data = None, json: optio
     else:
         rows = [("billfold", str(found.pid)), *((name, str(pid)) for name, pid in found.processes.items())]
         output.print_table(("process", "pid"), rows)
-        output.print_table(("", ""), [("Ready", "yes" if ready else "no"), *_addresses(found)])
+        output.show_fields([("Ready", "yes" if ready else "no"), *_addresses(found)], indent="  ")
         if key_refused:
             typer.echo(f"The sandbox API key is refused: it was revoked. {record.NEW_KEY_ADVICE}")
     if not ready:
@@ -144,8 +144,9 @@ async def _sandbox(tree: settings.Settings) -> stack.Sandbox:
 
 def _show_ready(found: record.StackRecord) -> None:
     took_s = time.monotonic() - cli.BEGUN_S
-    output.print_table(("", ""), _addresses(found), title=f"Billfold is up ({took_s:.1f} s)")
-    output.console().print(f"Move some money:\n\n{found.example}\n", markup=False)
+    typer.echo(f"Billfold is up ({took_s:.1f} s)\n")
+    output.show_fields(_addresses(found), indent="  ")
+    typer.echo(f"\nMove some money:\n\n{found.example}\n")
 
 
 def _addresses(found: record.StackRecord) -> list[tuple[str, str]]:

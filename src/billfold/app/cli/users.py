@@ -114,4 +114,4 @@ def _show(user: dict[str, Any], *, json: bool) -> None:
             for session in user.get("sessions") or ()
         ),
     ]
-    money.show_fields([(name, output.printable(text)) for name, text in fields if text])
+    output.show_fields([(name, output.printable(text)) for name, text in fields if text])

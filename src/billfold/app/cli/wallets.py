@@ -192,4 +192,4 @@ def _show(wallet: dict[str, Any], *, json: bool) -> None:
         ("Metadata", ", ".join(f"{name}={text}" for name, text in wallet["metadata"].items())),
         ("Created at", wallet["created_at"]),
     ]
-    money.show_fields([(name, text) for name, text in fields if text])
+    output.show_fields([(name, text) for name, text in fields if text])
