@@ -37,6 +37,8 @@ PAGE_SIZE = 100
 
 _FAILED = 400
 _UNAUTHORIZED = 401
+_FORBIDDEN = 403
+_MISSING_SCOPE = "missing_scope"
 #: What a proxy answers when it gets none from the API.
 _NO_ANSWER = frozenset({502, 503, 504})
 Json = dict[str, Any]
@@ -304,13 +306,16 @@ class Api:
         return Answer(response.status_code, body, response.headers.get("idempotency-replayed") == "true")
 
     async def _send(self, request: httpx2.Request, *, stream: bool = False) -> httpx2.Response:
-        """Send it in the name of the login, if there is one; with another token when the first is refused."""
+        """Send it in the name of the login, if there is one; with another token when the first is refused.
+
+        A token carries what its bearer's roles allowed when it was made, so a role that is new takes another one too.
+        """
         if self._login is None:
             return await self._http.send(request, stream=stream)
         token = await self._login.token()
         request.headers["authorization"] = f"Bearer {token}"
         response = await self._http.send(request, stream=stream)
-        if response.status_code != _UNAUTHORIZED:
+        if not await _may_be_the_tokens(response):
             return response
         await response.aclose()
         request.headers["authorization"] = f"Bearer {await self._login.renewed(token)}"
@@ -323,6 +328,14 @@ class Api:
             found = ApiUnreachable(f"The connection to {self.url} was lost before the answer came.")
         found.was_reached = self._reached
         return found
+
+
+async def _may_be_the_tokens(response: httpx2.Response) -> bool:
+    """Whether another token may get another answer than this."""
+    if response.status_code == _FORBIDDEN:
+        await response.aread()
+        return _refusal(response).code == _MISSING_SCOPE
+    return response.status_code == _UNAUTHORIZED
 
 
 def base_url(url: str) -> str:
