@@ -261,8 +261,9 @@ def test_a_second_factor_is_asked_for_and_given(careful: Person, tmp_path: Path)
 def test_a_new_key_is_confirmed_by_a_code_and_a_key_confirms_nothing(careful: Person, tmp_path: Path) -> None:
     create = ("keys", "create", "Shop", "--scope", "keys:write", "--scope", "wallets:read")
     refused = careful.billfold(*create, code=2).err
-    assert "To confirm: " in refused
-    assert "Shop" in refused
+    assert "To confirm: Create an API key, with which a program acts as you.\n" in refused
+    assert "  name: Shop\n" in refused
+    assert "There is no terminal to ask for this: code of your authenticator app" in refused
     made = careful.billfold.json(*create, "--code", careful.code())
     # The key in the name of its owner, where they are logged in, and where they are not.
     here = careful.billfold("keys", "create", "Other", "--scope", "wallets:read", "--api-key", made["key"], code=2)
@@ -283,7 +284,7 @@ def test_a_new_key_is_approved_in_a_browser_while_the_command_waits(
     environment = {"PATH": people_stack["PATH"]} | careful.environment
     with at_a_terminal(environment, "keys", "create", "Shop", "--scope", "wallets:read") as terminal:
         terminal.until("or nothing once it is approved in the browser: ")
-        page, waiting = re.findall(r"By a passkey: (\S+)#step-up=(\S+)", terminal.shown)[0]
+        page, waiting = re.findall(r"In a browser: (\S+)#step-up=(\S+)", terminal.shown)[0]
         assert page.startswith("http://localhost:")
         terminal.types(b"\r")
         terminal.until("It is not approved there yet.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import sys
+import unicodedata
 
 import typer
 
@@ -26,28 +27,37 @@ class PasswordsDiffer(errors.Invalid):
     code = "passwords_differ"
 
 
-def password(*, from_stdin: bool, twice: bool = False, prompt: str = "Password") -> str:
+def password(*, from_stdin: bool, twice: bool = False, at_least: int = 0) -> str:
     """A password: the first line of standard input, or typed unseen, `twice` when nobody could know a mistake.
+
+    One that is typed with fewer characters than `at_least` is asked for again at once.
 
     Raises:
         InputNeeded, PasswordsDiffer
     """
     if from_stdin:
         return sys.stdin.readline(_LINE_MAX).rstrip("\r\n")
-    _need_terminal(f"the {prompt.lower()} (or --password-stdin reads it from standard input)")
+    _need_terminal("the password; --password-stdin reads it from standard input")
     with output.asking():
-        found = getpass.getpass(f"{prompt}: ")
-        if twice and getpass.getpass(f"{prompt} again: ") != found:
+        found = getpass.getpass("Password: ")
+        while len(unicodedata.normalize("NFKC", found)) < at_least:
+            typer.echo(
+                f"A password has at least {at_least} characters; several words in a row make a good one.", err=True
+            )
+            found = getpass.getpass("Password: ")
+        if twice and getpass.getpass("Password again: ") != found:
             raise PasswordsDiffer
     return found
 
 
-def line(prompt: str, *, or_else: str, default: str | None = None) -> str:
-    """A line that may be seen, or Enter alone for the default; `or_else` says how to do without a terminal.
+def line(prompt: str, *, or_else: str, or_enter: str | None = None) -> str:
+    """A line that may be seen. `or_else` says how to do without a terminal, `or_enter` what Enter alone stands for.
 
     Raises: InputNeeded.
     """
-    _need_terminal(f"{prompt[0].lower()}{prompt[1:]} ({or_else})")
+    _need_terminal(f"this: {prompt[0].lower()}{prompt[1:]}; {or_else}")
+    default = None if or_enter is None else ""
+    prompt = prompt if or_enter is None else f"{prompt}, {or_enter}"
     with output.asking():
         return str(typer.prompt(prompt, default=default, show_default=False, err=True)).strip()
 

@@ -17,6 +17,17 @@ from billfold.kernel import errors
 _TRIES = 3
 _TOTP_DIGITS = 6
 _PROMPT = "Code of your authenticator app, or a recovery code"
+_OR_ENTER = "or nothing once it is approved in the browser"
+#: What commands have to be confirmed, in the words of the page `/account`.
+OPERATIONS = {
+    "withdrawal": "Send money out of your wallet",
+    "withdrawals": "Send money out of your wallets, several times",
+    "reversal": "Send a deposit back",
+    "hold settlement": "Pay out money that was held",
+    "api_key.create": "Create an API key, with which a program acts as you",
+}
+#: For programs: what is shown stands for it.
+_UNSHOWN = frozenset({"request", "kind"})
 _WRONG = "second_factor_wrong"
 _REQUIRED = "step_up_required"
 
@@ -80,9 +91,8 @@ async def prove(
         raise PasskeyNeeded(f"This needs a passkey, which a terminal can't ask for; log in at {pages.account(url)}.")
     if code is not None:
         return await send(proof(code))
-    prompt = _PROMPT if link is None else f"{_PROMPT}, or nothing once it is approved in the browser"
     for left in reversed(range(_TRIES)):
-        typed = asking.line(prompt, or_else="or give it with --code", default=None if link is None else "")
+        typed = asking.line(_PROMPT, or_else="give it with --code", or_enter=None if link is None else _OR_ENTER)
         try:
             return await send(proof(typed) if typed else {})
         except (ApiRefusal, NotApproved) as refusal:
@@ -119,7 +129,8 @@ async def confirmed(api: Api, path: str, body: object, *, key: str, code: str | 
             return found
 
         if code is None:
-            typer.echo(f"By a passkey: {link}", err=True)
+            by = "By a passkey" if "passkey" in challenge["methods"] else "In a browser"
+            typer.echo(f"{by}: {link}", err=True)
         await prove(challenge["methods"], send, url=api.url, code=code, link=link)
     return await api.post(path, body, key=key, step_up=challenge["id"])
 
@@ -139,6 +150,8 @@ def _person(api: Api, key: str) -> Api:
 
 def _show(challenge: Json) -> None:
     content: dict[str, Any] = challenge.get("content") or {}
-    told = ", ".join(f"{name.replace('_', ' ')} {text}" for name, text in content.items())
-    operation = str(challenge["operation"]).replace("_", " ")
-    typer.echo(output.printable(f"To confirm: {operation}: {told}." if told else f"To confirm: {operation}."), err=True)
+    operation = str(challenge["operation"])
+    typer.echo(output.printable(f"To confirm: {OPERATIONS.get(operation, operation)}."), err=True)
+    shown = [(name.replace("_", " "), str(text)) for name, text in content.items() if name not in _UNSHOWN and text]
+    for name, text in shown:
+        typer.echo(output.printable(f"  {name}: {text}"), err=True)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from billfold.app.cli import client, commands, options, output
+from billfold.app.cli import client, commands, devices, options, output
 from billfold.app.client import Api
 
 app = commands.group("sessions")
@@ -23,7 +23,7 @@ async def list_(api: Api, json: options.Json = False) -> None:
     rows = [
         (
             session["id"] + (" (this one)" if session["current"] else ""),
-            output.printable(session["device"]),
+            output.printable(devices.name(session["device"])),
             session["address"],
             session["last_used_at"][:19],
             session["expires_at"][:19],

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from billfold.app.cli import client, commands, granting, money, options, output
+from billfold.app.cli import client, commands, devices, granting, money, options, output
 from billfold.app.client import Api
 
 app = commands.group("users")
@@ -110,8 +110,9 @@ def _show(user: dict[str, Any], *, json: bool) -> None:
         ("Since", user["created_at"]),
         ("Left at", user.get("closed_at")),
         *(
-            ("Session", f"{session['id']}, {session['device']}, {session['address']}, {session['last_used_at'][:19]}")
+            ("Session", ", ".join((session["id"], device, session["address"], session["last_used_at"][:19])))
             for session in user.get("sessions") or ()
+            for device in [devices.name(session["device"])]
         ),
     ]
     output.show_fields([(name, output.printable(text)) for name, text in fields if text])
