@@ -20,7 +20,7 @@ import pytest
 from keyring.backends import fail
 
 from tests import smtp
-from tests.acceptance.cli.test_terminal import at_a_terminal
+from tests.acceptance.cli.test_terminal import CTRL_C, Terminal, at_a_terminal
 from tests.commands import Billfold
 from tests.docs import stack
 from tests.smtp import SmtpServer
@@ -376,6 +376,57 @@ def test_two_passwords_that_differ_register_nobody(stranger: Person, people_stac
         terminal.types(b"something else\r")
         terminal.until("are not the same")
         assert terminal.process.wait(60) == 1
+
+
+def test_a_password_that_is_too_short_is_asked_for_again_before_it_is_typed_twice(
+    stranger: Person, people_stack: dict[str, str]
+) -> None:
+    environment = {"PATH": people_stack["PATH"]} | stranger.environment
+    with at_a_terminal(environment, "register", stranger.email, "--name", "X") as terminal:
+        terminal.until("Password: ")
+        terminal.types(b"short\r")
+        terminal.until("at least 12 characters")
+        terminal.until("Password: ", times=2)
+        assert "again" not in terminal.shown
+        terminal.types(PASSWORD.encode() + b"\r")
+        terminal.until("Password again: ")
+        terminal.types(PASSWORD.encode() + b"\r")
+        terminal.until("The code: ")
+
+
+def at_the_code(terminal: Terminal) -> None:
+    """Type the password of a registration twice, and be asked for the code."""
+    for prompt in ("Password: ", "Password again: "):
+        terminal.until(prompt)
+        terminal.types(PASSWORD.encode() + b"\r")
+    terminal.until("The code: ")
+
+
+def test_a_mistyped_code_of_a_registration_may_be_typed_again(
+    stranger: Person, people_stack: dict[str, str], smtp_server: SmtpServer
+) -> None:
+    environment = {"PATH": people_stack["PATH"]} | stranger.environment
+    with at_a_terminal(environment, "register", stranger.email, "--name", "Ada") as terminal:
+        at_the_code(terminal)
+        for times, wrong in ((2, b"00000000\r"), (3, b"123\r")):
+            terminal.types(wrong)
+            terminal.until("The code: ", times=times)
+        terminal.types(code_for(smtp_server, stranger.email).encode() + b"\r")
+        terminal.until("You are logged in at")
+        assert terminal.process.wait(60) == 0
+
+
+def test_whoever_leaves_before_the_code_is_told_how_to_go_on(
+    stranger: Person, people_stack: dict[str, str], smtp_server: SmtpServer
+) -> None:
+    environment = {"PATH": people_stack["PATH"]} | stranger.environment
+    with at_a_terminal(environment, "register", stranger.email, "--name", "Ada") as terminal:
+        at_the_code(terminal)
+        terminal.types(CTRL_C)
+        terminal.until("sends another one.")
+        assert terminal.process.wait(60) != 0
+    (registration,) = re.findall(r"billfold verify (\S+) CODE", terminal.shown)
+    stranger.billfold("verify", registration, code_for(smtp_server, stranger.email))
 
 
 def test_whoever_registers_at_a_terminal_types_the_code_there(

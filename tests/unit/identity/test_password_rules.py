@@ -5,6 +5,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from billfold.identity import errors
+from billfold.identity.contracts import PASSWORD_MIN
 from billfold.identity.domain import passwords
 from billfold.identity.service.passwords import _common
 
@@ -118,10 +119,10 @@ def test_any_text_is_taken_or_refused_and_what_is_taken_stays_so(text: str) -> N
         errors.PasswordPersonal,
     ):
         return
-    assert passwords.LENGTH_MIN <= len(taken) <= passwords.LENGTH_MAX
+    assert PASSWORD_MIN <= len(taken) <= passwords.LENGTH_MAX
     assert checked(taken) == taken
 
 
 def test_thousands_of_common_passwords_are_known() -> None:
     assert len(_common()) > 30_000
-    assert sum(len(word) >= passwords.LENGTH_MIN for word in _common()) > 290
+    assert sum(len(word) >= PASSWORD_MIN for word in _common()) > 290

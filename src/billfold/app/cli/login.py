@@ -20,6 +20,10 @@ from billfold.kernel import errors
 
 _UNAUTHORIZED = 401
 _FORBIDDEN = 403
+#: After so many wrong ones the API takes no code for that registration any more.
+_CODES_MAX = 5
+#: What a code that was mistyped is refused as: another one, or no code at all.
+_MISTYPED = frozenset({"code_wrong", "invalid_value"})
 Address = Annotated[
     str | None, typer.Argument(metavar="ADDRESS", help="Your e-mail address, or phone number like +66812345678.")
 ]
@@ -58,11 +62,13 @@ def register(
 
     Without a terminal the code is given to `billfold verify`.
     """
-    address = address or asking.line("E-mail address or phone number", or_else="or give it as an argument")
-    name = name or asking.line("Your name", or_else="or give it with --name")
+    from billfold.identity import contracts  # noqa: PLC0415 - imported where it is needed alone.
+
+    address = address or asking.line("E-mail address or phone number", or_else="give it as an argument")
+    name = name or asking.line("Your name", or_else="give it with --name")
     body = {
         _kind(address): address,
-        "password": asking.password(from_stdin=password_stdin, twice=True),
+        "password": asking.password(from_stdin=password_stdin, twice=True, at_least=contracts.PASSWORD_MIN),
         "display_name": name,
         "locale": locale,
         "time_zone": time_zone,
@@ -77,8 +83,7 @@ def register(
         _tell_awaited(awaited, json=json)
         return
     typer.echo(f"A code is on its way to {output.printable(address)}.", err=True)
-    typed = asking.line("The code", or_else="")
-    _verify(place, awaited["id"], typed, device=device, json=json)
+    _type_code(place, awaited["id"], device=device)
 
 
 def verify(
@@ -112,7 +117,7 @@ def login(
     are renewed by themselves.
     """
     place = places.find(url, None, config, data)
-    name = name or asking.line("E-mail address, phone number or @handle", or_else="or give it as an argument")
+    name = name or asking.line("E-mail address, phone number or @handle", or_else="give it as an argument")
     body = {
         "login": name,
         "password": asking.password(from_stdin=password_stdin),
@@ -210,6 +215,24 @@ def _verify(place: Place, registration: str, code: str, *, device: str | None, j
         return (await api.post("/auth/verify", body)).body  # type: ignore[no-any-return]
 
     _keep(place, client.run(place, send, api=place.anonymous), json=json)
+
+def _type_code(place: Place, registration: str, *, device: str | None) -> None:
+    """Ask for the code, and again when it was mistyped. Whatever ends this, it is said how to go on."""
+    try:
+        for left in reversed(range(_CODES_MAX)):
+            try:
+                return _verify(place, registration, asking.line("The code", or_else=""), device=device, json=False)
+            except ApiRefusal as refusal:
+                if refusal.code not in _MISTYPED or not left:
+                    raise
+                typer.echo(output.printable(refusal.detail), err=True)
+    except (errors.BillfoldError, typer.Abort, KeyboardInterrupt):
+        typer.echo(
+            f"As long as the code is good: billfold verify {registration} CODE\n`billfold register` sends another one.",
+            err=True,
+        )
+        raise
+
 
 
 def _keep(place: Place, answer: dict[str, Any], *, json: bool) -> None:

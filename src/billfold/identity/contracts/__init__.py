@@ -79,6 +79,7 @@ from billfold.identity.contracts.step_up import StepUpChallenge
 from billfold.identity.contracts.tokens import ACCESS_MAX_S, PUBLISHED_MAX_AGE_S, Claims
 from billfold.identity.contracts.users import (
     CODE_DIGITS,
+    PASSWORD_MIN,
     Awaited,
     Device,
     Email,
@@ -109,6 +110,7 @@ __all__ = [
     "OPERATOR",
     "OWNING_ROLES",
     "PASSKEYS_MAX",
+    "PASSWORD_MIN",
     "PERSONAL",
     "PUBLISHED_MAX_AGE_S",
     "RECOVERY_CODES",

@@ -12,6 +12,7 @@ from billfold.kernel import forms
 #: In Python $ also matches before a last line feed; this means the same to JSON Schema and to Python.
 _END = r"$(?!\n)"
 CODE_DIGITS = 8
+PASSWORD_MIN = 12
 
 Email = Annotated[str, Meta(description="An e-mail address.", examples=["ada@example.com"], max_length=254)]
 Phone = Annotated[
@@ -20,7 +21,7 @@ Phone = Annotated[
 Password = Annotated[
     str,
     Meta(
-        description="12 to 128 characters, and none of the passwords that are guessed first.",
+        description=f"{PASSWORD_MIN} to 128 characters, and none of the passwords that are guessed first.",
         examples=["correct horse battery staple"],
     ),
 ]

@@ -12,8 +12,8 @@ from collections.abc import Container, Iterable
 from itertools import pairwise
 
 from billfold.identity import errors
+from billfold.identity.contracts import PASSWORD_MIN
 
-LENGTH_MIN = 12
 LENGTH_MAX = 128
 #: NFKC puts at most four code points together, so nothing longer than this can be a password. It is told by its length
 #: alone: whoever sends a hundred thousand characters makes nobody work on them.
@@ -52,7 +52,7 @@ def check(password: str, *, common: Container[str], personal: Iterable[str], poi
         PasswordTooShort, PasswordTooLong, PasswordPersonal, PasswordTooCommon.
     """
     text = normalised(password, pointer=pointer)
-    if len(text) < LENGTH_MIN:
+    if len(text) < PASSWORD_MIN:
         raise errors.PasswordTooShort(pointer=pointer)
     folded = text.casefold()
     if _is_personal(folded, personal):
