@@ -70,7 +70,7 @@ def test_a_key_on_the_command_line_goes_before_all(
 ) -> None:
     logged_in(billfold_stack["BILLFOLD_URL"], at_home["XDG_STATE_HOME"], monkeypatch)
     billfold = Billfold(at_home | {"BILLFOLD_API_KEY": billfold_stack["BILLFOLD_API_KEY"]})
-    found = billfold.json("whoami", "--api-key", "bf_test_wrong")
+    found = billfold.json("whoami", "--api-key", "bf_test_wrong", code=1)
     assert found["credentials_from"] == "the key from command line"
     assert found["refused"] == "unauthorized"
 
@@ -80,7 +80,7 @@ def test_a_login_goes_before_the_stacks_key_and_after_the_environments(
 ) -> None:
     url = billfold_stack["BILLFOLD_URL"]
     logged_in(url, at_home["XDG_STATE_HOME"], monkeypatch)
-    found = Billfold(at_home).json("whoami")
+    found = Billfold(at_home).json("whoami", code=1)
     assert (found["credentials"], found["credentials_from"]) == ("login", "the login at this address")
     # The tokens were made up; the API says so, and they are forgotten.
     assert found["refused"] == "login_ended"
@@ -95,8 +95,10 @@ def test_a_login_elsewhere_is_not_used_here(
 ) -> None:
     logged_in(_NOWHERE, at_home["XDG_STATE_HOME"], monkeypatch)
     named = Billfold(at_home | {"BILLFOLD_URL": billfold_stack["BILLFOLD_URL"] + "/api/v1/"})
-    assert named.json("whoami")["credentials_from"] == "no credentials"
-    assert named.json("whoami")["url"] == billfold_stack["BILLFOLD_URL"]
+    found = named.json("whoami", code=1)
+    assert found["credentials_from"] == "no credentials"
+    assert found["url"] == billfold_stack["BILLFOLD_URL"]
+    assert f"Nobody is logged in at {found['url']}" in named("whoami", code=1).out
 
 
 def test_who_is_not_logged_in_can_not_log_out(at_home: dict[str, str]) -> None:

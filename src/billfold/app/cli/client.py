@@ -60,7 +60,7 @@ _NEXT_STEPS = {
     "hold_unknown": "`billfold holds list` shows yours.",
     "transfer_unknown": "`billfold transfers list` shows yours.",
     "dead_letter_unknown": "`billfold dead-letters list` shows them.",
-    "alias_unknown": "`billfold aliases list` shows yours.",
+    "alias_unknown": "Check how it is written; `billfold aliases list` shows your own.",
     "payment_request_unknown": "`billfold payment-requests list` shows yours.",
     "payee_mismatch": "`billfold aliases show` says who it is now.",
     "api_key_unknown": "`billfold keys list` shows them.",

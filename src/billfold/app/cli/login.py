@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from billfold.app.cli import asking, client, factors, options, output, places
+from billfold.app.cli import asking, client, exits, factors, options, output, places
 from billfold.app.cli.places import Place
 from billfold.app.client import Answer, Api, ApiRefusal, ApiUnreachable, GatewayFailed
 from billfold.app.logins import Login, LoginEnded, Session
@@ -174,7 +174,10 @@ def whoami(
     data: options.Data = None,
     json: options.Json = False,
 ) -> None:
-    """Show in whose name commands speak here, to which API, and why."""
+    """Show in whose name commands speak here, to which API, and why.
+
+    The exit code is 1 where they speak in nobody's: without a login or a key, or when the API refuses it.
+    """
     place = places.find(url, api_key, config, data)
     profile, refused = client.run(place, _profile)
     found = {
@@ -192,6 +195,10 @@ def whoami(
         output.print_json(found)
     else:
         _show_whoami(found)
+        if place.is_nobodys:
+            typer.echo(f"Nobody is logged in at {place.url}: `billfold login` does that, or give a key with --api-key.")
+    if refused is not None:
+        raise typer.Exit(exits.FAILED)
 
 
 def _kind(address: str) -> str:
@@ -208,13 +215,6 @@ def _tell_awaited(awaited: dict[str, Any], *, json: bool) -> None:
     else:
         typer.echo(f"A code is on its way. Type it by: billfold verify {awaited['id']} CODE")
 
-
-def _verify(place: Place, registration: str, code: str, *, device: str | None, json: bool) -> None:
-    async def send(api: Api) -> dict[str, Any]:
-        body = {"id": registration, "code": code.replace(" ", ""), "device": device or _device()}
-        return (await api.post("/auth/verify", body)).body  # type: ignore[no-any-return]
-
-    _keep(place, client.run(place, send, api=place.anonymous), json=json)
 
 def _type_code(place: Place, registration: str, *, device: str | None) -> None:
     """Ask for the code, and again when it was mistyped. Whatever ends this, it is said how to go on."""
@@ -233,6 +233,13 @@ def _type_code(place: Place, registration: str, *, device: str | None) -> None:
         )
         raise
 
+
+def _verify(place: Place, registration: str, code: str, *, device: str | None, json: bool) -> None:
+    async def send(api: Api) -> dict[str, Any]:
+        body = {"id": registration, "code": code.replace(" ", ""), "device": device or _device()}
+        return (await api.post("/auth/verify", body)).body  # type: ignore[no-any-return]
+
+    _keep(place, client.run(place, send, api=place.anonymous), json=json)
 
 
 def _keep(place: Place, answer: dict[str, Any], *, json: bool) -> None:
@@ -310,7 +317,7 @@ def _show_whoami(found: dict[str, Any]) -> None:
         ("Credentials", found["credentials_from"]),
         ("API key", found["api_key_id"]),
         ("Session", found["session_id"] and f"{found['session_id']}, until {found['session_ends_at']}"),
-        ("Refused", found["refused"]),
+        ("Refused", found["credentials"] and found["refused"]),
     ]
     if user is not None:
         fields += [

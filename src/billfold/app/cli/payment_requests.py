@@ -56,7 +56,11 @@ async def list_(
     if json:
         output.print_json(found)
     elif not found:
-        typer.echo("Nothing is asked for.")
+        typer.echo(
+            "You ask nobody for anything."
+            if outgoing
+            else "Nothing is asked of you. --outgoing lists what you ask for."
+        )
     else:
         rows = [
             (

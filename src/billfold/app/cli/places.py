@@ -41,6 +41,11 @@ class Place:
         return Api(url=self.url, key=None, certificate=self.certificate)
 
     @property
+    def is_nobodys(self) -> bool:
+        """Whether there are no credentials."""
+        return self.key is None and self.session is None
+
+    @property
     def store(self) -> Store:
         """Where a login at this address is kept."""
         return Store(self.url)
