@@ -112,6 +112,37 @@ async def test_grace_who_has_an_authenticator_app_is_asked_for_it_after_keycloak
         assert "billfold-pending" not in await cookies_of(page)
 
 
+async def test_edsger_who_has_a_password_links_an_account_of_keycloak_on_the_page_and_unlinks_it(
+    billfold_server: serving.Serving, chromium_server: browsers.Chromium, grace: tuple[str, str]
+) -> None:
+    email, password = "edsger@example.com", "goto considered harmful"
+    async with billfold_server.browser() as program:
+        told = {"email": email, "password": password, "display_name": "Edsger", "locale": "en", "time_zone": "UTC"}
+        registration = (await program.post("/api/v1/auth/register", json=told)).json()["id"]
+        (code,) = (mail["code"] for mail in billfold_server.mails if mail["to"] == email)
+        done = await program.post("/api/v1/auth/verify", json={"id": registration, "code": code})
+        assert done.is_success, done.text
+    async with chromium_server.page() as page:
+        await page.goto(f"{billfold_server.url}/account")
+        await page.get_by_label("E-mail address, phone number or handle").first.fill(email)
+        await page.locator("#login-form").get_by_label("Password").fill(password)
+        await page.get_by_role("button", name="Log in", exact=True).click()
+        card = page.get_by_role("article", name="Other logins")
+        await expect(card.get_by_text("You log in here alone.")).to_be_visible()
+        await card.get_by_role("button", name="Link Keycloak").click()
+        await expect(page.get_by_role("alert").first).to_be_visible()
+        await card.get_by_label("Your password").fill(password)
+        await card.get_by_role("button", name="Link Keycloak").click()
+        await page.fill("#username", grace[0])
+        await page.fill("#password", grace[1])
+        await page.click("#kc-login")
+        await expect(card.get_by_text("Keycloak", exact=False).first).to_be_visible()
+        await expect(card.get_by_role("button", name="Link Keycloak")).to_have_count(0)
+        await card.get_by_label("Your password").fill(password)
+        await card.get_by_role("button", name="Unlink: Keycloak").click()
+        await expect(card.get_by_role("button", name="Link Keycloak")).to_be_visible()
+
+
 @pytest.mark.parametrize("path", ["//evil.example.com", "https://evil.example.com", "javascript:alert(1)", "/account"])
 async def test_a_link_that_somebody_made_leads_nowhere_without_a_login(
     billfold_server: serving.Serving, chromium_server: browsers.Chromium, path: str

@@ -18,7 +18,7 @@ _STATIC = {
     "account.css": "text/css",
     **{
         f"{name}.js": _SCRIPT
-        for name in ("account", "aliases", "api", "approval", "devices", "dom", "factors", "proofs")
+        for name in ("account", "aliases", "api", "approval", "devices", "dom", "factors", "identities", "proofs")
     },
 }
 #: The files are part of the program: they change when it does.

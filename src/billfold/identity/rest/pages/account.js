@@ -4,6 +4,7 @@ import { ask, approveBy, call, hasPasskeys, loggedIn, loggedOut, signed } from "
 import { approve } from "./approval.js";
 import { loadAliases } from "./aliases.js";
 import { loadFactors } from "./factors.js";
+import { loadIdentities } from "./identities.js";
 import { deviceName } from "./devices.js";
 import { $, busy, button, doing, element, facts, fail, instant, lastUsed, line, onSubmit, say, show } from "./dom.js";
 import { offer } from "./proofs.js";
@@ -49,7 +50,7 @@ async function open() {
   history.replaceState(null, "", "#account");
   show("account");
   showProfile(profile);
-  await Promise.all([loadFactors(profile), loadSessions(), loadAliases()]);
+  await Promise.all([loadFactors(profile), loadSessions(), loadAliases(), loadIdentities()]);
 }
 
 async function approveWaiting(id) {
