@@ -77,6 +77,14 @@ async def test_ada_logs_in_and_her_strict_cookies_are_sent_where_she_is_taken(
     assert tuple(found) == ("Ada Lovelace", ["user"])
 
 
+async def test_a_login_that_begins_at_another_name_of_the_server_ends_well_at_its_own(
+    billfold_server: serving.Serving, chromium_server: browsers.Chromium
+) -> None:
+    async with chromium_server.page() as page:
+        await log_in(page, billfold_server.url.replace("127.0.0.1", "localhost") + START, keycloak.MALLORY)
+        await page.wait_for_url(f"{billfold_server.url}/api/v1/users/me")
+
+
 @pytest.fixture
 def grace(keycloak_server: keycloak.KeycloakServer) -> Iterator[tuple[str, str]]:
     """Somebody else at Keycloak: her name and her password."""

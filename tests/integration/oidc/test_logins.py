@@ -274,6 +274,26 @@ async def test_a_browser_is_shown_a_page_when_something_is_wrong(here: serving.S
     assert "login_state_invalid" in page.text
 
 
+@pytest.mark.parametrize("host", ["localhost", "localhost:1", "evil.example.com", "[::1]:80", "a@b", "["])
+async def test_a_login_at_another_name_of_the_server_begins_at_its_own_one(
+    here: serving.Serving, own_issuer: issuing.Issuing, host: str
+) -> None:
+    async with here.browser() as browser:
+        sent_on = await browser.get(f"{START}?return_to=/account%3Ftab%3Dkeys", headers={"host": host})
+        assert sent_on.status_code == 303
+        assert "set-cookie" not in sent_on.headers
+        start = sent_on.headers["location"]
+        assert start == f"{here.url}{START}?return_to=%2Faccount%3Ftab%3Dkeys&moved=true"
+        assert (await log_in(browser, own_issuer, start=start)).status_code == 200
+        # A proxy that hides the name makes it look like another one for ever: nobody is sent in circles.
+        assert asked(await browser.get(start, headers={"host": host}))["state"]
+
+
+async def test_a_login_at_another_port_of_the_same_name_begins_there(here: serving.Serving) -> None:
+    async with here.browser() as browser:
+        assert asked(await browser.get(START, headers={"host": "127.0.0.1:1"}))["state"]
+
+
 async def test_a_provider_that_nobody_knows_is_not_found(here: serving.Serving) -> None:
     async with here.browser() as browser:
         for path in ("/api/v1/auth/oidc/nobody/start", "/api/v1/auth/oidc/nobody/callback"):

@@ -11,7 +11,7 @@ import html
 from hashlib import sha256
 from http import HTTPStatus
 from typing import Annotated, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 from uuid import UUID
 
 import msgspec
@@ -63,6 +63,9 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
         str,
         Meta(description="A path of this server.", max_length=_RETURN_TO_MAX, examples=["/account"]),
     ] = _HOME
+    moved: Annotated[
+        bool, Meta(description="Whether the browser was sent here from another name of this server: it is no more.")
+    ] = False
 
 
 class Link(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -119,9 +122,10 @@ async def list_providers(identity: Identity) -> ProviderList:
         tag=_TAG,
         scope=web.Access.ANYBODY,
         description="For browsers: sends them to the provider, which sends them back to the callback. The login is "
-        "bound to this browser by a cookie, and good for ten minutes.",
+        "bound to this browser by a cookie, and good for ten minutes. Whoever comes by another name of this server is "
+        "sent to the one of `api.public_url` first: the provider sends them back to that, and cookies stay at a name.",
         errors=(errors.ProviderUnknown, errors.ProviderUnavailable, errors.ReturnToInvalid),
-        headers={"Location": "The provider's page to log in."},
+        headers={"Location": "The provider's page to log in, or this operation at the server's own name."},
         media_types=("text/html",),
     ),
 )
@@ -129,6 +133,11 @@ async def start(
     provider: str, parameters: Start, request: Request[Any, Any, Any], cookies: Cookies, identity: Identity
 ) -> Response[bytes]:
     try:
+        home = (
+            None if parameters.moved else identity.providers.home(name=provider, host=request.headers.get("host", ""))
+        )
+        if home is not None:
+            return _moved(home, parameters.return_to)
         begun = await identity.providers.begin(name=provider, return_to=parameters.return_to)
     except BillfoldError as error:
         return _told(error, request)
@@ -277,6 +286,12 @@ def _onward(outcome: SessionTokens | SecondFactor | None, return_to: str, cookie
         head=f'<meta http-equiv="refresh" content="0; url={path}">',
     )
     return Response(page, media_type="text/html", cookies=given)
+
+
+def _moved(home: str, return_to: str) -> Response[bytes]:
+    """On to our own name, once: behind a proxy that hides the name that was asked for, a second time would not end."""
+    location = f"{home}?{urlencode({'return_to': return_to, 'moved': 'true'})}"
+    return Response(b"", status_code=HTTPStatus.SEE_OTHER, media_type="text/html", headers={"location": location})
 
 
 def _bound(cookies: Cookies, state: str, browser: str, *, max_age: int = _COOKIE_S) -> Cookie:

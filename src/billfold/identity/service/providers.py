@@ -89,6 +89,19 @@ class Providers:
             for name, (provider, _) in self._providers.items()
         ]
 
+    def home(self, *, name: str, host: str) -> str | None:
+        """Where a login has to begin, if that is not at this `host`: the provider sends people back to our own name.
+
+        Ports don't matter to cookies, and a proxy may change them.
+
+        Raises:
+            ProviderUnknown.
+        """
+        provider, _ = self._find(name)
+        if _hostname(f"//{host}") == _hostname(self._public_url):
+            return None
+        return f"{self._public_url}{PATH}/{provider.name}/start"
+
     async def begin(self, *, name: str, return_to: str) -> Begun:
         """Begin a login.
 
@@ -278,6 +291,13 @@ class Providers:
 
     def _redirect_uri(self, provider: Provider) -> str:
         return f"{self._public_url}{PATH}/{provider.name}/callback"
+
+
+def _hostname(address: str) -> str | None:
+    try:
+        return urlsplit(address).hostname
+    except ValueError:
+        return None
 
 
 def _is_safe(endpoint: str, issuer: str) -> bool:
