@@ -206,6 +206,7 @@ async def test_a_code_that_another_browser_brings_back_logs_nobody_in(
         assert "code" in parse_qs(urlsplit(callback).query)
         await victim.goto(callback)
         assert "login_state_invalid" in await victim.content()
+        assert "system-ui" in await victim.evaluate("getComputedStyle(document.body).fontFamily")
         assert "billfold" not in await cookies_of(victim)
         # The code itself was good: its own browser is let in with it, once.
         await attacker.goto(callback)

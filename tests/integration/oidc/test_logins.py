@@ -272,6 +272,15 @@ async def test_a_browser_is_shown_a_page_when_something_is_wrong(here: serving.S
     assert page.status_code == 403
     assert page.headers["content-type"].startswith("text/html")
     assert "login_state_invalid" in page.text
+    assert '<a href="/account">Back to your account</a>' in page.text
+    # It looks like ours: its styles are there, and its policy lets them in, and nothing else.
+    (policy,) = page.headers.get_list("content-security-policy")
+    assert "style-src 'self'" in policy
+    assert "script-src" not in policy
+    async with here.browser() as browser:
+        for style in ("/docs/docs.css", "/account/account.css"):
+            assert f'<link rel="stylesheet" href="{style}">' in page.text
+            assert (await browser.get(style)).status_code == 200
 
 
 @pytest.mark.parametrize("host", ["localhost", "localhost:1", "evil.example.com", "[::1]:80", "a@b", "["])

@@ -35,7 +35,7 @@ from billfold.kernel.errors import BillfoldError
 from billfold.kernel.principal import Principal
 from billfold.platform import web
 from billfold.platform.web.cookies import Cookies
-from billfold.platform.web.problems import status_of, title_of
+from billfold.platform.web.problems import status_of
 
 _TAG = "Other providers"
 _ID = "019aa2c6-7a00-7000-8000-00000000f001"
@@ -50,6 +50,11 @@ _IDENTITY = {
 _URL = "https://id.example.com/authorize?response_type=code&client_id=billfold&…"
 #: Where a browser is sent when nobody said where.
 _HOME = "/account"
+#: As the page of one's account looks.
+_LOOKS = (
+    '<meta name="viewport" content="width=device-width, initial-scale=1">'
+    '<link rel="stylesheet" href="/docs/docs.css"><link rel="stylesheet" href="/account/account.css">'
+)
 #: As long as a login may take.
 _COOKIE_S = 600
 _RETURN_TO_MAX = 500
@@ -321,14 +326,16 @@ def _told(error: BillfoldError, request: Request[Any, Any, Any]) -> Response[byt
     if "text/html" not in request.headers.get("accept", ""):
         raise error
     page = _page(
-        f"{title_of(type(error))}.",
-        f'<p>{html.escape(error.detail)}</p><p><a href="{_HOME}">Back</a></p><p><small>{error.code}</small></p>',
+        "This has not worked.",
+        f'<p>{html.escape(error.detail)}</p><p><a href="{_HOME}">Back to your account</a></p>'
+        f'<p class="hint"><small>For whoever helps you: {error.code}</small></p>',
     )
     return Response(page, status_code=status_of(type(error)), media_type="text/html")
 
 
 def _page(title: str, body: str, *, head: str = "") -> bytes:
+    title = html.escape(title)
     return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>{head}'
-        f"<h1>{html.escape(title)}</h1>{body}</html>"
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title} · Billfold</title>{_LOOKS}{head}'
+        f'<header><a class="brand" href="{_HOME}">Billfold</a></header><main><h1>{title}</h1>{body}</main></html>'
     ).encode()

@@ -61,6 +61,12 @@ _PAGES_POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+#: The ways to and from providers to log in at end on small pages, which look like ours and run nothing.
+_LOGIN_PAGES = "/api/v1/auth/oidc/"
+LOGIN_HEADERS: Headers = [
+    (name, value.replace(b"; ", b"; style-src 'self'; ", 1)) if name == b"content-security-policy" else (name, value)
+    for name, value in API_HEADERS
+]
 #: What stands at a well-known place is public, and says itself for how long it may be kept.
 PUBLIC_HEADERS: Headers = [header for header in API_HEADERS if header[0] != b"cache-control"]
 PAGES_HEADERS: Headers = [*_COMMON, (b"content-security-policy", _PAGES_POLICY)]
@@ -92,6 +98,7 @@ class Edge:
         more = [HSTS] if hsts else []
         self._api_headers = [*API_HEADERS, *more]
         self._pages_headers = [*PAGES_HEADERS, *more]
+        self._login_headers = [*LOGIN_HEADERS, *more]
         self._public_headers = [*PUBLIC_HEADERS, *more]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -144,6 +151,8 @@ class Edge:
         """What every answer at this path has."""
         if path.startswith(_PAGES):
             return self._pages_headers
+        if path.startswith(_LOGIN_PAGES):
+            return self._login_headers
         return self._public_headers if path.startswith(_WELL_KNOWN) else self._api_headers
 
     async def _lean(
