@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from billfold.app.migrate import SETS
 from billfold.kernel import ids
 from billfold.kernel.errors import Unavailable
 from billfold.kernel.events import Event
@@ -24,11 +25,8 @@ MIGRATIONS = [
     Migrations("roles", "billfold.platform.postgres.roles"),
     Migrations("messaging", "billfold.platform.messaging.migrations"),
 ]
-WALLETS_MIGRATIONS = [
-    *MIGRATIONS,
-    Migrations("ledger", "billfold.ledger.migrations"),
-    Migrations("wallets", "billfold.wallets.migrations"),
-]
+#: A worker has duties in every context.
+WALLETS_MIGRATIONS = SETS
 #: Everything here takes milliseconds; a slow machine is forgiven.
 DEADLINE_S = 60.0
 
