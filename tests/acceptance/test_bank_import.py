@@ -42,7 +42,7 @@ _TEXTS = (
 )
 _SCOPES = (
     *("operator", "assets:read", "wallets:read", "wallets:write"),
-    *("transfers:read", "transfers:write", "deposits:write", "withdrawals:write"),
+    *("transfers:read", "transfers:write", "deposits:write", "withdrawals:write", "limits:write"),
 )
 
 

@@ -162,7 +162,11 @@ class Story:
     async def changes_addresses(self) -> None:
         for kind, address in (("email", OTHER_EMAIL), ("phone", PHONE)):
             body = {kind: address, "password": self.password}
-            change = (await self.caller("POST", f"/users/me/{kind}", body)).json()["id"]
+            refused = await self.caller("POST", f"/users/me/{kind}", body, status=403)
+            approval = refused.json()["step_up"]["id"]
+            await self.caller("POST", f"/auth/step-up/{approval}", {"totp": await self.totp()})
+            asked = await self.caller("POST", f"/users/me/{kind}", body, headers={"Step-Up": approval})
+            change = asked.json()["id"]
             code = await self.mailed(f"code to a new {kind}", address)
             await self.caller("POST", f"/users/me/{kind}/verify", {"id": change, "code": _another(code)}, status=422)
             await self.caller("POST", f"/users/me/{kind}/verify", {"id": change, "code": code})
