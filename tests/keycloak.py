@@ -16,7 +16,7 @@ import time
 import zipfile
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +149,9 @@ def running_keycloak(installed: Path, folder: Path) -> Iterator[KeycloakServer]:
             yield server
         finally:
             thread.run(server.child.stop())
+            # That was its script, which can't hand on such an end to the Java that it has started.
+            with suppress(ProcessLookupError):
+                os.killpg(server.child.process.pid, signal.SIGKILL)
     finally:
         thread.close()
 
