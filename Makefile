@@ -164,7 +164,7 @@ COMPILE = $(UV) pip compile --universal --python-version 3.11 --generate-hashes 
 lock: $(TOOLS) ## Pin all dependencies again, with hashes (UPGRADE=1 takes newer versions)
 	@$(COMPILE) requirements/tools.in --output-file requirements/tools.txt
 	@$(COMPILE) pyproject.toml requirements/tools.in --extra embedded --output-file requirements/run.txt
-	@$(COMPILE) pyproject.toml requirements/tools.in --extra embedded --extra dev \
+	@$(COMPILE) pyproject.toml requirements/tools.in --all-extras \
 	  --constraint requirements/run.txt --output-file requirements/dev.txt
 	@$(COMPILE) requirements/gateway.in --output-file requirements/gateway.txt
 
