@@ -5,12 +5,12 @@ Its scripts and styles are files of their own, because the policy of its answers
 """
 
 from collections.abc import Sequence
-from functools import cache
-from importlib import resources
-from typing import Any
 
-from litestar import Request, Response, get
+from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
+
+from billfold.platform.web import files
+from billfold.platform.web.files import Files
 
 PATH = "/account"
 _SCRIPT = "text/javascript"
@@ -21,8 +21,7 @@ _STATIC = {
         for name in ("account", "aliases", "api", "approval", "devices", "dom", "factors", "identities", "proofs")
     },
 }
-#: The files are part of the program: they change when it does.
-_CACHED = {"Cache-Control": "public, max-age=300"}
+_FILES = Files("billfold.identity.rest", "pages")
 
 
 def handlers() -> Sequence[HTTPRouteHandler]:
@@ -30,16 +29,6 @@ def handlers() -> Sequence[HTTPRouteHandler]:
 
     @get(PATH, sync_to_thread=False)
     def page() -> Response[bytes]:
-        return Response(_file("account.html"), media_type="text/html", headers=_CACHED)
+        return files.page(_FILES.read("account.html"))
 
-    @get([f"{PATH}/{name}" for name in _STATIC], sync_to_thread=False)
-    def static(request: Request[Any, Any, Any]) -> Response[bytes]:
-        name = request.url.path.rpartition("/")[2]
-        return Response(_file(name), media_type=_STATIC[name], headers=_CACHED)
-
-    return [page, static]
-
-
-@cache
-def _file(name: str) -> bytes:
-    return (resources.files("billfold.identity.rest") / "pages" / name).read_bytes()
+    return [page, _FILES.handler(PATH, _STATIC)]

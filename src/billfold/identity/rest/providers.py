@@ -8,6 +8,7 @@ the callback answers with a small page of ours, which sets them and goes on by i
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 from hashlib import sha256
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -50,6 +51,8 @@ _IDENTITY = {
 _URL = "https://id.example.com/authorize?response_type=code&client_id=billfold&…"
 #: Where a browser is sent when nobody said where.
 _HOME = "/account"
+#: Small pages that run nothing.
+_POLICY = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 #: As the page of one's account looks.
 _LOOKS = (
     '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -285,12 +288,12 @@ def _onward(outcome: SessionTokens | SecondFactor | None, return_to: str, cookie
             max_age=outcome.refresh_expires_in,
         )
     path = html.escape(path)
-    page = _page(
+    return _page(
         title,
         f'<p><a href="{path}">Go on</a></p>',
         head=f'<meta http-equiv="refresh" content="0; url={path}">',
+        cookies=given,
     )
-    return Response(page, media_type="text/html", cookies=given)
 
 
 def _moved(home: str, return_to: str) -> Response[bytes]:
@@ -325,17 +328,26 @@ def _told(error: BillfoldError, request: Request[Any, Any, Any]) -> Response[byt
     """
     if "text/html" not in request.headers.get("accept", ""):
         raise error
-    page = _page(
+    return _page(
         "This has not worked.",
         f'<p>{html.escape(error.detail)}</p><p><a href="{_HOME}">Back to your account</a></p>'
         f'<p class="hint"><small>For whoever helps you: {error.code}</small></p>',
+        status_code=status_of(type(error)),
     )
-    return Response(page, status_code=status_of(type(error)), media_type="text/html")
 
 
-def _page(title: str, body: str, *, head: str = "") -> bytes:
+def _page(
+    title: str, body: str, *, head: str = "", status_code: int = HTTPStatus.OK, cookies: Sequence[Cookie] = ()
+) -> Response[bytes]:
     title = html.escape(title)
-    return (
+    content = (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title} · Billfold</title>{_LOOKS}{head}'
         f'<header><a class="brand" href="{_HOME}">Billfold</a></header><main><h1>{title}</h1>{body}</main></html>'
     ).encode()
+    return Response(
+        content,
+        status_code=status_code,
+        media_type="text/html",
+        headers={"content-security-policy": _POLICY},
+        cookies=list(cookies),
+    )

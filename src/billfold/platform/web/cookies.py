@@ -15,11 +15,12 @@ from hashlib import sha256
 from litestar.datastructures import Cookie
 
 from billfold.platform.web import errors
+from billfold.platform.web.operations import PREFIX
 
 #: Methods that change nothing.
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 #: Refresh tokens go to these paths only.
-REFRESH_PATH = "/api/v1/auth"
+REFRESH_PATH = f"{PREFIX}/auth"
 _CSRF_HEADER = b"x-csrf-token"
 #: For answers that end a login: what a browser has kept of our answers and our pages goes with it. It has no cookies in
 #: it, for a browser would forget those of the whole domain.

@@ -2,23 +2,21 @@
 
 import html
 from collections.abc import Sequence
-from functools import cache
-from importlib import resources
-from typing import Any
 
-from litestar import Request, Response, get
+from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.response import Redirect
 
 from billfold.kernel import errors
+from billfold.platform.web import files
+from billfold.platform.web.files import Files
 from billfold.platform.web.problems import status_of, title_of
 
 ERRORS_PATH = "/docs/errors"
 #: Under the prefix of the API that it describes.
 OPENAPI_PATH = "/openapi.json"
 _STATIC = {"docs.css": "text/css", "docs.js": "text/javascript", "icon.svg": "image/svg+xml; charset=utf-8"}
-#: The files are part of the program: they change when it does.
-_CACHED = {"cache-control": "public, max-age=300"}
+_FILES = Files("billfold.platform.web", "static")
 
 
 def handlers(document: bytes, *, prefix: str) -> Sequence[HTTPRouteHandler]:
@@ -34,24 +32,13 @@ def handlers(document: bytes, *, prefix: str) -> Sequence[HTTPRouteHandler]:
 
     @get("/docs", sync_to_thread=False)
     def page() -> Response[bytes]:
-        content = _file("docs.html").replace(b"{openapi}", (prefix + OPENAPI_PATH).encode())
-        return Response(content, media_type="text/html", headers=_CACHED)
+        return files.page(_FILES.read("docs.html").replace(b"{openapi}", (prefix + OPENAPI_PATH).encode()))
 
     @get(ERRORS_PATH, sync_to_thread=False)
     def errors_page() -> Response[bytes]:
-        return Response(_errors_html(), media_type="text/html", headers=_CACHED)
+        return files.page(_errors_html())
 
-    @get([f"/docs/{name}" for name in _STATIC], sync_to_thread=False)
-    def static(request: Request[Any, Any, Any]) -> Response[bytes]:
-        name = request.url.path.rpartition("/")[2]
-        return Response(_file(name), media_type=_STATIC[name], headers=_CACHED)
-
-    return [openapi_json, root, page, errors_page, static]
-
-
-@cache
-def _file(name: str) -> bytes:
-    return (resources.files("billfold.platform.web") / "static" / name).read_bytes()
+    return [openapi_json, root, page, errors_page, _FILES.handler("/docs", _STATIC)]
 
 
 def _errors_html() -> bytes:
@@ -62,4 +49,4 @@ def _errors_html() -> bytes:
         f"{html.escape(error.sentence())}</td></tr>"
         for error in errors.catalogue()
     )
-    return _file("errors.html").replace(b"{rows}", rows.encode())
+    return _FILES.read("errors.html").replace(b"{rows}", rows.encode())

@@ -38,38 +38,19 @@ _INSTANCE = secrets.token_hex(8).encode()
 _numbers = itertools.count(1)
 _UNMATCHED = "unmatched"
 _SERVER_ERROR = 500
-#: What people look at, not programs.
-_PAGES = ("/docs", "/account")
-_WELL_KNOWN = "/.well-known/"
 
-#: Nothing here is for other sites to frame, open, load or guess at, and no page of ours needs a camera.
-_COMMON: Headers = [
+#: Nothing here is for other sites to frame, open, load or guess at, and no page of ours needs a camera. An answer is
+#: data: a browser that shows it must run nothing of it, and keep nothing of it. What is meant for people to look at, or
+#: for everybody to keep, says so itself: a header that an answer has by itself takes the place of ours.
+API_HEADERS: Headers = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
-]
-#: An answer of the API is data: a browser that shows it must run nothing of it, and keep nothing of it.
-API_HEADERS: Headers = [
-    *_COMMON,
     (b"cache-control", b"no-store"),
     (b"content-security-policy", b"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
 ]
-#: Pages run their own script and style and talk to this API, and to nobody else.
-_PAGES_POLICY = (
-    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-#: The ways to and from providers to log in at end on small pages, which look like ours and run nothing.
-_LOGIN_PAGES = "/api/v1/auth/oidc/"
-LOGIN_HEADERS: Headers = [
-    (name, value.replace(b"; ", b"; style-src 'self'; ", 1)) if name == b"content-security-policy" else (name, value)
-    for name, value in API_HEADERS
-]
-#: What stands at a well-known place is public, and says itself for how long it may be kept.
-PUBLIC_HEADERS: Headers = [header for header in API_HEADERS if header[0] != b"cache-control"]
-PAGES_HEADERS: Headers = [*_COMMON, (b"content-security-policy", _PAGES_POLICY)]
 HSTS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 
 log = structlog.get_logger(__name__)
@@ -95,11 +76,7 @@ class Edge:
         self._problems = problems
         self._requests = requests
         self._cors = cors
-        more = [HSTS] if hsts else []
-        self._api_headers = [*API_HEADERS, *more]
-        self._pages_headers = [*PAGES_HEADERS, *more]
-        self._login_headers = [*LOGIN_HEADERS, *more]
-        self._public_headers = [*PUBLIC_HEADERS, *more]
+        self._headers = [*API_HEADERS, HSTS] if hsts else API_HEADERS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection of uvicorn's."""
@@ -121,7 +98,7 @@ class Edge:
         logs.request_id.set(request_id)
         logs.trace_id.set(trace_id)
         found = self._routes.find(method, path)
-        own = self._api_headers if found is not None else self._headers_of(path)
+        own = self._headers
         if self._cors is not None:
             own = [*own, *self._cors.answer(headers)]
         exchange = _Exchange(send, own, request_id)
@@ -146,14 +123,6 @@ class Edge:
             log.warning(
                 "request", method=method, route=exchange.template, status=exchange.status, seconds=round(seconds, 3)
             )
-
-    def _headers_of(self, path: str) -> Headers:
-        """What every answer at this path has."""
-        if path.startswith(_PAGES):
-            return self._pages_headers
-        if path.startswith(_LOGIN_PAGES):
-            return self._login_headers
-        return self._public_headers if path.startswith(_WELL_KNOWN) else self._api_headers
 
     async def _lean(
         self,
@@ -223,7 +192,10 @@ class _Exchange:
         """Pass on what Litestar sends."""
         if message["type"] == "http.response.start":
             self.status = int(message["status"])
-            message["headers"] = [*message["headers"], *self._headers, (b"x-request-id", self.request_id)]
+            sent = message["headers"]
+            names = {name for name, _ in sent}
+            ours = (header for header in self._headers if header[0] not in names)
+            message["headers"] = [*sent, *ours, (b"x-request-id", self.request_id)]
         await self._send(message)
 
     async def answer(self, status: int, headers: Headers, body: bytes) -> None:
