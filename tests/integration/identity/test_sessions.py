@@ -280,6 +280,19 @@ async def test_what_ended_long_ago_is_forgotten_and_nothing_else(setting: Settin
     assert [str(row["id"]) for row in rows] == [kept.session_id]
 
 
+async def test_of_a_long_session_only_tokens_whose_time_is_not_over_are_kept(setting: Setting) -> None:
+    tokens = await setting.login()
+    for _ in range(4):
+        setting.clock.time += timedelta(days=10)
+        tokens = await setting.refresh(tokens)
+    async with setting.database.connection() as connection:
+        kept = await connection.fetch(
+            "SELECT expires_at FROM identity.refresh_tokens WHERE session_id = $1", UUID(tokens.session_id)
+        )
+    assert 1 < len(kept) < 5
+    assert all(row["expires_at"] > setting.clock.now() for row in kept)
+
+
 async def test_no_text_of_a_refresh_token_is_kept_or_told(setting: Setting) -> None:
     tokens = await setting.login()
     assert tokens.refresh_token is not None

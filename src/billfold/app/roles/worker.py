@@ -1,8 +1,8 @@
 """The role `worker`: what nobody waits for.
 
-It takes confirmed transactions, publishes the outbox, ends holds, finishes what was approved, rotates signing keys, and
-verifies. It forgets no idempotency key: a sender may repeat a confirmed transaction at any time, and its key is what
-keeps it from counting twice.
+It takes confirmed transactions, publishes the outbox, ends holds, finishes what was approved, rotates signing keys,
+forgets sessions that ended long ago, and verifies. It forgets no idempotency key: a sender may repeat a confirmed
+transaction at any time, and its key is what keeps it from counting twice.
 
 Each duty runs on its own. When PostgreSQL or the broker is away, a duty waits and begins again; nothing is lost by
 that, since what is to be done stands in the database or in the stream. Any other failure is a bug: it ends the process,
@@ -50,6 +50,8 @@ VERIFY_PAUSE_S = 300.0
 VERIFY_SHARE = 0.05
 #: How often it is asked whether a signing key is old enough to be replaced, or has ended.
 ROTATE_PAUSE_S = 600.0
+#: How often sessions that ended long ago are deleted.
+FORGET_PAUSE_S = 3_600.0
 #: As in the API: looking for cycles after every few objects finds none.
 _GC_THRESHOLD = 20_000
 
@@ -120,6 +122,7 @@ def _duties(tree: settings.Settings, parts: Container) -> Sequence[Duty]:
         *_mailing(tree.mail, parts),
         Duty("expire holds", lambda: _expire_holds(parts)),
         Duty("rotate signing keys", lambda: _rotate(parts.identity, every=timedelta(days=tree.tokens.rotate_days))),
+        Duty("forget ended sessions", lambda: _forget_sessions(parts.identity)),
         Duty("tend approvals", lambda: _tend_approvals(parts)),
         Duty("verify the ledger", lambda: _verify(parts.ledger)),
     )
@@ -170,6 +173,12 @@ async def _rotate(identity: Identity, *, every: timedelta) -> None:
         if made is not None:
             log.info("a signing key was made", signing_key=made.id, signs_from=made.signs_from.isoformat())
         await asyncio.sleep(ROTATE_PAUSE_S)
+
+
+async def _forget_sessions(identity: Identity) -> None:
+    while True:
+        if not await identity.sessions.forget_ended():
+            await asyncio.sleep(FORGET_PAUSE_S)
 
 
 async def _tend_approvals(parts: Container) -> None:

@@ -89,7 +89,10 @@ async def insert(
 async def insert_token(
     connection: Connection, *, token_hash: bytes, session_id: UUID, now: datetime, expires_at: datetime
 ) -> None:
-    """Add a refresh token."""
+    """Add a refresh token, in the place of those of its session whose time is over."""
+    await connection.execute(
+        "DELETE FROM identity.refresh_tokens WHERE session_id = $1 AND expires_at <= $2", session_id, now
+    )
     await connection.execute(
         "INSERT INTO identity.refresh_tokens (token_hash, session_id, created_at, expires_at) VALUES ($1, $2, $3, $4)",
         token_hash,
