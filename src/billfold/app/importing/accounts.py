@@ -20,7 +20,6 @@ AT_ONCE = 8
 REMEMBERED_MAX = 100_000
 #: What `unlimited` sets: no household, bank or state reaches it, and it is far below what the ledger can count.
 UNLIMITED_AMOUNT = "1000000000000000"
-_CREATED = 201
 _REUSED = "external_id_reused"
 
 
