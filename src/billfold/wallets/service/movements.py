@@ -20,7 +20,7 @@ from billfold.wallets.domain import Side
 from billfold.wallets.service import orders
 from billfold.wallets.service.orders import Orders
 from billfold.wallets.service.resolution import Resolution
-from billfold.wallets.service.supervision import MOVEMENT, REVERSAL, Ask, Reversal, Supervision
+from billfold.wallets.service.supervision import MOVEMENT, REVERSAL, Ask, Reversal, Supervision, asks_nobody
 
 
 class Movements:
@@ -49,8 +49,7 @@ class Movements:
         all_sides = await self._orders.sides(principal, [draft])
         if not draft.unresolved:
             _check_known(all_sides[0], order)
-        # Who transfers their own money asks nobody, and that is what most requests do: it costs nothing here.
-        if principal.user_id is not None and not (order.kind == "transfer" and all_sides[0][0].mine):
+        if principal.user_id is not None and not asks_nobody(order, all_sides[0][0]):
             ask = Ask(kind=MOVEMENT, content=order, key=ours, key_text=key, step_up=step_up)
             await self._supervision.orders(principal, [draft], all_sides, ask)
         posting = await self._ledger.post(
