@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -46,7 +46,7 @@ class HandClock:
 
 @dataclass
 class Outside:
-    """What identity has around it: its mails are kept, and tokens are what they stand for."""
+    """What identity has around it: its mails are kept, and everybody has the same password."""
 
     mails: list[dict[str, Any]] = field(default_factory=list)
 
@@ -54,22 +54,6 @@ class Outside:
         self, _connection: Connection, *, template: str, to: str, locale: str, values: Mapping[str, str]
     ) -> None:
         self.mails.append({"template": template, "to": to, "locale": locale, **values})
-
-    async def issue(
-        self,
-        _connection: Connection,
-        /,
-        *,
-        user_id: UUID,
-        session_id: UUID,
-        scopes: frozenset[str],
-        roles: frozenset[str],
-        methods: Sequence[str],
-        authenticated_at: datetime,
-    ) -> tuple[str, datetime]:
-        assert scopes
-        assert roles
-        return f"{user_id} {session_id} {' '.join(methods)}", authenticated_at + timedelta(minutes=5)
 
     async def check_password(self, *, user_id: UUID, password: str) -> bool:
         assert user_id
@@ -86,7 +70,11 @@ class House:
         notices = Notices(mail=self.outside, clock=self.clock)
         envelope = facades.ENVELOPE
         self.sessions = Sessions(
-            database=database, clock=self.clock, tokens=self.outside, notices=notices, forget=lambda _session: None
+            database=database,
+            clock=self.clock,
+            tokens=facades.identity(database, clock=self.clock).tokens,
+            notices=notices,
+            forget=lambda _session: None,
         )
         self.proofs = Proofs(database=database, clock=self.clock, envelope=envelope, party=PARTY)
         self.step_up = StepUp(database=database, clock=self.clock, proofs=self.proofs)

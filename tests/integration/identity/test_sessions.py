@@ -17,6 +17,7 @@ from billfold.identity.store import keys as owners
 from billfold.kernel import ids
 from billfold.kernel.principal import Principal
 from billfold.platform.postgres.database import Connection, Database
+from tests import facades
 from tests.integration.identity.support import told_of
 
 DEVICE, ADDRESS = "Firefox", "203.0.113.7"
@@ -26,20 +27,10 @@ class Clock:
     """A clock that is moved by hand."""
 
     def __init__(self) -> None:
-        self.time = datetime(2026, 11, 21, 12, tzinfo=UTC)
+        self.time = datetime.now(UTC)
 
     def now(self) -> datetime:
         return self.time
-
-
-class Tokens:
-    """Access tokens that say nothing: what is in them is tried elsewhere."""
-
-    async def issue(
-        self, _connection: Connection, /, *, session_id: UUID, scopes: frozenset[str], **_rest: Any
-    ) -> tuple[str, datetime]:
-        assert "wallets:read" in scopes
-        return f"token of {session_id}", datetime(2026, 11, 21, 12, 10, tzinfo=UTC)
 
 
 class Mail:
@@ -63,7 +54,7 @@ class Setting:
         self.sessions = Sessions(
             database=database,
             clock=self.clock,
-            tokens=Tokens(),
+            tokens=facades.identity(database, clock=self.clock).tokens,
             notices=Notices(mail=self.mail, clock=self.clock),
             forget=self.forgotten.append,
         )

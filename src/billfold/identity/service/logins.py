@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from time import monotonic
-from typing import Final, NoReturn, Protocol
+from typing import Final, NoReturn
 from uuid import UUID
 
 from billfold.identity import errors
@@ -17,6 +16,7 @@ from billfold.identity.domain.addresses import Login
 from billfold.identity.service.attempts import Attempts, of_login
 from billfold.identity.service.notices import Notices
 from billfold.identity.service.passwords import Passwords, Verdict
+from billfold.identity.service.second_factors import SecondFactors
 from billfold.identity.service.sessions import Sessions
 from billfold.identity.store import aliases
 from billfold.identity.store import keys as owners
@@ -30,14 +30,6 @@ from billfold.platform.postgres.database import Connection, Database
 NOBODY = UUID(int=0)
 #: When whoever has to wait is told so. Longer than hashing takes, shorter than the first wait.
 REFUSED_AFTER_S: Final = 0.5
-
-
-class SecondFactors(Protocol):
-    """Knows who has to show more than a password."""
-
-    async def needed(self, connection: Connection, *, user_id: UUID, methods: Sequence[str]) -> SecondFactor | None:
-        """What the login still needs; None if nothing."""
-        ...
 
 
 class Logins:

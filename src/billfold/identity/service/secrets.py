@@ -6,27 +6,15 @@ import asyncio
 import secrets
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
-from typing import Protocol
 
 from billfold.identity.store import secrets as store
 from billfold.kernel.clock import Clock
+from billfold.platform.keys import Envelope
 from billfold.platform.postgres.database import Database
 
 SECRET_BYTES = 32
 #: Reads a secret. To be called outside of transactions: the first time it takes a connection of its own.
 Secret = Callable[[], Awaitable[bytes]]
-
-
-class Envelope(Protocol):
-    """Seals what lies in the database."""
-
-    async def seal(self, plain: bytes, *, context: str) -> bytes:
-        """`plain`, so that it opens with the same context alone."""
-        ...
-
-    async def open(self, sealed: bytes, *, context: str) -> bytes:
-        """What was sealed with this context."""
-        ...
 
 
 class Secrets:

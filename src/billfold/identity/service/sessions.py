@@ -10,13 +10,14 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 
 from billfold.identity import errors, events
 from billfold.identity.contracts import ADDRESS_MAX, DEVICE_MAX, Session, SessionTokens, scopes_of
 from billfold.identity.domain import sessions as domain
 from billfold.identity.service.notices import Notices
+from billfold.identity.service.signing import Tokens
 from billfold.identity.store import sessions as store
 from billfold.kernel import ids
 from billfold.kernel.clock import Clock
@@ -26,25 +27,6 @@ from billfold.platform.postgres.database import Connection, Database, after_comm
 
 #: Rows that one round of forgetting deletes.
 _FORGOTTEN_AT_ONCE = 1_000
-
-
-class Tokens(Protocol):
-    """Makes access tokens."""
-
-    async def issue(
-        self,
-        connection: Connection,
-        /,
-        *,
-        user_id: UUID,
-        session_id: UUID,
-        scopes: frozenset[str],
-        roles: frozenset[str],
-        methods: Sequence[str],
-        authenticated_at: datetime,
-    ) -> tuple[str, datetime]:
-        """The text of a token, and when it ends. The connection is to read with: it may be in a transaction."""
-        ...
 
 
 class Sessions:

@@ -16,6 +16,7 @@ from billfold.identity.service import zones
 from billfold.identity.service.attempts import Attempts
 from billfold.identity.service.confirming import Confirmations
 from billfold.identity.service.notices import Notices
+from billfold.identity.service.proofs import Proofs
 from billfold.identity.service.registrations import send_code
 from billfold.identity.service.secrets import Secret
 from billfold.identity.service.sessions import Sessions
@@ -45,14 +46,6 @@ async def nothing_to_leave(_connection: Connection, _user_id: UUID) -> Sequence[
     return ()
 
 
-class Methods(Protocol):
-    """Knows by what else than a password somebody can show that it is them."""
-
-    async def methods(self, connection: Connection, user_id: UUID) -> Sequence[str]:
-        """The words for it."""
-        ...
-
-
 class Users:
     """What people do with their own accounts."""
 
@@ -65,7 +58,7 @@ class Users:
         notices: Notices,
         sessions: Sessions,
         confirmations: Confirmations,
-        factors: Methods,
+        factors: Proofs,
         code_key: Secret,
         leaving: Leaving,
         removing: Sequence[Removing],
