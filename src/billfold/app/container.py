@@ -13,6 +13,7 @@ from uuid import UUID
 
 import msgspec
 
+import billfold
 from billfold.app import mail, oidc, settings
 from billfold.app.passkeys import relying_party
 from billfold.identity import AliasLimits, Attempts, Hashing, Identity
@@ -22,6 +23,7 @@ from billfold.ledger import Ledger
 from billfold.platform.keys import Envelope, NoProvider, local
 from billfold.platform.mail.queue import MailQueue
 from billfold.platform.postgres.database import Connection, Database
+from billfold.platform.telemetry import traces
 from billfold.wallets import Wallets
 
 
@@ -66,6 +68,14 @@ async def opened(
     mails = mail.queue(tree.mail, envelope)
     providers = oidc.providers(tree.oidc, public_url=tree.api.url)
     async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(
+            traces.recording(
+                endpoint=tree.traces.endpoint,
+                share=tree.traces.sample,
+                service=name.replace(" ", "-"),
+                version=billfold.__version__,
+            )
+        )
         database = await Database.connect(tree.postgres.dsn, size=tree.postgres.pool_size, name=name)
         stack.push_async_callback(database.close)
         ledger = await Ledger.start(database=database)

@@ -26,3 +26,5 @@ class Event(msgspec.Struct, frozen=True):
     key: str
     #: Whatever msgspec writes as a JSON object, or the JSON itself.
     data: dict[str, Any] | msgspec.Struct | msgspec.Raw
+    #: W3C's `traceparent` of what it happened for, if that is recorded.
+    traceparent: str | None = None

@@ -59,7 +59,7 @@ class HoldChanged(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime | None
 
 
-def transfer_posted(posted: TransferPosted) -> events.Event:
+def transfer_posted(posted: TransferPosted, *, traceparent: str | None = None) -> events.Event:
     """The event of a posted transfer. Its id is the transfer's, so telling it twice is seen as once."""
     return events.Event(
         id=(transfer_id := str(posted.id)),
@@ -69,10 +69,13 @@ def transfer_posted(posted: TransferPosted) -> events.Event:
         time=posted.recorded_at,
         key=str(posted.debit_account),
         data=posted,
+        traceparent=traceparent,
     )
 
 
-def hold_changed(step: HoldStep, changed: HoldChanged, *, event_id: str, time: datetime) -> events.Event:
+def hold_changed(
+    step: HoldStep, changed: HoldChanged, *, event_id: str, time: datetime, traceparent: str | None
+) -> events.Event:
     """The event of a placed or changed hold."""
     return events.Event(
         id=event_id,
@@ -82,4 +85,5 @@ def hold_changed(step: HoldStep, changed: HoldChanged, *, event_id: str, time: d
         time=time,
         key=changed.account,
         data=changed,
+        traceparent=traceparent,
     )

@@ -67,7 +67,7 @@ def _kind(hint: Any) -> str:
             return ", ".join(f"`{value}`" for value in get_args(part))
     kinds = [part for part in _parts(hint) if isinstance(part, type) and part is not type(None)]
     assert len(kinds) == 1, hint
-    words = {bool: "true or false", int: "a whole number", str: "a text", Path: "a path"}[kinds[0]]
+    words = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", Path: "a path"}[kinds[0]]
     limits = [part for part in _parts(hint) if isinstance(part, Meta) and part.ge is not None]
     return words + "".join(f" from {limit.ge} to {limit.le}" for limit in limits) + secret
 

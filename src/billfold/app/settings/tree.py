@@ -263,6 +263,15 @@ class Log(Section, frozen=True, kw_only=True):
     format: Literal["console", "json"] = "console"
 
 
+class Traces(Section, frozen=True, kw_only=True):
+    """Where traces go; none are made without an endpoint. It takes the extra `tracing`."""
+
+    #: A collector that takes OTLP over gRPC, such as Jaeger at http://127.0.0.1:4317; https:// for TLS.
+    endpoint: Annotated[str, msgspec.Meta(pattern=r"^https?://[^/]+/?$")] | None = None
+    #: Of the requests that come without a trace of their caller's, so many are traced: 0.01 is one in a hundred.
+    sample: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.01
+
+
 class Settings(Section, frozen=True, kw_only=True):
     """The whole tree."""
 
@@ -283,6 +292,7 @@ class Settings(Section, frozen=True, kw_only=True):
     webauthn: Webauthn = Webauthn()
     worker: Worker = Worker()
     metrics: Metrics = Metrics()
+    traces: Traces = Traces()
     client: Client = Client()
     log: Log = Log()
 

@@ -15,6 +15,7 @@ from billfold.ledger.contracts import Hold, HoldChange, NewHold, NewTransfer, Po
 from billfold.ledger.domain import holds, transfers
 from billfold.ledger.domain.book import Book
 from billfold.ledger.store.batch import Span
+from billfold.platform.telemetry.traces import Place
 
 _BY_CODE: dict[str, type[errors.LedgerError]] = {
     error.code: error
@@ -99,6 +100,9 @@ def replay(
 class Command(Protocol):
     """One request of a batch. `apply` changes the book or raises a LedgerError and leaves it as it was."""
 
+    #: The span of whoever waits for it, if that is recorded.
+    trace: Place | None
+
     @property
     def key(self) -> Key | None:
         """Under what its answer is kept; None for our own housekeeping, which guards itself."""
@@ -130,6 +134,7 @@ class _Named:
     """A command that names nothing but what it overrides."""
 
     size = 1
+    trace: Place | None = None
 
     def accounts(self) -> Sequence[UUID]:
         return ()
@@ -224,6 +229,7 @@ class Rehearse:
     """Find out what a command would do if accounts were there that nobody has opened. Nothing is written or kept."""
 
     key = None
+    trace: Place | None = None
 
     def __init__(self, command: Command, unopened: Sequence[Unopened]) -> None:
         self.size = command.size
@@ -290,6 +296,15 @@ class ExpireHold(_OnHold):
 
     def apply(self, book: Book) -> HoldChange:
         return HoldChange(hold=holds.expire(book, self.hold(book)))
+
+
+def moved(outcome: Posting | HoldChange | errors.LedgerError) -> list[UUID]:
+    """The ids of the transfers and of the hold that came of a command."""
+    if isinstance(outcome, Posting):
+        return [result.id for result in outcome.results if isinstance(result, Transfer)]
+    if isinstance(outcome, HoldChange):
+        return [outcome.hold.id, *([outcome.transfer.id] if outcome.transfer is not None else [])]
+    return []
 
 
 def keep(outcome: Posting | HoldChange | errors.LedgerError, *, batch: int) -> tuple[UUID | None, bytes | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from billfold.kernel import ids, money
@@ -15,16 +15,31 @@ from billfold.ledger.domain.book import Book, HoldStep
 from billfold.ledger.service.assets import Assets
 from billfold.ledger.store import batch as store
 from billfold.platform.postgres.database import Connection
+from billfold.platform.telemetry.traces import Place
 
 #: The kind of an outbox row whose payload is a pointer.
 OUTBOX_KIND = "ledger.batch"
 
 _POINTER = struct.Struct(">16s16sI")
+#: Behind it, for each transfer that is traced: the transfer, its trace, and the span below which it was posted.
+_TRACED = struct.Struct(">16s16s8s")
 
 
-def pointer(span: store.Span) -> bytes:
-    """Where a batch's transfers are."""
-    return _POINTER.pack(span.first.bytes, span.last.bytes, span.batch)
+def pointer(span: store.Span, traced: Mapping[UUID, Place]) -> bytes:
+    """Where a batch's transfers are, and which of what is `traced` they are."""
+    found = (
+        _TRACED.pack(moved.bytes, place.trace_id.to_bytes(16), place.span_id.to_bytes(8))
+        for moved, place in traced.items()
+        if span.first <= moved <= span.last
+    )
+    return _POINTER.pack(span.first.bytes, span.last.bytes, span.batch) + b"".join(found)
+
+
+def _traced(payload: bytes) -> dict[UUID, str]:
+    return {
+        UUID(bytes=moved): Place(int.from_bytes(trace_id), int.from_bytes(span_id)).traceparent()
+        for moved, trace_id, span_id in _TRACED.iter_unpack(payload[_POINTER.size :])
+    }
 
 
 class Journal:
@@ -37,22 +52,29 @@ class Journal:
         """The events of each batch that a payload points at, in the order of posting."""
         spans = [
             store.Span(UUID(bytes=first), UUID(bytes=last), batch)
-            for first, last, batch in map(_POINTER.unpack, payloads)
+            for first, last, batch in map(_POINTER.unpack_from, payloads)
         ]
         batches = await store.transfers_of(connection, spans)
         scales: dict[str, int] = {}
         for code in {transfer.asset for transfers in batches for transfer in transfers}:
             scales[code] = (await self._assets.get(code, connection=connection)).scale
         return [
-            [events.transfer_posted(_posted(transfer, scales[transfer.asset])) for transfer in transfers]
-            for transfers in batches
+            [
+                events.transfer_posted(_posted(transfer, scales[transfer.asset]), traceparent=traced.get(transfer.id))
+                for transfer in transfers
+            ]
+            for transfers, traced in zip(batches, map(_traced, payloads), strict=True)
         ]
 
-    async def hold_events(self, connection: Connection, book: Book) -> list[Event]:
+    async def hold_events(self, connection: Connection, book: Book, traced: Mapping[UUID, Place]) -> list[Event]:
         """The events of all that the batch did to holds, in order."""
-        return [await self._hold_event(connection, step, hold, book) for step, hold in book.hold_steps]
+        return [
+            await self._hold_event(connection, step, hold, book, traced.get(hold.id)) for step, hold in book.hold_steps
+        ]
 
-    async def _hold_event(self, connection: Connection, step: HoldStep, hold: Hold, book: Book) -> Event:
+    async def _hold_event(
+        self, connection: Connection, step: HoldStep, hold: Hold, book: Book, trace: Place | None
+    ) -> Event:
         scale = (await self._assets.get(hold.asset, connection=connection)).scale
         changed = events.HoldChanged(
             id=str(hold.id),
@@ -64,7 +86,9 @@ class Journal:
             reference=hold.reference,
             expires_at=hold.expires_at,
         )
-        return events.hold_changed(step, changed, event_id=str(ids.new()), time=book.now)
+        return events.hold_changed(
+            step, changed, event_id=str(ids.new()), time=book.now, traceparent=trace.traceparent() if trace else None
+        )
 
 
 def _posted(transfer: Transfer, scale: int) -> events.TransferPosted:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 from uuid import UUID
@@ -29,6 +29,7 @@ from billfold.ledger.store import batch as store
 from billfold.platform.messaging import outbox
 from billfold.platform.postgres import database
 from billfold.platform.postgres.database import Connection, Database
+from billfold.platform.telemetry import traces
 
 #: A batch's row locks are held while it is folded and written; at 20 µs a transfer this is 80 ms.
 BATCH_MAX = 4_000
@@ -107,7 +108,8 @@ class Poster:
             DatabaseUnavailable: nothing was done.
             OutcomeUnknown: the database was lost during COMMIT and has not come back: ask again with the key.
         """
-        return await self.enqueue(command)
+        with traces.span("ledger " + type(command).__name__):
+            return await self.enqueue(command)
 
     def enqueue(self, command: Command) -> asyncio.Future[Any]:
         """As `submit`, but only queue it: the future is its answer."""
@@ -118,6 +120,7 @@ class Poster:
             if command.key.digest in self._in_flight:
                 raise IdempotencyKeyInUse
             self._in_flight.add(command.key.digest)
+        command.trace = traces.current()
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         self._queue.append(Job(command, future, loop.time()))
@@ -138,8 +141,12 @@ class Poster:
 
     async def _run(self, jobs: Sequence[Job]) -> None:
         """Commit the batch and answer everybody. A request that makes its batch fail is found by halving the batch."""
+        batch = [job.command for job in jobs]
+        waiting = [command.trace for command in batch if command.trace is not None]
         try:
-            outcomes = await self._commit([job.command for job in jobs], came_at=jobs[0].came_at)
+            with traces.span("ledger batch", parent=waiting[0] if waiting else None, links=waiting[1:]) as span:
+                span.set("billfold.batch.commands", len(batch))
+                outcomes = await self._commit(batch, came_at=jobs[0].came_at)
         except database.RowsLocked as error:
             await self._run_around(jobs, error)
         except (kernel_errors.Unavailable, IdempotencyKeyInUse) as error:
@@ -251,7 +258,8 @@ class Poster:
             return [replays[place] if place in replays else next(outcomes) for place in range(len(batch))]
 
     async def _post(self, connection: Connection, batch: Sequence[Command]) -> list[Any]:
-        book, xid, outcomes = await _fold(connection, batch)
+        with traces.span("lock and fold"):
+            book, xid, outcomes = await _fold(connection, batch)
         records = [
             store.Record(command.key, *commands.keep(outcome, batch=xid))
             for command, outcome in zip(batch, outcomes, strict=True)
@@ -259,14 +267,29 @@ class Poster:
         ]
         # Two batches with the same keys wait for each other's in this order, or they would wait in a circle.
         records.sort(key=lambda record: record.key.digest.int)
-        await self._write_book(connection, book, xid, records)
+        traced = {
+            moved: command.trace
+            for command, outcome in zip(batch, outcomes, strict=True)
+            if command.trace is not None
+            for moved in commands.moved(outcome)
+        }
+        with traces.span("write"):
+            await self._write_book(connection, book, xid, records, traced)
         return outcomes
 
-    async def _write_book(self, connection: Connection, book: Book, xid: int, records: Sequence[store.Record]) -> None:
+    async def _write_book(
+        self,
+        connection: Connection,
+        book: Book,
+        xid: int,
+        records: Sequence[store.Record],
+        traced: Mapping[UUID, traces.Place],
+    ) -> None:
         pointer = None
         if book.transfers:
             await store.write_transfers(connection, book.transfers, book.recorded_us, xid)
-            pointer = journal.pointer(store.Span(book.transfers[0].id, book.transfers[-1].id, xid))
+            span = store.Span(book.transfers[0].id, book.transfers[-1].id, xid)
+            pointer = journal.pointer(span, traced)
         await store.write_state(connection, book.touched(), records, pointer)
         if book.links:
             await store.write_links(connection, book.links)
@@ -275,7 +298,7 @@ class Poster:
             await store.write_backdated(connection, late)
         if book.hold_steps:
             await store.write_holds(connection, {hold.id: hold for _, hold in book.hold_steps}.values())
-            for event in await self._journal.hold_events(connection, book):
+            for event in await self._journal.hold_events(connection, book, traced):
                 await outbox.append(connection, event)
 
 

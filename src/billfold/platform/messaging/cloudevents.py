@@ -33,7 +33,10 @@ class EventTooLarge(errors.Invalid):
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True):
-    """A CloudEvent as it stands in JSON. `partitionkey` is the partitioning extension; other extensions are ignored."""
+    """A CloudEvent as it stands in JSON.
+
+    `partitionkey` is the partitioning extension, `traceparent` that of distributed tracing; others are ignored.
+    """
 
     specversion: str
     id: str
@@ -43,6 +46,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     time: str | None = None
     datacontenttype: str | None = None
     partitionkey: str | None = None
+    traceparent: str | None = None
     #: JSON as it stood there; empty when there was none.
     data: msgspec.Raw = msgspec.Raw()
 
@@ -70,6 +74,7 @@ class _Written(msgspec.Struct, frozen=True, kw_only=True):
     time: str
     datacontenttype: str = "application/json"
     partitionkey: str
+    traceparent: str | msgspec.UnsetType = msgspec.UNSET
     data: dict[str, Any] | msgspec.Struct | msgspec.Raw
 
 
@@ -91,6 +96,7 @@ def encode(event: events.Event) -> bytes:
             subject=event.subject,
             time=clock.format(event.time),
             partitionkey=event.key,
+            traceparent=event.traceparent or msgspec.UNSET,
             data=event.data,
         )
     )
@@ -137,4 +143,5 @@ def event(envelope: Envelope) -> events.Event:
         time=time,
         key=envelope.partitionkey,
         data=envelope.data,
+        traceparent=envelope.traceparent,
     )

@@ -13,6 +13,7 @@ import msgspec
 from billfold.kernel.events import Event
 from billfold.platform.messaging import cloudevents
 from billfold.platform.postgres.database import Connection
+from billfold.platform.telemetry import traces
 
 #: The payload is a CloudEvent in JSON.
 EVENT = "event"
@@ -54,7 +55,7 @@ async def append(connection: Connection, event: Event) -> None:
     Raises:
         EventTooLarge: more than cloudevents.EVENT_MAX_BYTES.
     """
-    await connection.execute("SELECT messaging.append($1, $2)", EVENT, cloudevents.encode(event))
+    await _append(connection, EVENT, event)
 
 
 async def append_dead_letter(connection: Connection, event: Event) -> None:
@@ -63,7 +64,14 @@ async def append_dead_letter(connection: Connection, event: Event) -> None:
     Raises:
         EventTooLarge: more than cloudevents.EVENT_MAX_BYTES.
     """
-    await connection.execute("SELECT messaging.append($1, $2)", DEAD_LETTER, cloudevents.encode(event))
+    await _append(connection, DEAD_LETTER, event)
+
+
+async def _append(connection: Connection, kind: str, event: Event) -> None:
+    place = traces.current()
+    if place is not None and event.traceparent is None:
+        event = msgspec.structs.replace(event, traceparent=place.traceparent())
+    await connection.execute("SELECT messaging.append($1, $2)", kind, cloudevents.encode(event))
 
 
 async def waiting(connection: Connection, limit: int, *, remove: Sequence[int] = ()) -> list[Row]:

@@ -15,6 +15,7 @@ import asyncpg
 import msgspec
 
 from billfold.kernel import errors
+from billfold.platform.telemetry import traces
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -235,7 +236,8 @@ async def _transaction(connection: Connection) -> AsyncIterator[Connection]:
         await _rollback(connection)
         raise
     try:
-        await commit(connection)
+        with traces.span("COMMIT", {"db.system.name": "postgresql"}, kind="client"):
+            await commit(connection)
     finally:
         # If its answer was lost it may have taken place all the same.
         for call in calls:

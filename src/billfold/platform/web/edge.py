@@ -21,7 +21,7 @@ from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFou
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from billfold.kernel.errors import BillfoldError, Denied
-from billfold.platform.telemetry import logs
+from billfold.platform.telemetry import logs, traces
 from billfold.platform.web import decoding, errors, lean, plain
 from billfold.platform.web.cors import Cors
 from billfold.platform.web.gate import Gate
@@ -31,8 +31,6 @@ from billfold.platform.web.problems import Headers, Problems
 #: Slower answers are logged: a person waits by then.
 SLOW_S = 1.0
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
-#: Version ff and ids of zeros alone are none; a later version may go on behind the flags.
-_TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-((?!0{32})[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:\Z|-)")
 #: A request's own id is this process's, drawn once, and a number: a UUID for each would be a tenth of its whole time.
 _INSTANCE = secrets.token_hex(8).encode()
 _numbers = itertools.count(1)
@@ -86,17 +84,28 @@ class Edge:
             await self._app(scope, receive, send)
 
     async def _http(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
-        started = perf_counter()
         given = cast("list[tuple[bytes, bytes]]", scope["headers"])
         headers = dict(given)
         if len(headers) < len(given):
             headers = _combined(given)
             scope["headers"] = list(headers.items())
+        method = cast("str", scope["method"])
+        given_trace = headers.get(b"traceparent")
+        with traces.request(method, given_trace) as span:
+            trace_id = _trace_id(given_trace, span.place)
+            request_id = _request_id(headers, trace_id)
+            logs.request_id.set(request_id)
+            logs.trace_id.set(trace_id)
+            exchange = await self._exchanged(scope, headers, receive, send, request_id)
+            if isinstance(span, traces.Span):
+                _describe(span, exchange, method)
+
+    async def _exchanged(
+        self, scope: HTTPScope, headers: Mapping[bytes, bytes], receive: Receive, send: Send, request_id: bytes
+    ) -> _Exchange:
+        """Answer, whatever happens, and say how it was answered."""
+        started = perf_counter()
         method, path = cast("str", scope["method"]), scope["path"]
-        trace_id = _trace_id(headers)
-        request_id = _request_id(headers, trace_id)
-        logs.request_id.set(request_id)
-        logs.trace_id.set(trace_id)
         found = self._routes.find(method, path)
         own = self._headers
         if self._cors is not None:
@@ -123,6 +132,7 @@ class Edge:
             log.warning(
                 "request", method=method, route=exchange.template, status=exchange.status, seconds=round(seconds, 3)
             )
+        return exchange
 
     async def _lean(
         self,
@@ -217,11 +227,22 @@ def _combined(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     return combined
 
 
-def _trace_id(headers: Mapping[bytes, bytes]) -> bytes:
-    """The trace of W3C's `traceparent`; nothing when there is none, or it is not as it should be."""
-    given = headers.get(b"traceparent")
-    found = _TRACEPARENT.match(given) if given is not None else None
-    return found[1] if found is not None else b""
+def _trace_id(traceparent: bytes | None, place: traces.Place | None) -> bytes:
+    """The trace that the request is a part of: the caller's, recorded or not, or one of ours."""
+    if place is not None:
+        return b"%032x" % place.trace_id
+    given = traces.parse(traceparent) if traceparent is not None else None
+    return b"%032x" % given.place.trace_id if given is not None else b""
+
+
+def _describe(span: traces.Span, exchange: _Exchange, method: str) -> None:
+    span.rename(f"{method} {exchange.template}")
+    span.set("http.request.method", method)
+    span.set("http.route", exchange.template)
+    span.set("http.response.status_code", exchange.status)
+    span.set("billfold.request_id", exchange.request_id.decode())
+    if exchange.status >= _SERVER_ERROR:
+        span.broken()
 
 
 def _request_id(headers: Mapping[bytes, bytes], trace_id: bytes) -> bytes:
