@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
+import prometheus_client
 import pytest
 import structlog.testing
 
@@ -272,3 +273,22 @@ async def test_closing_finishes_what_waits_and_takes_nothing_more(shared_databas
         with pytest.raises(errors.Overloaded):
             await bank.pay(a, b, 1)
         assert await bank.balances(b) == [1_050]
+
+
+async def test_a_batch_is_counted_with_how_many_it_held(bank: Bank) -> None:
+    a, b = await bank.accounts(2, 100)
+
+    def counted() -> tuple[float, float]:
+        registry = prometheus_client.REGISTRY
+        batches = registry.get_sample_value("billfold_ledger_batch_seconds_count")
+        requests = registry.get_sample_value("billfold_ledger_batch_requests_sum")
+        assert batches is not None
+        assert requests is not None
+        return batches, requests
+
+    batches, requests = counted()
+    await asyncio.gather(*(bank.pay(a, b, 1) for _ in range(50)))
+    more_batches, more_requests = counted()
+    assert more_requests - requests == 50
+    assert 1 <= more_batches - batches < 50
+    assert prometheus_client.REGISTRY.get_sample_value("billfold_ledger_waiting") == 0

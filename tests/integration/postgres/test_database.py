@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
+import prometheus_client
 import pytest
 
 from billfold.platform.postgres import cluster, database
@@ -194,3 +195,16 @@ async def test_a_network_that_falls_silent_is_told_as_unavailable(
         async with asyncio.timeout(20), pool.connection() as connection:
             assert await connection.fetchval("SELECT 1") == 1
         await pool.close()
+
+
+async def test_connections_are_told_while_they_work_and_while_they_are_idle(pool: Database) -> None:
+    def told(state: str) -> float:
+        value = prometheus_client.REGISTRY.get_sample_value("billfold_postgres_connections", {"state": state})
+        assert value is not None
+        return value
+
+    before = told("working")
+    async with pool.connection(), pool.connection():
+        assert told("working") == before + 2
+    assert told("working") == before
+    assert told("idle") >= 2

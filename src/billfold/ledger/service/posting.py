@@ -12,6 +12,7 @@ import asyncio
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from time import perf_counter
 from typing import Any
 from uuid import UUID
 
@@ -23,7 +24,7 @@ from billfold.kernel.idempotency import IdempotencyKeyInUse, IdempotencyKeyReuse
 from billfold.ledger import errors
 from billfold.ledger.domain import backdating
 from billfold.ledger.domain.book import Book
-from billfold.ledger.service import commands, held, journal
+from billfold.ledger.service import commands, held, journal, measures
 from billfold.ledger.service.commands import Command
 from billfold.ledger.store import batch as store
 from billfold.platform.messaging import outbox
@@ -141,12 +142,15 @@ class Poster:
 
     async def _run(self, jobs: Sequence[Job]) -> None:
         """Commit the batch and answer everybody. A request that makes its batch fail is found by halving the batch."""
+        measures.WAITING.set(self._waiting)
+        began = perf_counter()
         batch = [job.command for job in jobs]
         waiting = [command.trace for command in batch if command.trace is not None]
         try:
             with traces.span("ledger batch", parent=waiting[0] if waiting else None, links=waiting[1:]) as span:
                 span.set("billfold.batch.commands", len(batch))
-                outcomes = await self._commit(batch, came_at=jobs[0].came_at)
+                with measures.BATCH_FAILURES.count_exceptions():
+                    outcomes = await self._commit(batch, came_at=jobs[0].came_at)
         except database.RowsLocked as error:
             await self._run_around(jobs, error)
         except (kernel_errors.Unavailable, IdempotencyKeyInUse) as error:
@@ -162,6 +166,8 @@ class Poster:
             await self._run(jobs[:middle])
             await self._run(jobs[middle:])
         else:
+            measures.BATCH_SECONDS.observe(perf_counter() - began)
+            measures.BATCH_REQUESTS.observe(len(batch))
             answering = bool(self._outcomes)
             self._outcomes.extend(zip(jobs, outcomes, strict=True))
             if not answering:
@@ -175,6 +181,8 @@ class Poster:
 
     def _answer(self, job: Job, outcome: Any) -> None:
         self._waiting -= job.command.size
+        if not self._waiting:
+            measures.WAITING.set(0)
         if job.command.key is not None:
             self._in_flight.discard(job.command.key.digest)
         job.answer(outcome)

@@ -15,6 +15,7 @@ import asyncpg
 import msgspec
 
 from billfold.kernel import errors
+from billfold.platform.postgres import metrics
 from billfold.platform.telemetry import traces
 
 if TYPE_CHECKING:
@@ -160,10 +161,12 @@ class Database:
                 connection_class=_Connection,
                 server_settings={**settings, "lock_timeout": f"{LOCK_TIMEOUT_S}s"},
             )
+        metrics.watch(pool)
         return cls(pool, open_session)
 
     async def close(self) -> None:
         """Close the pool; connections in use are waited for briefly."""
+        metrics.forget(self._pool)
         try:
             await asyncio.wait_for(self._pool.close(), CONNECT_TIMEOUT_S)
         except TimeoutError:
