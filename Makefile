@@ -73,7 +73,7 @@ debian = { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
 # --- the checks --------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: format lint types fences site curl redis wrk chromium keycloak envoy ## Run everything: style, types, fences, unit, integration, browser, crash and docs tests
+test: format lint types fences site curl redis rabbitmq wrk chromium java envoy ## Run everything: style, types, fences, unit, integration, browser, crash and docs tests
 	@$(PYTEST) tests
 
 .PHONY: check
@@ -108,15 +108,19 @@ curl:
 redis:
 	@command -v redis-server >/dev/null || $(call debian,redis-server,the tests of limits that processes share)
 
+.PHONY: rabbitmq
+rabbitmq:
+	@test -x /usr/lib/rabbitmq/bin/rabbitmq-server || $(call debian,rabbitmq-server,the tests with a real RabbitMQ)
+
 .PHONY: chromium
 chromium:
 	@command -v chromium >/dev/null || $(call debian,chromium fonts-liberation,the tests of the pages)
 
-# Java runs it and Maven fetches it; the tests do so when they first need it, and keep it.
-.PHONY: keycloak
-keycloak:
-	@command -v java >/dev/null || $(call debian,default-jre-headless,the tests with a real Keycloak)
-	@command -v mvn >/dev/null || $(call debian,maven,the tests with a real Keycloak)
+# Java runs them and Maven fetches them; the tests do so when they first need one, and keep it.
+.PHONY: java
+java:
+	@command -v javac >/dev/null || $(call debian,default-jdk-headless,the tests with real servers that Java runs)
+	@command -v mvn >/dev/null || $(call debian,maven,the tests with real servers that Java runs)
 
 .PHONY: envoy
 envoy: $(ENVOY)

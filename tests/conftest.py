@@ -8,6 +8,7 @@ import os
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import hypothesis
@@ -30,6 +31,8 @@ _SERVERS = ("_server", "_stack")
 
 #: How many tests ran against each.
 _used: Counter[str] = Counter()
+#: Those that can't be had here, and why.
+_skipped: dict[str, str] = {}
 
 # An example may take as long as a slow machine needs; a failure says how to run it again.
 hypothesis.settings.register_profile("billfold", deadline=None, print_blob=True)
@@ -39,30 +42,58 @@ hypothesis.settings.load_profile("billfold")
 @pytest.fixture(scope="session")
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.PostgresServer]:
     """A real PostgreSQL. A test that kills or stops a server starts its own by `servers.running_postgres`."""
-    folder = tmp_path_factory.mktemp("pg")
-    with servers.running_postgres(folder) as server:
+    with _folder(tmp_path_factory, "pg") as folder, servers.running_postgres(folder) as server:
         yield server
-    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")
 def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.NatsServer]:
     """A real NATS with JetStream. A test that kills or stops a server starts its own by `servers.running_nats`."""
-    folder = tmp_path_factory.mktemp("nats")
-    with servers.running_nats(folder) as server:
+    with _folder(tmp_path_factory, "nats") as folder, servers.running_nats(folder) as server:
         yield server
-    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.RedisServer]:
     """A real Redis, which a test may kill or stop if it starts it again."""
-    if servers.RedisServer.program is None:
-        pytest.skip("redis-server, the Debian package, is not installed")
-    folder = tmp_path_factory.mktemp("redis")
-    with servers.running_redis(folder) as server:
+    with _had("redis_server"), _folder(tmp_path_factory, "redis") as folder, servers.running_redis(folder) as server:
         yield server
-    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def kafka_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.KafkaServer]:
+    """A real Kafka, which a test may kill or stop if it starts it again; each uses topics of its own."""
+    with _had("kafka_server"), _folder(tmp_path_factory, "kafka") as folder, servers.running_kafka(folder) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.RabbitMQServer]:
+    """A real RabbitMQ, which a test may kill or stop if it starts it again; each uses queues of its own."""
+    with (
+        _had("rabbitmq_server"),
+        _folder(tmp_path_factory, "rabbitmq") as folder,
+        servers.running_rabbitmq(folder) as server,
+    ):
+        yield server
+
+
+@pytest.fixture(scope="session")
+def cassandra_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.CassandraServer]:
+    """A real Cassandra, which a test may kill or stop if it starts it again; each uses keyspaces of its own."""
+    with (
+        _had("cassandra_server"),
+        _folder(tmp_path_factory, "cassandra") as folder,
+        servers.running_cassandra(folder) as server,
+    ):
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mongo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.MongoServer]:
+    """A stand-in for MongoDB (see `billfold.devservers.mongo`); each test uses databases of its own."""
+    with _had("mongo_server"), _folder(tmp_path_factory, "mongo") as folder, servers.running_mongo(folder) as server:
+        yield server
 
 
 @pytest.fixture
@@ -75,23 +106,40 @@ def smtp_server() -> Iterator[smtp.SmtpServer]:
 @pytest.fixture(scope="session")
 def keycloak_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[keycloak.KeycloakServer]:
     """A real Keycloak with the realm of `deploy/`. A test that changes the realm leaves it as it was."""
-    try:
-        installed = keycloak.installed()
-    except keycloak.Missing as reason:
-        pytest.skip(str(reason))
-    folder = tmp_path_factory.mktemp("keycloak")
-    with keycloak.running_keycloak(installed, folder) as server:
+    with (
+        _had("keycloak_server"),
+        _folder(tmp_path_factory, "keycloak") as folder,
+        keycloak.running_keycloak(keycloak.installed(), folder) as server,
+    ):
         yield server
-    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")
 async def chromium_server() -> AsyncIterator[browsers.Chromium]:
     """A real Chromium. Each test opens windows of its own in it."""
-    if browsers.PROGRAM is None:
-        pytest.skip("chromium, the Debian package, is not installed")
-    async with browsers.running_chromium() as chromium:
-        yield chromium
+    with _had("chromium_server"):
+        if browsers.PROGRAM is None:
+            raise servers.Missing("chromium, the Debian package, is not installed")
+        async with browsers.running_chromium() as chromium:
+            yield chromium
+
+
+@contextmanager
+def _had(name: str) -> Iterator[None]:
+    """Tests with a server that can't be had are skipped, and the summary says why."""
+    try:
+        yield
+    except servers.Missing as reason:
+        _skipped[name] = str(reason)
+        pytest.skip(str(reason))
+
+
+@contextmanager
+def _folder(factory: pytest.TempPathFactory, name: str) -> Iterator[Path]:
+    """A folder for a server's files, gone afterwards."""
+    folder = factory.mktemp(name)
+    yield folder
+    shutil.rmtree(folder)
 
 
 def kind_of(path: Path) -> str:
@@ -117,7 +165,7 @@ def pytest_runtest_call(item: pytest.Item) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """One line for each kind of test, and one for the real servers."""
+    """One line for each kind of test, one for the real servers, and one for each that could not be had."""
     outcomes: defaultdict[str, Counter[str]] = defaultdict(Counter)
     seconds: defaultdict[str, float] = defaultdict(float)
     for outcome in ("passed", "failed", "error", "skipped", "xfailed", "xpassed"):
@@ -134,6 +182,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.write_line(f"{kind:13} {seconds[kind]:7.1f} s   {counted}   ({meaning})")
     used = ", ".join(f"{name} by {number} tests" for name, number in sorted(_used.items())) or "none"
     terminalreporter.write_line(f"real servers used: {used}")
+    for name, reason in sorted(_skipped.items()):
+        terminalreporter.write_line(f"real server skipped: {name}, because {reason}")
 
 
 def _kind_of_node(nodeid: str) -> str:

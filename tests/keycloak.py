@@ -5,13 +5,9 @@ It imports `deploy/keycloak/realm.json`, the realm that the documentation tells 
 
 from __future__ import annotations
 
-import fcntl
 import os
-import re
 import shutil
 import signal
-import subprocess
-import tempfile
 import time
 import zipfile
 from collections import deque
@@ -22,6 +18,7 @@ from typing import Any
 
 import httpx2
 
+from billfold.devservers import fetching
 from billfold.platform import children, host
 from tests import servers
 
@@ -34,10 +31,7 @@ CLIENT, CLIENT_SECRET = "billfold", "only-for-the-sandbox"
 SERVICE, SERVICE_SECRET = "billfold-service", "only-for-the-sandbox-too"
 
 _ARTIFACT = f"org.keycloak:keycloak-quarkus-dist:{VERSION}:zip"
-_COPY_PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy"
-_JAVA_MIN = 17
-#: 180 MB over a slow line, and a build on a busy machine.
-_FETCH_TIMEOUT_S = 900
+#: On a busy machine.
 _BUILD_TIMEOUT_S = 600
 _START_TIMEOUT_S = 300.0
 #: Keycloak answers slowly while other tests have the processors.
@@ -45,10 +39,6 @@ CALL_TIMEOUT_S = 60.0
 _ADMIN = "admin"
 #: Little memory, and no time spent on making code faster that runs for a minute.
 _JAVA = {"JAVA_OPTS_KC_HEAP": "-Xms128m -Xmx512m", "JAVA_OPTS_APPEND": "-XX:TieredStopAtLevel=1"}
-
-
-class Missing(Exception):
-    """There can be no Keycloak on this machine; the message says why."""
 
 
 class KeycloakServer:
@@ -162,71 +152,23 @@ def installed() -> Path:
     Raises:
         Missing: it can't be had on this machine.
     """
-    _check_java()
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "billfold-tests"
-    cache.mkdir(parents=True, exist_ok=True)
-    ready = cache / f"keycloak-{VERSION}"
-    with (cache / f"keycloak-{VERSION}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not ready.exists():
-            with tempfile.TemporaryDirectory(dir=cache, prefix="new-") as folder:
-                # Only what is complete gets the name.
-                _made(Path(folder)).rename(ready)
-    return ready
+    fetching.java("Keycloak")
+    return fetching.cached(f"keycloak-{VERSION}", _made)
 
 
 def _made(folder: Path) -> Path:
-    maven = shutil.which("mvn")
-    if maven is None:
-        raise Missing("Keycloak is fetched by Maven (the Debian package maven), which is not installed")
-    _run(
-        [maven, "-B", "-q", _COPY_PLUGIN, f"-Dartifact={_ARTIFACT}", f"-DoutputDirectory={folder}"],
-        timeout_s=_FETCH_TIMEOUT_S,
-        what=f"Maven can't fetch Keycloak {VERSION}",
-    )
+    fetching.maven("copy", f"-Dartifact={_ARTIFACT}", f"-DoutputDirectory={folder}", what=f"Keycloak {VERSION}")
     with zipfile.ZipFile(folder / f"keycloak-quarkus-dist-{VERSION}.zip") as archive:
         archive.extractall(folder)
     home = folder / f"keycloak-{VERSION}"
     (home / "bin" / "kc.sh").chmod(0o755)
-    _run(
+    fetching.run(
         [str(home / "bin" / "kc.sh"), "build", "--db=dev-file", "--health-enabled=true"],
         timeout_s=_BUILD_TIMEOUT_S,
         what=f"Keycloak {VERSION} can't be built",
+        env=_environment(),
     )
     return home
-
-
-def _check_java() -> None:
-    java = shutil.which("java")
-    if java is None:
-        raise Missing("Keycloak needs Java 17 (the Debian package default-jre-headless), which is not installed")
-    said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
-    found = re.search(r'version "(\d+)', said)
-    if found is None or int(found[1]) < _JAVA_MIN:
-        raise Missing(f"Keycloak needs Java {_JAVA_MIN}; there is {said.splitlines()[0] if said else 'none that runs'}")
-
-
-def _run(command: list[str], *, timeout_s: float, what: str) -> None:
-    """Run a program to its end, in a process group of its own that goes with it."""
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=_environment(),
-        start_new_session=True,
-    )
-    try:
-        said, _ = process.communicate(timeout=timeout_s)
-    except BaseException as error:
-        os.killpg(process.pid, 9)
-        process.wait()
-        if isinstance(error, subprocess.TimeoutExpired):
-            raise Missing(f"{what} within {timeout_s:.0f} s") from None
-        raise
-    if process.returncode != 0:
-        raise Missing(f"{what}: {said.strip().splitlines()[0] if said.strip() else process.returncode}")
 
 
 def _environment() -> dict[str, str]:

@@ -28,6 +28,7 @@ ROUTES = "Routes and workers call the facade"
 ASYNCPG = "asyncpg is spoken in platform.postgres and in stores"
 NATS = "NATS is spoken in platform.messaging"
 REDIS = "Redis is spoken in platform.limiting"
+DEVSERVERS = "Servers for development are started by their command alone"
 CIPHERS = "Ciphers are spoken in platform.keys, signatures in identity's services"
 PASSWORDS = "Passwords are hashed in one place"
 ADDRESSES = "Addresses are read in one place"
@@ -97,6 +98,7 @@ IMPORTS = [
     Breach("one-time passwords in the app", "app.container", "import pyotp", FACTORS),
     Breach("Redis at the edge", "platform.web.gate", "import redis.asyncio", REDIS),
     Breach("the library of limits in the app", "app.limits", "from limits import RateLimitItem", REDIS),
+    Breach("a server for development in production", "app.roles", "from billfold import devservers", DEVSERVERS),
     Breach("a cipher in the app", "app", "from cryptography.hazmat.primitives.ciphers import aead", CIPHERS),
     Breach("a second way to hash passwords", "app", "from argon2 import PasswordHasher", PASSWORDS),
     Breach("a second reader of phone numbers", "identity.service.users", "import phonenumbers", ADDRESSES),

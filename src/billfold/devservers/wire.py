@@ -1,0 +1,111 @@
+"""The first words of each protocol, so that a server is called ready when it answers a client and not before.
+
+By hand, because each is a few bytes, and a developer who starts a server need not have installed its client. A question
+that gets no answer, or another than a ready server's, is answered by False.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections.abc import Awaitable, Callable
+
+#: A server that has just started on a busy machine is slow.
+ANSWER_TIMEOUT_S = 10.0
+#: Far more than any of the answers has.
+_ANSWER_MAX_BYTES = 1 << 20
+
+_KAFKA_METADATA, _KAFKA_METADATA_VERSION = 3, 1
+_CQL_VERSION, _CQL_STARTUP, _CQL_READY, _CQL_QUERY, _CQL_RESULT, _CQL_ONE = 4, 1, 2, 7, 8, 1
+_AMQP_METHOD_FRAME, _AMQP_CONNECTION, _AMQP_START = 1, 10, 10
+_MONGO_OP_MSG = 2013
+
+Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[bool]]
+
+
+async def kafka(port: int) -> bool:
+    """Whether a Kafka knows of a broker and of the controller: what every client asks first."""
+    request = struct.pack(">hhih", _KAFKA_METADATA, _KAFKA_METADATA_VERSION, 1, -1) + struct.pack(">i", 0)
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        writer.write(struct.pack(">i", len(request)) + request)
+        answer = await _read(reader, *struct.unpack(">i", await reader.readexactly(4)))
+        _, brokers = struct.unpack_from(">ii", answer)
+        return bool(brokers)
+
+    return await _asked(port, talk)
+
+
+async def cassandra(port: int) -> bool:
+    """Whether a Cassandra answers a query."""
+    startup = struct.pack(">h", 1) + _cql_string("CQL_VERSION") + _cql_string("3.0.0")
+    statement = b"SELECT release_version FROM system.local"
+    query = struct.pack(">i", len(statement)) + statement + struct.pack(">hB", _CQL_ONE, 0)
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        for question, body, wanted in ((_CQL_STARTUP, startup, _CQL_READY), (_CQL_QUERY, query, _CQL_RESULT)):
+            writer.write(struct.pack(">BBhBi", _CQL_VERSION, 0, 0, question, len(body)) + body)
+            *_, answer, size = struct.unpack(">BBhBi", await reader.readexactly(9))
+            await _read(reader, size)
+            if answer != wanted:
+                return False
+        return True
+
+    return await _asked(port, talk)
+
+
+async def rabbitmq(port: int) -> bool:
+    """Whether a RabbitMQ begins a connection. It listens only when its queues are restored."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        writer.write(b"AMQP\x00\x00\x09\x01")
+        kind, _, _, *method = struct.unpack(">BHIHH", await reader.readexactly(11))
+        return (kind, *method) == (_AMQP_METHOD_FRAME, _AMQP_CONNECTION, _AMQP_START)
+
+    return await _asked(port, talk)
+
+
+async def redis(port: int) -> bool:
+    """Whether a Redis answers a ping."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        writer.write(b"PING\r\n")
+        return await reader.readline() == b"+PONG\r\n"
+
+    return await _asked(port, talk)
+
+
+async def mongo(port: int) -> bool:
+    """Whether something that speaks MongoDB's protocol says what it is."""
+    elements = b"\x10isMaster\x00" + struct.pack("<i", 1) + b"\x02$db\x00" + struct.pack("<i", 6) + b"admin\x00\x00"
+    document = struct.pack("<i", 4 + len(elements)) + elements
+    message = struct.pack("<iiiIB", 1, 0, _MONGO_OP_MSG, 0, 0) + document
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        writer.write(struct.pack("<i", 4 + len(message)) + message)
+        (size,) = struct.unpack("<i", await reader.readexactly(4))
+        return b"maxWireVersion" in await _read(reader, size - 4)
+
+    return await _asked(port, talk)
+
+
+async def _asked(port: int, talk: Talk) -> bool:
+    try:
+        async with asyncio.timeout(ANSWER_TIMEOUT_S):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            try:
+                return await talk(reader, writer)
+            finally:
+                writer.close()
+    except (OSError, EOFError, TimeoutError, struct.error):
+        return False
+
+
+async def _read(reader: asyncio.StreamReader, size: int) -> bytes:
+    if not 0 <= size <= _ANSWER_MAX_BYTES:
+        raise EOFError
+    return await reader.readexactly(size)
+
+
+def _cql_string(text: str) -> bytes:
+    return struct.pack(">h", len(text)) + text.encode()

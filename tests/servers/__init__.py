@@ -1,0 +1,41 @@
+"""Throwaway real servers for tests, each in a module of its own; what `billfold dev servers` runs too is in `local`.
+
+Fixtures over these are in `tests/conftest.py`.
+"""
+
+from billfold.devservers import Missing
+from tests.servers.local import (
+    CassandraServer,
+    KafkaServer,
+    MongoServer,
+    RabbitMQServer,
+    RedisServer,
+    running_cassandra,
+    running_kafka,
+    running_mongo,
+    running_rabbitmq,
+    running_redis,
+)
+from tests.servers.loop import LoopThread
+from tests.servers.nats import NatsServer, running_nats
+from tests.servers.postgres import PostgresServer, TestDatabase, running_postgres
+
+__all__ = [
+    "CassandraServer",
+    "KafkaServer",
+    "LoopThread",
+    "Missing",
+    "MongoServer",
+    "NatsServer",
+    "PostgresServer",
+    "RabbitMQServer",
+    "RedisServer",
+    "TestDatabase",
+    "running_cassandra",
+    "running_kafka",
+    "running_mongo",
+    "running_nats",
+    "running_postgres",
+    "running_rabbitmq",
+    "running_redis",
+]

@@ -1,0 +1,102 @@
+"""A throwaway PostgreSQL that gives out fresh databases."""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+
+from billfold.platform.postgres import cluster
+from billfold.platform.postgres.embedded import EmbeddedPostgres
+from tests.servers.loop import LOG_LINES, LoopThread, loop_thread, stopped_at_the_end
+
+
+@dataclass(frozen=True)
+class TestDatabase:
+    """A database of its own for a test, and how each role connects to it."""
+
+    __test__ = False
+
+    name: str
+    owner_dsn: str
+    app_dsn: str
+    readonly_dsn: str
+
+
+class PostgresServer:
+    """A running server, the databases made in it, and the means to kill it."""
+
+    def __init__(self, thread: LoopThread, embedded: EmbeddedPostgres, log: deque[str]) -> None:
+        self._thread = thread
+        self._numbers = itertools.count(1)
+        self.embedded = embedded
+        self.log = log
+        self.child = thread.run(embedded.start())
+
+    @property
+    def admin_dsn(self) -> str:
+        """The superuser's."""
+        return self.embedded.dsn(cluster.SUPERUSER, database="postgres")
+
+    def create_database(self, *, template: TestDatabase | None = None) -> TestDatabase:
+        """An empty database, or a copy of `template`, to which nobody may be connected meanwhile."""
+        name = f"test_{next(self._numbers)}"
+        self._thread.run(self._create(name, "template0" if template is None else template.name))
+        return self.database(name)
+
+    def database(self, name: str) -> TestDatabase:
+        """How to connect to the database of that name."""
+        owner, app, readonly = (
+            self.embedded.dsn(role, database=name) for role in (cluster.OWNER, cluster.APP, cluster.READONLY)
+        )
+        return TestDatabase(name=name, owner_dsn=owner, app_dsn=app, readonly_dsn=readonly)
+
+    def drop_database(self, database: TestDatabase) -> None:
+        """Drop it, and cut off who is still connected."""
+        self.execute(f'DROP DATABASE "{database.name}" WITH (FORCE)')
+
+    def execute(self, sql: str) -> None:
+        """Run `sql` as the superuser."""
+        self._thread.run(self._execute(sql))
+
+    def kill(self) -> None:
+        """SIGKILL the server, as a power cut of this process would."""
+        self.child.process.kill()
+        self._thread.run(self.child.wait())
+
+    def start(self) -> None:
+        """Start it again after `kill` or `stop`; the DSNs stay as they are."""
+        self.child = self._thread.run(self.embedded.start())
+
+    def stop(self) -> None:
+        """Stop it cleanly."""
+        self._thread.run(self.child.stop())
+
+    async def _create(self, name: str, template: str) -> None:
+        connection = await asyncpg.connect(self.admin_dsn)
+        try:
+            await cluster.create_database(connection, name, template=template)
+        finally:
+            await connection.close()
+
+    async def _execute(self, sql: str) -> None:
+        connection = await asyncpg.connect(self.admin_dsn)
+        try:
+            await connection.execute(sql)
+        finally:
+            await connection.close()
+
+
+@contextmanager
+def running_postgres(folder: Path, *, port: int | None = None) -> Iterator[PostgresServer]:
+    """A PostgreSQL with its files in `folder`, until the block ends."""
+    with loop_thread() as thread:
+        log: deque[str] = deque(maxlen=LOG_LINES)
+        server = PostgresServer(thread, EmbeddedPostgres(folder, port=port, on_line=log.append), log)
+        with stopped_at_the_end(thread, lambda: server.child):
+            yield server
