@@ -73,7 +73,7 @@ debian = { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
 # --- the checks --------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: format lint types fences site curl redis rabbitmq wrk chromium java envoy ## Run everything: style, types, fences, unit, integration, browser, crash and docs tests
+test: format lint types fences site curl redis rabbitmq prometheus wrk chromium java envoy ## Run everything: style, types, fences, unit, integration, browser, crash and docs tests
 	@$(PYTEST) tests
 
 .PHONY: check
@@ -111,6 +111,10 @@ redis:
 .PHONY: rabbitmq
 rabbitmq:
 	@test -x /usr/lib/rabbitmq/bin/rabbitmq-server || $(call debian,rabbitmq-server,the tests with a real RabbitMQ)
+
+.PHONY: prometheus
+prometheus:
+	@command -v promtool >/dev/null || $(call debian,prometheus,the tests of rules and dashboards)
 
 .PHONY: chromium
 chromium:
