@@ -16,6 +16,7 @@ import pytest
 from billfold.kernel import ids
 from billfold.platform.messaging.brokers import nats
 from tests.commands import Billfold
+from tests.integration.messaging.queue import message
 
 #: A worker takes milliseconds; a busy machine is forgiven.
 DEADLINE_S = 60.0
@@ -29,7 +30,7 @@ def send(billfold_stack: dict[str, str]) -> Callable[..., None]:
 
     async def publish(bodies: Sequence[bytes]) -> None:
         async with nats.connected(server, name="sender") as broker:
-            messages = [nats.Message("billfold.confirmed-transactions", str(ids.new()), body) for body in bodies]
+            messages = [message(body) for body in bodies]
             await broker.publish(messages)
 
     return lambda *bodies: asyncio.run(publish(bodies))

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from billfold.platform.messaging import topics
 from billfold.platform.messaging.brokers import nats, streams
 from billfold.platform.postgres.database import Database
 from billfold.platform.postgres.migrations import migrate
@@ -41,9 +42,9 @@ async def server(nats_server: servers.NatsServer) -> nats.Server:
 
 async def without_streams(server: nats.Server) -> None:
     async with nats.connected(server, name="test") as broker:
-        for stream in (streams.EVENTS, streams.CONFIRMED, streams.DEAD_LETTERS):
+        for topic in (topics.EVENTS, topics.CONFIRMED, topics.DEAD_LETTERS):
             try:
-                await broker.api(f"STREAM.DELETE.{stream.name}", {}, dict)
+                await broker.api(f"STREAM.DELETE.{streams.of(topic).name}", {}, dict)
             except nats.JetStreamRefused as refused:
                 assert "stream not found" in str(refused)
 

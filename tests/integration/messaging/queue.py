@@ -11,11 +11,13 @@ from billfold.kernel import ids
 from billfold.kernel.errors import Unavailable
 from billfold.kernel.principal import Principal
 from billfold.ledger import Ledger
+from billfold.platform.messaging import topics
 from billfold.platform.messaging.brokers import nats, streams
+from billfold.platform.messaging.port import Message
 from billfold.platform.postgres.database import Database
 from billfold.wallets import Wallets, contracts
 from billfold.wallets.contracts import DeadLetterContent, NewWallet
-from billfold.wallets.workers import CONSUMER, ConfirmedTransactions
+from billfold.wallets.workers import SUBSCRIPTION, ConfirmedTransactions
 from tests import facades, servers
 from tests.integration.messaging.support import until
 
@@ -87,11 +89,16 @@ def cloud_event(
     return json.dumps(document).encode()
 
 
+def message(body: bytes) -> Message:
+    """A message to the queue under an id of its own."""
+    return Message(topic=topics.CONFIRMED, type="confirmed-transaction.v1", id=str(ids.new()), key="", body=body)
+
+
 async def send(server: nats.Server, bodies: Sequence[bytes]) -> None:
     """Put messages on the queue, each as one of its own, as a sender does who doubts that the last try got there."""
     async with nats.connected(server, name="sender") as broker:
-        await streams.stream_of(broker, streams.CONFIRMED)
-        await broker.publish([nats.Message(streams.CONFIRMED_SUBJECT, str(ids.new()), body) for body in bodies])
+        await broker.ensure(topics.CONFIRMED)
+        await broker.publish([message(body) for body in bodies])
 
 
 async def keep_running(consumer: ConfirmedTransactions, *, bugs: bool = False) -> None:
@@ -123,9 +130,9 @@ async def consuming(*consumers: ConfirmedTransactions, bugs: bool = False) -> As
 async def state(server: nats.Server) -> tuple[int, int, int]:
     """Of the queue: messages that are still in the stream, those not delivered yet, and those in hand."""
     async with nats.connected(server, name="test") as broker:
-        info = await broker.api(f"STREAM.INFO.{streams.CONFIRMED.name}", {}, dict)
-        consumer = await streams.consumer_info(broker, streams.CONFIRMED.name, CONSUMER)
-    pending, in_hand = (consumer.num_pending, consumer.num_ack_pending) if consumer else (0, 0)
+        info = await broker.api(f"STREAM.INFO.{streams.of(topics.CONFIRMED).name}", {}, dict)
+        backlog = await broker.backlog(SUBSCRIPTION)
+    pending, in_hand = (backlog.waiting, backlog.in_hand) if backlog else (0, 0)
     return info["state"]["messages"], pending, in_hand
 
 

@@ -15,9 +15,10 @@ from billfold.app.migrate import SETS
 from billfold.kernel import ids
 from billfold.kernel.errors import Unavailable
 from billfold.kernel.events import Event
-from billfold.platform.messaging import outbox
+from billfold.platform.messaging import outbox, topics
 from billfold.platform.messaging.brokers import nats, streams
 from billfold.platform.messaging.relay import Relay
+from billfold.platform.messaging.topics import Topic
 from billfold.platform.postgres.database import Database, DatabaseUnavailable
 from billfold.platform.postgres.migrations import Migrations
 
@@ -51,9 +52,10 @@ def fact(key: str = "some-key", number: int = 0, *, padding: str = "") -> Event:
     )
 
 
-async def in_stream(server: nats.Server, stream: streams.Stream = streams.EVENTS) -> list[Seen]:
-    """All messages of a stream, oldest first."""
+async def in_stream(server: nats.Server, topic: Topic = topics.EVENTS) -> list[Seen]:
+    """All messages of a topic's stream, oldest first."""
     found: list[Seen] = []
+    stream = streams.of(topic)
     async with nats.connected(server, name="test") as broker:
         consumer = {"deliver_policy": "all", "ack_policy": "none", "mem_storage": True}
         try:

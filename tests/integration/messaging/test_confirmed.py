@@ -12,7 +12,9 @@ import pytest
 from nats.aio.msg import Msg
 
 from billfold.kernel import ids
+from billfold.kernel.errors import Unavailable
 from billfold.ledger import Ledger
+from billfold.platform.messaging import topics
 from billfold.platform.messaging.brokers import nats, streams
 from billfold.platform.messaging.relay import Relay
 from billfold.platform.postgres.database import Database
@@ -29,6 +31,7 @@ from tests.integration.messaging.queue import (
     consuming,
     dead_letters,
     emptied,
+    message,
     new_wallet,
     opened_wallets,
     plain,
@@ -47,7 +50,7 @@ async def test_credits_and_debits_reach_the_wallet_in_both_forms(wallets: Wallet
             plain(wallet, "30.25", sender_id="b", direction="debit", description="Rent"),
         ],
     )
-    async with consuming(ConfirmedTransactions(wallets=wallets, server=server)):
+    async with consuming(ConfirmedTransactions(wallets=wallets, messaging=server)):
         await emptied(server)
     assert await balance(wallets, wallet) == "69.75"
     assert await dead_letters(wallets) == []
@@ -71,7 +74,8 @@ async def test_repeated_and_reordered_messages_are_each_applied_once(
     async with (
         opened_wallets(wallets_database) as others,
         consuming(
-            ConfirmedTransactions(wallets=wallets, server=server), ConfirmedTransactions(wallets=others, server=server)
+            ConfirmedTransactions(wallets=wallets, messaging=server),
+            ConfirmedTransactions(wallets=others, messaging=server),
         ),
     ):
         await emptied(server)
@@ -83,7 +87,7 @@ async def test_repeated_and_reordered_messages_are_each_applied_once(
 async def test_the_same_id_with_another_content_is_a_dead_letter(wallets: Wallets, server: nats.Server) -> None:
     wallet = await new_wallet(wallets)
     await send(server, [plain(wallet, "1.00", sender_id="x"), plain(wallet, "2.00", sender_id="x")])
-    async with consuming(ConfirmedTransactions(wallets=wallets, server=server)):
+    async with consuming(ConfirmedTransactions(wallets=wallets, messaging=server)):
         await emptied(server)
     assert await balance(wallets, wallet) == "1.00"
     (dead,) = await dead_letters(wallets)
@@ -104,7 +108,7 @@ async def test_what_cannot_be_applied_is_kept_and_published_with_its_reason_and_
         "asset_unknown": plain(wallet, "1.00", sender_id="5", asset="NONE"),
     }
     await send(server, [*bad.values(), plain(wallet, "5.00", sender_id="6")])
-    async with consuming(ConfirmedTransactions(wallets=wallets, server=server)):
+    async with consuming(ConfirmedTransactions(wallets=wallets, messaging=server)):
         await emptied(server)
     assert await balance(wallets, wallet) == "5.00"
     kept = await dead_letters(wallets)
@@ -123,7 +127,7 @@ async def test_what_cannot_be_applied_is_kept_and_published_with_its_reason_and_
 async def test_a_dead_letter_that_is_sent_again_is_the_same_dead_letter(wallets: Wallets, server: nats.Server) -> None:
     body = b"nonsense"
     await send(server, [body, body])
-    async with consuming(ConfirmedTransactions(wallets=wallets, server=server)):
+    async with consuming(ConfirmedTransactions(wallets=wallets, messaging=server)):
         await emptied(server)
         await send(server, [body])
         await emptied(server)
@@ -137,7 +141,7 @@ async def test_a_dead_letter_is_applied_by_the_retry_that_comes_after_the_repair
 ) -> None:
     wallet = await new_wallet(wallets)
     debit = plain(wallet, "40.00", sender_id="rent", direction="debit")
-    async with consuming(ConfirmedTransactions(wallets=wallets, server=server)):
+    async with consuming(ConfirmedTransactions(wallets=wallets, messaging=server)):
         await send(server, [debit])
         await emptied(server)
         (dead,) = await dead_letters(wallets)
@@ -163,7 +167,7 @@ async def test_a_dead_letter_that_the_sender_has_repeated_meanwhile_is_not_appli
 ) -> None:
     wallet = await new_wallet(wallets)
     body = plain(wallet, "7.00", sender_id="once")
-    async with consuming(ConfirmedTransactions(wallets=wallets, server=server)):
+    async with consuming(ConfirmedTransactions(wallets=wallets, messaging=server)):
         await wallets.registry.freeze(principal=OPERATOR, wallet_id=ids.parse(wallet))
         await send(server, [body])
         await emptied(server)
@@ -179,7 +183,7 @@ async def test_a_dead_letter_that_the_sender_has_repeated_meanwhile_is_not_appli
 
 async def test_dead_letters_are_listed_in_pages(wallets: Wallets, server: nats.Server) -> None:
     await send(server, [b"nonsense %d" % number for number in range(7)])
-    async with consuming(ConfirmedTransactions(wallets=wallets, server=server)):
+    async with consuming(ConfirmedTransactions(wallets=wallets, messaging=server)):
         await emptied(server)
     seen, cursor = [], None
     while True:
@@ -202,7 +206,7 @@ async def test_what_is_in_hand_when_postgresql_goes_away_is_applied_when_it_is_b
         await migrate(database.owner_dsn, WALLETS_MIGRATIONS)
         async with opened_wallets(database) as wallets:
             wallet = await new_wallet(wallets)
-            async with consuming(ConfirmedTransactions(wallets=wallets, server=server)):
+            async with consuming(ConfirmedTransactions(wallets=wallets, messaging=server)):
                 for round_ in range(3):
                     await send(server, [plain(wallet, "1.00", sender_id=f"{round_}-{n}") for n in range(400)])
                     await asyncio.sleep(random.uniform(0.01, 0.1))
@@ -218,7 +222,7 @@ async def test_nats_going_away_costs_and_repeats_nothing(wallets: Wallets, tmp_p
     wallet = await new_wallet(wallets)
     with servers.running_nats(tmp_path / "nats") as own:
         server = nats.Server(url=own.url, user=own.user, password=own.password)
-        async with consuming(ConfirmedTransactions(wallets=wallets, server=server)):
+        async with consuming(ConfirmedTransactions(wallets=wallets, messaging=server)):
             for round_ in range(3):
                 await send(server, [plain(wallet, "1.00", sender_id=f"{round_}-{n}") for n in range(400)])
                 await asyncio.sleep(random.uniform(0.01, 0.1))
@@ -232,7 +236,7 @@ async def test_nats_going_away_costs_and_repeats_nothing(wallets: Wallets, tmp_p
 async def test_a_message_that_makes_the_worker_fail_takes_no_other_with_it(
     wallets: Wallets, server: nats.Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workers, "ACK_WAIT_S", 1)
+    monkeypatch.setattr(nats, "ACK_WAIT_S", 1)
     wallet = await new_wallet(wallets)
     take = Deliveries.take
 
@@ -244,7 +248,7 @@ async def test_a_message_that_makes_the_worker_fail_takes_no_other_with_it(
     monkeypatch.setattr(Deliveries, "take", fail)
     poison = plain(wallet, "1.00", sender_id="poison")
     await send(server, [*[plain(wallet, "1.00", sender_id=str(n)) for n in range(50)], poison])
-    async with consuming(ConfirmedTransactions(wallets=wallets, server=server), bugs=True):
+    async with consuming(ConfirmedTransactions(wallets=wallets, messaging=server), bugs=True):
         await emptied(server)
     assert await balance(wallets, wallet) == "50.00"
     (dead,) = await dead_letters(wallets)
@@ -262,12 +266,12 @@ async def test_a_message_that_ends_every_process_that_takes_it_is_set_aside_untr
     wallet = await new_wallet(wallets)
     await send(server, [plain(wallet, "1.00", sender_id="deadly")])
     async with nats.connected(server, name="a process that ends") as broker:
-        await streams.ensure_consumer(broker, streams.CONFIRMED.name, workers._consumer())
-        async with broker.pulling(streams.CONFIRMED.name, workers.CONSUMER) as pull:
-            for _ in range(4):
-                (message,) = await pull.fetch(1, max_bytes=1 << 20, wait_s=10)
-                await broker.send(message.reply, b"-NAK")
-    async with consuming(ConfirmedTransactions(wallets=wallets, server=server)):
+        for _ in range(4):
+            with pytest.raises(Unavailable):
+                async with broker.consuming(workers.SUBSCRIPTION) as hand:
+                    assert len(await hand.fetch(1, max_bytes=1 << 20, wait_s=10)) == 1
+                    raise Unavailable
+    async with consuming(ConfirmedTransactions(wallets=wallets, messaging=server)):
         await emptied(server)
     (dead,) = await dead_letters(wallets)
     assert (dead.reason, dead.deliveries) == ("delivery_limit_reached", 5)
@@ -281,9 +285,9 @@ async def test_a_full_queue_never_floods_the_worker(
     take, received = Deliveries.take, nats.Pull.received
     being_taken = most = 0
 
-    async def counted(self: nats.Pull, message: Msg) -> None:
+    async def counted(self: nats.Pull, arrived: Msg) -> None:
         nonlocal most
-        await received(self, message)
+        await received(self, arrived)
         most = max(most, being_taken + len(self._arrived))
 
     async def slow(self: Deliveries, *, deliveries: Sequence[Delivery]) -> list[Taken]:
@@ -296,7 +300,7 @@ async def test_a_full_queue_never_floods_the_worker(
 
     monkeypatch.setattr(nats.Pull, "received", counted)
     monkeypatch.setattr(Deliveries, "take", slow)
-    async with consuming(ConfirmedTransactions(wallets=wallets, server=server)):
+    async with consuming(ConfirmedTransactions(wallets=wallets, messaging=server)):
         await emptied(server)
     assert 100 < most <= workers.FETCH_MAX
     assert await balance(wallets, wallet) == "30.00"
@@ -305,7 +309,7 @@ async def test_a_full_queue_never_floods_the_worker(
 async def test_a_worker_that_stops_gives_back_what_it_has_in_hand_at_once(
     wallets: Wallets, server: nats.Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workers, "ACK_WAIT_S", 3600)
+    monkeypatch.setattr(nats, "ACK_WAIT_S", 3600)
     wallet = await new_wallet(wallets)
     await send(server, [plain(wallet, "1.00", sender_id=str(number)) for number in range(20)])
 
@@ -318,9 +322,9 @@ async def test_a_worker_that_stops_gives_back_what_it_has_in_hand_at_once(
 
     with monkeypatch.context() as patch:
         patch.setattr(Deliveries, "take", hang)
-        async with consuming(ConfirmedTransactions(wallets=wallets, server=server)):
+        async with consuming(ConfirmedTransactions(wallets=wallets, messaging=server)):
             await until(all_in_hand)
-    async with consuming(ConfirmedTransactions(wallets=wallets, server=server)):
+    async with consuming(ConfirmedTransactions(wallets=wallets, messaging=server)):
         await emptied(server)
     assert await balance(wallets, wallet) == "20.00"
 
@@ -332,16 +336,14 @@ async def test_a_stream_that_somebody_else_has_made_for_the_queue_is_used_as_it_
     async with nats.connected(server, name="test") as broker:
         config = {"name": "BANK", "subjects": ["billfold.confirmed-transactions"], "storage": "file"}
         await broker.api("STREAM.CREATE.BANK", config, dict)
-        await broker.publish(
-            [nats.Message("billfold.confirmed-transactions", "1", plain(wallet, "3.00", sender_id="1"))]
-        )
+        await broker.publish([message(plain(wallet, "3.00", sender_id="1"))])
 
         async def applied() -> bool:
-            info = await streams.consumer_info(broker, "BANK", workers.CONSUMER)
+            info = await streams.consumer_info(broker, "BANK", workers.SUBSCRIPTION.name)
             return info is not None and (info.num_pending, info.num_ack_pending) == (0, 0)
 
         try:
-            async with consuming(ConfirmedTransactions(wallets=wallets, server=server)):
+            async with consuming(ConfirmedTransactions(wallets=wallets, messaging=server)):
                 await until(applied)
         finally:
             await broker.api("STREAM.DELETE.BANK", {}, dict)
@@ -352,11 +354,11 @@ async def _published(own: servers.TestDatabase, server: nats.Server) -> dict[str
     """What the dead-letter stream tells, by the dead letter's id."""
     database = await Database.connect(own.app_dsn, name="test")
     ledger = await Ledger.start(database=database)
-    async with running(Relay(database=database, server=server, expanders={"ledger.batch": ledger.expand})):
+    async with running(Relay(database=database, messaging=server, expanders={"ledger.batch": ledger.expand})):
         await published(database)
     await ledger.close()
     await database.close()
-    found = await in_stream(server, streams.DEAD_LETTERS)
+    found = await in_stream(server, topics.DEAD_LETTERS)
     assert {seen.subject for seen in found} == {"billfold.dead-letters.confirmed-transaction.refused.v1"}
     events = {seen.body["subject"]: seen.body["data"] for seen in found}
     assert len(events) == len(found), json.dumps(events)

@@ -46,7 +46,7 @@ async def deliver(wallets: Wallets, server: nats.Server) -> AsyncIterator[Delive
         await send(server, bodies)
         await emptied(server)
 
-    async with consuming(ConfirmedTransactions(wallets=wallets, server=server)):
+    async with consuming(ConfirmedTransactions(wallets=wallets, messaging=server)):
         yield delivered
 
 

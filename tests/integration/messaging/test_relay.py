@@ -7,8 +7,9 @@ import msgspec
 import pytest
 
 from billfold.kernel.events import Event
-from billfold.platform.messaging import cloudevents, outbox
-from billfold.platform.messaging.brokers import nats, streams
+from billfold.platform.messaging import cloudevents, outbox, topics
+from billfold.platform.messaging.brokers import nats
+from billfold.platform.messaging.port import Message
 from billfold.platform.messaging.relay import Relay
 from billfold.platform.postgres.database import Connection, Database
 from tests.integration.messaging.support import (
@@ -25,7 +26,7 @@ from tests.integration.messaging.support import (
 
 async def test_an_event_is_published_when_its_transaction_commits(database: Database, server: nats.Server) -> None:
     told = fact("wallet-1", 7)
-    async with running(Relay(database=database, server=server, expanders={})):
+    async with running(Relay(database=database, messaging=server, expanders={})):
         async with database.transaction() as transaction:
             await outbox.append(transaction, told)
         await published(database)
@@ -40,7 +41,7 @@ async def test_an_event_is_published_when_its_transaction_commits(database: Data
 async def test_an_event_of_a_transaction_that_is_rolled_back_is_never_published(
     database: Database, server: nats.Server
 ) -> None:
-    async with running(Relay(database=database, server=server, expanders={})):
+    async with running(Relay(database=database, messaging=server, expanders={})):
         with pytest.raises(ZeroDivisionError):
             async with database.transaction() as transaction:
                 await outbox.append(transaction, fact("k", 1))
@@ -52,7 +53,7 @@ async def test_an_event_of_a_transaction_that_is_rolled_back_is_never_published(
 
 
 async def test_a_transaction_that_commits_late_is_not_skipped(database: Database, server: nats.Server) -> None:
-    async with running(Relay(database=database, server=server, expanders={})):
+    async with running(Relay(database=database, messaging=server, expanders={})):
         async with database.transaction() as slow:
             await outbox.append(slow, fact("slow", 1))
             for number in range(2, 12):
@@ -73,15 +74,13 @@ async def test_a_transaction_that_commits_between_reading_and_deleting_is_not_de
     commit, committed = asyncio.Event(), asyncio.Event()
     publish = nats.Broker.publish
 
-    async def commit_meanwhile(
-        broker: nats.Broker, messages: Sequence[nats.Message], *, perhaps_repeated: bool
-    ) -> None:
+    async def commit_meanwhile(broker: nats.Broker, messages: Sequence[Message], *, perhaps_repeated: bool) -> None:
         commit.set()
         await committed.wait()
         await publish(broker, messages, perhaps_repeated=perhaps_repeated)
 
     monkeypatch.setattr(nats.Broker, "publish", commit_meanwhile)
-    async with running(Relay(database=database, server=server, expanders={})):
+    async with running(Relay(database=database, messaging=server, expanders={})):
         async with database.transaction() as slow:
             await outbox.append(slow, fact("slow", 1))
             await append(database, fact("quick", 2))
@@ -100,7 +99,7 @@ async def test_a_row_that_is_no_event_is_parked_and_the_others_go_on(database: D
     async def nothing(connection: Connection, payloads: Sequence[bytes]) -> list[list[Event]]:
         return [[] for _ in payloads]
 
-    relay = Relay(database=database, server=server, expanders={"broken": broken, "empty": nothing})
+    relay = Relay(database=database, messaging=server, expanders={"broken": broken, "empty": nothing})
     await append_row(database, "broken", b"-1")
     await append(database, fact("k", 1))
     for kind in ("unheard-of", "broken", "empty"):
@@ -122,13 +121,13 @@ async def test_a_row_that_is_no_event_is_parked_and_the_others_go_on(database: D
 
 async def test_a_parked_row_is_published_by_a_relay_that_can(database: Database, server: nats.Server) -> None:
     await append_row(database, "newer", b"8")
-    async with running(Relay(database=database, server=server, expanders={})):
+    async with running(Relay(database=database, messaging=server, expanders={})):
         await published(database)
 
     async def newer(connection: Connection, payloads: Sequence[bytes]) -> list[list[Event]]:
         return [[fact("k", int(payload))] for payload in payloads]
 
-    relay = Relay(database=database, server=server, expanders={"newer": newer})
+    relay = Relay(database=database, messaging=server, expanders={"newer": newer})
 
     async def nothing_is_parked() -> bool:
         return (await relay.measure()).parked == 0
@@ -147,7 +146,7 @@ async def test_a_row_that_stands_for_thousands_of_events_comes_whole_and_in_orde
     await append_row(database, "many", b"0")
     await append_row(database, "many", b"2500")
     await append(database, fact("k", 5000))
-    async with running(Relay(database=database, server=server, expanders={"many": many})):
+    async with running(Relay(database=database, messaging=server, expanders={"many": many})):
         await published(database)
     assert [seen.body["data"]["number"] for seen in await in_stream(server)] == list(range(5001))
 
@@ -155,7 +154,7 @@ async def test_a_row_that_stands_for_thousands_of_events_comes_whole_and_in_orde
 async def test_events_of_hundreds_of_kilobytes_pass(database: Database, server: nats.Server) -> None:
     for number in range(20):
         await append(database, fact("k", number, padding="x" * 400_000))
-    async with running(Relay(database=database, server=server, expanders={})):
+    async with running(Relay(database=database, messaging=server, expanders={})):
         await published(database)
     assert [seen.body["data"]["number"] for seen in await in_stream(server)] == list(range(20))
 
@@ -171,10 +170,10 @@ async def test_a_dead_letter_goes_to_its_own_stream(database: Database, server: 
         await outbox.append(transaction, fact("k", 1))
         await outbox.append_dead_letter(transaction, fact("k", 2))
         await outbox.append(transaction, fact("k", 3))
-    async with running(Relay(database=database, server=server, expanders={})):
+    async with running(Relay(database=database, messaging=server, expanders={})):
         await published(database)
     assert [seen.body["data"]["number"] for seen in await in_stream(server)] == [1, 3]
-    (dead,) = await in_stream(server, streams.DEAD_LETTERS)
+    (dead,) = await in_stream(server, topics.DEAD_LETTERS)
     assert dead.subject == "billfold.dead-letters.test.happened.v1"
     assert dead.body["data"]["number"] == 2
 
@@ -182,7 +181,7 @@ async def test_a_dead_letter_goes_to_its_own_stream(database: Database, server: 
 async def test_the_wrong_password_is_an_unavailable_broker(database: Database, server: nats.Server) -> None:
     stranger = nats.Server(url=server.url, user=server.user, password="guess")
     with pytest.raises(nats.BrokerUnavailable):
-        await asyncio.wait_for(Relay(database=database, server=stranger, expanders={}).run(), 30)
+        await asyncio.wait_for(Relay(database=database, messaging=stranger, expanders={}).run(), 30)
 
 
 async def test_a_stream_keeps_the_limits_of_its_operator_and_gets_what_it_lacks(
@@ -191,7 +190,7 @@ async def test_a_stream_keeps_the_limits_of_its_operator_and_gets_what_it_lacks(
     async with nats.connected(server, name="test") as broker:
         config = {"name": "BILLFOLD_EVENTS", "subjects": ["other.>"], "storage": "file", "max_msgs": 12345}
         await broker.api("STREAM.CREATE.BILLFOLD_EVENTS", config, dict)
-        await streams.ensure(broker, streams.EVENTS)
+        await broker.ensure(topics.EVENTS)
         info = await broker.api("STREAM.INFO.BILLFOLD_EVENTS", {}, dict)
     assert info["config"]["max_msgs"] == 12345
     assert info["config"]["subjects"] == ["billfold.events.>", "other.>"]
@@ -199,7 +198,7 @@ async def test_a_stream_keeps_the_limits_of_its_operator_and_gets_what_it_lacks(
 
 
 async def test_cancelling_a_relay_ends_it(database: Database, server: nats.Server) -> None:
-    task = asyncio.create_task(keep_running(Relay(database=database, server=server, expanders={})))
+    task = asyncio.create_task(keep_running(Relay(database=database, messaging=server, expanders={})))
     await append(database, fact("k", 1))
     await published(database)
     task.cancel()

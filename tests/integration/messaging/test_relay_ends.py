@@ -9,9 +9,9 @@ import asyncpg
 import pytest
 
 from billfold.kernel.events import Event
-from billfold.platform.messaging import metrics, outbox
-from billfold.platform.messaging import relay as relay_module
+from billfold.platform.messaging import leading, metrics, outbox
 from billfold.platform.messaging.brokers import nats
+from billfold.platform.messaging.port import Message
 from billfold.platform.messaging.relay import Relay
 from billfold.platform.postgres.database import Connection, Database
 from tests import servers
@@ -33,8 +33,8 @@ from tests.integration.messaging.support import (
 async def test_relays_that_take_the_lead_from_one_another_all_the_time_lose_repeat_and_reorder_nothing(
     database: Database, server: nats.Server, postgres_server: servers.PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(relay_module, "STANDBY_PAUSE_S", 0.001)
-    relays = [Relay(database=database, server=server, expanders={}) for _ in range(2)]
+    monkeypatch.setattr(leading, "STANDBY_PAUSE_S", 0.001)
+    relays = [Relay(database=database, messaging=server, expanders={}) for _ in range(2)]
     before = metrics.FAILURES.labels("database")._value.get()
     async with running(*relays):
         writers = asyncio.gather(*[count_up(database, f"key-{key}", 300) for key in range(4)])
@@ -51,11 +51,11 @@ async def test_relays_that_take_the_lead_from_one_another_all_the_time_lose_repe
 async def test_a_relay_that_hung_before_publishing_and_goes_on_later_adds_nothing(
     database: Database, server: nats.Server, monkeypatch: pytest.MonkeyPatch, rows: int
 ) -> None:
-    monkeypatch.setattr(relay_module, "SILENCE_MAX_S", 1)
+    monkeypatch.setattr(leading, "SILENCE_MAX_S", 1)
     hung, go_on, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
     publish = nats.Broker.publish
 
-    async def hang(broker: nats.Broker, messages: Sequence[nats.Message], *, perhaps_repeated: bool) -> None:
+    async def hang(broker: nats.Broker, messages: Sequence[Message], *, perhaps_repeated: bool) -> None:
         if messages[0].id.endswith(stale.id):
             hung.set()
             await go_on.wait()
@@ -64,7 +64,7 @@ async def test_a_relay_that_hung_before_publishing_and_goes_on_later_adds_nothin
         await publish(broker, messages, perhaps_repeated=perhaps_repeated)
 
     stale = fact("k", 0)
-    async with running(Relay(database=database, server=server, expanders={})):
+    async with running(Relay(database=database, messaging=server, expanders={})):
         await published(database)
         with monkeypatch.context() as patch:
             patch.setattr(nats.Broker, "publish", hang)
@@ -73,7 +73,7 @@ async def test_a_relay_that_hung_before_publishing_and_goes_on_later_adds_nothin
                 for number in range(1, rows):
                     await outbox.append(transaction, fact("k", number))
             await asyncio.wait_for(hung.wait(), 30)
-        async with running(Relay(database=database, server=server, expanders={})):
+        async with running(Relay(database=database, messaging=server, expanders={})):
             await published(database)
             for number in range(rows, rows + 50):
                 if number == rows + 25:
@@ -87,7 +87,7 @@ async def test_a_relay_that_hung_before_publishing_and_goes_on_later_adds_nothin
 async def test_one_of_two_relays_stands_by_and_takes_over_when_the_other_ends(
     database: Database, server: nats.Server
 ) -> None:
-    first, second = (Relay(database=database, server=server, expanders={}) for _ in range(2))
+    first, second = (Relay(database=database, messaging=server, expanders={}) for _ in range(2))
     async with running(second):
         async with running(first):
             await append(database, fact("k", 1))
@@ -115,11 +115,11 @@ async def test_a_relay_that_ends_between_publishing_and_deleting_leaves_no_repea
 
     with monkeypatch.context() as patch:
         patch.setattr(outbox, "waiting", hang_before_deleting)
-        async with running(Relay(database=database, server=server, expanders={})):
+        async with running(Relay(database=database, messaging=server, expanders={})):
             await asyncio.wait_for(reached.wait(), 30)
     assert await waiting(database) == 50
     await append(database, fact("k", 50))
-    async with running(Relay(database=database, server=server, expanders={})):
+    async with running(Relay(database=database, messaging=server, expanders={})):
         await published(database)
     assert [seen.body["data"]["number"] for seen in await in_stream(server)] == list(range(51))
 
@@ -127,7 +127,7 @@ async def test_a_relay_that_ends_between_publishing_and_deleting_leaves_no_repea
 async def test_a_relay_that_hangs_loses_the_lead(
     database: Database, server: nats.Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(relay_module, "SILENCE_MAX_S", 1)
+    monkeypatch.setattr(leading, "SILENCE_MAX_S", 1)
     hung = asyncio.Event()
 
     async def hang(connection: Connection, payloads: Sequence[bytes]) -> list[list[Event]]:
@@ -139,9 +139,9 @@ async def test_a_relay_that_hangs_loses_the_lead(
         return [[fact("k", 1)]]
 
     await append_row(database, "slow", b"")
-    async with running(Relay(database=database, server=server, expanders={"slow": hang})):
+    async with running(Relay(database=database, messaging=server, expanders={"slow": hang})):
         await asyncio.wait_for(hung.wait(), 30)
-        async with running(Relay(database=database, server=server, expanders={"slow": tell})):
+        async with running(Relay(database=database, messaging=server, expanders={"slow": tell})):
             await published(database)
     assert len(await in_stream(server)) == 1
 
@@ -149,7 +149,7 @@ async def test_a_relay_that_hangs_loses_the_lead(
 async def test_a_relay_goes_on_after_its_session_was_ended(
     database: Database, server: nats.Server, postgres_server: servers.PostgresServer
 ) -> None:
-    async with running(Relay(database=database, server=server, expanders={})):
+    async with running(Relay(database=database, messaging=server, expanders={})):
         await append(database, fact("k", 1))
         await published(database)
         async with database.connection() as connection:
@@ -170,7 +170,7 @@ async def test_events_wait_while_nats_is_down_and_come_in_order_when_it_is_back(
 ) -> None:
     with servers.running_nats(tmp_path / "nats") as own:
         server = nats.Server(url=own.url, user=own.user, password=own.password)
-        relay = Relay(database=database, server=server, expanders={})
+        relay = Relay(database=database, messaging=server, expanders={})
         async with running(relay):
             await append(database, fact("k", 0))
             await published(database)
@@ -188,7 +188,7 @@ async def test_events_wait_while_nats_is_down_and_come_in_order_when_it_is_back(
 async def test_nats_killed_over_and_over_costs_no_event_and_no_order(database: Database, tmp_path: Path) -> None:
     with servers.running_nats(tmp_path / "nats") as own:
         server = nats.Server(url=own.url, user=own.user, password=own.password)
-        async with running(Relay(database=database, server=server, expanders={})):
+        async with running(Relay(database=database, messaging=server, expanders={})):
             writers = asyncio.gather(*[count_up(database, f"key-{key}", 400, pause_s=0.005) for key in range(3)])
             for _ in range(4):
                 await asyncio.sleep(random.uniform(0.1, 0.4))
@@ -207,5 +207,5 @@ async def _end_leader(database: Database, postgres_server: servers.PostgresServe
         postgres_server.execute,
         "SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_database ON pg_database.oid = database "
         f"WHERE locktype = 'advisory' AND objsubid = 1 AND granted AND datname = '{name}' "
-        f"AND (classid::bigint << 32 | objid::bigint) = {outbox._LEADER}",
+        f"AND (classid::bigint << 32 | objid::bigint) = {outbox.LEAD}",
     )

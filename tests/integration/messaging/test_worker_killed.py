@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from billfold.platform import host
+from billfold.platform.messaging import topics
 from billfold.platform.messaging.brokers import nats, streams
 from billfold.wallets import Wallets
 from tests import master_keys, servers
@@ -79,4 +80,4 @@ async def _some_more_done(server: nats.Server, left: int) -> None:
 async def _all_told(server: nats.Server) -> bool:
     async with nats.connected(server, name="test") as broker:
         # Ten wallets were created before.
-        return await streams.last_sequence(broker, streams.EVENTS) >= MESSAGES + 10
+        return await streams.last_sequence(broker, streams.of(topics.EVENTS).name) >= MESSAGES + 10

@@ -15,18 +15,15 @@ from typing import Annotated
 import msgspec
 import typer
 
-from billfold.app import settings
+from billfold.app import messaging, settings
 from billfold.app.cli import commands, options, output
 from billfold.app.supervisor import record
-from billfold.platform.messaging import cloudevents
-from billfold.platform.messaging.brokers import nats, streams
+from billfold.platform.messaging import cloudevents, topics
+from billfold.platform.messaging.brokers import nats
+from billfold.platform.messaging.port import Bookmark, BrokerUnavailable, Messaging
 
 app = commands.group("events")
 
-#: Events fetched at a time; a terminal shows no more at once.
-FETCH_MAX = 500
-FETCH_MAX_BYTES = 8 * 1024 * 1024
-FETCH_WAIT_S = 5.0
 #: Connecting again after the server was lost.
 RETRY_PAUSE_S = 0.5
 
@@ -63,12 +60,12 @@ def tail(
     for kind in types or ():
         _check_type(kind)
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_tail(_server(config, data), begin, types or [">"], count, json=json))
+        asyncio.run(_tail(_broker_of(config, data), begin, types or [">"], count, json=json))
 
 
-async def _tail(server: nats.Server, begin: From, types: list[str], count: int | None, *, json: bool) -> None:
+async def _tail(server: Messaging, begin: From, types: list[str], count: int | None, *, json: bool) -> None:
     left = count
-    async for body in _events(server, begin, [streams.EVENT_SUBJECTS + kind for kind in types]):
+    async for body in _events(server, begin, types):
         sys.stdout.write((body.decode() if json else _line(cloudevents.decode(body))) + "\n")
         sys.stdout.flush()
         left = None if left is None else left - 1
@@ -76,29 +73,37 @@ async def _tail(server: nats.Server, begin: From, types: list[str], count: int |
             return
 
 
-async def _events(server: nats.Server, begin: From, subjects: list[str]) -> AsyncIterator[bytes]:
+async def _events(server: Messaging, begin: From, types: list[str]) -> AsyncIterator[bytes]:
     """Events in order, each once, over lost connections too: what was seen last is where the next one goes on."""
-    following = 1 if begin is From.BEGINNING else None
+    bookmark = Bookmark(start="beginning" if begin is From.BEGINNING else "new")
+    patterns = [_pattern(kind) for kind in types]
+    selected = () if any(not _beginning(kind) for kind in types) else tuple(map(_beginning, types))
     while True:
         try:
-            async with nats.connected(server, name="billfold events tail") as broker:
-                await streams.ensure(broker, streams.EVENTS)
-                if following is None:
-                    following = await streams.last_sequence(broker, streams.EVENTS) + 1
-                start = {"deliver_policy": "by_start_sequence", "opt_start_seq": following}
-                wanted = {**start, "filter_subjects": subjects, "ack_policy": "none", "mem_storage": True}
-                name = await streams.ensure_consumer(broker, streams.EVENTS.name, wanted)
-                async with broker.pulling(streams.EVENTS.name, name) as pull:
+            async with server.connected(name="billfold events tail") as broker:
+                await broker.ensure(topics.EVENTS)
+                async with broker.tailing(topics.EVENTS, types=selected, bookmark=bookmark) as deliveries:
                     sys.stderr.write("billfold: Waiting for events; Ctrl-C ends it.\n")
-                    while True:
-                        for message in await pull.fetch(FETCH_MAX, max_bytes=FETCH_MAX_BYTES, wait_s=FETCH_WAIT_S):
-                            yield message.data
-                            following = message.metadata.sequence.stream + 1
-        except nats.BrokerUnavailable as error:
-            if following is None:
+                    async for delivery in deliveries:
+                        if any(pattern.fullmatch(delivery.type) for pattern in patterns):
+                            yield delivery.body
+        except BrokerUnavailable as error:
+            if not bookmark.following:
                 raise
             sys.stderr.write(f"billfold: {error.detail} Trying again …\n")
             await asyncio.sleep(RETRY_PAUSE_S)
+
+
+def _pattern(wanted: str) -> re.Pattern[str]:
+    """As NATS has it: * is one word, > at the end all that follow."""
+    pattern = re.escape(wanted).replace(r"\*", r"[^.]+")
+    return re.compile(re.sub(r"(^|\\\.)>$", r"\1.+", pattern))
+
+
+def _beginning(wanted: str) -> str:
+    """A full type, or what all types that match begin with: the broker sends no others."""
+    wildcard = re.search(r"[*>]", wanted)
+    return wanted if wildcard is None else wanted[: wanted.rfind(".", 0, wildcard.start()) + 1]
 
 
 def _check_type(wanted: str) -> None:
@@ -113,24 +118,22 @@ def _check_type(wanted: str) -> None:
     from billfold.wallets import events as of_wallets  # noqa: PLC0415
 
     known = (*of_the_ledger.TYPES, *of_wallets.TYPES, *of_keys.TYPES)
-    # As NATS has it: * is one word, > at the end all that follow.
-    pattern = re.escape(wanted).replace(r"\*", r"[^.]+")
-    pattern = re.sub(r"(^|\\\.)>$", r"\1.+", pattern)
-    if not any(re.fullmatch(pattern, kind) for kind in known):
+    pattern = _pattern(wanted)
+    if not any(pattern.fullmatch(kind) for kind in known):
         nearest = difflib.get_close_matches(wanted, known, n=1)
         hint = f"the nearest is {nearest[0]}" if nearest else f"there are {', '.join(known)}"
         raise typer.BadParameter(f"There are no events {wanted!r}; {hint}.", param_hint="--type")
 
 
-def _server(config: Path | None, data: Path | None) -> nats.Server:
-    """The NATS server of the settings, or of the stack that runs here; with `data` of the stack there.
+def _broker_of(config: Path | None, data: Path | None) -> Messaging:
+    """The broker of the settings, or of the stack that runs here; with `data` of the stack there.
 
     Raises:
         SettingInvalid, SettingUnknown, NotRunning
     """
     tree = options.load(config, data).settings
     if tree.nats.url is not None and data is None:
-        return nats.Server(url=tree.nats.url, user=tree.nats.user, password=tree.nats.password)
+        return messaging.of(tree)
     try:
         found = record.read(tree.data_dir)
     except record.NotRunning as error:

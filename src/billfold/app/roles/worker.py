@@ -23,13 +23,12 @@ import structlog
 import uvloop
 from prometheus_client import REGISTRY, Gauge
 
-from billfold.app import container, mail, settings
+from billfold.app import container, mail, messaging, settings
 from billfold.app.container import Container
 from billfold.identity import Identity
 from billfold.kernel.clock import SystemClock
 from billfold.kernel.errors import Unavailable
 from billfold.ledger import OUTBOX_KIND, Ledger
-from billfold.platform.messaging.brokers import nats
 from billfold.platform.messaging.relay import Relay
 from billfold.platform.telemetry import listener, logs
 from billfold.wallets import workers
@@ -110,10 +109,9 @@ async def _work(tree: settings.Settings) -> None:
 
 
 def _duties(tree: settings.Settings, parts: Container) -> Sequence[Duty]:
-    assert tree.nats.url is not None, "`billfold serve` asks for it"
-    server = nats.Server(url=tree.nats.url, user=tree.nats.user, password=tree.nats.password)
-    relay = Relay(database=parts.database, server=server, expanders={OUTBOX_KIND: parts.ledger.expand})
-    confirmed = workers.ConfirmedTransactions(wallets=parts.wallets, server=server)
+    broker = messaging.of(tree)
+    relay = Relay(database=parts.database, messaging=broker, expanders={OUTBOX_KIND: parts.ledger.expand})
+    confirmed = workers.ConfirmedTransactions(wallets=parts.wallets, messaging=broker)
     return (
         Duty("take confirmed transactions", confirmed.run),
         Duty("measure confirmed transactions", confirmed.measure),

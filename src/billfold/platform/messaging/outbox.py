@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import msgspec
 
 from billfold.kernel.events import Event
-from billfold.platform.messaging import cloudevents
+from billfold.platform.messaging import cloudevents, topics
 from billfold.platform.postgres.database import Connection
 from billfold.platform.telemetry import traces
 
@@ -19,14 +19,16 @@ from billfold.platform.telemetry import traces
 EVENT = "event"
 #: So it is here, and it tells of a message that a consumer has given up on.
 DEAD_LETTER = "dead-letter"
+#: Where rows of these kinds go; what those of any other kind stand for goes to the events.
+TOPICS = {DEAD_LETTER: topics.DEAD_LETTERS}
 
 #: Rows are counted up to here: beyond, it only matters that they are many.
 LAG_COUNT_MAX = 100_000
 #: A reason is for people to read.
 REASON_MAX = 2_000
 
-#: An arbitrary number of ours: whose session holds it relays this database's outbox.
-_LEADER = 0x42_46_4F_55_54_42_4F_58
+#: An arbitrary number of ours: who leads under it relays this database's outbox.
+LEAD = 0x42_46_4F_55_54_42_4F_58
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -126,9 +128,3 @@ async def lag(connection: Connection) -> Lag:
     )
     assert row is not None
     return Lag(*row)
-
-
-async def try_lead(connection: Connection) -> bool:
-    """Whether this session is the one that relays; it is so until it ends."""
-    leads: bool = await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LEADER)
-    return leads

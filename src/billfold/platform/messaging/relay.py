@@ -18,9 +18,10 @@ import structlog
 
 from billfold.kernel.errors import Unavailable
 from billfold.kernel.events import Event
-from billfold.platform.messaging import cloudevents, metrics, outbox
-from billfold.platform.messaging.brokers import nats, streams
-from billfold.platform.messaging.brokers.nats import Broker, Message
+from billfold.platform.messaging import cloudevents, metrics, outbox, topics
+from billfold.platform.messaging.leading import leading
+from billfold.platform.messaging.port import Broker, BrokerUnavailable, Message, Messaging
+from billfold.platform.messaging.topics import Topic
 from billfold.platform.postgres import database
 from billfold.platform.postgres.database import Connection, Database
 
@@ -31,8 +32,8 @@ Expander = Callable[[Connection, Sequence[bytes]], Awaitable[list[list[Event]]]]
 ROWS_MAX = 64
 #: Rows expanded together: each may stand for thousands of events, which are all in memory then.
 EXPANDED_MAX = 8
-#: Events are published when so many have come together, which is what one atomic batch holds.
-EVENTS_MAX = nats.BATCH_MAX
+#: Events are published when so many have come together, which is what one atomic batch of NATS holds.
+EVENTS_MAX = 1_000
 #: How long to wait after a look that found nothing, shortly after rows and later. After rows the next look is at once.
 BUSY_PAUSE_S = 0.005
 IDLE_PAUSE_S = 0.025
@@ -42,10 +43,7 @@ LINGER_S = 1.0
 #: of more than these that has found the end, the relay waits for as long as the round took, and finds more the next
 #: time. At half the rate at which a small machine can post, rounds are smaller and nothing waits.
 GATHER_FROM = 64
-#: How often a relay that stands by tries to take the lead.
-STANDBY_PAUSE_S = 0.5
-#: PostgreSQL ends the session of a relay that has been silent for so long, longer than publishing may take.
-SILENCE_MAX_S = 30
+#: Less than the silence after which PostgreSQL ends the session of a relay.
 PUBLISH_TIMEOUT_S = 20.0
 #: How often parked rows are tried again.
 PARKED_PAUSE_S = 60.0
@@ -65,9 +63,9 @@ async def _events(connection: Connection, payloads: Sequence[bytes]) -> list[lis
 class Relay:
     """Publishes an outbox. `expanders` says how the rows of each kind of the contexts become events."""
 
-    def __init__(self, *, database: Database, server: nats.Server, expanders: Mapping[str, Expander]) -> None:
+    def __init__(self, *, database: Database, messaging: Messaging, expanders: Mapping[str, Expander]) -> None:
         self._database = database
-        self._server = server
+        self._messaging = messaging
         self._expanders = {**expanders, outbox.EVENT: _events, outbox.DEAD_LETTER: _events}
 
     async def run(self) -> None:
@@ -77,9 +75,9 @@ class Relay:
             Unavailable: PostgreSQL or the broker is lost; nothing is, so call it again.
         """
         try:
-            async with nats.connected(self._server, name="billfold relay") as broker:
-                await streams.ensure(broker, streams.EVENTS)
-                await streams.ensure(broker, streams.DEAD_LETTERS)
+            async with self._messaging.connected(name="billfold relay") as broker:
+                for topic in (topics.EVENTS, *outbox.TOPICS.values()):
+                    await broker.ensure(topic)
                 async with self._leading() as connection:
                     await self._publish_for_ever(connection, broker)
         except Unavailable as error:
@@ -102,23 +100,18 @@ class Relay:
     @asynccontextmanager
     async def _leading(self) -> AsyncIterator[Connection]:
         """The session that holds the lead, once no other does."""
-        async with self._database.connection() as connection:
+        async with leading(self._database, outbox.LEAD) as connection:
             try:
                 # A deletion that a crash of PostgreSQL undoes is an event published twice, and no reason to wait for
                 # the disk. The table has no statistics worth a plan; its index is always the way.
                 await connection.execute(
-                    f"SET idle_session_timeout = '{SILENCE_MAX_S}s'; SET synchronous_commit = off; "
-                    "SET enable_seqscan = off; SET enable_bitmapscan = off"
+                    "SET synchronous_commit = off; SET enable_seqscan = off; SET enable_bitmapscan = off"
                 )
-                while not await outbox.try_lead(connection):  # noqa: ASYNC110 - the lead is another process's.
-                    await asyncio.sleep(STANDBY_PAUSE_S)
                 metrics.LEADING.set(1)
                 log.info("this process publishes the outbox")
                 yield connection
             finally:
                 metrics.LEADING.set(0)
-                # The session must not go back to the pool: its settings would, and the lead.
-                database.end(connection)
 
     async def _publish_for_ever(self, connection: Connection, broker: Broker) -> None:
         loop = asyncio.get_running_loop()
@@ -155,9 +148,9 @@ class Relay:
         began = asyncio.get_running_loop().time()
         done: list[outbox.Row] = []
         events = 0
-        for _, of_one_stream in groupby(rows, key=_is_dead_letter):
+        for _, of_one_topic in groupby(rows, key=_topic):
             messages: list[Message] = []
-            for neighbours in _neighbours(of_one_stream):
+            for neighbours in _neighbours(of_one_topic):
                 expanded = await self._expanded(connection, broker, neighbours)
                 for row, found in zip(neighbours, expanded, strict=True):
                     if isinstance(found, Poison):
@@ -181,7 +174,7 @@ class Relay:
             async with asyncio.timeout(PUBLISH_TIMEOUT_S):
                 await broker.publish(messages, perhaps_repeated=perhaps_repeated)
         except TimeoutError as error:
-            raise nats.BrokerUnavailable("The message broker is too slow to take the events.") from error
+            raise BrokerUnavailable("The message broker is too slow to take the events.") from error
         metrics.PUBLISHED.inc(len(messages))
 
     async def _expanded(
@@ -208,11 +201,11 @@ class Relay:
         expander = self._expanders.get(kind)
         if expander is None:
             raise Poison(f"No part of this version knows rows of the kind {kind}.")
-        prefix = streams.DEAD_LETTER_SUBJECTS if kind == outbox.DEAD_LETTER else streams.EVENT_SUBJECTS
+        topic = _topic(rows[0])
         try:
             with database.translated():
                 expanded = await expander(connection, [row.payload for row in rows])
-            messages = [[_message(prefix, event) for event in events] for events in expanded]
+            messages = [[_message(topic, event) for event in events] for events in expanded]
         except Unavailable:
             raise
         except Exception as error:
@@ -241,12 +234,18 @@ class Relay:
             after = rows[-1].seq
 
 
-def _message(prefix: str, event: Event) -> Message:
-    return Message(prefix + event.type, f"{event.source}/{event.id}", cloudevents.encode(event))
+def _message(topic: Topic, event: Event) -> Message:
+    return Message(
+        topic=topic,
+        type=event.type,
+        id=f"{event.source}/{event.id}",
+        key=event.key,
+        body=cloudevents.encode(event),
+    )
 
 
-def _is_dead_letter(row: outbox.Row) -> bool:
-    return row.kind == outbox.DEAD_LETTER
+def _topic(row: outbox.Row) -> Topic:
+    return outbox.TOPICS.get(row.kind, topics.EVENTS)
 
 
 def _neighbours(rows: Iterable[outbox.Row]) -> Iterator[list[outbox.Row]]:

@@ -195,6 +195,20 @@ class Database:
         async with self.connection() as connection, _transaction(connection):
             yield connection
 
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[Connection]:
+        """A connection beside the pool, for a session that stands for something. It ends with the block.
+
+        Raises:
+            DatabaseUnavailable: it could not be had, or was lost.
+        """
+        with translated():
+            connection = await self._open_session(LOCK_TIMEOUT_S)
+            try:
+                yield connection
+            finally:
+                end(connection)
+
     def session(self, *, lock_timeout_s: float) -> Session:
         """A connection beside the pool for database transactions, whose statements wait so long for locks."""
         return Session(partial(self._open_session, lock_timeout_s))

@@ -1,71 +1,45 @@
-"""One connection to NATS JetStream: publishing in atomic batches, requests to its API, and pulling from a consumer.
+"""NATS JetStream as a broker: connections, and what the port asks of one.
 
 The client's own reconnecting stays off. It would buffer what is published while the server is away, half a batch
 perhaps, and send it later. Here a lost connection ends everything that uses it with BrokerUnavailable; whoever works in
-a loop connects anew, and says again what was not acknowledged. Which streams and consumers there are is in `streams`.
+a loop connects anew, and says again what was not acknowledged.
 """
 
 from __future__ import annotations
 
 import asyncio
-import uuid
-from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
-from contextlib import asynccontextmanager, suppress
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from typing import Any
 
 import msgspec
 import nats.errors
 import structlog
 from nats.aio.client import Client
 
-from billfold.platform.messaging.brokers.receiving import (
-    Answer,
-    BrokerUnavailable,
-    JetStreamRefused,
-    Pull,
-    Received,
-    Replies,
-    decoded,
-    translated,
-)
+from billfold.platform.messaging.brokers import streams
+from billfold.platform.messaging.brokers.holding import Hand, delivery_of, holding
+from billfold.platform.messaging.brokers.jetstream import CONNECT_TIMEOUT_S, PENDING_BYTES, Connection, filters
+from billfold.platform.messaging.brokers.receiving import JetStreamRefused, Pull, Replies, translated
+from billfold.platform.messaging.port import Backlog, Bookmark, BrokerUnavailable, Delivery, Subscription
+from billfold.platform.messaging.topics import Topic
 
-__all__ = [
-    "BATCH_MAX",
-    "Broker",
-    "BrokerUnavailable",
-    "JetStreamRefused",
-    "Message",
-    "Pull",
-    "Received",
-    "Server",
-    "connected",
-]
+__all__ = ["Broker", "BrokerUnavailable", "JetStreamRefused", "Pull", "Server", "connected"]
 
-T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
-CONNECT_TIMEOUT_S = 5
-#: An acknowledgement is a few milliseconds away, on a slow disk tens. After this the server is not well.
-ANSWER_TIMEOUT_S = 5.0
 #: A connection that died without a word is noticed after about three of these.
 PING_INTERVAL_S = 5
-#: JetStream takes no larger atomic batch.
-BATCH_MAX = 1_000
-#: The server keeps a batch aside until it is whole; its memory is not ours to fill.
-BATCH_MAX_BYTES = 4 * 1024 * 1024
-#: Fewer than this are stored one by one sooner than as an atomic batch.
-ONE_BY_ONE_MAX = 8
-#: For an atomic batch the server makes and deletes a store on its disk, as much work as some fifteen single messages,
-#: each of which it writes to the disk by itself (measured with sync_interval always: 1.4 ms of processor time and
-#: 3.5 ms until it answers, and 0.013 and 0.02 ms a message, against 0.1 and 0.28 ms for each single one).
-PIPELINE_MAX = 12
-#: What the headers of a message of ours may take.
-HEADERS_MAX_BYTES = 4_096
-#: JetStream's errors for a batch with a message id that it has stored lately, and for a message that is not
-#: right after the one before it.
-_NOT_AS_EXPECTED = frozenset({10201, 10070})
-#: What a client holds before it waits for the socket: more than a batch, so that a batch goes out in one piece.
-_PENDING_BYTES = 2 * BATCH_MAX_BYTES
+#: A message that nobody speaks of for so long is delivered again: its process was killed. Those in hand are spoken of.
+ACK_WAIT_S = 10
+#: What all consumers of one subscription together may have in hand.
+IN_HAND_MAX = 2_000
+#: How often it is looked whether all that was in other hands has come.
+GATHER_WAIT_S = 0.25
+#: What a reader along is sent at a time.
+TAIL_MAX = 500
+TAIL_MAX_BYTES = 8 * 1024 * 1024
+TAIL_WAIT_S = 5.0
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,13 +52,9 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         return f"Server(user={self.user!r})"
 
-
-class Message(msgspec.Struct, frozen=True):
-    """What is published. A message whose `id` the stream has seen in the last minutes is acknowledged and dropped."""
-
-    subject: str
-    id: str
-    body: bytes
+    def connected(self, *, name: str) -> AbstractAsyncContextManager[Broker]:
+        """As Messaging.connected."""
+        return connected(self, name=name)
 
 
 @asynccontextmanager
@@ -118,7 +88,7 @@ async def connected(server: Server, *, name: str) -> AsyncIterator[Broker]:
                     connect_timeout=CONNECT_TIMEOUT_S,
                     ping_interval=PING_INTERVAL_S,
                     max_outstanding_pings=2,
-                    pending_size=_PENDING_BYTES,
+                    pending_size=PENDING_BYTES,
                     closed_cb=on_closed,
                     error_cb=on_error,
                 )
@@ -132,145 +102,90 @@ async def connected(server: Server, *, name: str) -> AsyncIterator[Broker]:
             await client.close()
 
 
-class Broker:
-    """A live connection, used for one thing after the other. Made by `connected`."""
+class Broker(Connection):
+    """The port of a live connection. Made by `connected`."""
 
-    def __init__(self, client: Client, closed: asyncio.Future[None], replies: Replies) -> None:
-        self._client = client
-        self._closed = closed
-        self._replies = replies
-
-    @property
-    def body_max_bytes(self) -> int:
-        """The largest body that the server takes."""
-        return self._client.max_payload - HEADERS_MAX_BYTES
-
-    @property
-    def server_version(self) -> tuple[int, int]:
-        """Major and minor version of the server."""
-        version = self._client.connected_server_version
-        return version.major, version.minor
-
-    async def publish(self, messages: Sequence[Message], *, perhaps_repeated: bool = True) -> None:
-        """Publish to one stream, in order. When this returns, all of them are stored durably and in that order.
-
-        `perhaps_repeated` is False only when none of them can have been published before, and nobody else publishes
-        them now: small numbers then go out without waiting for one another.
+    async def ensure(self, topic: Topic) -> None:
+        """As port.Broker.ensure; the stream of a queue may be one that somebody else has made.
 
         Raises:
-            BrokerUnavailable: some of them may have been stored: publish the same again, with the same ids.
+            BrokerTooOld: the server is older than 2.12.
         """
-        for batch in _batches(messages):
-            try:
-                if len(batch) <= ONE_BY_ONE_MAX and perhaps_repeated:
-                    await self._one_by_one(batch)
-                elif len(batch) <= PIPELINE_MAX and not perhaps_repeated:
-                    await self._pipelined(batch)
-                else:
-                    await self._at_once(batch)
-            except JetStreamRefused as refused:
-                if refused.error.err_code not in _NOT_AS_EXPECTED:
-                    raise
-                await self._one_by_one(batch)
-
-    async def _one_by_one(self, messages: Sequence[Message]) -> None:
-        """Each after the one before it has been stored, or dropped as a repeat."""
-        for message in messages:
-            await self._exchange([message], [{}], answered=1)
-
-    async def _pipelined(self, messages: Sequence[Message]) -> None:
-        """Each right after the one before it, without waiting: if one fails, so do the rest."""
-        headers = [{}, *({"Nats-Expected-Last-Msg-Id": before.id} for before in messages[:-1])]
-        await self._exchange(messages, headers, answered=len(messages))
-
-    async def _at_once(self, messages: Sequence[Message]) -> None:
-        batch = uuid.uuid4().hex
-        numbers = range(1, len(messages) + 1)
-        headers = [{"Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(number)} for number in numbers]
-        headers[-1]["Nats-Batch-Commit"] = "1"
-        await self._exchange(messages, headers, answered=1)
-
-    async def _exchange(self, messages: Sequence[Message], headers: list[dict[str, str]], *, answered: int) -> None:
-        """Send messages, the last `answered` of which JetStream answers, and take its answers."""
-        subject, answers = self._replies.awaited(answered)
-        unanswered = len(messages) - answered
-        with translated():
-            for place, (message, header) in enumerate(zip(messages, headers, strict=True)):
-                header["Nats-Msg-Id"] = message.id
-                reply = subject if place >= unanswered else ""
-                await self._client.publish(message.subject, message.body, reply=reply, headers=header)
-        for body in await self._asked(answers):
-            error = decoded(body, Answer).error
-            if error is not None:
-                raise JetStreamRefused(error, f"a message on {messages[-1].subject}")
-
-    async def api(self, call: str, body: dict[str, Any], form: type[T]) -> T:
-        """What JetStream answers to `$JS.API.<call>`.
-
-        Raises:
-            JetStreamRefused: it answered with an error.
-            BrokerUnavailable: it did not answer.
-        """
-        answer = await self._asked(
-            self._client.request(f"$JS.API.{call}", msgspec.json.encode(body), timeout=ANSWER_TIMEOUT_S)
-        )
-        error = decoded(answer.data, Answer).error
-        if error is not None:
-            raise JetStreamRefused(error, call)
-        return decoded(answer.data, form)
-
-    async def send(self, subject: str, body: bytes) -> None:
-        """Send without waiting for anything, as acknowledgements of deliveries are.
-
-        Raises:
-            BrokerUnavailable: the connection is lost.
-        """
-        with translated():
-            await self._client.publish(subject, body)
-
-    async def flush(self) -> None:
-        """Return when the server has got all that was sent.
-
-        Raises:
-            BrokerUnavailable: the connection is lost.
-        """
-        await self._asked(self._client.flush(timeout=CONNECT_TIMEOUT_S))
+        await self._stream(topic)
 
     @asynccontextmanager
-    async def pulling(self, stream: str, consumer: str) -> AsyncIterator[Pull]:
-        """Messages of a pull consumer, until the block ends."""
-        pull = Pull(self._client, self._closed, f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}")
-        with translated():
-            subscription = await self._client.subscribe(pull.inbox, cb=pull.received)
-        try:
-            yield pull
-        finally:
-            # Only now does the server know that we take no more. What it had sent by then still arrives.
-            with suppress(nats.errors.Error, OSError):
-                await subscription.drain()  # type: ignore[no-untyped-call]
+    async def consuming(self, subscription: Subscription) -> AsyncIterator[Hand]:
+        """As port.Broker.consuming."""
+        stream = await self._stream(subscription.topic)
+        await streams.ensure_consumer(self, stream, consumer_of(subscription))
+        async with holding(self, stream, subscription) as hand:
+            if subscription.ordered:
+                await self._put_in_order(stream, subscription.name, hand)
+            yield hand
 
-    async def _asked(self, answer: Awaitable[T]) -> T:
-        """The answer, or BrokerUnavailable when it does not come, or as soon as the connection is lost."""
-        task = asyncio.ensure_future(answer)
-        either: list[asyncio.Future[Any]] = [task, self._closed]
-        try:
-            await asyncio.wait(either, timeout=ANSWER_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
-            if not task.done() or task.cancelled():
-                raise BrokerUnavailable
-            with translated():
-                return task.result()
-        finally:
-            task.cancel()
+    @asynccontextmanager
+    async def tailing(
+        self, topic: Topic, *, types: tuple[str, ...] = (), bookmark: Bookmark
+    ) -> AsyncIterator[AsyncIterator[Delivery]]:
+        """As port.Broker.tailing."""
+        stream = await self._stream(topic)
+        if not bookmark.following:
+            last = 0 if bookmark.start == "beginning" else await streams.last_sequence(self, stream)
+            bookmark.following[stream] = last + 1
+        consumer = {
+            "deliver_policy": "by_start_sequence",
+            "opt_start_seq": bookmark.following[stream],
+            "filter_subjects": filters(topic, types),
+            "ack_policy": "none",
+            "mem_storage": True,
+        }
+        name = await streams.ensure_consumer(self, stream, consumer)
+        async with self.pulling(stream, name) as pull:
+            yield _read(pull, topic, bookmark.following, stream)
+
+    async def backlog(self, subscription: Subscription) -> Backlog | None:
+        """As port.Broker.backlog."""
+        info = await streams.consumer_info(self, await self._stream(subscription.topic), subscription.name)
+        return None if info is None else Backlog(waiting=info.num_pending, in_hand=info.num_ack_pending)
+
+    async def _stream(self, topic: Topic) -> str:
+        stream = streams.of(topic)
+        if topic.queue:
+            return await streams.stream_of(self, stream)
+        await streams.ensure(self, stream)
+        return stream.name
+
+    async def _put_in_order(self, stream: str, consumer: str, hand: Hand) -> None:
+        """Take all that the process before us had in hand, before anything that comes after it.
+
+        What a killed process had comes again after ACK_WAIT_S, what was given back at once, and what JetStream has sent
+        to a request that nobody listens to any more, too: in whatever order, and new messages in between.
+        """
+        while True:
+            info = await streams.consumer_info(self, stream, consumer)
+            if info is None or info.num_ack_pending <= hand.size:
+                return
+            await hand.gather(info.num_ack_pending - hand.size, wait_s=GATHER_WAIT_S)
 
 
-def _batches(messages: Sequence[Message]) -> Iterator[list[Message]]:
-    batch: list[Message] = []
-    size = 0
-    for message in messages:
-        if batch and (len(batch) == BATCH_MAX or size + len(message.body) > BATCH_MAX_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append(message)
-        size += len(message.body)
-    if batch:
-        yield batch
+def consumer_of(subscription: Subscription) -> dict[str, Any]:
+    """The durable consumer of a subscription, as JetStream's API has it."""
+    subjects = filters(subscription.topic, subscription.types)
+    return {
+        "durable_name": subscription.name,
+        **({"filter_subject": subjects[0]} if len(subjects) == 1 else {"filter_subjects": subjects}),
+        "deliver_policy": "all",
+        "ack_policy": "explicit",
+        "ack_wait": ACK_WAIT_S * 1_000_000_000,
+        "max_ack_pending": IN_HAND_MAX,
+        # The server's own limit would leave a message lying in the stream, and tell nobody.
+        "max_deliver": -1,
+    }
+
+
+async def _read(pull: Pull, topic: Topic, following: dict[str, int], stream: str) -> AsyncIterator[Delivery]:
+    while True:
+        for message in await pull.fetch(TAIL_MAX, max_bytes=TAIL_MAX_BYTES, wait_s=TAIL_WAIT_S):
+            delivery = delivery_of(topic, message)
+            following[stream] = delivery.sequence + 1
+            yield delivery

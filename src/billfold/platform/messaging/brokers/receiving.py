@@ -13,7 +13,7 @@ import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from billfold.kernel import errors
+from billfold.platform.messaging.port import BrokerUnavailable
 
 T = TypeVar("T")
 
@@ -31,16 +31,6 @@ _BUGS = (
     nats.errors.MsgAlreadyAckdError,
     nats.errors.NotJSMessageError,
 )
-
-
-class BrokerUnavailable(errors.Unavailable):
-    """The message broker can't be reached now, or does not take messages."""
-
-    code = "broker_unavailable"
-
-
-#: What a consumer is given, as the client library has it: `data`, `headers`, `subject` and `metadata`.
-Received = Msg
 
 
 class ApiError(msgspec.Struct, frozen=True):

@@ -10,13 +10,11 @@ from typing import Any
 import msgspec
 
 from billfold.kernel import errors
-from billfold.platform.messaging.brokers.nats import Broker, JetStreamRefused
+from billfold.platform.messaging import topics
+from billfold.platform.messaging.brokers.jetstream import Connection, filters
+from billfold.platform.messaging.brokers.receiving import JetStreamRefused
+from billfold.platform.messaging.topics import Topic
 
-EVENT_SUBJECTS = "billfold.events."
-DEAD_LETTER_SUBJECTS = "billfold.dead-letters."
-CONFIRMED_SUBJECT = "billfold.confirmed-transactions"
-
-_DAY_S = 24 * 60 * 60
 _STREAM_NOT_FOUND = 10059
 _CONSUMER_NOT_FOUND = 10014
 #: Atomic batches, which publishing rests on, came with this version.
@@ -30,7 +28,7 @@ class BrokerTooOld(errors.BillfoldError):
 
 
 class Stream(msgspec.Struct, frozen=True, kw_only=True):
-    """A stream as we make it where it is missing."""
+    """The stream of a topic as we make it where it is missing."""
 
     name: str
     subject: str
@@ -39,39 +37,25 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True):
     max_messages: int
     #: `old` drops the oldest message when the stream is full, `new` refuses the newest.
     discard: str
-    retention: str = "limits"
+    retention: str
 
 
-#: Events are kept for a week, or the last ten million of them (some seven gigabytes). When it is full the oldest go:
-#: the record is PostgreSQL, and a stream that refused would stop the relay for good because one consumer is behind.
-EVENTS = Stream(
-    name="BILLFOLD_EVENTS",
-    subject=EVENT_SUBJECTS + ">",
-    description="What has happened, as CloudEvents.",
-    max_age_s=7 * _DAY_S,
-    max_messages=10_000_000,
-    discard="old",
-)
-#: What has been taken from it leaves it, so its limit is how much may wait. When it is full its sender is refused, and
-#: knows it; dropping the oldest would lose money. Nothing here ever becomes too old.
-CONFIRMED = Stream(
-    name="BILLFOLD_CONFIRMED",
-    subject=CONFIRMED_SUBJECT,
-    description="Transactions that another system has confirmed, for Billfold to apply.",
-    max_age_s=0,
-    max_messages=10_000_000,
-    discard="new",
-    retention="workqueue",
-)
-#: Copies for whoever wants to be told; the dead letters themselves are in PostgreSQL.
-DEAD_LETTERS = Stream(
-    name="BILLFOLD_DEAD_LETTERS",
-    subject=DEAD_LETTER_SUBJECTS + ">",
-    description="Messages that could not be applied, with the reason.",
-    max_age_s=90 * _DAY_S,
-    max_messages=1_000_000,
-    discard="old",
-)
+#: Where a stream is not called as its topic.
+_NAMES = {topics.CONFIRMED.name: "BILLFOLD_CONFIRMED"}
+
+
+def of(topic: Topic) -> Stream:
+    """The stream of `topic`."""
+    (subject,) = filters(topic, ())
+    return Stream(
+        name=_NAMES.get(topic.name) or topic.address.upper().replace(".", "_").replace("-", "_"),
+        subject=subject,
+        description=topic.description,
+        max_age_s=topic.max_age_s,
+        max_messages=topic.max_messages,
+        discard="new" if topic.queue else "old",
+        retention="workqueue" if topic.queue else "limits",
+    )
 
 
 class _State(msgspec.Struct, frozen=True):
@@ -100,7 +84,7 @@ class ConsumerInfo(msgspec.Struct, frozen=True):
     num_redelivered: int = 0
 
 
-async def ensure(broker: Broker, stream: Stream) -> None:
+async def ensure(broker: Connection, stream: Stream) -> None:
     """Make `stream`, or see that it is there with its subject and takes atomic batches.
 
     Raises:
@@ -123,7 +107,7 @@ async def ensure(broker: Broker, stream: Stream) -> None:
     await broker.api(f"STREAM.UPDATE.{stream.name}", wanted, _Info)
 
 
-async def stream_of(broker: Broker, stream: Stream) -> str:
+async def stream_of(broker: Connection, stream: Stream) -> str:
     """The name of the stream that already takes `stream.subject`, whoever made it; where none does, `stream` is made.
 
     Raises:
@@ -136,13 +120,13 @@ async def stream_of(broker: Broker, stream: Stream) -> str:
     return stream.name
 
 
-async def last_sequence(broker: Broker, stream: Stream) -> int:
+async def last_sequence(broker: Connection, stream: str) -> int:
     """The number of the last message that the stream has taken; 0 before the first."""
-    info = await broker.api(f"STREAM.INFO.{stream.name}", {}, _Info)
+    info = await broker.api(f"STREAM.INFO.{stream}", {}, _Info)
     return info.state.last_seq
 
 
-async def ensure_consumer(broker: Broker, stream: str, consumer: dict[str, Any]) -> str:
+async def ensure_consumer(broker: Connection, stream: str, consumer: dict[str, Any]) -> str:
     """Make a pull consumer, or give an existing one of that `durable_name` these settings; returns its name."""
     durable = consumer.get("durable_name")
     call = f"CONSUMER.CREATE.{stream}.{durable}" if durable else f"CONSUMER.CREATE.{stream}"
@@ -150,7 +134,7 @@ async def ensure_consumer(broker: Broker, stream: str, consumer: dict[str, Any])
     return made.name
 
 
-async def consumer_info(broker: Broker, stream: str, consumer: str) -> ConsumerInfo | None:
+async def consumer_info(broker: Connection, stream: str, consumer: str) -> ConsumerInfo | None:
     """How far a consumer is, or None when there is none."""
     try:
         return await broker.api(f"CONSUMER.INFO.{stream}.{consumer}", {}, ConsumerInfo)
