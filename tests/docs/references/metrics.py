@@ -10,6 +10,9 @@ from tests.docs.references.tables import table
 #: A label is told only when something has been counted under it, so the tables take them from here.
 _LABELS = {
     "billfold_confirmed_transactions": "`outcome`: applied, refused, discarded",
+    "billfold_consumer_events": "`consumer`; `outcome`: taken, refused",
+    "billfold_consumer_lag": "`consumer`",
+    "billfold_consumer_redelivered": "`consumer`",
     "billfold_http_limited": "`limit`: owner, anonymous, wrong-credentials",
     "billfold_http_request_seconds": "`method`, `route` (as in the OpenAPI document), `status`",
     "billfold_mail_failed": "`outcome`: postponed, broken, refused, too_late",

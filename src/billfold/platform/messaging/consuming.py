@@ -1,0 +1,202 @@
+"""A consumer of events: from a topic into a context, a batch at a time, in order, whatever ends when.
+
+Nothing is settled before it has been handled or set aside. What a crash leaves open comes again, so a handler notes in
+the inbox what it has applied, or applies it so that twice is once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from itertools import groupby
+
+import structlog
+
+from billfold.kernel import errors
+from billfold.kernel.errors import BillfoldError, Refusal, Unavailable
+from billfold.kernel.events import Event
+from billfold.platform.messaging import cloudevents, metrics, refused
+from billfold.platform.messaging.leading import lock_of, while_leading
+from billfold.platform.messaging.port import Broker, Consumption, Delivery, Messaging, Subscription
+from billfold.platform.postgres.database import Database
+
+#: Takes events whose effect is durable when it returns. Raising what is retryable (Unavailable) it is given all of them
+#: again in a moment; any other refusal is for good, and anything else is a bug.
+Handler = Callable[[Sequence[Event]], Awaitable[None]]
+
+#: What is in memory at a time, whatever waits in the topic.
+FETCH_MAX_BYTES = 8 * 1024 * 1024
+FETCH_WAIT_S = 5.0
+#: From this delivery on an event is taken alone: perhaps it is what ends processes, and its neighbours shall not end
+#: with it.
+SUSPECT_FROM = 3
+#: An event that has come so often ends the process whenever it is taken.
+DELIVERIES_MAX = 20
+#: How often an event that makes the handler fail is tried by itself.
+TRIES_MAX = 5
+#: The pause before something in hand is taken again, and the longest one.
+RETRY_PAUSE_S = 0.05
+RETRY_PAUSE_MAX_S = 5.0
+MEASURE_PAUSE_S = 5.0
+
+log = structlog.get_logger(__name__)
+
+
+class EventUnknown(errors.Invalid):
+    """The consumer does not know events of this type and version."""
+
+    code = "event_unknown"
+
+
+class EventFailed(errors.Invalid):
+    """The event has made its consumer fail each time that it was tried."""
+
+    code = "event_failed"
+
+
+class EventLimitReached(errors.Invalid):
+    """The event was delivered over and over, and its consumer has never come to its end."""
+
+    code = "event_delivery_limit_reached"
+
+
+class EventConsumer:
+    """Hands the events of a subscription to `handle`, in order. Any number of processes may run one.
+
+    Of an ordered subscription one process takes the events at a time, and the others stand by.
+    """
+
+    def __init__(
+        self,
+        *,
+        messaging: Messaging,
+        database: Database,
+        subscription: Subscription,
+        handle: Handler,
+        batch_max: int = 500,
+    ) -> None:
+        self._messaging = messaging
+        self._database = database
+        self._subscription = subscription
+        self._handle = handle
+        self._batch_max = batch_max
+        self._name = subscription.name
+        self._log = log.bind(consumer=self._name)
+
+    async def run(self) -> None:
+        """Take events until cancelled. What the handler needs may be away: those in hand stay in hand meanwhile.
+
+        Raises:
+            Unavailable: the broker or the lead is lost; nothing is, so call it again.
+        """
+        if self._subscription.ordered:
+            await while_leading(self._database, lock_of(f"consumer {self._name}"), self._consume)
+        else:
+            await self._consume()
+
+    async def _consume(self) -> None:
+        loop = asyncio.get_running_loop()
+        measure_due = 0.0
+        async with self._messaging.connected(name=f"billfold {self._name}") as broker:
+            await broker.ensure(self._subscription.topic)
+            async with broker.consuming(self._subscription) as hand:
+                while True:
+                    if loop.time() >= measure_due:
+                        await self._measure(broker)
+                        measure_due = loop.time() + MEASURE_PAUSE_S
+                    deliveries = await hand.fetch(self._batch_max, max_bytes=FETCH_MAX_BYTES, wait_s=FETCH_WAIT_S)
+                    if deliveries:
+                        await self._take(hand, deliveries)
+
+    async def _measure(self, broker: Broker) -> None:
+        backlog = await broker.backlog(self._subscription)
+        if backlog is not None:
+            metrics.CONSUMER_LAG.labels(self._name).set(backlog.waiting + backlog.in_hand)
+
+    async def _take(self, hand: Consumption, deliveries: Sequence[Delivery]) -> None:
+        metrics.CONSUMER_REDELIVERED.labels(self._name).inc(sum(one.deliveries > 1 for one in deliveries))
+        for suspects, group in groupby(deliveries, key=lambda one: one.deliveries >= SUSPECT_FROM):
+            alike = list(group)
+            if not suspects and await self._taken_together(hand, alike):
+                continue
+            for delivery in alike:
+                await self._take_alone(hand, delivery)
+
+    async def _taken_together(self, hand: Consumption, deliveries: Sequence[Delivery]) -> bool:
+        found = [_read(delivery) for delivery in deliveries]
+        try:
+            await self._handled([event for event in found if isinstance(event, Event)])
+        except Exception as error:  # noqa: BLE001 - each of them is tried by itself, and then it is told.
+            self._log.warning("a batch fails, and is taken one by one", events=len(deliveries), error=repr(error))
+            return False
+        for delivery, event in zip(deliveries, found, strict=True):
+            if isinstance(event, BillfoldError):
+                await self._set_aside(delivery, event)
+        await hand.settle(deliveries)
+        return True
+
+    async def _take_alone(self, hand: Consumption, delivery: Delivery) -> None:
+        """Whatever it does, it is settled afterwards, unless it ends the process."""
+        why = await self._refused(delivery)
+        if why is not None:
+            await self._set_aside(delivery, why)
+        await hand.settle([delivery])
+
+    async def _refused(self, delivery: Delivery) -> BillfoldError | None:
+        """Why it could not be handled, or None when it is."""
+        if delivery.deliveries >= DELIVERIES_MAX:
+            return EventLimitReached()
+        event = _read(delivery)
+        if isinstance(event, BillfoldError):
+            return event
+        pause_s = RETRY_PAUSE_S
+        for last in (False,) * (TRIES_MAX - 1) + (True,):
+            try:
+                await self._handled([event])
+            except Refusal as refusal:
+                return refusal
+            except Exception as error:  # noqa: BLE001 - it is told once it is set aside.
+                if last:
+                    self._log.exception("an event makes its consumer fail", position=delivery.position)
+                    return EventFailed(f"The consumer failed: {type(error).__name__}: {error}")
+                await asyncio.sleep(pause_s)
+                pause_s *= 2
+            else:
+                break
+        return None
+
+    async def _handled(self, events: Sequence[Event]) -> None:
+        """Return once they are handled, however long what the handler needs is away."""
+        pause_s = RETRY_PAUSE_S
+        while events:
+            try:
+                await self._handle(events)
+            except BillfoldError as error:
+                if not error.retryable:
+                    raise
+                self._log.warning("events in hand have to wait", events=len(events), reason=error.detail)
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, RETRY_PAUSE_MAX_S)
+            else:
+                metrics.CONSUMER_EVENTS.labels(self._name, "taken").inc(len(events))
+                return
+
+    async def _set_aside(self, delivery: Delivery, why: BillfoldError) -> None:
+        self._log.error("an event is set aside", position=delivery.position, code=why.code, reason=why.detail)
+        pause_s = RETRY_PAUSE_S
+        while True:
+            try:
+                await refused.set_aside(self._database, self._name, delivery, why)
+            except Unavailable:
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, RETRY_PAUSE_MAX_S)
+            else:
+                metrics.CONSUMER_EVENTS.labels(self._name, "refused").inc()
+                return
+
+
+def _read(delivery: Delivery) -> Event | BillfoldError:
+    try:
+        return cloudevents.event(cloudevents.decode(delivery.body))
+    except BillfoldError as error:
+        return error

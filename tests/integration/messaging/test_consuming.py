@@ -1,0 +1,312 @@
+"""Consumers of events: in order, each event applied once, and what can't be applied set aside, whatever ends when."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+import pytest
+
+from billfold.kernel.errors import Invalid, Unavailable
+from billfold.kernel.events import Event
+from billfold.platform.messaging import cloudevents, consuming, inbox, leading, topics
+from billfold.platform.messaging.brokers import nats
+from billfold.platform.messaging.consuming import EventConsumer, Handler
+from billfold.platform.messaging.port import Message, Subscription
+from billfold.platform.messaging.relay import Relay
+from billfold.platform.postgres.database import Database
+from tests import servers
+from tests.integration.messaging.support import fact, in_stream, published, running, until
+
+SUBSCRIPTION = Subscription(name="counter", topic=topics.EVENTS, types=("test.",))
+
+Consuming = Callable[[Handler], EventConsumer]
+
+
+@pytest.fixture
+def consumer(database: Database, server: nats.Server) -> Consuming:
+    def made(handle: Handler) -> EventConsumer:
+        return EventConsumer(messaging=server, database=database, subscription=SUBSCRIPTION, handle=handle)
+
+    return made
+
+
+async def test_events_come_in_the_order_of_their_commits_and_only_those_that_were_asked_for(
+    database: Database, server: nats.Server, consumer: Consuming
+) -> None:
+    await _publish(server, [*map(fact_of, range(300)), fact_of(0, type="other.happened.v1"), *map(fact_of, (300, 301))])
+    seen: list[int] = []
+    async with consumed(consumer(_into(seen))):
+        await until(lambda: _reached(seen, 302))
+    assert seen == list(range(302))
+
+
+async def test_an_event_that_comes_again_is_applied_once(
+    database: Database, server: nats.Server, consumer: Consuming
+) -> None:
+    events = [fact_of(number) for number in range(50)]
+    await _publish(server, events)
+    await _publish(server, [msgspec.structs.replace(event, id=f"other-{event.id}") for event in events[:1]])
+    failures = iter([True] * 3)
+    applied: list[int] = []
+
+    async def handle(found: Sequence[Event]) -> None:
+        async with database.transaction() as connection:
+            new = await inbox.first_time(connection, "counter", [*found, *found])
+        applied.extend(map(_number, new))
+        if next(failures, False):
+            raise Unavailable  # The effect stands, and the events come again all the same.
+
+    async with consumed(consumer(handle)):
+        await until(lambda: _reached(applied, 51))
+        await _publish(server, [fact_of(99)])
+        await until(lambda: _reached(applied, 52))
+    assert applied == [*range(50), 0, 99]
+
+
+async def test_what_was_applied_in_a_transaction_that_did_not_commit_is_applied_again(database: Database) -> None:
+    events = [fact_of(1), fact_of(2)]
+    with pytest.raises(ZeroDivisionError):
+        async with database.transaction() as connection:
+            assert await inbox.first_time(connection, "a", events) == events
+            raise ZeroDivisionError
+    async with database.transaction() as connection:
+        assert await inbox.first_time(connection, "a", events) == events
+        assert await inbox.first_time(connection, "a", events) == []
+        assert await inbox.first_time(connection, "b", events) == events
+
+
+async def test_two_who_have_the_same_events_in_hand_apply_each_once(database: Database) -> None:
+    events = [fact_of(number) for number in range(200)]
+
+    async def apply(mine: Sequence[Event]) -> list[Event]:
+        async with database.transaction() as connection:
+            return await inbox.first_time(connection, "a", mine)
+
+    new = await asyncio.gather(apply(events), apply(events[::-1]), apply(events[50:150]))
+    assert sorted(_number(event) for some in new for event in some) == list(range(200))
+
+
+async def test_the_inbox_forgets_what_can_not_come_again(
+    database: Database, postgres_server: servers.PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with database.transaction() as connection:
+        await inbox.first_time(connection, "a", [fact_of(number) for number in range(20)])
+    monkeypatch.setattr(inbox, "KEPT_DAYS", 0)
+    async with database.transaction() as connection:
+        await inbox.first_time(connection, "a", [fact_of(20)])
+    async with database.connection() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM messaging.inbox") <= 1
+
+
+async def test_an_event_that_fails_takes_no_other_with_it_and_is_set_aside_and_told(
+    database: Database, server: nats.Server, consumer: Consuming, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consuming, "RETRY_PAUSE_S", 0.001)
+    await _publish(server, [fact_of(number) for number in range(20)])
+    seen: list[int] = []
+    tried = 0
+
+    async def handle(found: Sequence[Event]) -> None:
+        nonlocal tried
+        numbers = [_number(event) for event in found]
+        if 7 in numbers:
+            tried += len(numbers) == 1
+            raise RuntimeError("a bug")
+        if 9 in numbers:
+            raise Invalid("Nobody wants nines.")
+        seen.extend(numbers)
+
+    async with consumed(consumer(handle)):
+        await until(lambda: _reached(seen, 18))
+        await until(lambda: _refused_are(database, 2))
+    assert seen == [number for number in range(20) if number not in (7, 9)]
+    assert tried == consuming.TRIES_MAX
+    refused = await _refused(database)
+    assert [row["reason"] for row in refused] == ["event_failed", "invalid_request"]
+    assert [json.loads(row["body"])["data"]["number"] for row in refused] == [7, 9]
+    async with running(Relay(database=database, messaging=server, expanders={})):
+        await published(database)
+    told = await in_stream(server, topics.DEAD_LETTERS)
+    assert {one.subject for one in told} == {"billfold.dead-letters.event.refused.v1"}
+    assert [one.body["data"]["reason"] for one in told] == ["event_failed", "invalid_request"]
+    assert {one.body["data"]["consumer"] for one in told} == {"counter"}
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"\x00\xff", "invalid_cloud_event"),
+        (b'{"specversion":"1.0","id":"1","source":"/x","type":"test.happened.v1"}', "invalid_cloud_event"),
+        (b'{"specversion":"9.0","id":"1","source":"/x","type":"test.happened.v1"}', "invalid_cloud_event"),
+        (b'"' + b"x" * (cloudevents.EVENT_MAX_BYTES + 1) + b'"', "event_too_large"),
+    ],
+)
+async def test_what_is_no_event_is_set_aside_once_and_those_behind_it_go_on(
+    database: Database, server: nats.Server, consumer: Consuming, body: bytes, reason: str
+) -> None:
+    strange = [Message(topic=topics.EVENTS, type="test.strange", id=str(n), key="k", body=body) for n in range(2)]
+    async with server.connected(name="stranger") as broker:
+        await broker.ensure(topics.EVENTS)
+        await broker.publish(strange)
+    await _publish(server, [fact_of(1)])
+    seen: list[int] = []
+    async with consumed(consumer(_into(seen))):
+        await until(lambda: _reached(seen, 1))
+        await until(lambda: _refused_are(database, 1))
+    (row,) = await _refused(database)
+    assert (row["reason"], row["body"]) == (reason, body)
+
+
+async def test_events_wait_for_what_the_handler_needs_however_long_it_is_away(
+    database: Database, server: nats.Server, consumer: Consuming, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consuming, "RETRY_PAUSE_MAX_S", 0.01)
+    await _publish(server, [fact_of(number) for number in range(5)])
+    calls = 0
+    seen: list[int] = []
+
+    async def handle(found: Sequence[Event]) -> None:
+        nonlocal calls
+        calls += 1
+        if calls < 3 * consuming.DELIVERIES_MAX:
+            raise Unavailable
+        seen.extend(map(_number, found))
+
+    async with consumed(consumer(handle)):
+        await until(lambda: _reached(seen, 5))
+    assert seen == list(range(5))
+    assert await _refused(database) == []
+
+
+async def test_one_process_consumes_at_a_time_and_another_takes_over_in_order(
+    database: Database, server: nats.Server, consumer: Consuming, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leading, "STANDBY_PAUSE_S", 0.01)
+    by_first: list[int] = []
+    by_second: list[int] = []
+    in_hand = asyncio.Event()
+
+    async def first(found: Sequence[Event]) -> None:
+        by_first.extend(map(_number, found))
+        if 30 in by_first:
+            in_hand.set()
+            await asyncio.Event().wait()
+
+    await _publish(server, [fact_of(number) for number in range(20)])
+    async with consumed(consumer(first)):
+        await until(lambda: _reached(by_first, 20))
+        async with consumed(consumer(_into(by_second))) as second:
+            await _publish(server, [fact_of(number) for number in range(20, 40)])
+            await asyncio.wait_for(in_hand.wait(), 30)
+            assert by_second == []
+            assert not second[0].done()
+            handing_over = [fact_of(number) for number in range(40, 60)]
+            await _publish(server, handing_over)
+            await _end_leads(database)
+            await until(lambda: _contains(by_second, 59))
+    unsettled = by_second[0]
+    assert by_second == list(range(unsettled, 60))
+    assert unsettled <= 30
+
+
+async def test_a_killed_process_leaves_what_it_had_in_hand_to_the_next_one_in_order(
+    database: Database, server: nats.Server, consumer: Consuming, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nats, "ACK_WAIT_S", 1)
+    await _publish(server, [fact_of(number) for number in range(30)])
+    async with server.connected(name="killed") as broker, broker.consuming(SUBSCRIPTION) as hand:
+        taken = await hand.fetch(10, max_bytes=1 << 20, wait_s=10)
+        assert len(taken) == 10
+        await hand.settle(taken[:4])
+        broker._closed.set_result(None)  # As if nobody were there any more: nothing is given back.
+        monkeypatch.setattr(broker, "send", _lost)
+    seen: list[int] = []
+    async with consumed(consumer(_into(seen))):
+        await until(lambda: _reached(seen, 26))
+    assert seen == list(range(4, 30))
+
+
+@asynccontextmanager
+async def consumed(*consumers: EventConsumer) -> AsyncIterator[list[asyncio.Task[None]]]:
+    """These consumers as the worker runs them, until the block ends; one that fails fails the test."""
+
+    async def keep_running(consumer: EventConsumer) -> None:
+        while True:
+            try:
+                await consumer.run()
+            except Unavailable:
+                await asyncio.sleep(0.05)
+
+    tasks = [asyncio.create_task(keep_running(consumer)) for consumer in consumers]
+    try:
+        yield tasks
+    finally:
+        for task in tasks:
+            task.cancel()
+        ends = await asyncio.gather(*tasks, return_exceptions=True)
+        assert all(isinstance(end, asyncio.CancelledError) for end in ends), ends
+
+
+def fact_of(number: int, *, type: str = "test.happened.v1") -> Event:  # noqa: A002 - what it is called in an event.
+    return msgspec.structs.replace(fact("k", number), type=type)
+
+
+def _into(seen: list[int]) -> Handler:
+    async def handle(found: Sequence[Event]) -> None:
+        seen.extend(map(_number, found))
+
+    return handle
+
+
+def _number(event: Event) -> int:
+    assert isinstance(event.data, msgspec.Raw | dict)
+    data: dict[str, Any] = msgspec.json.decode(event.data) if isinstance(event.data, msgspec.Raw) else event.data
+    number: int = data["number"]
+    return number
+
+
+async def _publish(server: nats.Server, events: Sequence[Event]) -> None:
+    async with server.connected(name="test") as broker:
+        await broker.ensure(topics.EVENTS)
+        await broker.publish(
+            [
+                Message(
+                    topic=topics.EVENTS, type=event.type, id=event.id, key=event.key, body=cloudevents.encode(event)
+                )
+                for event in events
+            ]
+        )
+
+
+async def _reached(seen: list[int], count: int) -> bool:
+    return len(seen) >= count
+
+
+async def _contains(seen: list[int], number: int) -> bool:
+    return number in seen
+
+
+async def _refused(database: Database) -> list[Any]:
+    async with database.connection() as connection:
+        return list(await connection.fetch("SELECT * FROM messaging.refused_events ORDER BY id"))
+
+
+async def _refused_are(database: Database, count: int) -> bool:
+    return len(await _refused(database)) == count
+
+
+async def _lost(subject: str, body: bytes) -> None:
+    raise nats.BrokerUnavailable
+
+
+async def _end_leads(database: Database) -> None:
+    """End the sessions that lead in this database."""
+    async with database.connection() as connection:
+        ended: Awaitable[Any] = connection.fetchval(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_locks WHERE locktype = 'advisory' AND granted "
+            "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        )
+        assert await ended >= 1
