@@ -165,13 +165,15 @@ docs: $(DEV) ## Build the documentation into site/; a broken link is an error
 	@echo 'The documentation is in site/index.html.'
 
 # Pins stay as they are unless UPGRADE=1. No file names a package index: yours is used.
+# Whoever follows the documentation has what every page asks for.
+RUN_EXTRAS := embedded kafka rabbitmq grpc cassandra mongodb tracing
 COMPILE = $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-header \
   --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade)
 
 .PHONY: lock
 lock: $(TOOLS) ## Pin all dependencies again, with hashes (UPGRADE=1 takes newer versions)
 	@$(COMPILE) requirements/tools.in --output-file requirements/tools.txt
-	@$(COMPILE) pyproject.toml requirements/tools.in --extra embedded --output-file requirements/run.txt
+	@$(COMPILE) pyproject.toml requirements/tools.in $(RUN_EXTRAS:%=--extra %) --output-file requirements/run.txt
 	@$(COMPILE) pyproject.toml requirements/tools.in --all-extras \
 	  --constraint requirements/run.txt --output-file requirements/dev.txt
 	@$(COMPILE) requirements/gateway.in --output-file requirements/gateway.txt
