@@ -13,7 +13,7 @@ import structlog
 from prometheus_client import Counter, Gauge
 
 from billfold.kernel.errors import BillfoldError, Unavailable
-from billfold.platform.messaging import port, topics
+from billfold.platform.messaging import port, topics, tracing
 from billfold.platform.messaging.port import Consumption, Messaging, Subscription
 from billfold.platform.postgres.database import DatabaseUnavailable
 from billfold.wallets import Wallets
@@ -110,8 +110,10 @@ class ConfirmedTransactions:
                 pause_s = min(2 * pause_s, RETRY_PAUSE_MAX_S)
 
     async def _tried(self, messages: Sequence[port.Delivery]) -> list[Taken]:
+        places = (message.headers.get(tracing.HEADER) for message in messages)
         try:
-            return await self._wallets.deliveries.take(deliveries=[_delivery(message) for message in messages])
+            with tracing.processing(SUBSCRIPTION.name, SUBSCRIPTION.topic, places):
+                return await self._wallets.deliveries.take(deliveries=[_delivery(message) for message in messages])
         except Unavailable as error:
             log.warning("confirmed transactions in hand have to wait", messages=len(messages), reason=error.detail)
             return ["later"] * len(messages)

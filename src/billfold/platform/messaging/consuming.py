@@ -10,12 +10,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import groupby
 
+import msgspec
 import structlog
 
 from billfold.kernel import errors
 from billfold.kernel.errors import BillfoldError, Refusal, Unavailable
 from billfold.kernel.events import Event
-from billfold.platform.messaging import cloudevents, metrics, refused
+from billfold.platform.messaging import cloudevents, metrics, refused, tracing
 from billfold.platform.messaging.leading import lock_of, while_leading
 from billfold.platform.messaging.port import Broker, Consumption, Delivery, Messaging, Subscription
 from billfold.platform.postgres.database import Database
@@ -170,7 +171,8 @@ class EventConsumer:
         pause_s = RETRY_PAUSE_S
         while events:
             try:
-                await self._handle(events)
+                with tracing.processing(self._name, self._subscription.topic, (event.traceparent for event in events)):
+                    await self._handle(events)
             except BillfoldError as error:
                 if not error.retryable:
                     raise
@@ -197,6 +199,9 @@ class EventConsumer:
 
 def _read(delivery: Delivery) -> Event | BillfoldError:
     try:
-        return cloudevents.event(cloudevents.decode(delivery.body))
+        event = cloudevents.event(cloudevents.decode(delivery.body))
+        # The span of its publishing, which is nearer than that of what it tells of.
+        published = delivery.headers.get(tracing.HEADER)
+        return event if published is None else msgspec.structs.replace(event, traceparent=published)
     except BillfoldError as error:
         return error

@@ -18,12 +18,13 @@ import structlog
 
 from billfold.kernel.errors import Unavailable
 from billfold.kernel.events import Event
-from billfold.platform.messaging import cloudevents, metrics, outbox, topics
+from billfold.platform.messaging import cloudevents, metrics, outbox, topics, tracing
 from billfold.platform.messaging.leading import leading
 from billfold.platform.messaging.port import Broker, BrokerUnavailable, Message, Messaging
 from billfold.platform.messaging.topics import Topic
 from billfold.platform.postgres import database
 from billfold.platform.postgres.database import Connection, Database
+from billfold.platform.telemetry import traces
 
 #: Turns the payloads of outbox rows of one kind into the events of each; the same payload always into the same ones.
 Expander = Callable[[Connection, Sequence[bytes]], Awaitable[list[list[Event]]]]
@@ -67,6 +68,8 @@ class Relay:
         self._database = database
         self._messaging = messaging
         self._expanders = {**expanders, outbox.EVENT: _events, outbox.DEAD_LETTER: _events}
+        #: Of the events in hand that are traced.
+        self._publishing: list[traces.Span] = []
 
     async def run(self) -> None:
         """Publish until cancelled.
@@ -170,11 +173,20 @@ class Relay:
         return [row.seq for row in done], events
 
     async def _store(self, broker: Broker, messages: Sequence[Message], *, perhaps_repeated: bool) -> None:
+        error: Exception | None = None
         try:
             async with asyncio.timeout(PUBLISH_TIMEOUT_S):
                 await broker.publish(messages, perhaps_repeated=perhaps_repeated)
-        except TimeoutError as error:
-            raise BrokerUnavailable("The message broker is too slow to take the events.") from error
+        except TimeoutError as late:
+            error = BrokerUnavailable("The message broker is too slow to take the events.")
+            raise error from late
+        except Unavailable as lost:
+            error = lost
+            raise
+        finally:
+            for span in self._publishing:
+                span.end(error)
+            self._publishing.clear()
         metrics.PUBLISHED.inc(len(messages))
 
     async def _expanded(
@@ -205,7 +217,7 @@ class Relay:
         try:
             with database.translated():
                 expanded = await expander(connection, [row.payload for row in rows])
-            messages = [[_message(topic, event) for event in events] for events in expanded]
+            messages = [[self._message(topic, event) for event in events] for events in expanded]
         except Unavailable:
             raise
         except Exception as error:
@@ -220,6 +232,21 @@ class Relay:
             raise Poison(f"An event has {largest} bytes and the broker takes {broker.body_max_bytes}.")
         return messages
 
+    def _message(self, topic: Topic, event: Event) -> Message:
+        headers = {}
+        span = tracing.publishing(topic, event) if event.traceparent is not None else None
+        if span is not None:
+            headers[tracing.HEADER] = span.place.traceparent()
+            self._publishing.append(span)
+        return Message(
+            topic=topic,
+            type=event.type,
+            id=f"{event.source}/{event.id}",
+            key=event.key,
+            body=cloudevents.encode(event),
+            headers=headers,
+        )
+
     async def _retry_parked(self, connection: Connection, broker: Broker) -> None:
         after = 0
         while rows := await outbox.parked(connection, after=after, limit=ROWS_MAX):
@@ -232,16 +259,6 @@ class Relay:
                 await outbox.unpark(connection, row.seq)
                 log.info("a parked outbox row is published", seq=row.seq)
             after = rows[-1].seq
-
-
-def _message(topic: Topic, event: Event) -> Message:
-    return Message(
-        topic=topic,
-        type=event.type,
-        id=f"{event.source}/{event.id}",
-        key=event.key,
-        body=cloudevents.encode(event),
-    )
 
 
 def _topic(row: outbox.Row) -> Topic:

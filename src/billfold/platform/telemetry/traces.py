@@ -81,6 +81,10 @@ class Span:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, *_: object) -> None:
         assert self._token is not None, "it was entered"
         _current.reset(self._token)
+        self.end(error)
+
+    def end(self, error: BaseException | None = None) -> None:
+        """The end, for work that no block holds together."""
         if error is not None:
             self.failed(error)
         self._span.end()
