@@ -14,8 +14,9 @@ from billfold.devservers.mongo import Mongo
 from billfold.devservers.rabbitmq import RabbitMQ
 from billfold.devservers.redis import Redis
 from billfold.devservers.server import DevServer
+from billfold.platform.children import LogLine
 
 #: All of them, by name.
 KINDS: dict[str, type[DevServer]] = {kind.name: kind for kind in (Cassandra, Kafka, Mongo, RabbitMQ, Redis)}
 
-__all__ = ["KINDS", "Cassandra", "DevServer", "Kafka", "Missing", "Mongo", "RabbitMQ", "Redis"]
+__all__ = ["KINDS", "Cassandra", "DevServer", "Kafka", "LogLine", "Missing", "Mongo", "RabbitMQ", "Redis"]

@@ -80,6 +80,7 @@ class Cassandra(DevServer):
 
     name = "cassandra"
     title = "Cassandra"
+    usual_port = 9042
 
     def __init__(self, folder: Path, *, on_line: children.LogLine, port: int | None = None) -> None:
         super().__init__(folder, on_line=on_line, port=port)

@@ -60,6 +60,7 @@ class Kafka(DevServer):
 
     name = "kafka"
     title = "Kafka"
+    usual_port = 9092
 
     def __init__(self, folder: Path, *, on_line: children.LogLine, port: int | None = None) -> None:
         super().__init__(folder, on_line=on_line, port=port)
@@ -89,7 +90,7 @@ class Kafka(DevServer):
 
     async def _format(self, settings: Path) -> None:
         cluster = base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
-        program = self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(settings))
+        program = self._java("kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", f"--config={settings}")
         child = await children.start(program, on_line=self._on_line)
         if code := await child.wait():
             raise child.failure(f"can't format its folder, exit code {code}")

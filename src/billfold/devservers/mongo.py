@@ -37,6 +37,7 @@ class Mongo(DevServer):
 
     name = "mongo"
     title = "the stand-in for MongoDB"
+    usual_port = 27017
 
     @classmethod
     def fetch(cls) -> None:

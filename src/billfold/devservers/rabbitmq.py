@@ -18,6 +18,8 @@ from billfold.platform import children, host
 _LIBRARY = Path("/usr/lib/rabbitmq")
 #: Debian's /usr/sbin/rabbitmq-server is a wrapper that wants to be its own user.
 _PROGRAM = _LIBRARY / "bin" / "rabbitmq-server"
+#: Its epmd is its own, so no other node is in the way.
+_NODE = "billfold@localhost"
 USER = "billfold"
 
 _SETTINGS = """\
@@ -43,6 +45,7 @@ class RabbitMQ(DevServer):
 
     name = "rabbitmq"
     title = "RabbitMQ"
+    usual_port = 5672
 
     def __init__(self, folder: Path, *, on_line: children.LogLine, port: int | None = None) -> None:
         super().__init__(folder, on_line=on_line, port=port)
@@ -90,8 +93,7 @@ class RabbitMQ(DevServer):
         This version writes the name of a new one to its disk some time later, and whoever kills it before that finds a
         queue without a leader.
         """
-        node = self._environment()["RABBITMQ_NODENAME"]
-        names = self.folder / "data" / node / "quorum" / node / "names.dets"
+        names = self.folder / "data" / _NODE / "quorum" / _NODE / "names.dets"
         return names.exists() and queue.encode() in names.read_bytes()
 
     async def _without_epmd(self) -> None:
@@ -127,7 +129,7 @@ class RabbitMQ(DevServer):
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "enabled_plugins"),
             "RABBITMQ_LOG_BASE": str(folder / "log"),
             "RABBITMQ_MNESIA_BASE": str(folder / "data"),
-            "RABBITMQ_NODENAME": f"billfold{self.port}@localhost",
+            "RABBITMQ_NODENAME": _NODE,
             "RABBITMQ_PID_FILE": str(folder / "rabbitmq.pid"),
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": _ERLANG,
             # Then the script becomes the server, so that its pid is the server's.

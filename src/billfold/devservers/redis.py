@@ -17,6 +17,7 @@ class Redis(DevServer):
 
     name = "redis"
     title = "Redis"
+    usual_port = 6379
 
     @classmethod
     def fetch(cls) -> None:

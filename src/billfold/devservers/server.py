@@ -26,6 +26,8 @@ class DevServer(ABC):
     name: ClassVar[str]
     #: As people call it.
     title: ClassVar[str]
+    #: Where people expect it.
+    usual_port: ClassVar[int]
 
     def __init__(self, folder: Path, *, on_line: children.LogLine, port: int | None = None) -> None:
         self.folder = host.private_folder(folder)

@@ -60,6 +60,7 @@ COMMANDS = {
     "events": Command("events", "app", "Watch what happens."),
     "mail": Command("mail", "app", "Read the mails that a stack without a mail server has kept."),
     "ledger": Command("ledger", "app", "Check the books."),
+    "dev": Command("dev_servers", "app", "Run servers to develop against."),
 }
 
 
