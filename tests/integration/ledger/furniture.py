@@ -50,6 +50,8 @@ async def furnish(bank: Bank) -> Furniture:
     await bank.ledger.settle_hold(key=key(), hold_id=settled, credit_account=b, amount=5, release_rest=True)
     released = await bank.hold(a, 20)
     await bank.ledger.release_hold(key=key(), hold_id=released)
+    async with bank.database.transaction() as connection:
+        await bank.ledger.reserve(key=key(), transaction=connection)
     last = await bank.pay(a, b, 1)
     return Furniture(
         a=a,

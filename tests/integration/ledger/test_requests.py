@@ -253,6 +253,36 @@ async def test_a_defect_leaves_nothing_behind_and_keeps_no_key(bank: Bank, monke
     await bank.verified()
 
 
+async def test_a_reserved_key_stands_for_one_request_before_and_after_its_answer(bank: Bank, other_bank: Bank) -> None:
+    a, b = await bank.accounts(2, 100)
+    ours, other = key("reserved", content="this"), key("reserved", content="another")
+    async with bank.database.transaction() as connection:
+        await bank.ledger.reserve(key=ours, transaction=connection)
+    assert await bank.ledger.answered(keys=[ours]) == set()
+    for process in (bank, other_bank):
+        with pytest.raises(IdempotencyKeyReused):
+            await process.ledger.post(key=other, transfers=[new(a, b, 1)])
+    first = await other_bank.ledger.post(key=ours, transfers=[new(a, b, 10)])
+    assert not first.replayed
+    assert await bank.ledger.post(key=ours, transfers=[new(a, b, 10)]) == Posting(results=first.results, replayed=True)
+    assert await bank.ledger.answered(keys=[ours]) == {ours.digest}
+    async with bank.database.transaction() as connection:
+        await bank.ledger.unreserve(keys=[ours], transaction=connection)
+    with pytest.raises(IdempotencyKeyReused):
+        await bank.ledger.post(key=other, transfers=[new(a, b, 1)])
+    assert await bank.balances(a, b) == [90, 110]
+
+
+async def test_a_reserved_key_can_be_voided(bank: Bank) -> None:
+    a, b = await bank.accounts(2, 100)
+    ours = key("reserved and voided")
+    async with bank.database.transaction() as connection:
+        await bank.ledger.reserve(key=ours, transaction=connection)
+    assert names((await bank.ledger.void(key=ours)).results) == ["Voided"]
+    assert names((await bank.ledger.post(key=ours, transfers=[new(a, b, 1)])).results) == ["Voided"]
+    assert await bank.balances(a, b) == [100, 100]
+
+
 async def test_too_much_that_waits_is_refused_as_retryable(bank: Bank, monkeypatch: Any) -> None:
     monkeypatch.setattr("billfold.ledger.service.posting.WAITING_MAX", 10)
     a, b = await bank.accounts(2, 1_000)

@@ -36,6 +36,8 @@ FORBIDDEN_TO_THE_APPLICATION = [
     "UPDATE ledger.idempotency SET answer = NULL",
     "DELETE FROM ledger.idempotency",
     "TRUNCATE ledger.idempotency",
+    "UPDATE ledger.reservations SET fingerprint = 0",
+    "TRUNCATE ledger.reservations",
     "UPDATE ledger.entries SET amount = 0",
     "CREATE TABLE ledger.mine (id int)",
     "CREATE TABLE public.mine (id int)",
@@ -63,7 +65,17 @@ REFUSED_EVEN_TO_THE_OWNER = [
     "DELETE FROM ledger.accounts",
     "TRUNCATE ledger.accounts CASCADE",
 ]
-TABLES = ["assets", "accounts", "transfers", "links", "backdated_periods", "backdated_totals", "holds", "idempotency"]
+TABLES = [
+    "assets",
+    "accounts",
+    "transfers",
+    "links",
+    "backdated_periods",
+    "backdated_totals",
+    "holds",
+    "idempotency",
+    "reservations",
+]
 
 
 @pytest.mark.parametrize("sql", FORBIDDEN_TO_THE_APPLICATION)

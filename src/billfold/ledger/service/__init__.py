@@ -28,7 +28,7 @@ from billfold.ledger.service.journal import Journal
 from billfold.ledger.service.posting import Poster
 from billfold.ledger.service.reader import Reader
 from billfold.ledger.store import batch as batch_store
-from billfold.platform.postgres.database import Database
+from billfold.platform.postgres.database import Connection, Database
 
 log = structlog.get_logger(__name__)
 
@@ -98,7 +98,19 @@ class Ledger(Accounts, Reader):
     async def answered(self, *, keys: Iterable[Key]) -> set[UUID]:
         """The digests of those keys that have an answer."""
         async with self._database.connection() as connection:
-            return set(await batch_store.answered(connection, [key.digest for key in keys]))
+            known = await batch_store.answered(connection, [key.digest for key in keys])
+        return {digest for digest, answered in known.items() if not answered.is_reserved}
+
+    async def reserve(self, *, key: Key, transaction: Connection) -> None:
+        """Let `key` stand for this request alone from COMMIT on: used for anything else it is refused as reused.
+
+        It belongs to who accepts a request to post it later. Whoever posts it with this key sooner has posted it.
+        """
+        await batch_store.reserve(transaction, key)
+
+    async def unreserve(self, *, keys: Iterable[Key], transaction: Connection) -> None:
+        """Forget reservations of keys that have an answer by now."""
+        await batch_store.unreserve(transaction, [key.digest for key in keys])
 
     async def rehearse(
         self, *, transfers: Sequence[NewTransfer], unopened: Sequence[Unopened], atomic: bool

@@ -359,10 +359,10 @@ async def _replays(connection: Connection, batch: Sequence[Command]) -> dict[int
         place = places[digest]
         key = batch[place].key
         assert key is not None
-        if answered.fingerprint == key.fingerprint:
-            kept[place] = commands.stored(answered.subject, answered.answer)
-        else:
+        if answered.fingerprint != key.fingerprint:
             found[place] = IdempotencyKeyReused()
+        elif not answered.is_reserved:
+            kept[place] = commands.stored(answered.subject, answered.answer)
     single = await store.transfers(connection, [id_ for answer in kept.values() for id_ in answer.transfers])
     spans = {answer.span for answer in kept.values() if answer.span is not None}
     several = dict(zip(spans, await store.transfers_of(connection, list(spans)), strict=True)) if spans else {}

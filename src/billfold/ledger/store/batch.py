@@ -48,6 +48,11 @@ WITH changed AS (
 SELECT count(*), (SELECT messaging.append('ledger.batch', $11) WHERE $11::bytea IS NOT NULL) FROM changed
 """
 
+_ANSWERED = """
+SELECT digest, fingerprint, subject, answer FROM ledger.idempotency WHERE digest = ANY($1)
+UNION ALL
+SELECT digest, fingerprint, NULL, NULL FROM ledger.reservations WHERE digest = ANY($1)
+"""
 
 #: The constraint that refuses a second answer under one key.
 KEYS_UNIQUE = "idempotency_pkey"
@@ -62,11 +67,16 @@ class Span(NamedTuple):
 
 
 class Answered(msgspec.Struct, frozen=True):
-    """The record of a request that was answered before."""
+    """The record of a request that was answered before; or that was accepted, and then it has no answer yet."""
 
     fingerprint: int
     subject: UUID | None
     answer: bytes | None
+
+    @property
+    def is_reserved(self) -> bool:
+        """Whether the key only stands for this request, and nothing was posted or refused."""
+        return self.subject is None and self.answer is None
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -86,11 +96,28 @@ class Locked(msgspec.Struct, frozen=True):
 
 
 async def answered(connection: Connection, digests: Sequence[UUID]) -> dict[UUID, Answered]:
-    """Which of these keys have an answer."""
-    found = await connection.fetch(
-        "SELECT digest, fingerprint, subject, answer FROM ledger.idempotency WHERE digest = ANY($1)", digests
+    """Which of these keys have an answer, or are reserved."""
+    known: dict[UUID, Answered] = {}
+    for digest, fingerprint, subject, answer in await connection.fetch(_ANSWERED, digests):
+        one = Answered(fingerprint, subject, answer)
+        # What has an answer may be reserved still: the answer counts.
+        if not (one.is_reserved and digest in known):
+            known[digest] = one
+    return known
+
+
+async def reserve(connection: Connection, key: Key) -> None:
+    """Let `key` stand for this request alone."""
+    await connection.execute(
+        "INSERT INTO ledger.reservations (digest, fingerprint) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+        key.digest,
+        key.fingerprint,
     )
-    return {digest: Answered(fingerprint, subject, answer) for digest, fingerprint, subject, answer in found}
+
+
+async def unreserve(connection: Connection, digests: Sequence[UUID]) -> None:
+    """Forget reservations."""
+    await connection.execute("DELETE FROM ledger.reservations WHERE digest = ANY($1)", digests)
 
 
 async def lock(connection: Connection, account_ids: Iterable[UUID]) -> Locked:
