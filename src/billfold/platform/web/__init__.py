@@ -12,6 +12,7 @@ from billfold.platform.web.lean import Answer, Call, Route
 from billfold.platform.web.operations import PREFIX, Operation, operation
 from billfold.platform.web.pages import Cursor, Limit, Page, page
 from billfold.platform.web.policy import Access, Scopes
+from billfold.platform.web.prefer import Preferences
 
 __all__ = [
     "PREFIX",
@@ -25,6 +26,7 @@ __all__ = [
     "Operation",
     "Page",
     "Part",
+    "Preferences",
     "Route",
     "Scopes",
     "build",

@@ -16,7 +16,7 @@ import msgspec
 from billfold.kernel import idempotency, ids
 from billfold.kernel.deferred import Deferred
 from billfold.kernel.principal import Principal
-from billfold.platform.web import decoding
+from billfold.platform.web import decoding, prefer
 from billfold.platform.web.gate import Gate
 from billfold.platform.web.operations import PREFIX, Operation
 
@@ -43,6 +43,8 @@ class Call(msgspec.Struct, gc=False):
     path: Mapping[str, str]
     #: The Step-Up header, where the route takes one and it was sent: what its caller has approved.
     step_up: UUID | None = None
+    #: What the caller would like, where the route can do so.
+    preferences: prefer.Preferences = prefer.NONE
 
 
 class Answer(msgspec.Struct, gc=False):
@@ -75,6 +77,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     idempotent: bool = False
     #: Whether it may need its caller's approval, named by the header Step-Up.
     stepped_up: bool = False
+    #: Whether it does what its caller prefers: to be answered before it is done.
+    prefers: bool = False
     status: int = 200
     body_max: int = decoding.BODY_MAX
 
@@ -107,11 +111,12 @@ async def answer(
     parameters = decoding.query(query_string, route.parameters)
     key = header_key(headers) if route.idempotent else ""
     step_up = header_step_up(headers) if route.stepped_up else None
+    preferences = prefer.parse(headers.get(b"prefer")) if route.prefers else prefer.NONE
     command = None
     if route.command is not None:
         command = decoding.body(await decoding.read(receive, headers, body_max=route.body_max), route.command)
     try:
-        result = await route.handler(Call(principal, command, parameters, key, path, step_up))
+        result = await route.handler(Call(principal, command, parameters, key, path, step_up, preferences))
     except Deferred as deferred:
         result = accepted(deferred, route.operation)
     body = _encode(result.body)

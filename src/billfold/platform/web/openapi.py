@@ -19,7 +19,7 @@ from billfold.kernel import errors, idempotency, ids
 from billfold.kernel.principal import MissingScope, SessionNeeded
 from billfold.platform.postgres.database import DatabaseUnavailable, RowsLocked
 from billfold.platform.web import errors as web_errors
-from billfold.platform.web import operations
+from billfold.platform.web import operations, prefer
 from billfold.platform.web.cookies import SAFE
 from billfold.platform.web.policy import Access, Scopes
 from billfold.platform.web.problems import MEDIA_TYPE, Problem, Problems, status_of
@@ -28,6 +28,7 @@ _REFERENCE = "#/components/schemas/{name}"
 _SCHEME = "api_key"
 #: Whoever calls needs none.
 _NOBODY: list[dict[str, list[str]]] = []
+_PREFERENCE_APPLIED = {"description": "What of `Prefer` was done.", "schema": {"type": "string"}}
 _REQUEST_ID_EXAMPLE = "019aa2c6-7a00-7000-8000-0000000000ff"
 #: How msgspec names a generic struct: Page[Wallet] is Page_Wallet_.
 _GENERIC = re.compile(r"^([A-Za-z]+)_([A-Za-z]+)_$")
@@ -206,7 +207,7 @@ class _Schemas:
         for one in described:
             types += (
                 found
-                for found in (one.shape.command, one.shape.parameters, one.shape.answer, one.operation.defers)
+                for found in (one.shape.command, one.shape.parameters, one.shape.answer, *_later(one))
                 if found is not None
             )
         # The same type may stand in several operations; msgspec wants it once.
@@ -288,6 +289,8 @@ def _header_parameters(one: _Described) -> Iterator[dict[str, Any]]:
         }
     if one.shape.stepped_up:
         yield _step_up_parameter()
+    if one.shape.prefers:
+        yield _prefer_parameter(one)
 
 
 def _step_up_parameter() -> dict[str, Any]:
@@ -298,6 +301,31 @@ def _step_up_parameter() -> dict[str, Any]:
         "description": "The id of what you have approved, when this was refused with `step_up_required`.",
         "schema": {"type": "string", "format": "uuid"},
     }
+
+
+def _prefer_parameter(one: _Described) -> dict[str, Any]:
+    waits = f"`wait=N` waits up to N seconds, {prefer.WAIT_MAX_S} at most, for it to end"
+    if one.operation.responds_async is None:
+        text, example = f"{waits}; the answer is how it is then.", "wait=20"
+    else:
+        text = (
+            f"`respond-async` has it carried out later, and the answer says where to look (RFC 7240); with it {waits}."
+        )
+        example = "respond-async, wait=5"
+    schema = {"type": "string"}
+    return {
+        "name": "Prefer",
+        "in": "header",
+        "required": False,
+        "description": text,
+        "schema": schema,
+        "example": example,
+    }
+
+
+def _later(one: _Described) -> list[Any]:
+    """What may be answered before an operation is carried out, or instead."""
+    return [form for form in (one.operation.defers, one.operation.responds_async) if form is not None]
 
 
 def _headers(one: _Described, kinds: Sequence[type[errors.BillfoldError]] = ()) -> dict[str, Any]:
@@ -329,6 +357,8 @@ def _success(one: _Described, schemas: _Schemas) -> dict[str, Any]:
         "description": "Done." if one.method != "GET" else "Found.",
         "headers": _headers(one) | further,
     }
+    if one.shape.prefers:
+        described["headers"]["Preference-Applied"] = _PREFERENCE_APPLIED
     content: dict[str, Any] = {}
     for media_type in operation.media_types:
         if media_type != "application/json":
@@ -344,14 +374,20 @@ def _success(one: _Described, schemas: _Schemas) -> dict[str, Any]:
 
 def _deferred(one: _Described, schemas: _Schemas) -> dict[str, Any]:
     """The answer to a request that is accepted and waits for something."""
-    if one.operation.defers is None:
+    found = [schemas.of(form) for form in _later(one)]
+    if not found:
         return {}
-    location = {"description": "The path of what it waits for.", "schema": {"type": "string"}}
+    headers = _headers(one)
+    headers["Location"] = {"description": "The path of what it waits for.", "schema": {"type": "string"}}
+    why = ["it waits for somebody else"] if one.operation.defers is not None else []
+    if one.operation.responds_async is not None:
+        why.append("it is carried out later, as you prefer")
+        headers["Preference-Applied"] = _PREFERENCE_APPLIED
     return {
         str(int(HTTPStatus.ACCEPTED)): {
-            "description": "Accepted: it waits for somebody else. Nothing has changed yet.",
-            "headers": _headers(one) | {"Location": location},
-            "content": {"application/json": {"schema": schemas.of(one.operation.defers)}},
+            "description": f"Accepted: {', or '.join(why)}. Nothing has changed yet.",
+            "headers": headers,
+            "content": {"application/json": {"schema": found[0] if len(found) == 1 else {"anyOf": found}}},
         }
     }
 

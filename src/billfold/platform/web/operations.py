@@ -9,6 +9,7 @@ A plain Litestar handler carries it as `opt=operation(...)` and takes what it ne
 | `key` | the Idempotency-Key header (`str`) |
 | `step_up` | the Step-Up header (`UUID`), or None: what the caller has approved |
 | `principal` | who is calling |
+| `preferences` | the Prefer header (`web.Preferences`) |
 | `client` | where from, and with what program (`web.Client`) |
 | `request` | Litestar's request, for the rare header that matters |
 | a path parameter | its text |
@@ -35,7 +36,7 @@ PREFIX = "/api/v1"
 OPT = "operation"
 SHAPE = "shape"
 #: What every handler can take by name.
-NAMES = frozenset({"command", "parameters", "key", "step_up", "principal", "client", "request"})
+NAMES = frozenset({"command", "parameters", "key", "step_up", "preferences", "principal", "client", "request"})
 #: A parameter in a path.
 PARAMETER = re.compile(r"{(\w+)(?::\w+)?}")
 
@@ -65,6 +66,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str] = {}
     #: The type of what it may have to wait for; None where it is always carried out at once.
     defers: Any = None
+    #: The type of what is answered instead when its caller prefers not to wait for it; None where it can't be so.
+    responds_async: Any = None
     #: Whether another server writes the query, so that parameters which nobody here knows are passed over.
     open_query: bool = False
 
@@ -85,6 +88,8 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     idempotent: bool
     #: Whether it takes a Step-Up header.
     stepped_up: bool = False
+    #: Whether it looks at the Prefer header.
+    prefers: bool = False
 
 
 def operation(

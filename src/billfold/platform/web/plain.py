@@ -15,7 +15,7 @@ from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
 
 from billfold.kernel.deferred import Deferred
-from billfold.platform.web import decoding, lean, operations
+from billfold.platform.web import decoding, lean, operations, prefer
 from billfold.platform.web.gate import Gate
 from billfold.platform.web.policy import Access, Scopes
 
@@ -41,10 +41,7 @@ def served(handler: HTTPRouteHandler, gate: Gate, dependencies: Mapping[str, Any
         given["parameters"] = decoding.query(
             request.scope["query_string"], shape.parameters, is_open=operation.open_query
         )
-        if shape.idempotent:
-            given["key"] = lean.header_key(headers)
-        if shape.stepped_up:
-            given["step_up"] = lean.header_step_up(headers)
+        given |= _of_headers(shape, headers)
         if shape.command is not None:
             given["command"] = decoding.body(await decoding.read(request.receive, headers), shape.command)
         if "client" in names:
@@ -68,6 +65,18 @@ def served(handler: HTTPRouteHandler, gate: Gate, dependencies: Mapping[str, Any
         status_code=handler.status_code,
         opt={**handler.opt, operations.SHAPE: shape},
     )(serve)
+
+
+def _of_headers(shape: operations.Shape, headers: Mapping[bytes, bytes]) -> Mapping[str, Any]:
+    """What a handler takes of the headers, by its name for it."""
+    given: dict[str, Any] = {}
+    if shape.idempotent:
+        given["key"] = lean.header_key(headers)
+    if shape.stepped_up:
+        given["step_up"] = lean.header_step_up(headers)
+    if shape.prefers:
+        given["preferences"] = prefer.parse(headers.get(b"prefer"))
+    return given
 
 
 def _accepted(deferred: Deferred, operation: operations.Operation) -> Response[bytes]:
@@ -104,6 +113,7 @@ def standing_for(route: lean.Route, gate: Gate, scopes: Scopes) -> HTTPRouteHand
         answer=route.answer,
         idempotent=route.idempotent,
         stepped_up=route.stepped_up,
+        prefers=route.prefers,
     )
     return HTTPRouteHandler(
         route.path.replace("}", ":str}"),
@@ -157,4 +167,5 @@ def _shape(handler: HTTPRouteHandler) -> operations.Shape:
         answer=None if untyped or answer in (Any, type(None)) else answer,
         idempotent="key" in takes,
         stepped_up="step_up" in takes,
+        prefers="preferences" in takes,
     )
