@@ -32,6 +32,7 @@ from billfold.identity.service.secrets import Secrets
 from billfold.identity.service.sessions import Sessions
 from billfold.identity.service.signing import Tokens
 from billfold.identity.service.staff import Staff
+from billfold.identity.service.standing import Standing
 from billfold.identity.service.step_up import StepUp
 from billfold.identity.service.users import Leaving, Users, nothing_to_leave
 from billfold.identity.service.uses import Uses
@@ -112,6 +113,7 @@ class Identity:
         self.remembered = verifier.remembered
         #: Whose credentials a token is. Raises CredentialsInvalid or Unavailable.
         self.authenticate = verifier.authenticate
+        self.standing = Standing(database)
         self.uses = Uses(database=database, verifier=verifier, clock=clock)
 
         # What takes more than credentials.

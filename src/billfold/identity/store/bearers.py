@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -39,6 +40,34 @@ class StoredSession(msgspec.Struct, frozen=True):
     expires_at: datetime
     ended: bool
     key_is_good: bool
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """Whether credentials were revoked, or their session has ended; and the person behind them."""
+
+    withdrawn: bool
+    person: Person | None
+
+
+async def standing(connection: Connection, bearers: Sequence[tuple[UUID, UUID | None]]) -> list[Standing]:
+    """How it is by now with each credential and the user behind it, in their order.
+
+    Credentials that are not ours, those of a provider, are withdrawn there and not here.
+    """
+    rows = await connection.fetch(
+        """
+        SELECT key.revoked_at IS NOT NULL OR session.revoked_at IS NOT NULL AS withdrawn,
+            person.id AS person_id, person.roles, person.closed_at
+        FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS bearer (credential_id, user_id, place)
+        LEFT JOIN identity.api_keys AS key ON key.id = bearer.credential_id
+        LEFT JOIN identity.sessions AS session ON session.id = bearer.credential_id
+        LEFT JOIN identity.users AS person ON person.id = bearer.user_id
+        ORDER BY place
+        """,
+        [credential for credential, _ in bearers],
+        [user for _, user in bearers],
+    )
+    return [Standing(row["withdrawn"], _person(row) if row["person_id"] else None) for row in rows]
 
 
 async def find_key(connection: Connection, key_id: UUID) -> StoredKey | None:
