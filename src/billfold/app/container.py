@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
 import msgspec
@@ -25,6 +26,7 @@ from billfold.platform.mail.queue import MailQueue
 from billfold.platform.postgres.database import Connection, Database
 from billfold.platform.telemetry import traces
 from billfold.wallets import Wallets
+from billfold.wallets.contracts import RequestLimits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +105,7 @@ async def opened(
             approval_above=_thresholds("security.approval_above", tree.security.approval_above),
             step_up=identity.step_up,
             step_up_above=_thresholds("security.step_up_above", tree.security.step_up_above),
+            request_limits=_request_limits(tree.requests),
         )
         identity.approvals.carried_out_by(wallets.executors)
         await stack.enter_async_context(_recording(identity))
@@ -115,6 +118,14 @@ async def _leaving(wallets: Wallets, connection: Connection, user_id: UUID) -> l
     """Close the wallets of somebody who closes their account."""
     remaining = await wallets.departures.close_all(connection, owner_id=user_id)
     return [Left(wallet=one.wallet_id, name=one.name, why=one.why) for one in remaining]
+
+
+def _request_limits(requests: settings.Requests) -> RequestLimits:
+    return RequestLimits(
+        open_max=requests.open_max,
+        open_per_owner_max=requests.open_per_owner_max,
+        expire_after=timedelta(seconds=requests.expire_seconds),
+    )
 
 
 def _envelope(keys: settings.Keys) -> Envelope:

@@ -340,3 +340,19 @@ def sender_key(confirmed: ConfirmedTransaction) -> str:
     """The idempotency key of a confirmed transaction: senders' ids may be any text, so they are digested."""
     named = content_of(confirmed.source, confirmed.id, confirmed.attempt)
     return blake2b(named, digest_size=32).hexdigest()
+
+
+#: The pause before the second try of a request, and the longest one: what is unavailable is mostly back in seconds.
+_RETRY_PAUSE_S = 0.5
+_RETRY_PAUSE_MAX_S = 60.0
+#: Doubled so often the first is longer than the longest.
+_DOUBLINGS_MAX = 7
+
+
+def retry_pause(tries: int, luck: float) -> timedelta:
+    """How long a request waits that was tried so often in vain: twice as long each time.
+
+    `luck` from 0 to 1 shortens it by up to a half, so that those that failed together don't come back together.
+    """
+    pause_s = min(_RETRY_PAUSE_S * 2 ** min(tries - 1, _DOUBLINGS_MAX), _RETRY_PAUSE_MAX_S)
+    return timedelta(seconds=pause_s * (1 - luck / 2))

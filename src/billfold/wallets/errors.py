@@ -1,11 +1,13 @@
 """Why the wallets context turns a request down. What the ledger refuses keeps the ledger's error, but for the words.
 
 BillfoldError
-├── NotFound   WalletUnknown, TransactionUnknown, DeadLetterUnknown, PaymentRequestUnknown
+├── NotFound   WalletUnknown, TransactionUnknown, DeadLetterUnknown, PaymentRequestUnknown, RequestUnknown
 ├── Conflict   WalletFrozen, WalletClosed, WalletNotEmpty, ExternalIdReused, DeadLetterClosed, DeadLetterInUse,
 │              DeadLetterApplied, OwnerDeparted, AliasHasNoWallet, PayeeMismatch
-│              PaymentRequestEnded, TooManyPaymentRequests
-├── Denied     ReversalNotAllowed
+│              PaymentRequestEnded, TooManyPaymentRequests, RequestEnded,
+│              ApprovalAwaited
+├── Denied     ReversalNotAllowed, CredentialsWithdrawn
+├── Unavailable  BacklogFull
 └── Invalid    SameWallet, SidesWrong, ItemKeysMixed, ItemKeysAtomic, AssetNeeded, WalletNeeded, CreditLimitNegative,
                CreditLimitRepeated, InstantAmbiguous, PeriodWrong, StepWrong, ConfirmedTransactionInvalid,
                ConfirmedTransactionTooLarge, ProcessingFailed, DeliveryLimitReached,
@@ -107,6 +109,37 @@ class ExpiryTooLate(errors.Invalid):
     """A request can be paid for a year at most."""
 
     code = "expiry_too_late"
+
+
+class RequestUnknown(errors.NotFound):
+    """There is no such request, or it is not yours."""
+
+    code = "request_unknown"
+
+
+class RequestEnded(errors.Conflict):
+    """The request is completed, failed or expired, so it can't be cancelled any more."""
+
+    code = "request_ended"
+
+
+class CredentialsWithdrawn(errors.Denied):
+    """What the request was sent with was revoked, or its account closed, before it was carried out; nothing moved."""
+
+    code = "credentials_withdrawn"
+
+
+class ApprovalAwaited(errors.Conflict):
+    """By now this takes another person's approval; it is carried out once they have given it."""
+
+    code = "approval_awaited"
+    retryable = True
+
+
+class BacklogFull(errors.Unavailable):
+    """Too many accepted requests wait to be carried out, so this one was not accepted; try again later."""
+
+    code = "backlog_full"
 
 
 class ReversalNotAllowed(errors.Denied):

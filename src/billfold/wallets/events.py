@@ -15,7 +15,7 @@ import msgspec
 from billfold.kernel import clock
 from billfold.kernel.events import Event
 from billfold.kernel.money import Money
-from billfold.wallets.contracts import Delivery, Wallet
+from billfold.wallets.contracts import Delivery, MoneyRequest, Wallet
 
 SOURCE: Final = "/billfold/wallets"
 CREATED: Final = "wallet.created.v1"
@@ -35,6 +35,9 @@ PaymentRequestEventType = Literal[
     "payment_request.declined.v1",
     "payment_request.cancelled.v1",
 ]
+RequestEventType = Literal["request.accepted.v1", "transfer.completed.v1", "transfer.failed.v1"]
+#: What the worker takes requests by.
+REQUEST_ACCEPTED: Final = "request.accepted.v1"
 WalletEventType = Literal[
     "wallet.created.v1", "wallet.updated.v1", "wallet.frozen.v1", "wallet.unfrozen.v1", "wallet.closed.v1"
 ]
@@ -98,4 +101,28 @@ def payment_request_event(
         "transfer_id": str(transfer_id) if transfer_id else None,
     }
     subject = str(request_id)
+    return Event(id=event_id, type=kind, source=SOURCE, subject=subject, time=time, key=subject, data=data)
+
+
+def request_event(
+    *, event_id: str, kind: RequestEventType, request: MoneyRequest, owner_id: UUID, time: datetime
+) -> Event:
+    """A request that was accepted, or what became of it: `transfer.failed` says why there is no transfer."""
+    subject = str(request.id)
+    data: dict[str, Any] = {
+        "request_id": subject,
+        "owner_id": str(owner_id),
+        "kind": request.kind,
+        "status": request.status,
+        "from": request.source,
+        "to": request.target,
+        "money": msgspec.to_builtins(request.money),
+        "reference": request.reference,
+        "accepted_at": clock.format(request.accepted_at),
+        "expires_at": clock.format(request.expires_at),
+        "ended_at": clock.format(request.ended_at) if request.ended_at is not None else None,
+        "transfer_id": str(request.transfer_id) if request.transfer_id is not None else None,
+        "reason": request.error.code if request.error is not None else None,
+        "detail": request.error.detail if request.error is not None else None,
+    }
     return Event(id=event_id, type=kind, source=SOURCE, subject=subject, time=time, key=subject, data=data)

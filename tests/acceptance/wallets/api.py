@@ -128,9 +128,13 @@ class Caller:
 class Api:
     """A running API and its callers, who are others in every test."""
 
-    def __init__(self, client: httpx2.AsyncClient, *, known: Known, database: Database, ledger: Ledger) -> None:
+    def __init__(
+        self, client: httpx2.AsyncClient, *, known: Known, database: Database, ledger: Ledger, wallets: Wallets
+    ) -> None:
         self._known = known
         self.database = database
+        #: What a worker would use.
+        self.wallets = wallets
         self.ledger = ledger
         self.client = client
         test = ids.new()
@@ -175,7 +179,7 @@ class Api:
 
     def for_another_test(self) -> "Api":
         """The same API with new callers."""
-        return Api(self.client, known=self._known, database=self.database, ledger=self.ledger)
+        return Api(self.client, known=self._known, database=self.database, ledger=self.ledger, wallets=self.wallets)
 
 
 @asynccontextmanager
@@ -184,8 +188,9 @@ async def running(database: Database) -> AsyncIterator[Api]:
     ledger = await Ledger.start(database=database)
     requests = Requests()
     known, identity = Known(), facades.identity(database)
+    wallets = Wallets(database=database, ledger=ledger, identity=identity)
     app = web.build(
-        [identity_part(identity), part(Wallets(database=database, ledger=ledger, identity=identity))],
+        [identity_part(identity), part(wallets)],
         authenticator=known,
         checks={},
         requests=requests,
@@ -199,7 +204,7 @@ async def running(database: Database) -> AsyncIterator[Api]:
         try:
             url = f"http://127.0.0.1:{listening.getsockname()[1]}"
             async with httpx2.AsyncClient(base_url=url, timeout=60) as client:
-                yield Api(client, known=known, database=database, ledger=ledger)
+                yield Api(client, known=known, database=database, ledger=ledger, wallets=wallets)
         finally:
             server.should_exit = True
             await serving

@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+from billfold.kernel import ids
 from billfold.platform import web
 from billfold.wallets import Wallets
 from billfold.wallets.rest import part
@@ -71,6 +72,9 @@ ROUTES: list[tuple[str, str, Any, str, int | None]] = [
     ("POST", "/payment-requests/{request_id}/pay", {"from": "{stranger}"}, "transfers:write", 404),
     ("POST", "/payment-requests/{request_id}/decline", None, "transfers:write", 404),
     ("POST", "/payment-requests/{request_id}/cancel", None, "transfers:write", 404),
+    ("GET", "/requests", None, "transfers:read", None),
+    ("GET", "/requests/{request_id}", None, "transfers:read", 404),
+    ("POST", "/requests/{request_id}/cancel", None, "transfers:write", 404),
     ("GET", "/admin/dead-letters", None, "dead_letters:write", 403),
     ("GET", "/admin/dead-letters/{dead_letter_id}", None, "dead_letters:write", 403),
     ("POST", "/admin/dead-letters/{dead_letter_id}/retry", None, "dead_letters:write", 403),
@@ -96,14 +100,20 @@ async def prepared(api: Api) -> dict[str, str]:
     third = await api.alias(api.operator, "Operator")
     body = {"from": third, "to": mine, "money": MONEY}
     asked = (await api.ada.post("/payment-requests", body)).json()["id"]
+    stranger = await api.bob.wallet()
+    order = {"from": mine, "to": stranger, "money": MONEY}
+    later = {"idempotency-key": str(ids.new()), "prefer": "respond-async"}
+    sent = (await api.ada.request("POST", "/transfers", json=order, headers=later)).json()["id"]
     return {
+        # Two kinds of requests are named alike in paths.
+        "/requests/{request_id}": f"/requests/{sent}",
         "{alias}": hers,
         "{request_id}": asked,
         "{wallet_id}": mine,
         "{transfer_id}": paid,
         "{transaction_id}": paid,
         "{hold_id}": hold,
-        "{stranger}": await api.bob.wallet(),
+        "{stranger}": stranger,
     }
 
 
@@ -137,7 +147,9 @@ async def test_a_stranger_is_turned_away_everywhere_and_learns_nothing(api: Api)
             assert answer.status_code == status, f"{method} {path}: {answer.text}"
         assert "100.00" not in answer.text
         assert "99.00" not in answer.text
-        unheard_of = [id_ for name, id_ in names.items() if name != "{stranger}" and id_ not in str(asked)]
+        unheard_of = [
+            id_.rpartition("/")[2] for name, id_ in names.items() if name != "{stranger}" and id_ not in str(asked)
+        ]
         assert not any(id_ in answer.text for id_ in unheard_of), f"{method} {path}: {answer.text}"
     for path in ("/wallets", "/holds", "/transactions"):
         items = (await api.bob.get(path)).json()["items"]
@@ -190,6 +202,7 @@ async def trace(api: Api, *wallets: str) -> tuple[list[Any], list[int], list[Any
 async def test_what_is_hidden_looks_as_what_is_not_there(api: Api) -> None:
     names = await prepared(api)
     nothing = dict.fromkeys(names, "019aa2c6-7a00-7000-8000-000000000000") | {
+        "/requests/{request_id}": "/requests/019aa2c6-7a00-7000-8000-000000000000",
         "{stranger}": names["{stranger}"],
         "{alias}": handle(),
     }

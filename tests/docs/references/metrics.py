@@ -16,6 +16,7 @@ _LABELS = {
     "billfold_http_limited": "`limit`: owner, anonymous, wrong-credentials",
     "billfold_http_request_seconds": "`method`, `route` (as in the OpenAPI document), `status`",
     "billfold_mail_failed": "`outcome`: postponed, broken, refused, too_late",
+    "billfold_requests_taken": "`outcome`: completed, failed, cancelled, expired, retried, repeated",
     "billfold_outbox_failures": "`part`: database, broker",
     "billfold_postgres_connections": "`state`: working, idle",
     "billfold_worker_duty_working": "`duty`",

@@ -127,6 +127,8 @@ class Walk:
             exists = let_in and name in policy.things
             # Who is asked for money answers; who asks takes it back.
             kind = f"incoming_{name}" if policy.path.endswith(("/pay", "/decline")) else name
+            # Two kinds of requests are named alike in paths.
+            kind = f"money_{name}" if policy.path.startswith("/requests/") else kind
             thing = await self.world.thing(kind, question.owner) if exists else str(ids.new())
             path = path.replace(f"{{{name}}}", thing)
         body = policy.body if policy.name not in _BODIES else policy.body | _BODIES[policy.name]

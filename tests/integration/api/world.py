@@ -69,6 +69,7 @@ class World:
             "identity_id": self.external_identity,
             "request_id": self.payment_request,
             "incoming_request_id": self.incoming_payment_request,
+            "money_request_id": self.money_request,
         }
 
     async def thing(self, name: str, owner: UUID) -> str:
@@ -202,6 +203,14 @@ class World:
             payer,
             UUID(await self.wallet(owner)),
         )
+
+    async def money_request(self, owner: UUID) -> str:
+        """What the owner has sent to be carried out later."""
+        order = Order(source=await self.wallet(owner), target=await self.wallet(await self.person("user")), money=_SOME)
+        by = Principal(credential_id=ids.new(), owner_id=owner, scopes=frozenset({"transfers:write"}))
+        accepted = await self._wallets.requests.accept(principal=by, order=order, key=str(ids.new()))
+        assert accepted.request is not None
+        return str(accepted.request.id)
 
     async def dead_letter(self, _owner: UUID) -> str:
         return await self._added(

@@ -1,8 +1,8 @@
 """The role `worker`: what nobody waits for.
 
-It takes confirmed transactions, publishes the outbox, ends holds, finishes what was approved, rotates signing keys,
-forgets sessions that ended long ago, and verifies. It forgets no idempotency key: a sender may repeat a confirmed
-transaction at any time, and its key is what keeps it from counting twice.
+It takes confirmed transactions, carries out accepted requests, publishes the outbox, ends holds, finishes what was
+approved, rotates signing keys, forgets sessions that ended long ago, and verifies. It forgets no idempotency key: a
+sender may repeat a confirmed transaction at any time, and its key is what keeps it from counting twice.
 
 Each duty runs on its own. When PostgreSQL or the broker is away, a duty waits and begins again; nothing is lost by
 that, since what is to be done stands in the database or in the stream. Any other failure is a bug: it ends the process,
@@ -25,6 +25,7 @@ from prometheus_client import REGISTRY, Gauge
 
 from billfold.app import container, mail, messaging, settings
 from billfold.app.container import Container
+from billfold.app.roles import requests
 from billfold.identity import Identity
 from billfold.kernel.clock import SystemClock
 from billfold.kernel.errors import Unavailable
@@ -118,6 +119,8 @@ def _duties(tree: settings.Settings, parts: Container) -> Sequence[Duty]:
         Duty("publish the outbox", relay.run),
         Duty("measure the outbox", lambda: _measure(relay)),
         *_mailing(tree.mail, parts),
+        Duty("carry out due requests", lambda: requests.carry_out_due(parts.wallets)),
+        Duty("measure requests", lambda: requests.measure(parts.wallets)),
         Duty("expire holds", lambda: _expire_holds(parts)),
         Duty("rotate signing keys", lambda: _rotate(parts.identity, every=timedelta(days=tree.tokens.rotate_days))),
         Duty("forget ended sessions", lambda: _forget_sessions(parts.identity)),

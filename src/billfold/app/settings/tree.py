@@ -171,6 +171,17 @@ class Security(Section, frozen=True, kw_only=True):
     step_up_above: str | None = None
 
 
+class Requests(Section, frozen=True, kw_only=True):
+    """Transfers, deposits and withdrawals that are accepted to be carried out later."""
+
+    #: How many may wait at a time. Who sends more is told to try again later.
+    open_max: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 10_000
+    #: How many of one owner.
+    open_per_owner_max: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 1_000
+    #: What is not carried out within this time never is.
+    expire_seconds: Annotated[int, msgspec.Meta(ge=1, le=43_200)] = 3_600
+
+
 class Webauthn(Section, frozen=True, kw_only=True):
     """Passkeys. A passkey is good for one host name and those below it, for ever."""
 
@@ -287,6 +298,7 @@ class Settings(Section, frozen=True, kw_only=True):
     people: People = People()
     tokens: Tokens = Tokens()
     security: Security = Security()
+    requests: Requests = Requests()
     mail: Mail = Mail()
     mail_sink: MailSink = MailSink()
     webauthn: Webauthn = Webauthn()

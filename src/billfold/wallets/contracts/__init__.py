@@ -80,6 +80,16 @@ from billfold.wallets.contracts.payment_requests import (
     PaymentRequestStatus,
     RequestDirection,
 )
+from billfold.wallets.contracts.requests import (
+    WAIT_MAX_S,
+    Acceptance,
+    Backlog,
+    MoneyRequest,
+    RequestError,
+    RequestLimits,
+    RequestOutcomes,
+    RequestStatus,
+)
 from billfold.wallets.contracts.wallets import CreditLimits, NewWallet, Wallet, WalletChange
 
 __all__ = [
@@ -105,8 +115,11 @@ __all__ = [
     "OUTSIDE",
     "READ",
     "TRANSFERS_READ",
+    "WAIT_MAX_S",
     "WRITE",
+    "Acceptance",
     "AliasWallets",
+    "Backlog",
     "Balance",
     "BalancePoint",
     "Basis",
@@ -127,6 +140,7 @@ __all__ = [
     "Instant",
     "ItemKey",
     "Metadata",
+    "MoneyRequest",
     "Moved",
     "Name",
     "NewAliasWallets",
@@ -141,6 +155,10 @@ __all__ = [
     "PaymentRequestStatus",
     "Reference",
     "RequestDirection",
+    "RequestError",
+    "RequestLimits",
+    "RequestOutcomes",
+    "RequestStatus",
     "Settlement",
     "StatementHead",
     "Summary",

@@ -10,6 +10,7 @@ from billfold.wallets.rest import (
     holds,
     movements,
     payment_requests,
+    requests,
     statements,
     transactions,
     wallets,
@@ -31,6 +32,7 @@ def part(facade: Wallets) -> web.Part:
         dead_letters,
         aliases,
         payment_requests,
+        requests,
     )
     return web.Part(
         handlers=[handler for module in modules for handler in module.handlers],

@@ -103,3 +103,19 @@ ASSET: dict[str, Any] = {
     "chain": "ethereum",
     "contract": "0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48",
 }
+REQUEST: dict[str, Any] = {
+    "id": "019aa2c6-7a00-7000-8000-00000000f001",
+    "kind": "transfer",
+    "status": "completed",
+    "from": ADA,
+    "to": BOB,
+    "money": MONEY,
+    **TEXTS,
+    "accepted_at": AT,
+    "expires_at": "2026-01-31T13:00:00.123456Z",
+    "started_at": "2026-01-31T12:00:00.128456Z",
+    "ended_at": "2026-01-31T12:00:00.134456Z",
+    "tries": 1,
+    "transfer_id": TRANSFER_ID,
+    "error": None,
+}

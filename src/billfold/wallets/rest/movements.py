@@ -9,8 +9,8 @@ from billfold.ledger import errors as ledger_errors
 from billfold.platform import web
 from billfold.platform.web import Answer, Call, Route
 from billfold.wallets import Wallets, contracts, errors
-from billfold.wallets.contracts import Transfer
-from billfold.wallets.rest import answers, examples, refusals
+from billfold.wallets.contracts import MoneyRequest, Transfer
+from billfold.wallets.rest import answers, examples, later, refusals
 from billfold.wallets.rest.bodies import BulkOrder, ExternalOrder, ReversalOrder, TransferOrder
 
 #: A thousand items, each with a long reference and some metadata; with texts at their longest, fewer fit.
@@ -45,6 +45,8 @@ def _transfer(wallets: Wallets) -> Route:
     move = wallets.movements.move
 
     async def transfer(call: Call) -> Answer:
+        if call.preferences.respond_async:
+            return await later.answer(wallets, call, call.command.order())
         moved = await move(principal=call.principal, order=call.command.order(), key=call.key)
         return Answer(moved.transfer, replayed=moved.replayed)
 
@@ -55,6 +57,7 @@ def _transfer(wallets: Wallets) -> Route:
         command=TransferOrder,
         answer=Transfer,
         idempotent=True,
+        prefers=True,
         status=201,
         operation=web.Operation(
             summary="Move money",
@@ -64,8 +67,9 @@ def _transfer(wallets: Wallets) -> Route:
             description="From one of your wallets to anybody's, named by their ids or by aliases. Ask who an alias is "
             "before, and send the name along as `payee`: if it is another by then, nothing moves. The answer shows the "
             "new balance of wallets of yours.",
-            errors=(*refusals.ORDER, *refusals.SUPERVISED, errors.SameWallet),
+            errors=(*refusals.ORDER, *refusals.SUPERVISED, *refusals.LATER, errors.SameWallet),
             defers=Approval,
+            responds_async=MoneyRequest,
             sends=examples.ORDER,
             answers=examples.TRANSFER,
         ),
@@ -174,8 +178,10 @@ def _reverse(wallets: Wallets) -> Route:
 
 def _deposit(wallets: Wallets) -> Route:
     async def deposit(call: Call) -> Answer:
-        wallet = _named(call.path["wallet_id"])
-        moved = await wallets.movements.move(principal=call.principal, order=call.command.deposit(wallet), key=call.key)
+        order = call.command.deposit(_named(call.path["wallet_id"]))
+        if call.preferences.respond_async:
+            return await later.answer(wallets, call, order)
+        moved = await wallets.movements.move(principal=call.principal, order=order, key=call.key)
         return Answer(moved.transfer, replayed=moved.replayed)
 
     return Route(
@@ -185,6 +191,7 @@ def _deposit(wallets: Wallets) -> Route:
         command=ExternalOrder,
         answer=Transfer,
         idempotent=True,
+        prefers=True,
         status=201,
         operation=web.Operation(
             summary="Deposit money",
@@ -193,8 +200,9 @@ def _deposit(wallets: Wallets) -> Route:
             everybody=contracts.OPERATOR,
             description="Money that has come from the world outside, with its value date if that was earlier. The "
             "wallet can be named by one of your aliases.",
-            errors=(*refusals.ORDER, *refusals.SUPERVISED),
+            errors=(*refusals.ORDER, *refusals.SUPERVISED, *refusals.LATER),
             defers=Approval,
+            responds_async=MoneyRequest,
             sends={"money": examples.MONEY, **examples.TEXTS},
             answers=examples.DEPOSIT,
         ),
@@ -203,10 +211,10 @@ def _deposit(wallets: Wallets) -> Route:
 
 def _withdrawal(wallets: Wallets) -> Route:
     async def withdraw(call: Call) -> Answer:
-        wallet = _named(call.path["wallet_id"])
-        moved = await wallets.movements.move(
-            principal=call.principal, order=call.command.withdrawal(wallet), key=call.key, step_up=call.step_up
-        )
+        order = call.command.withdrawal(_named(call.path["wallet_id"]))
+        if call.preferences.respond_async:
+            return await later.answer(wallets, call, order)
+        moved = await wallets.movements.move(principal=call.principal, order=order, key=call.key, step_up=call.step_up)
         return Answer(moved.transfer, replayed=moved.replayed)
 
     return Route(
@@ -216,6 +224,7 @@ def _withdrawal(wallets: Wallets) -> Route:
         command=ExternalOrder,
         answer=Transfer,
         idempotent=True,
+        prefers=True,
         stepped_up=True,
         status=201,
         operation=web.Operation(
@@ -224,8 +233,9 @@ def _withdrawal(wallets: Wallets) -> Route:
             scope=contracts.ORDER_SCOPES["withdrawal"],
             everybody=contracts.OPERATOR,
             description="Money that leaves for the world outside. The wallet can be named by one of your aliases.",
-            errors=(*refusals.ORDER, *refusals.STEPPED_UP, *refusals.SUPERVISED),
+            errors=(*refusals.ORDER, *refusals.STEPPED_UP, *refusals.SUPERVISED, *refusals.LATER),
             defers=Approval,
+            responds_async=MoneyRequest,
             sends={"money": examples.MONEY, **examples.TEXTS},
             answers=examples.WITHDRAWAL,
         ),

@@ -43,6 +43,8 @@ ORDER: _Kinds = (*WALLET, *PAYEE, *AMOUNT, *VALUE_DATE, *POSTING)
 STEPPED_UP: _Kinds = (identity.StepUpRequired, identity.SecondFactorMissing)
 #: Of what may take a second person.
 SUPERVISED: _Kinds = (identity.ApprovalEnded, identity.ApprovalStale, identity.TooManyApprovals)
+#: Of what can be carried out later; that it was cancelled or has expired answers its key for ever.
+LATER: _Kinds = (wallets.BacklogFull, wallets.CredentialsWithdrawn, ledger.Voided)
 PAGE: _Kinds = (paging.InvalidCursor, paging.InvalidLimit)
 #: Which transactions are meant.
 FILTER: _Kinds = (

@@ -12,6 +12,8 @@ await wallets.dead_letters.retry(…)     what of that could not be applied
 await wallets.departures.close_all(…)   the end of an owner's wallets
 await wallets.aliases.choose(…)         where money for an alias arrives
 await wallets.payment_requests.pay(…)   money that somebody asks somebody else for
+await wallets.requests.accept(…)        money that is moved later
+await wallets.carrying_out.due()        the worker's side of that
 """
 
 from __future__ import annotations
@@ -23,22 +25,25 @@ from billfold.kernel.clock import Clock, SystemClock
 from billfold.kernel.errors import BillfoldError
 from billfold.ledger import Ledger
 from billfold.platform.postgres.database import Database
-from billfold.wallets.contracts import ConfirmedTransaction, Transfer
+from billfold.wallets.contracts import ConfirmedTransaction, RequestLimits, Transfer
 from billfold.wallets.service import approved
 from billfold.wallets.service.aliases import Aliases
 from billfold.wallets.service.allowance import Allowance
 from billfold.wallets.service.assets import Assets
 from billfold.wallets.service.balances import Balances
 from billfold.wallets.service.bulk import Bulk
+from billfold.wallets.service.carrying_out import CarryingOut
 from billfold.wallets.service.dead_letters import DeadLetters
 from billfold.wallets.service.deliveries import Deliveries
 from billfold.wallets.service.departures import Departures
+from billfold.wallets.service.endings import Endings
 from billfold.wallets.service.holdings import Holdings
 from billfold.wallets.service.holds import Holds
 from billfold.wallets.service.movements import Movements
 from billfold.wallets.service.orders import Orders
 from billfold.wallets.service.payment_requests import PaymentRequests
 from billfold.wallets.service.registry import Registry
+from billfold.wallets.service.requests import Requests
 from billfold.wallets.service.resolution import Resolution
 from billfold.wallets.service.supervision import Supervision
 from billfold.wallets.service.transactions import Transactions
@@ -59,11 +64,13 @@ class Wallets:
         approval_above: Mapping[str, str] | None = None,
         step_up: StepUp | None = None,
         step_up_above: Mapping[str, str] | None = None,
+        request_limits: RequestLimits | None = None,
     ) -> None:
         """`identity` says who an alias is.
 
         `approvals` is where people who call ask others; `approval_above` what one withdraws in a day alone.
         `step_up` is where people approve what they do; `step_up_above` what they withdraw in a day without.
+        `request_limits` is how many requests wait to be carried out later.
         """
         clock = clock or SystemClock()
         by_oneself = Allowance(
@@ -98,6 +105,18 @@ class Wallets:
             aliases=self.aliases,
             movements=self.movements,
             clock=clock,
+        )
+        endings = Endings(database=database, ledger=ledger, clock=clock)
+        self.requests = Requests(
+            database=database,
+            ledger=ledger,
+            movements=self.movements,
+            endings=endings,
+            limits=request_limits or RequestLimits(),
+            clock=clock,
+        )
+        self.carrying_out = CarryingOut(
+            database=database, identity=identity, movements=self.movements, endings=endings, clock=clock
         )
         #: Who carries out what another person has approved.
         self.executors = approved.executors(

@@ -16,7 +16,7 @@ from billfold.ledger import contracts as ledger
 from billfold.ledger import errors as ledger_errors
 from billfold.wallets import contracts, domain, errors
 from billfold.wallets.contracts import Moved, Order, Transfer
-from billfold.wallets.domain import Side
+from billfold.wallets.domain import Draft, Side
 from billfold.wallets.service import orders
 from billfold.wallets.service.orders import Orders
 from billfold.wallets.service.resolution import Resolution
@@ -41,17 +41,8 @@ class Movements:
             Deferred, ApprovalEnded, TooManyApprovals: it takes a second person.
             StepUpRequired, SecondFactorMissing: it takes a factor of the caller's; `step_up` names their approval.
         """
-        principal.require(contracts.ORDER_SCOPES[order.kind])
-        draft = domain.draft(order, await self._orders.assets([order.money.asset]))
-        ours = orders.key(principal, key, order)
-        if draft.by_alias:
-            draft = await self._orders.resolved(principal, draft, ours)
-        all_sides = await self._orders.sides(principal, [draft])
-        if not draft.unresolved:
-            _check_known(all_sides[0], order)
-        if principal.user_id is not None and not asks_nobody(order, all_sides[0][0]):
-            ask = Ask(kind=MOVEMENT, content=order, key=ours, key_text=key, step_up=step_up)
-            await self._supervision.orders(principal, [draft], all_sides, ask)
+        draft, ours, sides = await self._prepared(principal, order, key, step_up)
+        all_sides = [sides]
         posting = await self._ledger.post(
             key=ours, transfers=await self._orders.transfers(principal, [draft], all_sides, [ours])
         )
@@ -61,6 +52,30 @@ class Movements:
         if isinstance(moved, Moved):
             return moved
         raise moved
+
+    async def check(self, *, principal: Principal, order: Order, key: str, step_up: UUID | None = None) -> None:
+        """Pass if nothing but the ledger could refuse to move this now.
+
+        Raises: as `move`, without what only the ledger knows.
+        """
+        await self._prepared(principal, order, key, step_up)
+
+    async def _prepared(
+        self, principal: Principal, order: Order, key: str, step_up: UUID | None
+    ) -> tuple[Draft, idempotency.Key, tuple[Side, Side]]:
+        """All that comes before the ledger is asked."""
+        principal.require(contracts.ORDER_SCOPES[order.kind])
+        draft = domain.draft(order, await self._orders.assets([order.money.asset]))
+        ours = orders.key(principal, key, order)
+        if draft.by_alias:
+            draft = await self._orders.resolved(principal, draft, ours)
+        (sides,) = await self._orders.sides(principal, [draft])
+        if not draft.unresolved:
+            _check_known(sides, order)
+        if principal.user_id is not None and not asks_nobody(order, sides[0]):
+            ask = Ask(kind=MOVEMENT, content=order, key=ours, key_text=key, step_up=step_up)
+            await self._supervision.orders(principal, [draft], [sides], ask)
+        return draft, ours, sides
 
     async def transfer(self, *, principal: Principal, transfer_id: UUID) -> Transfer:
         """A transfer from or to a wallet of the caller's.

@@ -1,0 +1,247 @@
+"""SQL over requests that were accepted to be carried out later. They only go on: a trigger refuses what goes back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+import msgspec
+
+from billfold.kernel.idempotency import Key
+from billfold.kernel.principal import Principal
+from billfold.platform.postgres.database import Connection
+from billfold.wallets.contracts import RequestStatus
+
+#: What it can end as without a transfer.
+EndsAs = Literal["failed", "cancelled", "expired"]
+
+_COLUMNS = (
+    "id, owner_id, user_id, credential_id, is_session, scopes, content, key_text, key_digest, key_fingerprint, "
+    "accepted_at, expires_at, status, ends_as, tries, started_at, ended_at, transfer_id, reason, detail, pointer"
+)
+_RETURNED = ", ".join(f"request.{column}" for column in _COLUMNS.split(", "))
+
+
+class Row(msgspec.Struct, frozen=True):
+    """A request as it is kept."""
+
+    id: UUID
+    owner_id: UUID
+    user_id: UUID | None
+    credential_id: UUID
+    is_session: bool
+    scopes: Sequence[str]
+    content: Mapping[str, Any]
+    key_text: str
+    key_digest: UUID
+    key_fingerprint: int
+    accepted_at: datetime
+    expires_at: datetime
+    status: RequestStatus
+    ends_as: EndsAs | None
+    tries: int
+    started_at: datetime | None
+    ended_at: datetime | None
+    transfer_id: UUID | None
+    reason: str | None
+    detail: str | None
+    pointer: str | None
+
+    @property
+    def key(self) -> Key:
+        """Under what the ledger knows it."""
+        return Key(self.key_digest, self.key_fingerprint)
+
+    @property
+    def principal(self) -> Principal:
+        """In whose name it is carried out."""
+        return Principal(
+            credential_id=self.credential_id,
+            owner_id=self.owner_id,
+            scopes=frozenset(self.scopes),
+            user_id=self.user_id,
+            is_session=self.is_session,
+        )
+
+
+async def count_open(connection: Connection, owner: UUID, *, owners_max: int, most: int) -> tuple[int, int]:
+    """How many of an owner's are open, and of everybody's; each counted up to its limit."""
+    row = await connection.fetchrow(
+        "SELECT "
+        "(SELECT count(*) FROM (SELECT FROM wallets.requests WHERE owner_id = $1 AND ended_at IS NULL LIMIT $2) AS a), "
+        "(SELECT count(*) FROM (SELECT FROM wallets.requests WHERE ended_at IS NULL LIMIT $3) AS b)",
+        owner,
+        owners_max,
+        most,
+    )
+    assert row is not None
+    return row[0], row[1]
+
+
+async def of_key(connection: Connection, digest: UUID) -> Row | None:
+    """What was accepted with this idempotency key."""
+    row = await connection.fetchrow(f"SELECT {_COLUMNS} FROM wallets.requests WHERE key_digest = $1", digest)
+    return None if row is None else Row(*row)
+
+
+async def insert(
+    connection: Connection,
+    *,
+    request_id: UUID,
+    by: Principal,
+    content: Mapping[str, Any],
+    key: Key,
+    key_text: str,
+    now: datetime,
+    expires_at: datetime,
+    due_at: datetime,
+) -> Row | None:
+    """Add one; None if another one has this idempotency key by now."""
+    row = await connection.fetchrow(
+        "INSERT INTO wallets.requests (id, owner_id, user_id, credential_id, is_session, scopes, content, key_text, "
+        "key_digest, key_fingerprint, accepted_at, expires_at, due_at) "
+        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) "
+        f"ON CONFLICT (key_digest) DO NOTHING RETURNING {_COLUMNS}",
+        request_id,
+        by.owner_id,
+        by.user_id,
+        by.credential_id,
+        by.is_session,
+        sorted(by.scopes),
+        content,
+        key_text,
+        key.digest,
+        key.fingerprint,
+        now,
+        expires_at,
+        due_at,
+    )
+    return None if row is None else Row(*row)
+
+
+async def find(connection: Connection, request_id: UUID, *, owner: UUID) -> Row | None:
+    """One of an owner's."""
+    row = await connection.fetchrow(
+        f"SELECT {_COLUMNS} FROM wallets.requests WHERE id = $1 AND owner_id = $2", request_id, owner
+    )
+    return None if row is None else Row(*row)
+
+
+async def page(
+    connection: Connection, *, owner: UUID, status: RequestStatus | None, before: UUID | None, limit: int
+) -> list[Row]:
+    """An owner's, the newest first."""
+    rows = await connection.fetch(
+        f"SELECT {_COLUMNS} FROM wallets.requests WHERE owner_id = $1 AND ($2::text IS NULL OR status = $2) "
+        "AND ($3::uuid IS NULL OR id < $3) ORDER BY id DESC LIMIT $4",
+        owner,
+        status,
+        before,
+        limit,
+    )
+    return [Row(*row) for row in rows]
+
+
+async def ended_of(connection: Connection, request_ids: Sequence[UUID]) -> set[UUID]:
+    """Which of these have ended."""
+    rows = await connection.fetch(
+        "SELECT id FROM wallets.requests WHERE id = ANY($1) AND ended_at IS NOT NULL", request_ids
+    )
+    return {row["id"] for row in rows}
+
+
+async def take_named(
+    connection: Connection, request_ids: Sequence[UUID], *, now: datetime, until: datetime
+) -> list[Row]:
+    """Take those of these requests that nobody has taken yet, or that are due. Nobody else takes them `until` then.
+
+    Whoever does so after that does nothing twice: the ledger knows the key.
+    """
+    return await _take(connection, "id = ANY($3) AND (status = 'accepted' OR due_at <= $1)", now, until, request_ids)
+
+
+async def take_due(connection: Connection, *, now: datetime, until: datetime, limit: int) -> list[Row]:
+    """Take those that are due; see `take_named`."""
+    return await _take(connection, "due_at <= $1 ORDER BY due_at LIMIT $3", now, until, limit)
+
+
+async def _take(connection: Connection, which: str, now: datetime, until: datetime, value: object) -> list[Row]:
+    rows = await connection.fetch(
+        f"WITH due AS MATERIALIZED (SELECT id FROM wallets.requests WHERE ended_at IS NULL AND {which} "
+        "FOR UPDATE SKIP LOCKED) "
+        "UPDATE wallets.requests AS request SET status = 'processing', tries = tries + 1, due_at = $2, "
+        f"started_at = coalesce(started_at, $1) FROM due WHERE request.id = due.id RETURNING {_RETURNED}",
+        now,
+        until,
+        value,
+    )
+    return [Row(*row) for row in rows]
+
+
+async def postpone(
+    connection: Connection, request_id: UUID, *, until: datetime, reason: str, detail: str, pointer: str | None
+) -> None:
+    """Let it be tried again then, and say why."""
+    await connection.execute(
+        "UPDATE wallets.requests SET due_at = $2, reason = $3, detail = $4, pointer = $5 "
+        "WHERE id = $1 AND ended_at IS NULL AND ends_as IS NULL",
+        request_id,
+        until,
+        reason,
+        detail,
+        pointer,
+    )
+
+
+async def intend(
+    connection: Connection,
+    request_id: UUID,
+    *,
+    ends_as: EndsAs,
+    reason: str | None = None,
+    detail: str | None = None,
+    pointer: str | None = None,
+) -> Row | None:
+    """Say what it is to end as if nothing was posted; the first who says so decides. None if it has ended."""
+    row = await connection.fetchrow(
+        "UPDATE wallets.requests AS request SET ends_as = coalesce(ends_as, $2), "
+        "reason = CASE WHEN ends_as IS NULL THEN $3 ELSE reason END, "
+        "detail = CASE WHEN ends_as IS NULL THEN $4 ELSE detail END, "
+        "pointer = CASE WHEN ends_as IS NULL THEN $5 ELSE pointer END "
+        f"WHERE id = $1 AND ended_at IS NULL RETURNING {_COLUMNS}",
+        request_id,
+        ends_as,
+        reason,
+        detail,
+        pointer,
+    )
+    return None if row is None else Row(*row)
+
+
+async def end(connection: Connection, request_id: UUID, *, transfer_id: UUID | None, now: datetime) -> Row | None:
+    """End it: with the transfer, or as it is meant to end without one. None if it has ended already."""
+    row = await connection.fetchrow(
+        "UPDATE wallets.requests SET ended_at = $3, transfer_id = $2, "
+        "status = CASE WHEN $2::uuid IS NULL THEN ends_as ELSE 'completed' END, "
+        "reason = CASE WHEN $2 IS NULL THEN reason END, detail = CASE WHEN $2 IS NULL THEN detail END, "
+        "pointer = CASE WHEN $2 IS NULL THEN pointer END "
+        f"WHERE id = $1 AND ended_at IS NULL RETURNING {_COLUMNS}",
+        request_id,
+        transfer_id,
+        now,
+    )
+    return None if row is None else Row(*row)
+
+
+async def backlog(connection: Connection, *, most: int, now: datetime) -> tuple[int, float]:
+    """How many are open, counted up to `most`, and for how many seconds the oldest of these has been."""
+    row = await connection.fetchrow(
+        "SELECT count(*), coalesce(extract(epoch FROM $2 - min(accepted_at)), 0)::float8 "
+        "FROM (SELECT accepted_at FROM wallets.requests WHERE ended_at IS NULL LIMIT $1) AS open",
+        most,
+        now,
+    )
+    assert row is not None
+    return row[0], row[1]

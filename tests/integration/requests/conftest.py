@@ -1,0 +1,45 @@
+"""Wallets, people and requests on a real PostgreSQL, in a database for each test: others' work would be due too."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from billfold.app.migrate import SETS
+from billfold.kernel.principal import Principal
+from billfold.platform.postgres.migrations import migrate
+from tests import servers
+from tests.integration.approvals.people import person
+from tests.integration.requests.support import Office, opened
+
+
+@pytest.fixture(scope="session")
+async def office_template(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
+    template = postgres_server.create_database()
+    await migrate(template.owner_dsn, SETS)
+    return template
+
+
+@pytest.fixture
+def office_database(
+    postgres_server: servers.PostgresServer, office_template: servers.TestDatabase
+) -> servers.TestDatabase:
+    return postgres_server.create_database(template=office_template)
+
+
+@pytest.fixture
+async def office(office_database: servers.TestDatabase) -> AsyncIterator[Office]:
+    """As the application sees it: with its role's rights."""
+    async with opened(office_database.app_dsn) as office:
+        yield office
+
+
+@pytest.fixture
+async def ada(office: Office) -> Principal:
+    """A customer who has logged in."""
+    return await person(office.database, "user")
+
+
+@pytest.fixture
+async def bob(office: Office) -> Principal:
+    """Another one."""
+    return await person(office.database, "user")
