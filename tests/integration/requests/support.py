@@ -16,6 +16,7 @@ from billfold.ledger import Ledger
 from billfold.platform.postgres.database import Database
 from billfold.wallets import Wallets
 from billfold.wallets.contracts import Acceptance, MoneyRequest, Order, OrderKind, RequestLimits
+from billfold.wallets.service.endings import Endings
 from tests import facades
 from tests.integration.approvals.people import Bank
 
@@ -34,6 +35,10 @@ class Office(Bank):
     """A bank that accepts requests."""
 
     clock: Watch
+
+    @property
+    def endings(self) -> Endings:
+        return self.wallets.carrying_out._endings
 
     async def accept(
         self,

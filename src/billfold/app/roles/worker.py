@@ -113,12 +113,14 @@ def _duties(tree: settings.Settings, parts: Container) -> Sequence[Duty]:
     broker = messaging.of(tree)
     relay = Relay(database=parts.database, messaging=broker, expanders={OUTBOX_KIND: parts.ledger.expand})
     confirmed = workers.ConfirmedTransactions(wallets=parts.wallets, messaging=broker)
+    carried_out = requests.consumer(wallets=parts.wallets, database=parts.database, messaging=broker)
     return (
         Duty("take confirmed transactions", confirmed.run),
         Duty("measure confirmed transactions", confirmed.measure),
         Duty("publish the outbox", relay.run),
         Duty("measure the outbox", lambda: _measure(relay)),
         *_mailing(tree.mail, parts),
+        Duty("carry out requests", carried_out.run),
         Duty("carry out due requests", lambda: requests.carry_out_due(parts.wallets)),
         Duty("measure requests", lambda: requests.measure(parts.wallets)),
         Duty("expire holds", lambda: _expire_holds(parts)),
