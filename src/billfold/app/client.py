@@ -187,12 +187,12 @@ class Api:
         """Whether requests carry no credentials."""
         return self.key is None and self._login is None
 
-    async def get(self, path: str, params: Params | None = None) -> Any:
-        """The JSON at `path`; parameters that are None are left out.
+    async def get(self, path: str, params: Params | None = None, *, prefer: str | None = None) -> Any:
+        """The JSON at `path`; parameters that are None are left out. `prefer` is how it is best answered (RFC 7240).
 
         Raises: ApiUnreachable, ApiRefusal, AnswerUnreadable; so do the other methods.
         """
-        return (await self.request("GET", path, params=params, repeatable=True)).body
+        return (await self.request("GET", path, params=params, prefer=prefer, repeatable=True)).body
 
     async def patch(self, path: str, body: object) -> Any:
         """Change what is at `path`. The same change twice is one change, so it may be repeated."""
@@ -209,6 +209,7 @@ class Api:
         *,
         key: str | None = None,
         step_up: str | None = None,
+        prefer: str | None = None,
         repeatable: bool = False,
     ) -> Answer:
         """Send a command, with an idempotency key where there is one, which makes it `repeatable`.
@@ -216,7 +217,9 @@ class Api:
         `step_up` names the challenge by which a factor has confirmed it.
         """
         repeatable = repeatable or key is not None
-        return await self.request("POST", path, body=body, key=key, step_up=step_up, repeatable=repeatable)
+        return await self.request(
+            "POST", path, body=body, key=key, step_up=step_up, prefer=prefer, repeatable=repeatable
+        )
 
     async def delete(self, path: str) -> Any:
         """Take away what is at `path`."""
@@ -258,6 +261,7 @@ class Api:
         body: object = None,
         key: str | None = None,
         step_up: str | None = None,
+        prefer: str | None = None,
         repeatable: bool = False,
     ) -> Answer:
         """Send one request, and again while that is safe, may help and `patience_s` lasts."""
@@ -266,7 +270,7 @@ class Api:
             self.url + PREFIX + path,
             params=_present(params),
             content=None if body is None else msgspec.json.encode(body),
-            headers=_headers(body, key, step_up),
+            headers=_headers(body, key, step_up, prefer),
         )
         try:
             return await self._patiently(request, repeatable=repeatable)
@@ -358,7 +362,7 @@ def _is_local(url: str) -> bool:
     return host == pages.LOCALHOST or pages.is_loopback(host)
 
 
-def _headers(body: object, key: str | None, step_up: str | None) -> dict[str, str]:
+def _headers(body: object, key: str | None, step_up: str | None, prefer: str | None) -> dict[str, str]:
     headers = {}
     if body is not None:
         headers["content-type"] = "application/json"
@@ -366,6 +370,8 @@ def _headers(body: object, key: str | None, step_up: str | None) -> dict[str, st
         headers["idempotency-key"] = key
     if step_up is not None:
         headers["step-up"] = step_up
+    if prefer is not None:
+        headers["prefer"] = prefer
     return headers
 
 

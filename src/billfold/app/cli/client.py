@@ -62,6 +62,7 @@ _NEXT_STEPS = {
     "dead_letter_unknown": "`billfold dead-letters list` shows them.",
     "alias_unknown": "Check how it is written; `billfold aliases list` shows your own.",
     "payment_request_unknown": "`billfold payment-requests list` shows yours.",
+    "request_unknown": "`billfold requests list` shows yours.",
     "payee_mismatch": "`billfold aliases show` says who it is now.",
     "api_key_unknown": "`billfold keys list` shows them.",
 }

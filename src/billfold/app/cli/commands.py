@@ -49,6 +49,9 @@ COMMANDS = {
     "wallets": Command("wallets", "app", "Create, show and change wallets; deposit and withdraw."),
     "aliases": Command("aliases", "app", "Take names by which money finds you, and ask who has one."),
     "transfers": Command("transfers", "app", "Move money between wallets, and list what has happened."),
+    "requests": Command(
+        "requests", "app", "See what has become of money that is to move later; wait for it, or cancel."
+    ),
     "payment-requests": Command("payment_requests", "app", "Ask somebody for money, and pay what you are asked for."),
     "holds": Command("holds", "app", "Set money aside, and settle or release it."),
     "balance": Command("balance", "balance", "Show what is in a wallet, now or in the past."),

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from billfold.app.cli import client, commands, money, options, output, payees
+from billfold.app.cli import client, commands, money, options, output, payees, requests
 from billfold.app.client import Api
 
 app = commands.group("transfers")
@@ -51,6 +51,9 @@ async def create(
     effective_at: money.EffectiveAt = None,
     idempotency_key: client.IdempotencyKey = None,
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask whether the payee of an alias is meant.")] = False,
+    later: Annotated[
+        bool, typer.Option("--async", help="Don't wait for it: have it accepted, and carried out by a worker.")
+    ] = False,
     json: options.Json = False,
 ) -> None:
     """Move money from one of your wallets to anybody's. Of an alias its payee is shown before."""
@@ -64,7 +67,10 @@ async def create(
     )
     body |= {"from": await payees.wallet(api, source)}
     body |= await payees.target(api, target, f"{amount} {asset}", yes=yes)
-    money.show_transfer(await api.post("/transfers", body, key=client.key(idempotency_key)), json=json)
+    prefer = requests.LATER if later else None
+    answer = await api.post("/transfers", body, key=client.key(idempotency_key), prefer=prefer)
+    if not requests.show_if_accepted(answer, json=json):
+        money.show_transfer(answer, json=json)
 
 
 @app.command("show")

@@ -1,0 +1,153 @@
+"""`billfold requests`: money that is moved later, what has become of it, and how it is taken back."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from time import monotonic
+from typing import Annotated, Any
+
+import typer
+
+from billfold.app.cli import client, commands, options, output
+from billfold.app.client import Answer, Api
+from billfold.kernel import errors
+
+app = commands.group("requests")
+
+#: How a request is accepted instead of carried out at once (RFC 7240).
+LATER = "respond-async"
+#: What the API waits at most in one answer.
+_WAIT_MAX_S = 30
+_WAITING = ("accepted", "processing")
+_ACCEPTED = 202
+
+RequestId = Annotated[str, typer.Argument(metavar="REQUEST", help="The request's id.")]
+Request = dict[str, Any]
+
+
+class Status(StrEnum):
+    """What can become of a request."""
+
+    ACCEPTED = "accepted"
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+class NotCompleted(errors.Conflict):
+    """The request has not moved any money."""
+
+    code = "request_not_completed"
+
+
+class StillWaiting(errors.Unavailable):
+    """The request has not ended yet."""
+
+    code = "request_still_waiting"
+
+
+@app.command("list")
+@client.command
+async def list_(
+    api: Api,
+    *,
+    status: Annotated[Status | None, typer.Option("--status", help="Only those of this status.")] = None,
+    limit: options.Limit = options.LIMIT_DEFAULT,
+    json: options.Json = False,
+) -> None:
+    """List your requests, the newest first."""
+    found = await client.listed(api, "/requests", {"status": status}, limit=limit)
+    if json:
+        output.print_json(found)
+    elif not found:
+        typer.echo("None. `billfold transfers create … --async` makes one.")
+    else:
+        output.print_table(("accepted at", "request", "kind", "amount", "asset", "status", "error"), map(_row, found))
+
+
+@app.command("show")
+@client.command
+async def show(api: Api, request: RequestId, json: options.Json = False) -> None:
+    """Show a request, and what has become of it."""
+    _show(await api.get(f"/requests/{request}"), json=json)
+
+
+@app.command("wait")
+@client.command
+async def wait(
+    api: Api,
+    request: RequestId,
+    *,
+    seconds: Annotated[
+        int, typer.Option("--seconds", min=1, metavar="SECONDS", help="How long to wait; otherwise a minute.")
+    ] = 60,
+    json: options.Json = False,
+) -> None:
+    """Wait until a request has ended. Exit code 0 says that the money has moved."""
+    deadline = monotonic() + seconds
+    while True:
+        left = max(1, min(_WAIT_MAX_S, round(deadline - monotonic())))
+        found = await api.get(f"/requests/{request}", prefer=f"wait={left}")
+        if found["status"] not in _WAITING or monotonic() >= deadline:
+            break
+    _show(found, json=json)
+    if found["status"] in _WAITING:
+        raise StillWaiting(f"The request is {found['status']} after {seconds} seconds; wait again.")
+    if found["status"] != Status.COMPLETED:
+        raise NotCompleted(f"The request is {found['status']}, so no money was moved.")
+
+
+@app.command("cancel")
+@client.command
+async def cancel(api: Api, request: RequestId, json: options.Json = False) -> None:
+    """Take back what was not carried out yet."""
+    _show((await api.post(f"/requests/{request}/cancel", repeatable=True)).body, json=json)
+
+
+def show_if_accepted(answer: Answer, *, json: bool) -> bool:
+    """Show a request that was accepted to be carried out later; whether it is one, and no approval or transfer."""
+    if answer.status != _ACCEPTED or "accepted_at" not in answer.body:
+        return False
+    _show(answer.body, json=json)
+    if not json and answer.body["status"] in _WAITING:
+        typer.echo(f"`billfold requests wait {answer.body['id']}` waits until the money has moved.")
+    return True
+
+
+def _show(request: Request, *, json: bool) -> None:
+    if json:
+        output.print_json(request)
+        return
+    fields = [
+        ("Request", request["id"]),
+        ("Status", request["status"]),
+        ("Kind", request["kind"]),
+        ("From", request["from"]),
+        ("To", request["to"]),
+        ("Amount", f"{request['money']['amount']} {request['money']['asset']}"),
+        ("Reference", request["reference"]),
+        ("Transfer", request["transfer_id"]),
+        ("Error", _error(request)),
+        ("Accepted at", request["accepted_at"]),
+        ("Ended at", request["ended_at"]),
+    ]
+    output.show_fields([(name, output.printable(text)) for name, text in fields if text])
+
+
+def _row(request: Request) -> tuple[str, ...]:
+    return (
+        request["accepted_at"][:19],
+        request["id"],
+        request["kind"],
+        request["money"]["amount"],
+        request["money"]["asset"],
+        request["status"],
+        request["error"]["code"] if request["error"] is not None else "",
+    )
+
+
+def _error(request: Request) -> str:
+    error = request["error"]
+    return "" if error is None else f"{error['code']}: {error['detail']}"
