@@ -377,6 +377,9 @@ def _deferred(one: _Described, schemas: _Schemas) -> dict[str, Any]:
     found = [schemas.of(form) for form in _later(one)]
     if not found:
         return {}
+    content: dict[str, Any] = {"schema": found[0] if len(found) == 1 else {"anyOf": found}}
+    if one.operation.answers_async is not None:
+        content["example"] = one.operation.answers_async
     headers = _headers(one)
     headers["Location"] = {"description": "The path of what it waits for.", "schema": {"type": "string"}}
     why = ["it waits for somebody else"] if one.operation.defers is not None else []
@@ -387,7 +390,7 @@ def _deferred(one: _Described, schemas: _Schemas) -> dict[str, Any]:
         str(int(HTTPStatus.ACCEPTED)): {
             "description": f"Accepted: {', or '.join(why)}. Nothing has changed yet.",
             "headers": headers,
-            "content": {"application/json": {"schema": found[0] if len(found) == 1 else {"anyOf": found}}},
+            "content": {"application/json": content},
         }
     }
 

@@ -68,6 +68,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     defers: Any = None
     #: The type of what is answered instead when its caller prefers not to wait for it; None where it can't be so.
     responds_async: Any = None
+    #: An example of that.
+    answers_async: Any = None
     #: Whether another server writes the query, so that parameters which nobody here knows are passed over.
     open_query: bool = False
 

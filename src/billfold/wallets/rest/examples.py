@@ -119,3 +119,10 @@ REQUEST: dict[str, Any] = {
     "transfer_id": TRANSFER_ID,
     "error": None,
 }
+ACCEPTED: dict[str, Any] = REQUEST | {
+    "status": "accepted",
+    "started_at": None,
+    "ended_at": None,
+    "tries": 0,
+    "transfer_id": None,
+}

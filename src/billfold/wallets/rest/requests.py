@@ -82,8 +82,7 @@ async def get_request(
             ledger_errors.OutcomeUnknown,
             ledger_errors.Overloaded,
         ),
-        answers=examples.REQUEST
-        | {"status": "cancelled", "started_at": None, "ended_at": examples.AT, "tries": 0, "transfer_id": None},
+        answers=examples.ACCEPTED | {"status": "cancelled", "ended_at": examples.AT},
     ),
 )
 async def cancel(request_id: str, principal: Principal, wallets: Wallets) -> MoneyRequest:

@@ -77,3 +77,36 @@ async def test_an_operation_that_does_not_say_so_never_waits(part: Any) -> None:
     with capture_logs():
         reply = await client(part(None), Caller("things:read")).post("/api/v1/things", BODY)
     assert (reply.status, reply.json["code"]) == (500, "internal_error")
+
+
+def preferring() -> web.Part:
+    async def make(call: Call) -> Answer:
+        assert call.preferences.wait_s in (None, 3)
+        return Answer(Wait("later"), status=202) if call.preferences.respond_async else Answer({})
+
+    operation = web.Operation(
+        summary="Make a thing", tag="Things", scope="things:read", responds_async=Wait, answers_async={"until": "later"}
+    )
+    route = Route(
+        method="POST", path="/things", handler=make, command=NewThing, answer=Thing, prefers=True, operation=operation
+    )
+    return web.Part(routes=[route])
+
+
+@pytest.mark.parametrize("path", ["/api/v1/things", "/api/v1/things/"])
+async def test_what_a_caller_prefers_reaches_a_route_that_can_do_so(path: str) -> None:
+    api = client(preferring(), Caller("things:read"))
+    assert (await api.post(path, BODY)).status == 200
+    assert (await api.post(path, BODY, prefer="respond-async, wait=3")).status == 202
+
+
+async def test_the_document_shows_what_can_be_preferred_and_what_is_answered_then() -> None:
+    document = (await client(preferring()).call("GET", "/api/v1/openapi.json", token=None)).json
+    operation = document["paths"]["/api/v1/things"]["post"]
+    assert [one["name"] for one in operation["parameters"]] == ["Prefer"]
+    accepted = operation["responses"]["202"]
+    assert accepted["content"]["application/json"] == {
+        "schema": {"$ref": "#/components/schemas/Wait"},
+        "example": {"until": "later"},
+    }
+    assert {"Location", "Preference-Applied"} <= set(accepted["headers"])
