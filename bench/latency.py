@@ -85,9 +85,9 @@ async def consumer(record: StackRecord) -> AsyncIterator[Consumer]:
     Raises: ProgramFailed.
     """
     env = os.environ | {
-        "NATS_URL": record.nats_url,
-        "NATS_USER": record.nats_user,
-        "NATS_PASSWORD": record.nats_password,
+        "NATS_URL": record.nats_url or "",
+        "NATS_USER": record.nats_user or "",
+        "NATS_PASSWORD": record.nats_password or "",
     }
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "bench.consumer"),

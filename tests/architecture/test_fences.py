@@ -27,6 +27,7 @@ SERVICE = "A service knows no HTTP"
 ROUTES = "Routes and workers call the facade"
 ASYNCPG = "asyncpg is spoken in platform.postgres and in stores"
 NATS = "NATS is spoken in platform.messaging"
+KAFKA = "Kafka is spoken in platform.messaging"
 REDIS = "Redis is spoken in platform.limiting"
 DEVSERVERS = "Servers for development are started by their command alone"
 CIPHERS = "Ciphers are spoken in platform.keys, signatures in identity's services"
@@ -93,6 +94,7 @@ IMPORTS = [
     Breach("SQL driver in the app", "app", "import asyncpg", ASYNCPG),
     Breach("NATS in a service", "ledger.service", "from nats.aio.client import Client", NATS),
     Breach("NATS in the app", "app", "import nats", NATS),
+    Breach("Kafka in a service", "ledger.service", "import aiokafka", KAFKA),
     Breach("WebAuthn in a service", "identity.service.factors", "import webauthn", FACTORS),
     Breach("JOSE in a service", "identity.service.foreign", "import joserfc", FOREIGN),
     Breach("one-time passwords in the app", "app.container", "import pyotp", FACTORS),

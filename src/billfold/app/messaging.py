@@ -3,11 +3,44 @@
 from __future__ import annotations
 
 from billfold.app import settings
-from billfold.platform.messaging.brokers import nats
+from billfold.platform import extras
 from billfold.platform.messaging.port import Messaging
 
 
+def server_setting(tree: settings.Settings) -> tuple[str, str | None]:
+    """The setting that says where the broker is, and its value."""
+    return ("kafka.servers", tree.kafka.servers) if tree.broker.kind == "kafka" else ("nats.url", tree.nats.url)
+
+
 def of(tree: settings.Settings) -> Messaging:
-    """Where the broker is and who we are there; nothing is connected."""
-    assert tree.nats.url is not None, "`billfold serve` asks for it"
-    return nats.Server(url=tree.nats.url, user=tree.nats.user, password=tree.nats.password)
+    """Where the broker is and who we are there; nothing is connected.
+
+    Raises:
+        SettingInvalid: it is not said where.
+        ExtraNotInstalled: its client is not installed.
+    """
+    key, where = server_setting(tree)
+    if where is None:
+        raise settings.SettingInvalid(f"{key} is not set: set {settings.variable(key)}.")
+    if tree.broker.kind == "kafka":
+        return _kafka(tree.kafka, where)
+    # Each client is imported by those who speak to its broker.
+    from billfold.platform.messaging.brokers import nats  # noqa: PLC0415
+
+    return nats.Server(url=where, user=tree.nats.user, password=tree.nats.password)
+
+
+def _kafka(tree: settings.Kafka, servers: str) -> Messaging:
+    with extras.imported("kafka"):
+        from billfold.platform.messaging.brokers import kafka  # noqa: PLC0415
+
+    return kafka.Cluster(
+        servers=servers,
+        user=tree.user,
+        password=tree.password,
+        mechanism=tree.mechanism,
+        tls=tree.tls,
+        tls_ca=tree.tls_ca,
+        partitions=tree.partitions,
+        replicas=tree.replicas,
+    )

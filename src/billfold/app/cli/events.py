@@ -132,7 +132,7 @@ def _broker_of(config: Path | None, data: Path | None) -> Messaging:
         SettingInvalid, SettingUnknown, NotRunning
     """
     tree = options.load(config, data).settings
-    if tree.nats.url is not None and data is None:
+    if tree.broker.kind != "nats" or (tree.nats.url is not None and data is None):
         return messaging.of(tree)
     try:
         found = record.read(tree.data_dir)
@@ -140,6 +140,11 @@ def _broker_of(config: Path | None, data: Path | None) -> Messaging:
         raise record.NotRunning(
             f"{error.detail} Or name a NATS server of your own with {settings.variable('nats.url')}."
         ) from error
+    if found.nats_url is None:
+        raise settings.SettingInvalid(
+            f"The stack in {tree.data_dir} has another broker: set {settings.variable('broker.kind')} as it was set "
+            "for `billfold up`, and where it is."
+        )
     return nats.Server(url=found.nats_url, user=found.nats_user, password=found.nats_password)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from billfold.app import settings
+from billfold.app import messaging, settings
 from billfold.app.cli import options
 
 
@@ -27,7 +27,8 @@ def serve(
 ) -> None:
     """Run one role until SIGTERM or Ctrl-C.
 
-    The API and the worker need postgres.dsn, nats.url and keys.file; `billfold up` needs none of them.
+    The API and the worker need postgres.dsn, keys.file and a broker: nats.url, or broker.kind and what it asks for.
+    `billfold up` needs none of them.
     """
     loaded = options.load(config, data)
     if role is not RoleName.MAIL_SINK:
@@ -40,7 +41,8 @@ def _check_servers(loaded: settings.Loaded) -> None:
 
     Raises: SettingInvalid.
     """
-    for key, value in (("postgres.dsn", loaded.settings.postgres.dsn), ("nats.url", loaded.settings.nats.url)):
+    tree = loaded.settings
+    for key, value in (("postgres.dsn", tree.postgres.dsn), messaging.server_setting(tree)):
         if value is None:
             raise settings.SettingInvalid(
                 f"{key} is not set: set {settings.variable(key)}, or run `billfold up`, which has servers of its own."

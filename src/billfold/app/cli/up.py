@@ -34,6 +34,8 @@ class StillStopping(errors.Unavailable):
 def up(config: options.Config = None, data: options.Data = None, json: options.Json = False) -> None:
     """Start PostgreSQL, NATS and all roles, and keep them running until Ctrl-C, SIGTERM or `billfold down`.
 
+    With another broker.kind the broker is yours, and no NATS is started.
+
     With --json the ready stack is one JSON document on standard output, and the log goes to standard error.
     """
     loaded = options.load(config, data)

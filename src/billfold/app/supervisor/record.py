@@ -68,9 +68,10 @@ class StackRecord(msgspec.Struct, frozen=True, kw_only=True):
     postgres_dsn: str
     postgres_owner_dsn: str
     postgres_readonly_dsn: str
-    nats_url: str
-    nats_user: str
-    nats_password: str
+    #: None where the settings name another broker.
+    nats_url: str | None
+    nats_user: str | None
+    nats_password: str | None
     processes: dict[str, int]
 
 

@@ -18,7 +18,7 @@ from typing import Any, TextIO
 import msgspec
 
 import billfold
-from billfold.app import pages, settings
+from billfold.app import messaging, pages, settings
 from billfold.app.supervisor import master_keys, output, record
 from billfold.app.supervisor.keeper import Keeper, Service
 from billfold.app.supervisor.roles import STOP_TIMEOUT_S, Role, RoleProcess
@@ -71,13 +71,14 @@ class Stack:
         self._postgres = EmbeddedPostgres(
             self._data_dir, port=self._settings.postgres.port, on_line=self._server_log(EmbeddedPostgres.name)
         )
-        self._nats = EmbeddedNats(
-            self._data_dir, port=self._settings.nats.port, on_line=self._server_log(EmbeddedNats.name)
-        )
-        self._servers = (
-            self._keeper(self._postgres, writes_to=self._data_dir),
-            self._keeper(self._nats, writes_to=self._data_dir),
-        )
+        #: None where the settings name another broker.
+        self._nats: EmbeddedNats | None = None
+        if self._settings.broker.kind == "nats":
+            self._nats = EmbeddedNats(
+                self._data_dir, port=self._settings.nats.port, on_line=self._server_log(EmbeddedNats.name)
+            )
+        servers: tuple[Service, ...] = (self._postgres,) if self._nats is None else (self._postgres, self._nats)
+        self._servers = tuple(self._keeper(server, writes_to=self._data_dir) for server in servers)
         self._roles: tuple[Keeper, ...] = ()
         self._claims: dict[int, int] = {}
         self._started_at = datetime.now(UTC)
@@ -86,7 +87,7 @@ class Stack:
     async def run(self, *, ready: Callable[[record.StackRecord], None]) -> None:
         """Run until a signal comes or something can't be kept running; call `ready` when all answer.
 
-        Raises: AlreadyRunning, NotEmbedded, GaveUp, and what the start of a part raises.
+        Raises: AlreadyRunning, NotEmbedded, SettingInvalid, GaveUp, and what the start of a part raises.
         """
         _refuse_foreign_servers(self._loaded)
         with record.locked(self._data_dir), self._signals():
@@ -105,14 +106,12 @@ class Stack:
             with_ports(self._loaded, claim=self._claim_port),
             keys=msgspec.structs.replace(self._loaded.settings.keys, file=keys_file),
         )
-        nats = self._servers[1]
-        await _together(self._start_database(), nats.start())
-        self._settings = msgspec.structs.replace(
-            self._settings,
-            nats=msgspec.structs.replace(
-                self._settings.nats, url=self._nats.url, user=self._nats.user, password=self._nats.password
-            ),
-        )
+        await _together(self._start_database(), *(broker.start() for broker in self._servers[1:]))
+        if (nats := self._nats) is not None:
+            self._settings = msgspec.structs.replace(
+                self._settings,
+                nats=msgspec.structs.replace(self._settings.nats, url=nats.url, user=nats.user, password=nats.password),
+            )
         self._record = self._describe(await self._start_roles())
         self._write_record()
         if (before := record.replace_address(self._data_dir, self._record.api_url)) is not None:
@@ -211,9 +210,9 @@ class Stack:
             postgres_dsn=self._postgres.dsn(cluster.APP, tcp=True),
             postgres_owner_dsn=self._postgres.dsn(cluster.OWNER, tcp=True),
             postgres_readonly_dsn=self._postgres.dsn(cluster.READONLY, tcp=True),
-            nats_url=self._nats.url,
-            nats_user=self._nats.user,
-            nats_password=self._nats.password,
+            nats_url=tree.nats.url,
+            nats_user=tree.nats.user,
+            nats_password=tree.nats.password,
             processes={},
         )
 
@@ -324,6 +323,9 @@ def _refuse_foreign_servers(loaded: settings.Loaded) -> None:
                 f"{key} is set by {loaded.sources[key]}, but `billfold up` runs servers of its own; "
                 "unset it, or run `billfold serve api` and `billfold serve worker` with it."
             )
+    if loaded.settings.broker.kind != "nats":
+        # Only NATS comes with the stack. Where is the other one? Is there a client for it?
+        messaging.of(loaded.settings)
 
 
 async def _together(*work: Coroutine[Any, Any, Any] | Awaitable[Any]) -> list[Any]:

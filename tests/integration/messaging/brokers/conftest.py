@@ -1,0 +1,85 @@
+"""The brokers that all tests of this folder run on: each test once on each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from billfold.platform.messaging import topics
+from billfold.platform.messaging.brokers import nats
+from billfold.platform.messaging.port import Bookmark, Delivery, Messaging
+from tests import servers
+from tests.integration.messaging.conftest import without_streams
+from tests.integration.messaging.support import DEADLINE_S, until
+
+TOPICS = (topics.EVENTS, topics.CONFIRMED, topics.DEAD_LETTERS)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A broker without topics, and its server, which a test may kill if it starts it again."""
+
+    name: str
+    messaging: Messaging
+    kill: Callable[[], None]
+    start: Callable[[], None]
+
+
+@pytest.fixture(params=["nats", "kafka"])
+async def bench(request: pytest.FixtureRequest) -> Bench:
+    if request.param == "nats":
+        return await _nats(request.getfixturevalue("nats_server"))
+    return await _kafka(request.getfixturevalue("kafka_server"))
+
+
+@pytest.fixture
+def messaging(bench: Bench) -> Messaging:
+    return bench.messaging
+
+
+async def _nats(own: servers.NatsServer) -> Bench:
+    server = nats.Server(url=own.url, user=own.user, password=own.password)
+    await without_streams(server)
+    return Bench("nats", server, own.kill, own.start)
+
+
+async def _kafka(own: servers.KafkaServer) -> Bench:
+    from billfold.platform.messaging.brokers import kafka  # noqa: PLC0415 - who has no Kafka has no client, either.
+
+    cluster = kafka.Cluster(servers=own.url, partitions=3)
+    async with cluster.connected(name="test") as broker:
+        admin = broker._admin
+        names = [topic.address for topic in TOPICS]
+        there = set(await admin.list_topics()) & set(names)
+        if there:
+            await admin.delete_topics(sorted(there))
+
+        async def gone() -> bool:
+            return not set(await admin.list_topics()) & set(names)
+
+        await until(gone)
+    return Bench("kafka", cluster, own.kill, own.start)
+
+
+async def killed_and_started(bench: Bench, *, meanwhile_s: float = 0.0) -> None:
+    """Kill the broker's server, and start it again after a while."""
+    await asyncio.to_thread(bench.kill)
+    await asyncio.sleep(meanwhile_s)
+    await asyncio.to_thread(bench.start)
+
+
+async def tailed(messaging: Messaging, topic: topics.Topic, count: int) -> list[Delivery]:
+    """A topic from its beginning until `count` different messages have come."""
+    found: list[Delivery] = []
+    async with messaging.connected(name="test") as broker:
+        await broker.ensure(topic)
+        bookmark = Bookmark(start="beginning")
+        async with asyncio.timeout(DEADLINE_S), broker.tailing(topic, bookmark=bookmark) as deliveries:
+            async for delivery in deliveries:
+                found.append(delivery)
+                if len({one.body for one in found}) >= count:
+                    break
+    return found

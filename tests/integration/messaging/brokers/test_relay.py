@@ -1,0 +1,126 @@
+"""The outbox and its relay on every broker: what commits is told, in order per key, whatever ends when."""
+
+import asyncio
+import json
+import random
+from collections import defaultdict
+
+import pytest
+
+from billfold.platform.messaging import leading, outbox, topics
+from billfold.platform.messaging.port import Delivery, Messaging
+from billfold.platform.messaging.relay import Relay
+from billfold.platform.postgres.database import Connection, Database
+from tests.integration.messaging.brokers.conftest import Bench, killed_and_started, tailed
+from tests.integration.messaging.support import (
+    append,
+    count_up,
+    fact,
+    published,
+    running,
+    waiting,
+)
+
+
+async def test_transactions_that_commit_in_another_order_than_they_were_numbered_are_all_told(
+    database: Database, messaging: Messaging
+) -> None:
+    relay = Relay(database=database, messaging=messaging, expanders={})
+    async with running(relay), database.transaction() as first:
+        await outbox.append(first, fact("first", 1))
+        # Its number is lower, and it is open while many later ones are told.
+        for number in range(100):
+            await append(database, fact("later", number))
+        await _until_told(messaging, 100)
+        await outbox.append(first, fact("first", 2))
+    async with running(relay):
+        await published(database)
+    by_key = _by_key(await tailed(messaging, topics.EVENTS, 102))
+    assert by_key == {"first": [1, 2], "later": list(range(100))}
+
+
+async def test_relays_on_several_machines_take_turns_and_a_kill_of_the_broker_costs_no_event_and_no_order(
+    database: Database, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leading, "STANDBY_PAUSE_S", 0.01)
+    relays = [Relay(database=database, messaging=bench.messaging, expanders={}) for _ in range(3)]
+    async with running(*relays):
+        writers = asyncio.gather(*[count_up(database, f"key-{key}", 200, pause_s=0.005) for key in range(3)])
+        for _ in range(2):
+            await asyncio.sleep(random.uniform(0.1, 0.4))
+            await killed_and_started(bench)
+            await _end_leader(database)
+        await writers
+        await published(database)
+    found = _by_key(await tailed(bench.messaging, topics.EVENTS, 600), distinct=True)
+    assert found == {f"key-{key}": list(range(200)) for key in range(3)}
+
+
+async def test_events_wait_while_the_broker_is_away_and_come_in_order_when_it_is_back(
+    database: Database, bench: Bench
+) -> None:
+    async with running(Relay(database=database, messaging=bench.messaging, expanders={})):
+        await append(database, fact("k", 0))
+        await published(database)
+        await asyncio.to_thread(bench.kill)
+        for number in range(1, 1_000):
+            await append(database, fact("k", number))
+        assert await waiting(database) == 999
+        await asyncio.to_thread(bench.start)
+        await published(database)
+    found = _by_key(await tailed(bench.messaging, topics.EVENTS, 1_000), distinct=True)
+    assert found == {"k": list(range(1_000))}
+
+
+async def test_who_has_lost_the_lead_can_neither_publish_another_round_nor_delete(
+    database: Database, messaging: Messaging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sessions = []
+    read = outbox.waiting
+
+    async def noted(connection: Connection, limit: int, *, remove: list[int]) -> list[outbox.Row]:
+        if connection not in sessions:
+            sessions.append(connection)
+        return await read(connection, limit, remove=remove)
+
+    monkeypatch.setattr(outbox, "waiting", noted)
+    monkeypatch.setattr(leading, "STANDBY_PAUSE_S", 0.01)
+    async with running(Relay(database=database, messaging=messaging, expanders={})):
+        await append(database, fact("k", 0))
+        await published(database)
+        await _end_leader(database)
+        await append(database, fact("k", 1))
+        await published(database)
+    before = sessions[0]
+    await append(database, fact("k", 2))
+    with pytest.raises(Exception, match=r"closed|terminat"):
+        # Reading what is to be published, and deleting it, go through the session that has ended with the lead.
+        await read(before, 10, remove=[1, 2, 3])
+    assert await waiting(database) == 1
+
+
+def _by_key(found: list[Delivery], *, distinct: bool = False) -> dict[str, list[int]]:
+    """The numbers by key. A repeat is left out where it is allowed; the first of each counts."""
+    by_key = defaultdict(list)
+    seen = set()
+    for delivery in found:
+        event = json.loads(delivery.body)
+        if distinct and event["id"] in seen:
+            continue
+        seen.add(event["id"])
+        by_key[event["partitionkey"]].append(event["data"]["number"])
+    return dict(by_key)
+
+
+async def _until_told(messaging: Messaging, count: int) -> None:
+    await tailed(messaging, topics.EVENTS, count)
+
+
+async def _end_leader(database: Database) -> None:
+    async with database.connection() as connection:
+        await connection.fetchval(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_locks WHERE locktype = 'advisory' AND granted "
+            "AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
+            "AND (classid::bigint << 32 | objid::bigint) = $1",
+            outbox.LEAD,
+        )
