@@ -32,8 +32,8 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     status: Annotated[DeadLetterStatus, Meta(description="Open until a retry succeeds or an operator discards it.")]
     reason: Annotated[str, Meta(description="The code of the error that refused it last.")]
     detail: Annotated[str, Meta(description="That error's sentence.")]
-    subject: Annotated[str, Meta(description="Where the queue got it.")]
-    sequence: Annotated[int, Meta(description="Its number in the queue's stream, when it came last.")]
+    subject: Annotated[str, Meta(description="Where the queue had it when it came last: a subject, a partition.")]
+    sequence: Annotated[int, Meta(description="Its number there; 0 where the broker numbers nothing.")]
     deliveries: Annotated[
         int, Meta(description="How often the queue has delivered it, repeats of the same content included.")
     ]

@@ -26,5 +26,5 @@ CREATE INDEX dead_letters_status ON wallets.dead_letters (status, id);
 GRANT SELECT, INSERT ON wallets.dead_letters TO billfold_app;
 GRANT SELECT ON wallets.dead_letters TO billfold_readonly;
 -- What came stays as it came.
-GRANT UPDATE (last_seen, sequence, deliveries, retries, transfer_id, status, reason, detail)
+GRANT UPDATE (last_seen, subject, sequence, deliveries, retries, transfer_id, status, reason, detail)
     ON wallets.dead_letters TO billfold_app;

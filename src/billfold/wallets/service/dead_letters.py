@@ -150,7 +150,12 @@ class DeadLetters:
         now = self._clock.now()
         if isinstance(why, ledger_errors.Voided):
             await store.dropped(
-                connection, digest=digest, now=now, sequence=message.sequence, deliveries=message.deliveries
+                connection,
+                digest=digest,
+                now=now,
+                subject=message.subject,
+                sequence=message.sequence,
+                deliveries=message.deliveries,
             )
             return "discarded"
         new = NewDeadLetter(

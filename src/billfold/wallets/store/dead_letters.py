@@ -18,8 +18,9 @@ _COLUMNS = (
 
 _SEEN_AGAIN = """
     last_seen = greatest(known.last_seen, excluded.last_seen),
+    subject = excluded.subject,
     sequence = excluded.sequence,
-    deliveries = CASE WHEN known.sequence = excluded.sequence
+    deliveries = CASE WHEN (known.subject, known.sequence) = (excluded.subject, excluded.sequence)
         THEN greatest(known.deliveries, excluded.deliveries) ELSE known.deliveries + excluded.deliveries END
 """
 
@@ -71,17 +72,21 @@ async def record(connection: Connection, new: NewDeadLetter) -> tuple[UUID, Dead
     return row[0], row[1]
 
 
-async def dropped(connection: Connection, *, digest: UUID, now: datetime, sequence: int, deliveries: int) -> None:
+async def dropped(
+    connection: Connection, *, digest: UUID, now: datetime, subject: str, sequence: int, deliveries: int
+) -> None:
     """Note that a discarded message has come again. Open, it is one whose discard has not got as far as this row."""
     await connection.execute(
         f"""
         UPDATE wallets.dead_letters AS known
         SET {_SEEN_AGAIN}, status = CASE WHEN known.status = 'open' THEN 'discarded' ELSE known.status END
-        FROM (VALUES ($2::timestamptz, $3::bigint, $4::integer)) AS excluded (last_seen, sequence, deliveries)
+        FROM (VALUES ($2::timestamptz, $3::text, $4::bigint, $5::integer))
+            AS excluded (last_seen, subject, sequence, deliveries)
         WHERE digest = $1
         """,
         digest,
         now,
+        subject,
         sequence,
         deliveries,
     )
