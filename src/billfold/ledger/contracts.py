@@ -175,6 +175,13 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     recorded_at: datetime
 
 
+class Watched(msgspec.Struct, frozen=True, kw_only=True):
+    """An account as it is when this is told, and the entries up to there that were not told before, oldest first."""
+
+    account: Account
+    entries: Sequence[Entry]
+
+
 class EntryFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which entries are wanted; every given field narrows."""
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from datetime import datetime
 from uuid import UUID
 
 import structlog
@@ -20,13 +21,15 @@ from billfold.ledger.contracts import (
     Transfer,
     Unopened,
     Verification,
+    Watched,
 )
 from billfold.ledger.errors import LedgerError
-from billfold.ledger.service import commands, verification
+from billfold.ledger.service import commands, replaying, verification
 from billfold.ledger.service.accounts import Accounts
 from billfold.ledger.service.journal import Journal
 from billfold.ledger.service.posting import Poster
 from billfold.ledger.service.reader import Reader
+from billfold.ledger.service.watching import Watching
 from billfold.ledger.store import batch as batch_store
 from billfold.platform.postgres.database import Connection, Database
 
@@ -40,10 +43,14 @@ class Ledger(Accounts, Reader):
     answer, refusals too, and posts nothing. Everything that is returned has been committed.
     """
 
+    #: Whether another process does it.
+    is_remote = False
+    _poster: Poster
+    _watching: Watching
+
     def __init__(self, database: Database) -> None:
         super().__init__(database)
         self._journal = Journal(self.assets_known)
-        self._poster = Poster(database, journal=self._journal)
         #: Turns the outbox's pointers to batches into events.
         self.expand = self._journal.expand
 
@@ -51,12 +58,18 @@ class Ledger(Accounts, Reader):
     async def start(cls, *, database: Database) -> Ledger:
         """A ledger on `database`, ready to post; must be closed."""
         ledger = cls(database)
+        ledger._poster = Poster(database, journal=ledger._journal)
+        ledger._watching = Watching(database)
         await ledger.assets()
         return ledger
 
     async def close(self) -> None:
         """Finish what waits."""
+        await self._watching.close()
         await self._poster.close()
+
+    async def check(self) -> None:
+        """Pass if it can be reached; in this process it always can."""
 
     async def post(self, *, key: Key, transfers: Sequence[NewTransfer | LedgerError], atomic: bool = True) -> Posting:
         """Post 1 to 1,000 transfers: all or nothing, or (not `atomic`) each that fits.
@@ -111,6 +124,14 @@ class Ledger(Accounts, Reader):
     async def unreserve(self, *, keys: Iterable[Key], transaction: Connection) -> None:
         """Forget reservations of keys that have an answer by now."""
         await batch_store.unreserve(transaction, [key.digest for key in keys])
+
+    async def look_up(self, *, digest: UUID) -> replaying.Answer | None:
+        """What was answered under the key that is known by `digest`; None if nothing was.
+
+        A request that is being worked on may be answered a moment later.
+        """
+        async with self._database.connection() as connection:
+            return await replaying.answer(connection, digest)
 
     async def rehearse(
         self, *, transfers: Sequence[NewTransfer], unopened: Sequence[Unopened], atomic: bool
@@ -228,6 +249,18 @@ class Ledger(Accounts, Reader):
             else:
                 expired += 1
         return expired
+
+    def watch(self, *, account_id: UUID, after: datetime | None = None) -> AsyncIterator[Watched]:
+        """The account as it is, and whenever it changes, with its entries since then or since `after`; without end.
+
+        Nothing is kept for a reader who falls behind: the next look gives all that there is by then, in blocks.
+
+        Raises:
+            AccountUnknown: there is no such account.
+            Overloaded: too many are being watched.
+            DatabaseUnavailable: go on with the recorded_at of the last entry that came.
+        """
+        return self._watching.watch(account_id, after)
 
     async def verify(self, *, progress: verification.Progress | None = None, share: float = 1) -> Verification:
         """Derive every balance and version again from the entries; `progress` gets (entries done, of).

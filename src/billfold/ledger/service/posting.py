@@ -24,7 +24,7 @@ from billfold.kernel.idempotency import IdempotencyKeyInUse, IdempotencyKeyReuse
 from billfold.ledger import errors
 from billfold.ledger.domain import backdating
 from billfold.ledger.domain.book import Book
-from billfold.ledger.service import commands, held, journal, measures
+from billfold.ledger.service import commands, held, journal, measures, replaying
 from billfold.ledger.service.commands import Command
 from billfold.ledger.store import batch as store
 from billfold.platform.messaging import outbox
@@ -354,7 +354,7 @@ async def _replays(connection: Connection, batch: Sequence[Command]) -> dict[int
     if not known:
         return {}
     found: dict[int, Any] = {}
-    kept: dict[int, commands.Stored] = {}
+    kept: dict[int, store.Answered] = {}
     for digest, answered in known.items():
         place = places[digest]
         key = batch[place].key
@@ -362,13 +362,8 @@ async def _replays(connection: Connection, batch: Sequence[Command]) -> dict[int
         if answered.fingerprint != key.fingerprint:
             found[place] = IdempotencyKeyReused()
         elif not answered.is_reserved:
-            kept[place] = commands.stored(answered.subject, answered.answer)
-    single = await store.transfers(connection, [id_ for answer in kept.values() for id_ in answer.transfers])
-    spans = {answer.span for answer in kept.values() if answer.span is not None}
-    several = dict(zip(spans, await store.transfers_of(connection, list(spans)), strict=True)) if spans else {}
-    for place, answer in kept.items():
-        found[place] = commands.replay(answer, single, several)
-    return found
+            kept[place] = answered
+    return found | await replaying.answers(connection, kept)
 
 
 async def _open_book(connection: Connection, batch: Sequence[Command]) -> tuple[Book, int]:
