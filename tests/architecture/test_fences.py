@@ -25,6 +25,8 @@ CORE = "Rules and contracts know no I/O, no clock and no chance"
 STORE = "A store knows PostgreSQL and its context's rules"
 SERVICE = "A service knows no HTTP"
 ROUTES = "Routes and workers call the facade"
+RPC = "A service over gRPC calls the facade"
+GRPC = "gRPC is spoken in platform.rpc and in what a context serves by it"
 ASYNCPG = "asyncpg is spoken in platform.postgres and in stores"
 NATS = "NATS is spoken in platform.messaging"
 KAFKA = "Kafka is spoken in platform.messaging"
@@ -104,6 +106,8 @@ IMPORTS = [
     Breach("a cipher in the app", "app", "from cryptography.hazmat.primitives.ciphers import aead", CIPHERS),
     Breach("a second way to hash passwords", "app", "from argon2 import PasswordHasher", PASSWORDS),
     Breach("a second reader of phone numbers", "identity.service.users", "import phonenumbers", ADDRESSES),
+    Breach("a service over gRPC reads its store", "ledger.rpc.moving", "from billfold.ledger.store import x", RPC),
+    Breach("gRPC in a service", "ledger.service", "import grpc", GRPC),
     Breach("SMTP in a context", "identity.service", "import aiosmtplib", MAIL),
     Breach("templates in the app", "app", "import jinja2", MAIL),
     Breach("the keyring at the terminal", "app.cli.login", "import keyring", KEYRING),

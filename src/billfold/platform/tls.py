@@ -1,4 +1,4 @@
-"""TLS of our own: the certificate that the API shows, and how our own programs know it again.
+"""TLS of our own: the certificate that the API shows, and how our own programs and services know each other.
 
 Which protocols and ciphers are good is OpenSSL's to say, as Python sets it up; nothing older than TLS 1.2 is spoken.
 """
@@ -7,11 +7,19 @@ from __future__ import annotations
 
 import ssl
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 
 class CertificateUnusable(ValueError):
     """The files can't be served with; the text says which one, and what is wrong with it."""
+
+
+class Mutual(NamedTuple):
+    """PEM texts: the certificate that is shown with its key, and the authority that the other side's is signed by."""
+
+    certificate: bytes
+    key: bytes
+    authority: bytes
 
 
 def server_context(certificate: Path, key: Path) -> ssl.SSLContext:
@@ -31,6 +39,17 @@ def server_context(certificate: Path, key: Path) -> ssl.SSLContext:
             raise CertificateUnusable(f"the key in {key} is not that of the certificate in {certificate}") from error
         raise CertificateUnusable(f"{key} holds no private key in PEM form") from error
     return context
+
+
+def mutual(certificate: Path, key: Path, authority: Path) -> Mutual:
+    """What each side of a connection needs when both show a certificate. The files are PEM.
+
+    Raises: CertificateUnusable.
+    """
+    server_context(certificate, key)
+    _check_readable(authority)
+    _check_certificate(authority)
+    return Mutual(certificate.read_bytes(), key.read_bytes(), authority.read_bytes())
 
 
 def known_context(certificate: Path) -> ssl.SSLContext:
