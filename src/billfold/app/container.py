@@ -15,7 +15,7 @@ from uuid import UUID
 import msgspec
 
 import billfold
-from billfold.app import mail, oidc, settings
+from billfold.app import mail, oidc, remote, settings
 from billfold.app.passkeys import relying_party
 from billfold.identity import AliasLimits, Attempts, Hashing, Identity
 from billfold.identity.contracts import Left
@@ -25,6 +25,7 @@ from billfold.platform.keys import Envelope, NoProvider, local
 from billfold.platform.mail.queue import MailQueue
 from billfold.platform.postgres.database import Connection, Database
 from billfold.platform.telemetry import traces
+from billfold.platform.telemetry.health import Check
 from billfold.wallets import Wallets
 from billfold.wallets.contracts import RequestLimits
 
@@ -40,12 +41,12 @@ class Container:
     identity: Identity
     wallets: Wallets
 
-    async def check_database(self) -> None:
-        """Pass if the database answers.
+    def checks(self) -> Mapping[str, Check]:
+        """What must answer for this process to do its work."""
+        database: dict[str, Check] = {"postgresql": self._check_database}
+        return database | ({"ledger": self.ledger.check} if self.ledger.is_remote else {})
 
-        Raises:
-            DatabaseUnavailable.
-        """
+    async def _check_database(self) -> None:
         async with self.database.connection() as connection:
             await connection.execute("SELECT 1")
 
@@ -80,8 +81,7 @@ async def opened(
         )
         database = await Database.connect(tree.postgres.dsn, size=tree.postgres.pool_size, name=name)
         stack.push_async_callback(database.close)
-        ledger = await Ledger.start(database=database)
-        stack.push_async_callback(ledger.close)
+        ledger = await stack.enter_async_context(remote.ledger(tree.ledger, database))
         identity = Identity(
             database=database,
             envelope=envelope,

@@ -183,9 +183,8 @@ class Api:
 
 
 @asynccontextmanager
-async def running(database: Database) -> AsyncIterator[Api]:
+async def running(database: Database, ledger: Ledger) -> AsyncIterator[Api]:
     """The API over `database` on a port of its own, until the block ends."""
-    ledger = await Ledger.start(database=database)
     requests = Requests()
     known, identity = Known(), facades.identity(database)
     wallets = Wallets(database=database, ledger=ledger, identity=identity)
@@ -208,7 +207,6 @@ async def running(database: Database) -> AsyncIterator[Api]:
         finally:
             server.should_exit = True
             await serving
-            await ledger.close()
 
 
 class _Server(uvicorn.Server):

@@ -7,10 +7,12 @@ import pytest
 
 from billfold.platform.postgres.database import Database
 from billfold.platform.postgres.migrations import Migrations, migrate
-from tests import servers
+from tests import ledgers, servers
 from tests.acceptance.wallets import api as api_
 from tests.acceptance.wallets.api import Api
 
+#: Modules whose tests run with an API that posts by itself, and with one that calls the role `ledger`.
+BOTH_WAYS = {"test_money", "test_idempotency", "test_history", "test_payment_requests"}
 MIGRATIONS = (
     Migrations("platform", "billfold.platform.postgres.roles"),
     Migrations("messaging", "billfold.platform.messaging.migrations"),
@@ -18,6 +20,10 @@ MIGRATIONS = (
     Migrations("ledger", "billfold.ledger.migrations"),
     Migrations("wallets", "billfold.wallets.migrations"),
 )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    ledgers.both_ways(metafunc, BOTH_WAYS)
 
 
 @pytest.fixture(scope="session")
@@ -39,12 +45,32 @@ async def own_database(postgres_server: servers.PostgresServer) -> servers.TestD
 async def running_api(own_database: servers.TestDatabase) -> AsyncIterator[Api]:
     database = await Database.connect(own_database.app_dsn, name="test")
     try:
-        async with api_.running(database) as running:
+        async with ledgers.either(database, ledgers.IN_PROCESS) as ledger, api_.running(database, ledger) as running:
             yield running
     finally:
         await database.close()
 
 
+@pytest.fixture(scope="session")
+async def calling_api(
+    own_database: servers.TestDatabase, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Api]:
+    """The API as a client of the role `ledger`, which runs in a process of its own."""
+    database = await Database.connect(own_database.app_dsn, name="test")
+    try:
+        with ledgers.serving(own_database.app_dsn, tmp_path_factory.mktemp("ledger")) as server:
+            async with ledgers.calling(database, [server]) as ledger, api_.running(database, ledger) as running:
+                yield running
+    finally:
+        await database.close()
+
+
 @pytest.fixture
-def api(running_api: Api) -> Api:
-    return running_api.for_another_test()
+def way(request: pytest.FixtureRequest) -> str:
+    return ledgers.way_of(request)
+
+
+@pytest.fixture
+def api(way: str, request: pytest.FixtureRequest) -> Api:
+    running: Api = request.getfixturevalue("calling_api" if way == ledgers.REMOTE else "running_api")
+    return running.for_another_test()

@@ -15,6 +15,8 @@ from billfold.ledger import Ledger
 from billfold.ledger.contracts import NewAccount, NewHold, NewTransfer, Posting, Transfer, TransferKind, Verification
 from billfold.platform.postgres.database import Database
 from billfold.platform.postgres.migrations import Migrations
+from tests import ledgers
+from tests.ledgers import LedgerServer
 
 MIGRATIONS = (
     Migrations("platform", "billfold.platform.postgres.roles"),
@@ -46,15 +48,12 @@ class Bank:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def opened(cls, dsn: str, *, size: int = 8) -> AsyncIterator["Bank"]:
-        """As a process of its own would: with its own connections and its own writers."""
+    async def opened(cls, dsn: str, *, size: int = 8, served_by: Sequence[LedgerServer] = ()) -> AsyncIterator["Bank"]:
+        """As a process of its own would: with its own connections and its own writers, or calling these servers."""
         database = await Database.connect(dsn, size=size, name="test")
         try:
-            ledger = await Ledger.start(database=database)
-            try:
+            async with ledgers.calling(database, served_by) if served_by else _started(database) as ledger:
                 yield cls(ledger, database, await ledger.external_account(asset="USD"))
-            finally:
-                await ledger.close()
         finally:
             await database.close()
 
@@ -114,6 +113,15 @@ class Bank:
         async with self.database.connection() as connection:
             found: datetime = await connection.fetchval("SELECT clock_timestamp()")
             return found
+
+
+@contextlib.asynccontextmanager
+async def _started(database: Database) -> AsyncIterator[Ledger]:
+    ledger = await Ledger.start(database=database)
+    try:
+        yield ledger
+    finally:
+        await ledger.close()
 
 
 def new(

@@ -88,6 +88,7 @@ def instants(entries: Sequence[Moved], dates: Dates, count: int) -> list[datetim
     return [*chosen, *beside, *borders, *ends]
 
 
+@pytest.mark.in_process("it asks about years that no caller is let in with")
 async def test_back_dated_balances_are_the_sum_of_everything_effective_by_then(bank: Bank) -> None:
     dates = Dates(20261121)
     accounts = await bank.accounts(4, floor=None)
@@ -100,6 +101,7 @@ async def test_back_dated_balances_are_the_sum_of_everything_effective_by_then(b
     assert as_recorded == [BalancePoint(at=at, posted=recorded(entries, account, at)) for account, at in points]
 
 
+@pytest.mark.in_process("it asks about years that no caller is let in with")
 async def test_later_back_dating_changes_what_was_effective_and_never_what_was_recorded(bank: Bank) -> None:
     dates = Dates(7)
     accounts = await bank.accounts(3, floor=None)

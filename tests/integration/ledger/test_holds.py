@@ -50,6 +50,7 @@ async def test_what_is_released_is_available_again(bank: Bank) -> None:
         await bank.ledger.release_hold(key=key(), hold_id=hold)
 
 
+@pytest.mark.in_process("calls of their own come in any order")
 async def test_holds_of_one_batch_follow_each_other(bank: Bank) -> None:
     """Two settlements and a release of the same hold at once: the first that fits, fits."""
     a, b = await bank.accounts(2, 100)

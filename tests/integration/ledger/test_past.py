@@ -20,8 +20,8 @@ INSTANT = timedelta(microseconds=1)
 
 
 @pytest.fixture
-def bank_and_owner(bank: Bank, shared_database: servers.TestDatabase) -> tuple[Bank, str]:
-    return bank, shared_database.owner_dsn
+def bank_and_owner(bank: Bank, bank_database: servers.TestDatabase) -> tuple[Bank, str]:
+    return bank, bank_database.owner_dsn
 
 
 async def whole(stream: AsyncIterator[list[Entry]]) -> list[Entry]:

@@ -111,6 +111,7 @@ async def test_the_same_key_with_another_body_is_refused_and_the_first_answer_st
     assert await bank.balances(a, b) == [90, 110]
 
 
+@pytest.mark.in_process("calls of their own may come one after the other")
 async def test_a_key_in_use_in_this_process_is_told_so_and_answered_later(bank: Bank) -> None:
     a, b = await bank.accounts(2, 100)
     outcomes = await asyncio.gather(
@@ -133,6 +134,7 @@ async def test_a_key_sent_by_two_processes_at_once_applies_once(bank: Bank, othe
     assert await bank.balances(a, b) == [800, 1_200]
 
 
+@pytest.mark.in_process("it looks into the log of the process")
 @pytest.mark.parametrize(
     "poison",
     [
@@ -186,6 +188,7 @@ async def test_a_breach_of_another_unique_index_is_not_told_as_a_key_in_use(bank
     assert not isinstance(broken.value, IdempotencyKeyInUse)
 
 
+@pytest.mark.in_process("a call that is not sent yet is not posted")
 async def test_a_caller_who_goes_away_does_not_undo_what_is_done(bank: Bank) -> None:
     a, b = await bank.accounts(2, 100)
     calls = [asyncio.create_task(bank.post(new(a, b, 10), text=f"gone {n}")) for n in range(3)]
@@ -211,6 +214,7 @@ async def test_many_are_each_answered_at_their_place(ledger: Ledger, bank: Bank)
     assert await bank.balances(a, b) == [0, 200]
 
 
+@pytest.mark.in_process("it looks into the log of the process")
 async def test_one_of_many_that_breaks_the_ledger_hides_no_answer_of_the_others(ledger: Ledger, bank: Bank) -> None:
     a, b = await bank.accounts(2, 100)
     broken = new(a, b, "12")  # type: ignore[arg-type]

@@ -23,9 +23,9 @@ from billfold.platform.messaging.relay import Relay
 from billfold.wallets import events
 from billfold.wallets.contracts import MoneyRequest
 from tests import master_keys, servers
+from tests.integration.messaging.brokers.test_consuming import consumed
 from tests.integration.messaging.conftest import without_streams
 from tests.integration.messaging.support import running, until
-from tests.integration.messaging.test_consuming import consumed
 from tests.integration.requests.support import Office
 
 REQUESTS = 400

@@ -10,7 +10,7 @@ from billfold.ledger import Ledger
 from billfold.platform.postgres.database import Database
 from billfold.platform.postgres.migrations import Migrations, migrate
 from billfold.wallets import Wallets, contracts
-from tests import facades, servers
+from tests import facades, ledgers, servers
 from tests.integration.wallets.support import SCOPES
 
 MIGRATIONS = (
@@ -19,6 +19,14 @@ MIGRATIONS = (
     Migrations("ledger", "billfold.ledger.migrations"),
     Migrations("wallets", "billfold.wallets.migrations"),
 )
+
+
+#: Modules whose tests run with a ledger that posts by itself, and with one that calls the service.
+BOTH_WAYS = {"test_bulk", "test_holds", "test_movements"}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    ledgers.both_ways(metafunc, BOTH_WAYS)
 
 
 @pytest.fixture(scope="session")
@@ -44,10 +52,14 @@ async def database(own_database: servers.TestDatabase) -> AsyncIterator[Database
 
 
 @pytest.fixture
-async def ledger(database: Database) -> AsyncIterator[Ledger]:
-    ledger = await Ledger.start(database=database)
-    yield ledger
-    await ledger.close()
+def way(request: pytest.FixtureRequest) -> str:
+    return ledgers.way_of(request)
+
+
+@pytest.fixture
+async def ledger(database: Database, way: str) -> AsyncIterator[Ledger]:
+    async with ledgers.either(database, way) as ledger:
+        yield ledger
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ class RoleName(StrEnum):
 
     API = "api"
     WORKER = "worker"
+    LEDGER = "ledger"
     MAIL_SINK = "mail-sink"
 
 
@@ -27,28 +28,34 @@ def serve(
 ) -> None:
     """Run one role until SIGTERM or Ctrl-C.
 
-    The API and the worker need postgres.dsn, keys.file and a broker: nats.url, or broker.kind and what it asks for.
-    `billfold up` needs none of them.
+    The API and the worker need postgres.dsn, keys.file and a broker: nats.url, or broker.kind and what it asks for; the
+    ledger needs postgres.dsn. `billfold up` needs none of them.
     """
     loaded = options.load(config, data)
-    if role is not RoleName.MAIL_SINK:
-        _check_servers(loaded)
+    _check_servers(role, loaded.settings)
     importlib.import_module(f"billfold.app.roles.{role.name.lower()}").run(loaded.settings)
 
 
-def _check_servers(loaded: settings.Loaded) -> None:
-    """What a role can't do without must be set.
+def _check_servers(role: RoleName, tree: settings.Settings) -> None:
+    """What the role can't do without must be set.
 
     Raises: SettingInvalid.
     """
-    tree = loaded.settings
-    for key, value in (("postgres.dsn", tree.postgres.dsn), messaging.server_setting(tree)):
-        if value is None:
-            raise settings.SettingInvalid(
-                f"{key} is not set: set {settings.variable(key)}, or run `billfold up`, which has servers of its own."
-            )
-    if loaded.settings.keys.file is None:
+    if role is RoleName.MAIL_SINK:
+        return
+    _check_set("postgres.dsn", tree.postgres.dsn)
+    if role is RoleName.LEDGER:
+        return
+    _check_set(*messaging.server_setting(tree))
+    if tree.keys.file is None:
         raise settings.SettingInvalid(
             "keys.file is not set: make the file once with `billfold keys create-master FILE`, give it to every role, "
             f"and name it in {settings.variable('keys.file')}; or run `billfold up`, which has one of its own."
+        )
+
+
+def _check_set(key: str, value: str | None) -> None:
+    if value is None:
+        raise settings.SettingInvalid(
+            f"{key} is not set: set {settings.variable(key)}, or run `billfold up`, which has servers of its own."
         )

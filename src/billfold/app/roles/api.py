@@ -54,7 +54,7 @@ async def _serve(tree: settings.Settings) -> None:
         app = web.build(
             [identity_rest.part(parts.identity), wallets_rest.part(parts.wallets)],
             authenticator=identity_rest.Bearer(parts.identity),
-            checks={"postgresql": parts.check_database},
+            checks=parts.checks(),
             requests=requests,
             public_url=tree.api.url,
             version=billfold.__version__,

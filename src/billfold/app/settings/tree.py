@@ -268,6 +268,29 @@ class Oidc(Section, frozen=True, kw_only=True):
     allow_loopback: bool = False
 
 
+class Ledger(Section, frozen=True, kw_only=True):
+    """The role that posts and reads money for the others. Without it each posts in its own process."""
+
+    #: Where the API and the worker find it: unix:/run/billfold/ledger.sock or ledger.internal:8090; several servers are
+    #: separated by commas and take turns. Not set: no such role is asked.
+    address: str | None = None
+    #: Where the role itself listens, by one address of the same form. Other machines are let in by TLS alone.
+    listen: str = "127.0.0.1:8090"
+    #: The certificate that this process shows to the other side, with those between it and a root: a PEM file. With
+    #: it both sides speak TLS, and each must know the other's.
+    tls_certificate: Path | None = None
+    #: The private key of the certificate: a PEM file without a password.
+    tls_key: Path | None = None
+    #: Who signs the certificates of the other side: a PEM file.
+    tls_authority: Path | None = None
+    #: What callers have to know besides, at least 16 characters: for a port that any program of the machine reaches.
+    token: Annotated[str, _SECRET, msgspec.Meta(min_length=16)] | None = None
+    #: How long the API and the worker wait for an answer, with what is tried again meanwhile.
+    timeout_s: Annotated[int, msgspec.Meta(ge=1, le=60)] = 10
+    #: Where `/metrics` of the role is.
+    metrics_port: Port = 9082
+
+
 class Worker(Section, frozen=True, kw_only=True):
     """The role that relays, consumes and verifies."""
 
@@ -334,6 +357,7 @@ class Settings(Section, frozen=True, kw_only=True):
     mail: Mail = Mail()
     mail_sink: MailSink = MailSink()
     webauthn: Webauthn = Webauthn()
+    ledger: Ledger = Ledger()
     worker: Worker = Worker()
     metrics: Metrics = Metrics()
     traces: Traces = Traces()

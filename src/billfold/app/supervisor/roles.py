@@ -46,6 +46,13 @@ WORKER = Role(
     ready_url=lambda tree: tree.metrics.local_url(tree.worker.metrics_port),
     ports=lambda tree: (tree.worker.metrics_port,),
 )
+LEDGER = Role(
+    name="ledger",
+    command=(sys.executable, "-m", "billfold.app.roles", "ledger"),
+    # It answers there when it listens, and not before.
+    ready_url=lambda tree: tree.metrics.local_url(tree.ledger.metrics_port),
+    ports=lambda tree: (tree.ledger.metrics_port,),
+)
 MAIL_SINK = Role(
     name="mail-sink",
     command=(sys.executable, "-m", "billfold.app.roles", "mail-sink"),

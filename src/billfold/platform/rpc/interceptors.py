@@ -19,7 +19,7 @@ from billfold.kernel.errors import BillfoldError
 from billfold.platform.rpc import statuses
 from billfold.platform.rpc.errors import CallerUnknown, DeadlinePassed
 from billfold.platform.rpc.metrics import Calls
-from billfold.platform.telemetry import logs
+from billfold.platform.telemetry import logs, traces
 
 REQUEST_ID = "x-request-id"
 TRACE_PARENT = "traceparent"
@@ -73,6 +73,24 @@ class Identified(Around):
         if (trace := _TRACE_PARENT.fullmatch(metadata.get(TRACE_PARENT, ""))) is not None:
             logs.trace_id.set(trace[1].encode())
         yield
+
+
+class Traced(Around):
+    """A call is a span of its caller's trace, where that is recorded."""
+
+    @asynccontextmanager
+    async def call(
+        self, method: str, metadata: Mapping[str, str], _context: Context, *, streaming: bool
+    ) -> AsyncIterator[None]:
+        """Errors have their say before: a refusal is an answer as any other."""
+        del streaming
+        place = traces.carried(metadata.get(TRACE_PARENT))
+        if place is None:
+            yield
+            return
+        attributes = {"rpc.system.name": "grpc", "rpc.method": method[1:]}
+        with traces.span(method[1:], attributes, kind="server", parent=place):
+            yield
 
 
 class Measured(Around):

@@ -21,7 +21,7 @@ from billfold.platform.rpc import interceptors, metrics, statuses
 from billfold.platform.rpc.addresses import Address
 from billfold.platform.rpc.errors import DeadlinePassed, ServiceUnavailable, Stopping
 from billfold.platform.rpc.serving import MESSAGE_MAX_BYTES, PING_MIN_S
-from billfold.platform.telemetry import logs
+from billfold.platform.telemetry import logs, traces
 from billfold.platform.tls import Mutual
 
 #: A server that has not answered within this time may hang, and another is asked. It may also be working on it: then
@@ -181,7 +181,8 @@ class Replicas:
         began = loop.time()
         outcome = "error"
         try:
-            answer = await self._answer(method, send, began + self._timeout_s, lost, settled)
+            with traces.span(method, {"rpc.system.name": "grpc"}, kind="client"):
+                answer = await self._answer(method, send, began + self._timeout_s, lost, settled)
         except errors.BillfoldError as error:
             outcome = error.code
             raise
@@ -271,9 +272,14 @@ class Replicas:
         raise lost
 
     def _metadata(self) -> tuple[tuple[str, str], ...]:
-        request_id = logs.request_id.get()
-        known = ((interceptors.REQUEST_ID, request_id.decode()),) if request_id else ()
-        return known if self._token is None else (*known, ("authorization", f"Bearer {self._token}"))
+        known = []
+        if request_id := logs.request_id.get():
+            known.append((interceptors.REQUEST_ID, request_id.decode()))
+        if (place := traces.current()) is not None:
+            known.append((interceptors.TRACE_PARENT, place.traceparent()))
+        if self._token is not None:
+            known.append(("authorization", f"Bearer {self._token}"))
+        return tuple(known)
 
 
 def _channel(address: Address, tls: Mutual | None) -> grpc.aio.Channel:

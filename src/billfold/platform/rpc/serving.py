@@ -15,7 +15,7 @@ from grpc_reflection.v1alpha import reflection
 
 from billfold.kernel import errors
 from billfold.platform.rpc.addresses import Address
-from billfold.platform.rpc.interceptors import Around, Identified, Known, Measured, Timed, Told
+from billfold.platform.rpc.interceptors import Around, Identified, Known, Measured, Timed, Told, Traced
 from billfold.platform.rpc.metrics import Calls
 from billfold.platform.tls import Mutual
 
@@ -96,7 +96,7 @@ async def serving(
 def _interceptors(door: Door) -> list[Around]:
     """From the outermost to the innermost."""
     known = [Known(door.token)] if door.token is not None else []
-    return [Identified(), Measured(Calls()), Told(), Timed(), *known]
+    return [Identified(), Measured(Calls()), Told(), Traced(), Timed(), *known]
 
 
 def _check(door: Door) -> None:

@@ -18,6 +18,7 @@ from litestar.handlers import HTTPRouteHandler
 from billfold.kernel import errors, idempotency, ids
 from billfold.kernel.principal import MissingScope, SessionNeeded
 from billfold.platform.postgres.database import DatabaseUnavailable, RowsLocked
+from billfold.platform.rpc.errors import ServiceUnavailable
 from billfold.platform.web import errors as web_errors
 from billfold.platform.web import operations, prefer
 from billfold.platform.web.cookies import SAFE
@@ -42,6 +43,7 @@ _ALWAYS = (
     web_errors.TooManyRequests,
     DatabaseUnavailable,
     RowsLocked,
+    ServiceUnavailable,
 )
 _WITH_CREDENTIALS = (web_errors.Unauthorized, web_errors.TooManyWrongCredentials, MissingScope)
 _PERSONAL = (SessionNeeded,)

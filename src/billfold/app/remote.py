@@ -1,0 +1,89 @@
+"""The ledger as a role of its own: what the settings say of it, for who serves it and who calls it.
+
+`grpcio` is an extra, so it is imported when a setting asks for it and not before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+from billfold.app import settings
+from billfold.ledger import Ledger
+from billfold.platform import extras, tls
+from billfold.platform.postgres.database import Database
+
+if TYPE_CHECKING:
+    from billfold.platform.rpc.serving import Door
+
+
+@contextlib.asynccontextmanager
+async def ledger(tree: settings.Ledger, database: Database) -> AsyncIterator[Ledger]:
+    """The ledger that this process uses: that of the role where an address is set, else one of its own.
+
+    Raises:
+        SettingInvalid: a setting of `ledger` can't be used.
+        ExtraNotInstalled: it is `grpc`.
+    """
+    if tree.address is None:
+        own = await Ledger.start(database=database)
+        try:
+            yield own
+        finally:
+            await own.close()
+        return
+    with extras.imported("grpc"):
+        from billfold.ledger import rpc  # noqa: PLC0415 - see above.
+        from billfold.platform.rpc import addresses  # noqa: PLC0415
+
+    try:
+        found = addresses.parse_all(tree.address)
+    except ValueError as error:
+        raise settings.SettingInvalid(f"ledger.address is wrong: {error}.") from error
+    secured = _mutual(tree)
+    for address in found:
+        if secured is None and not address.is_local:
+            raise settings.SettingInvalid(
+                f"ledger.address is wrong: {address.host} is another machine, which is spoken to by TLS alone; "
+                "set ledger.tls_certificate, ledger.tls_key and ledger.tls_authority."
+            )
+    async with rpc.connected(
+        database, addresses=found, tls=secured, token=tree.token, timeout_s=tree.timeout_s
+    ) as remote:
+        yield remote
+
+
+def door(tree: settings.Ledger) -> Door:
+    """Where the role listens, and whom it lets in.
+
+    Raises:
+        SettingInvalid: a setting of `ledger` can't be used.
+        ExtraNotInstalled: it is `grpc`.
+    """
+    with extras.imported("grpc"):
+        from billfold.platform.rpc import addresses, serving  # noqa: PLC0415
+
+    try:
+        address = addresses.parse(tree.listen)
+    except ValueError as error:
+        raise settings.SettingInvalid(f"ledger.listen is wrong: {error}.") from error
+    return serving.Door(address=address, tls=_mutual(tree), token=tree.token)
+
+
+def _mutual(tree: settings.Ledger) -> tls.Mutual | None:
+    files = {
+        "ledger.tls_certificate": tree.tls_certificate,
+        "ledger.tls_key": tree.tls_key,
+        "ledger.tls_authority": tree.tls_authority,
+    }
+    given = [file for file in files.values() if file is not None]
+    if not given:
+        return None
+    if len(given) < len(files):
+        missing = next(name for name, file in files.items() if file is None)
+        raise settings.SettingInvalid(f"{missing} is missing: TLS on both sides takes all of {', '.join(files)}.")
+    try:
+        return tls.mutual(*given)
+    except tls.CertificateUnusable as error:
+        raise settings.SettingInvalid(f"ledger.tls_certificate, _key or _authority is wrong: {error}.") from error

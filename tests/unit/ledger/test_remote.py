@@ -1,0 +1,53 @@
+"""The facade over gRPC has what the facade has."""
+
+import inspect
+from typing import get_args
+
+import pytest
+
+from billfold.kernel import assets
+from billfold.ledger import Ledger, contracts
+from billfold.ledger.rpc import RemoteLedger, values
+
+#: What stands in the caller's own database transaction; assets; what the relay and verification read themselves.
+IN_PROCESS = {
+    *("open_accounts", "set_status", "set_floor", "reserve", "unreserve"),
+    *("assets", "asset", "external_account", "add_asset"),
+    *("start", "verify"),
+}
+
+
+def methods(kind: type) -> dict[str, object]:
+    found = inspect.getmembers(kind, predicate=inspect.isroutine)
+    return {name: method for name, method in found if not name.startswith("_")}
+
+
+def test_each_method_is_done_by_the_role_or_known_to_be_done_here() -> None:
+    facade, remote = methods(Ledger), methods(RemoteLedger)
+    done_here = {
+        name
+        for name in facade
+        if getattr(remote[name], "__func__", remote[name]) is getattr(facade[name], "__func__", facade[name])
+    }
+    assert done_here == IN_PROCESS
+
+
+def test_each_method_is_called_as_the_facades() -> None:
+    facade, remote = methods(Ledger), methods(RemoteLedger)
+    for name in facade.keys() - IN_PROCESS:
+        ours, theirs = (inspect.signature(kind[name]).parameters for kind in (remote, facade))  # type: ignore[arg-type]
+        assert ours == theirs, name
+
+
+@pytest.mark.parametrize(
+    ("words", "literal"),
+    [
+        (values.TRANSFER_KINDS, contracts.TransferKind),
+        (values.ACCOUNT_KINDS, contracts.AccountKind),
+        (values.ACCOUNT_STATUSES, contracts.AccountStatus),
+        (values.HOLD_STATUSES, contracts.HoldStatus),
+        (values.ASSET_KINDS, assets.AssetKind),
+    ],
+)
+def test_an_enum_has_the_words_of_its_contract(words: values.Words, literal: object) -> None:
+    assert set(words.number) == set(get_args(literal))
