@@ -309,6 +309,7 @@ async def test_closing_finishes_what_waits_and_takes_nothing_more(shared_databas
         assert await bank.balances(b) == [1_050]
 
 
+@pytest.mark.in_process("it looks into the metrics of the process")
 async def test_a_batch_is_counted_with_how_many_it_held(bank: Bank) -> None:
     a, b = await bank.accounts(2, 100)
 
