@@ -37,7 +37,11 @@ class NewAccount(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
-    """An account as it is now. `version` counts its entries."""
+    """An account as it is now. `version` counts its entries.
+
+    Of two pictures of an account the one with the higher `changes` is the later one, and with the same they have the
+    same balance, hold and floor: each database transaction that changes any of these counts one more.
+    """
 
     id: UUID
     asset: str
@@ -47,6 +51,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     posted: int
     held: int
     version: int
+    changes: int
     created_at: datetime
 
     @property

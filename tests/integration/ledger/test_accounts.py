@@ -1,6 +1,7 @@
 """Opening, freezing, closing and floors, while others post."""
 
 import asyncio
+from uuid import UUID
 
 import pytest
 
@@ -175,3 +176,41 @@ async def test_a_change_in_a_transaction_of_the_caller_is_undone_with_it(bank: B
     (account,) = await bank.ledger.accounts(ids=[a])
     assert (account.status, account.floor) == ("open", 0)
     assert await bank.ledger.accounts(ids=[made]) == []
+
+
+async def test_whatever_a_balance_shows_is_counted_when_it_changes(bank: Bank) -> None:
+    a, b = await bank.accounts(2)
+    seen = [await changes(bank, a)]
+    await bank.pay(bank.outside, a, 100)
+    seen.append(await changes(bank, a))
+    hold = await bank.hold(a, 30)
+    seen.append(await changes(bank, a))
+    await bank.ledger.settle_hold(key=key(), hold_id=hold, credit_account=b, amount=10, release_rest=False)
+    seen.append(await changes(bank, a))
+    await bank.ledger.release_hold(key=key(), hold_id=hold)
+    seen.append(await changes(bank, a))
+    await bank.ledger.set_floor(account_id=a, floor=-5)
+    seen.append(await changes(bank, a))
+    assert seen == [0, 1, 2, 3, 4, 5]
+    # What was refused, and what a balance does not show, is no change of it.
+    with pytest.raises(errors.InsufficientFunds):
+        await bank.pay(a, b, 1_000)
+    await bank.ledger.set_status(account_ids=[a], status="frozen")
+    assert await changes(bank, a) == 5
+    assert await changes(bank, b) == 1
+
+
+async def test_changes_at_once_are_all_counted(bank: Bank, other_bank: Bank) -> None:
+    a, b = await bank.accounts(2, 1_000)
+    before = await changes(bank, a)
+    for _ in range(10):
+        await asyncio.gather(bank.pay(a, b, 1), other_bank.hold(a, 1), other_bank.pay(b, a, 1))
+    (account,) = await bank.ledger.accounts(ids=[a])
+    assert (account.held, account.version) == (10, 21)
+    # Those that were posted together count together.
+    assert 20 <= account.changes - before <= 30
+
+
+async def changes(bank: Bank, account_id: UUID) -> int:
+    (account,) = await bank.ledger.accounts(ids=[account_id])
+    return account.changes

@@ -81,6 +81,7 @@ def test_an_overdraft_is_shown_as_a_credit_limit() -> None:
         posted=-50,
         held=25,
         version=3,
+        changes=5,
         created_at=NOW,
     )
     seen = domain.balance(account, scale=2)

@@ -83,4 +83,6 @@ async def set_status(connection: Connection, ids: Sequence[UUID], status: Accoun
 
 async def set_floor(connection: Connection, account_id: UUID, floor: int | None) -> None:
     """Change the floor of a locked account."""
-    await connection.execute("UPDATE ledger.accounts SET floor = $2 WHERE id = $1", account_id, floor)
+    await connection.execute(
+        "UPDATE ledger.accounts SET floor = $2, changes = changes + 1 WHERE id = $1", account_id, floor
+    )

@@ -36,7 +36,8 @@ FROM (SELECT count(*) FROM locked) AS all_locked
 _WRITE = """
 WITH changed AS (
     UPDATE ledger.accounts AS account
-    SET posted = new.posted, held = new.held, version = new.version, last_recorded_us = new.recorded_us
+    SET posted = new.posted, held = new.held, version = new.version, last_recorded_us = new.recorded_us,
+        changes = account.changes + 1
     FROM unnest($1::uuid[], $2::bigint[], $3::numeric[], $4::numeric[], $5::bigint[], $6::bigint[])
         AS new (id, version_before, posted, held, version, recorded_us)
     WHERE account.id = new.id AND account.version = new.version_before

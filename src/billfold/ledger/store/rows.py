@@ -20,7 +20,7 @@ ENTRY = (
     "transfer_id, account, version, amount, balance, counterparty, kind::text, reference, description, metadata, "
     "effective_at, recorded_at"
 )
-ACCOUNT = "id, asset, kind::text, floor, status::text, posted, held, version, created_at"
+ACCOUNT = "id, asset, kind::text, floor, status::text, posted, held, version, changes, created_at"
 HOLD = (
     "id, account_id AS account, asset, amount, settled, status::text, expires_at, reference, description, created_at, "
     "ended_at"
