@@ -174,6 +174,7 @@ def transfer(
 
     `written` is its money if that has been written already.
     """
+    from_seen, to_seen = _seen(debit, all_seen), _seen(credit, all_seen)
     return contracts.Transfer(
         id=posted.id,
         kind=posted.kind,
@@ -185,8 +186,10 @@ def transfer(
         metadata=posted.metadata,
         effective_at=posted.effective_at,
         recorded_at=posted.recorded_at,
-        from_balance=money.format(posted.debit_balance, scale) if _seen(debit, all_seen) else None,
-        to_balance=money.format(posted.credit_balance, scale) if _seen(credit, all_seen) else None,
+        from_version=posted.debit_version if from_seen else None,
+        to_version=posted.credit_version if to_seen else None,
+        from_balance=money.format(posted.debit_balance, scale) if from_seen else None,
+        to_balance=money.format(posted.credit_balance, scale) if to_seen else None,
     )
 
 
@@ -219,6 +222,7 @@ def balance(account: ledger.Account, *, scale: int) -> contracts.Balance:
         held=money.format(account.held, scale),
         available=money.format(account.available, scale),
         credit_limit=money.format(-(account.floor or 0), scale),
+        version=account.version,
     )
 
 

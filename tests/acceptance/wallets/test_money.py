@@ -17,6 +17,7 @@ async def test_ada_pays_bob(api: Api) -> None:
     assert (transfer["from"], transfer["to"], transfer["kind"]) == (mine, yours, "transfer")
     assert transfer["money"] == {"amount": "12.34", "asset": "USD"}
     assert transfer["from_balance"] == "87.66"
+    assert transfer["from_version"] == 2
     assert "to_balance" not in transfer
     assert (await ada.posted(mine), await bob.posted(yours)) == ("87.66", "19.34")
     (entry,) = (await bob.get("/transactions", reference="invoice 4711")).json()["items"]
@@ -154,6 +155,7 @@ async def test_a_hold_is_placed_settled_in_parts_and_released(api: Api) -> None:
         "held": "0.00",
         "available": "90.00",
         "credit_limit": "0.00",
+        "version": 2,
     }
     assert (await api.ada.get(f"/holds/{hold}")).json() == released.json()
     assert (await api.ada.get("/holds", status="released")).json()["items"] == [released.json()]

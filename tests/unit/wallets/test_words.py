@@ -32,8 +32,8 @@ def posted(debit: Side, credit: Side) -> ledger.Transfer:
         metadata={"k": "v"},
         effective_at=NOW,
         recorded_at=NOW,
-        debit_version=1,
-        credit_version=1,
+        debit_version=4,
+        credit_version=9,
         debit_balance=850,
         credit_balance=12345,
     )
@@ -42,6 +42,7 @@ def posted(debit: Side, credit: Side) -> ledger.Transfer:
 def test_a_payer_never_sees_the_balance_of_the_payee() -> None:
     seen = domain.transfer(posted(MINE, YOURS), MINE, YOURS, scale=2, all_seen=False)
     assert (seen.from_balance, seen.to_balance) == ("8.50", None)
+    assert (seen.from_version, seen.to_version) == (4, None)
 
 
 def test_whoever_owns_both_wallets_sees_both_balances() -> None:
@@ -86,6 +87,7 @@ def test_an_overdraft_is_shown_as_a_credit_limit() -> None:
     )
     seen = domain.balance(account, scale=2)
     assert (seen.posted, seen.held, seen.available, seen.credit_limit) == ("-0.50", "0.25", "-0.75", "100.00")
+    assert seen.version == 3
 
 
 def test_the_ledgers_refusals_speak_of_wallets() -> None:

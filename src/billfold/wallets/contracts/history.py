@@ -23,6 +23,9 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     held: Annotated[str | None, Meta(description="How much of it is set aside.")] = None
     available: Annotated[str | None, Meta(description="posted − held.")] = None
     credit_limit: Annotated[str | None, Meta(description="How far available may go below zero.")] = None
+    version: Annotated[
+        int | None, Meta(description="How many transactions of this asset it includes: the last one's version.")
+    ] = None
 
 
 class BalancePoint(msgspec.Struct, frozen=True, kw_only=True):

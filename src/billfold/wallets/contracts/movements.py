@@ -57,7 +57,7 @@ class Transfer(
     gc=False,
     rename={"source": "from", "target": "to"},
 ):
-    """Money that was moved: immutable. A side's balance is that right after it, and only there for its owner."""
+    """Money that was moved: immutable. A side's balance and version are only there for its owner."""
 
     id: UUID
     kind: TransferKind
@@ -69,6 +69,14 @@ class Transfer(
     metadata: Mapping[str, str]
     effective_at: Annotated[Instant, Meta(description="When it counts as having happened.")]
     recorded_at: Annotated[Instant, Meta(description="When it was written.")]
+    from_version: Annotated[
+        int | None,
+        Meta(description="The version of the balance right after it, if the wallet is yours. See `min_version`."),
+    ] = None
+    to_version: Annotated[
+        int | None,
+        Meta(description="The version of the balance right after it, if the wallet is yours. See `min_version`."),
+    ] = None
     from_balance: Annotated[
         str | None, Meta(description="The posted balance right after it, if the wallet is yours.")
     ] = None

@@ -69,7 +69,14 @@ class ChartQuestion(msgspec.Struct, frozen=True, kw_only=True):
         answers={
             "wallet": examples.ADA,
             "balances": [
-                {"asset": "USD", "posted": "100.00", "held": "12.34", "available": "87.66", "credit_limit": "0.00"}
+                {
+                    "asset": "USD",
+                    "posted": "100.00",
+                    "held": "12.34",
+                    "available": "87.66",
+                    "credit_limit": "0.00",
+                    "version": 7,
+                }
             ],
         },
     ),

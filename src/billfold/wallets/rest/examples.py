@@ -32,6 +32,7 @@ TRANSFER: dict[str, Any] = {
     **TEXTS,
     "effective_at": AT,
     "recorded_at": AT,
+    "from_version": 7,
     "from_balance": "87.66",
 }
 DEPOSIT: dict[str, Any] = {
@@ -43,6 +44,7 @@ DEPOSIT: dict[str, Any] = {
     **TEXTS,
     "effective_at": AT,
     "recorded_at": AT,
+    "to_version": 7,
     "to_balance": "100.00",
 }
 WITHDRAWAL: dict[str, Any] = {
@@ -54,6 +56,7 @@ WITHDRAWAL: dict[str, Any] = {
     **TEXTS,
     "effective_at": AT,
     "recorded_at": AT,
+    "from_version": 7,
     "from_balance": "87.66",
 }
 REVERSAL: dict[str, Any] = {
@@ -67,6 +70,7 @@ REVERSAL: dict[str, Any] = {
     "metadata": {},
     "effective_at": AT,
     "recorded_at": AT,
+    "from_version": 7,
     "from_balance": "0.00",
 }
 HOLD: dict[str, Any] = {

@@ -64,7 +64,7 @@ class Balances:
         accounts = await self._holdings.of_wallet(principal, wallet_id, asset=asset)
         if asset is not None and not accounts:
             zero = money.format(0, await self._scale(asset))
-            return [Balance(asset=asset, posted=zero, held=zero, available=zero, credit_limit=zero)]
+            return [Balance(asset=asset, posted=zero, held=zero, available=zero, credit_limit=zero, version=0)]
         found = await self._ledger.accounts(ids=list(accounts.values()))
         return [domain.balance(account, scale=await self._scale(account.asset)) for account in found]
 
