@@ -32,6 +32,8 @@ NATS = "NATS is spoken in platform.messaging"
 KAFKA = "Kafka is spoken in platform.messaging"
 REDIS = "Redis is spoken in platform.limiting"
 DEVSERVERS = "Servers for development are started by their command alone"
+REDIS = "Redis is spoken in platform and adapters"
+LIMITS = "Limits are counted in platform.limiting"
 CIPHERS = "Ciphers are spoken in platform.keys, signatures in identity's services"
 PASSWORDS = "Passwords are hashed in one place"
 ADDRESSES = "Addresses are read in one place"
@@ -101,7 +103,8 @@ IMPORTS = [
     Breach("JOSE in a service", "identity.service.foreign", "import joserfc", FOREIGN),
     Breach("one-time passwords in the app", "app.container", "import pyotp", FACTORS),
     Breach("Redis at the edge", "platform.web.gate", "import redis.asyncio", REDIS),
-    Breach("the library of limits in the app", "app.limits", "from limits import RateLimitItem", REDIS),
+    Breach("Redis in a service", "wallets.service.balances", "import redis.asyncio", REDIS),
+    Breach("the library of limits in the app", "app.limits", "from limits import RateLimitItem", LIMITS),
     Breach("a server for development in production", "app.roles", "from billfold import devservers", DEVSERVERS),
     Breach("a cipher in the app", "app", "from cryptography.hazmat.primitives.ciphers import aead", CIPHERS),
     Breach("a second way to hash passwords", "app", "from argon2 import PasswordHasher", PASSWORDS),

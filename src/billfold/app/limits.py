@@ -62,10 +62,11 @@ async def opened(tree: settings.Limits) -> AsyncIterator[Opened]:
 
 def _redis(url: str) -> contextlib.AbstractAsyncContextManager[Shared]:
     # The client takes longer to load than all the rest of a start, and most have no Redis.
+    from billfold.platform import redis  # noqa: PLC0415
     from billfold.platform.limiting import shared  # noqa: PLC0415
 
     try:
-        pool = shared.connections(url)
+        pool = redis.connections(url)
     except ValueError as error:
         raise settings.SettingInvalid(
             "limits.redis_url is wrong: it is like redis://:password@host:6379/0, or begins with rediss:// or unix://."

@@ -15,6 +15,7 @@ from billfold.identity.service.attempts import Attempts
 from billfold.identity.service.logins import REFUSED_AFTER_S
 from billfold.identity.service.passwords import Passwords, Verdict
 from billfold.kernel.principal import Principal
+from billfold.platform import redis as platform_redis
 from billfold.platform.limiting import shared as limiting
 from billfold.platform.limiting.backoff import FREE
 from billfold.platform.postgres.database import Database
@@ -276,8 +277,8 @@ async def test_processes_count_failures_together_and_alone_when_their_redis_dies
     database: Database, redis_server: servers.RedisServer
 ) -> None:
     async with (
-        limiting.opened(limiting.connections(redis_server.url)) as one,
-        limiting.opened(limiting.connections(redis_server.url)) as another,
+        limiting.opened(platform_redis.connections(redis_server.url)) as one,
+        limiting.opened(platform_redis.connections(redis_server.url)) as another,
     ):
         async with asyncio.timeout(20):
             while not (one.up and another.up):  # noqa: ASYNC110 - what is waited for knows no events.

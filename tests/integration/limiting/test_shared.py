@@ -9,6 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from billfold.kernel import ids
+from billfold.platform import redis as platform_redis
 from billfold.platform.limiting import shared
 from billfold.platform.limiting.backoff import FREE, Backoff
 from billfold.platform.limiting.exceeded import Window
@@ -24,7 +25,7 @@ WINDOW = Window(3, 3600)
 @asynccontextmanager
 async def process(server: RedisServer, *, up: bool = True) -> AsyncIterator[SharedRedis]:
     """What one process has of the Redis."""
-    async with shared.opened(shared.connections(server.url)) as redis:
+    async with shared.opened(platform_redis.connections(server.url)) as redis:
         if up:
             await until(lambda: redis.up)
         yield redis
@@ -101,7 +102,7 @@ async def test_when_it_hangs_only_the_first_wait_and_not_for_long(redis_server: 
         try:
             began = time.perf_counter()
             assert all(await asyncio.gather(*(_is_allowed(limiter, str(number)) for number in range(200))))
-            assert time.perf_counter() - began < 3 * shared.ANSWER_TIMEOUT_S
+            assert time.perf_counter() - began < 3 * platform_redis.ANSWER_TIMEOUT_S
             assert not redis.up
             began = time.perf_counter()
             await limiter.hit("ada")
@@ -141,7 +142,7 @@ async def test_one_that_can_be_read_and_not_written_is_not_used(redis_server: Re
             limiter = Limiter(name, [WINDOW], shared=redis)
             assert await allowed(limiter, 4) == [True, True, True, False]
             assert not redis.up
-            await asyncio.sleep(shared.PROBE_INTERVAL_S * 1.5)
+            await asyncio.sleep(platform_redis.PROBE_INTERVAL_S * 1.5)
             assert not redis.up
         finally:
             await operator.replicaof("NO", "ONE")
@@ -160,7 +161,7 @@ async def test_a_forgotten_script_is_sent_again(redis_server: RedisServer, name:
 @pytest.mark.parametrize("wrong", ["localhost:6379", "http://localhost", "redis://localhost:port", ""])
 def test_an_address_that_is_none_is_refused(wrong: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - the settings say which one it is.
-        shared.connections(wrong)
+        platform_redis.connections(wrong)
 
 
 async def _is_allowed(limiter: Limiter, who: str) -> bool:

@@ -1,0 +1,148 @@
+"""A Redis, which may be gone, slow, full or empty at any time. What it is for is the business of whoever asks it.
+
+No request waits for a dead Redis: the first ones that get no answer in time turn it off for everybody in this process,
+and it is turned on again by a probe beside the requests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeVar
+
+import structlog
+from prometheus_client import Gauge
+from redis.asyncio import ConnectionPool
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from billfold.kernel import errors
+
+#: A Redis in the same network answers in less than a millisecond; the rest is for our own event loop when it is busy.
+ANSWER_TIMEOUT_S = 0.25
+PROBE_INTERVAL_S = 1.0
+#: Of each process; a request uses one for less than a millisecond.
+CONNECTIONS_MAX = 16
+
+log = structlog.get_logger(__name__)
+T = TypeVar("T")
+
+
+class RedisUnavailable(errors.Unavailable):
+    """The Redis does not answer now, or not in time."""
+
+    code = "redis_unavailable"
+
+
+class Line:
+    """The way to one Redis, as one process has it. Made by `opened`."""
+
+    def __init__(self, *, name: str, probe: Callable[[], Awaitable[object]], gauge: Gauge) -> None:
+        #: Whether it is asked at all.
+        self.up = False
+        self._name = name
+        self._question = probe
+        self._gauge = gauge
+        # The library's own pool that lets callers wait loses some of those that are told to stop waiting.
+        self._free = asyncio.Semaphore(CONNECTIONS_MAX)
+        self._probing = asyncio.create_task(self._probe())
+
+    async def ask(self, question: Callable[[], Awaitable[T]]) -> T:
+        """The answer to `question`.
+
+        Raises:
+            RedisUnavailable: there was none in time.
+        """
+        async with self._free:
+            if not self.up:  # Those that waited for a connection meanwhile don't try it as well.
+                raise RedisUnavailable
+            try:
+                return await _answer(question)
+            except (RedisError, OSError) as error:
+                self._lost(error)
+                raise RedisUnavailable(f"The Redis of the {self._name} is lost: {_words(error)}.") from error
+
+    async def check(self) -> None:
+        """Ask it now, also when it has not been up yet: whoever calls once has no time to wait for the next probe.
+
+        Raises:
+            RedisUnavailable.
+        """
+        try:
+            await _answer(self._question)
+        except (RedisError, OSError) as error:
+            raise RedisUnavailable(f"The Redis of the {self._name} does not answer: {_words(error)}.") from error
+        self._found()
+
+    async def close(self) -> None:
+        """Stop asking."""
+        self.up = False
+        self._probing.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._probing
+
+    def _found(self) -> None:
+        if not self.up:
+            log.info("a Redis answers", used_for=self._name)
+        self.up = True
+        self._gauge.set(1)
+
+    def _lost(self, error: Exception) -> None:
+        if not self.up:
+            return
+        self.up = False
+        self._gauge.set(0)
+        log.warning("a Redis is lost, and done without", used_for=self._name, error=_words(error))
+        self._probing = asyncio.create_task(self._probe(after_s=PROBE_INTERVAL_S))
+
+    async def _probe(self, *, after_s: float = 0.0) -> None:
+        """Turn it on as soon as it answers."""
+        while not self.up:
+            await asyncio.sleep(after_s)
+            after_s = PROBE_INTERVAL_S
+            try:
+                await self.check()
+            except RedisUnavailable as error:
+                log.debug("a Redis does not answer", used_for=self._name, error=error.detail)
+
+
+def connections(url: str) -> ConnectionPool:
+    """Connections to the Redis at `url`, which are made when they are needed.
+
+    Raises:
+        ValueError: that is no address of a Redis.
+    """
+    # One that has closed an idle connection is connected to again at once.
+    retry = Retry(NoBackoff(), 1)
+    return ConnectionPool.from_url(
+        url, retry=retry, socket_timeout=ANSWER_TIMEOUT_S, socket_connect_timeout=ANSWER_TIMEOUT_S
+    )
+
+
+@contextlib.asynccontextmanager
+async def opened(
+    pool: ConnectionPool, *, name: str, probe: Callable[[], Awaitable[object]], gauge: Gauge
+) -> AsyncIterator[Line]:
+    """The Redis of these connections, until the block ends. It need not answer yet.
+
+    `name` says what it is for; `probe` asks it for as much as requests do, because a Redis that can't do that answers
+    PING all the same.
+    """
+    line = Line(name=name, probe=probe, gauge=gauge)
+    try:
+        yield line
+    finally:
+        await line.close()
+        await pool.aclose()
+
+
+async def _answer(question: Callable[[], Awaitable[T]]) -> T:
+    async with asyncio.timeout(ANSWER_TIMEOUT_S):
+        return await question()
+
+
+def _words(error: Exception) -> str:
+    # The library's own texts name host and port, never a password.
+    return str(error) or type(error).__name__
