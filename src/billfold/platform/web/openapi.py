@@ -293,6 +293,8 @@ def _header_parameters(one: _Described) -> Iterator[dict[str, Any]]:
         yield _step_up_parameter()
     if one.shape.prefers:
         yield _prefer_parameter(one)
+    for name, text in one.operation.heeds.items():
+        yield {"name": name, "in": "header", "required": False, "description": text, "schema": {"type": "string"}}
 
 
 def _step_up_parameter() -> dict[str, Any]:

@@ -64,6 +64,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     media_types: tuple[str, ...] = ("application/json",)
     #: Further headers of the answer: name → what it says.
     headers: Mapping[str, str] = {}
+    #: Further headers of the request that make a difference: name → what it asks for.
+    heeds: Mapping[str, str] = {}
     #: The type of what it may have to wait for; None where it is always carried out at once.
     defers: Any = None
     #: The type of what is answered instead when its caller prefers not to wait for it; None where it can't be so.
@@ -107,6 +109,7 @@ def operation(
     answers: Any = None,
     media_types: tuple[str, ...] = ("application/json",),
     headers: Mapping[str, str] | None = None,
+    heeds: Mapping[str, str] | None = None,
     defers: Any = None,
     open_query: bool = False,
 ) -> dict[str, Any]:
@@ -124,6 +127,7 @@ def operation(
             answers=answers,
             media_types=media_types,
             headers=headers or {},
+            heeds=heeds or {},
             defers=defers,
             open_query=open_query,
         )

@@ -42,7 +42,7 @@ async def test_a_named_origin_may_ask_and_call(client: Client, path: str) -> Non
     may = await asked(client, path, APP)
     assert (may.status, may.body, may.headers["access-control-allow-origin"]) == (204, b"", APP)
     assert "POST" in may.headers["access-control-allow-methods"]
-    for header in ("Authorization", "Content-Type", "Idempotency-Key"):
+    for header in ("Authorization", "Cache-Control", "Content-Type", "Idempotency-Key"):
         assert header in may.headers["access-control-allow-headers"]
     called = await client.post(path, THING, origin=APP)
     assert (called.status, called.headers["access-control-allow-origin"]) == (201, APP)
