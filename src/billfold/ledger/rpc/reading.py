@@ -229,6 +229,7 @@ def account(message: pb.Account) -> Account:
         posted=int(message.posted),
         held=int(message.held),
         version=message.version,
+        changes=message.changes,
         created_at=values.read_instant(message.created_at, "/created_at"),
     )
 

@@ -182,6 +182,7 @@ def account(found: Account) -> pb.Account:
         posted=str(found.posted),
         held=str(found.held),
         version=found.version,
+        changes=found.changes,
         created_at=values.instant(found.created_at),
     )
 

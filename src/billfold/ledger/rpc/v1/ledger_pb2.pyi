@@ -315,7 +315,7 @@ class NewAccount(_message.Message):
     def __init__(self, id: _Optional[str] = ..., asset: _Optional[str] = ..., kind: _Optional[_Union[AccountKind, str]] = ..., floor: _Optional[str] = ..., unlimited: _Optional[bool] = ...) -> None: ...
 
 class Account(_message.Message):
-    __slots__ = ("id", "asset", "kind", "floor", "status", "posted", "held", "version", "created_at")
+    __slots__ = ("id", "asset", "kind", "floor", "status", "posted", "held", "version", "created_at", "changes")
     ID_FIELD_NUMBER: _ClassVar[int]
     ASSET_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -325,6 +325,7 @@ class Account(_message.Message):
     HELD_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
     id: str
     asset: str
     kind: AccountKind
@@ -334,7 +335,8 @@ class Account(_message.Message):
     held: str
     version: int
     created_at: _timestamp_pb2.Timestamp
-    def __init__(self, id: _Optional[str] = ..., asset: _Optional[str] = ..., kind: _Optional[_Union[AccountKind, str]] = ..., floor: _Optional[str] = ..., status: _Optional[_Union[AccountStatus, str]] = ..., posted: _Optional[str] = ..., held: _Optional[str] = ..., version: _Optional[int] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    changes: int
+    def __init__(self, id: _Optional[str] = ..., asset: _Optional[str] = ..., kind: _Optional[_Union[AccountKind, str]] = ..., floor: _Optional[str] = ..., status: _Optional[_Union[AccountStatus, str]] = ..., posted: _Optional[str] = ..., held: _Optional[str] = ..., version: _Optional[int] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., changes: _Optional[int] = ...) -> None: ...
 
 class Entry(_message.Message):
     __slots__ = ("transfer_id", "account", "version", "amount", "balance", "counterparty", "kind", "reference", "description", "metadata", "effective_at", "recorded_at")
