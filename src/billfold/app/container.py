@@ -15,7 +15,7 @@ from uuid import UUID
 import msgspec
 
 import billfold
-from billfold.app import mail, oidc, remote, settings
+from billfold.app import balances, mail, oidc, remote, settings
 from billfold.app.passkeys import relying_party
 from billfold.identity import AliasLimits, Attempts, Hashing, Identity
 from billfold.identity.contracts import Left
@@ -58,8 +58,11 @@ async def opened(
     name: str,
     attempts: Attempts | None = None,
     alias_limits: AliasLimits | None = None,
+    with_balances: bool = False,
 ) -> AsyncIterator[Container]:
     """The parts over the database of the settings, until the block ends. `name` is what the database sees of us.
+
+    `with_balances` opens the Redis that keeps balances, where one is set.
 
     Raises:
         SettingInvalid: there is no DSN, or another setting can't be used.
@@ -97,6 +100,7 @@ async def opened(
             alias_limits=alias_limits,
         )
         stack.callback(identity.close)
+        kept = await stack.enter_async_context(balances.opened(tree.balances)) if with_balances else None
         wallets = Wallets(
             database=database,
             ledger=ledger,
@@ -106,6 +110,7 @@ async def opened(
             step_up=identity.step_up,
             step_up_above=_thresholds("security.step_up_above", tree.security.step_up_above),
             request_limits=_request_limits(tree.requests),
+            balances_kept=kept,
         )
         identity.approvals.carried_out_by(wallets.executors)
         await stack.enter_async_context(_recording(identity))

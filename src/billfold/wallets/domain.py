@@ -19,6 +19,7 @@ from billfold.ledger import contracts as ledger
 from billfold.ledger import errors as ledger_errors
 from billfold.wallets import contracts, errors
 from billfold.wallets.contracts import ConfirmedTransaction, NewWallet, Order
+from billfold.wallets.contracts.pictures import Kept
 
 _ENCODER = msgspec.json.Encoder(order="deterministic")
 _ID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
@@ -214,7 +215,7 @@ def hold(found: ledger.Hold, *, wallet: str, scale: int) -> contracts.Hold:
     )
 
 
-def balance(account: ledger.Account, *, scale: int) -> contracts.Balance:
+def balance(account: ledger.Account | Kept, *, scale: int) -> contracts.Balance:
     """What is in one account of a wallet."""
     return contracts.Balance(
         asset=account.asset,

@@ -9,8 +9,8 @@ BillfoldError
 ├── Denied     ReversalNotAllowed, CredentialsWithdrawn
 ├── Unavailable  BacklogFull
 └── Invalid    SameWallet, SidesWrong, ItemKeysMixed, ItemKeysAtomic, AssetNeeded, WalletNeeded, CreditLimitNegative,
-               CreditLimitRepeated, InstantAmbiguous, PeriodWrong, StepWrong, ConfirmedTransactionInvalid,
-               ConfirmedTransactionTooLarge, ProcessingFailed, DeliveryLimitReached,
+               CreditLimitRepeated, InstantAmbiguous, VersionNotReached, PeriodWrong, StepWrong,
+               ConfirmedTransactionInvalid, ConfirmedTransactionTooLarge, ProcessingFailed, DeliveryLimitReached,
                PayeeNotAsked, PayerIsYou, ExpiryTooLate
 """
 
@@ -200,6 +200,12 @@ class InstantAmbiguous(errors.Invalid):
     """Ask for the balance as recorded (at) or as effective (effective_at), not both."""
 
     code = "instant_ambiguous"
+
+
+class VersionNotReached(errors.Invalid):
+    """The balance has not had as many transactions as min_version says."""
+
+    code = "version_not_reached"
 
 
 class PeriodWrong(errors.Invalid):

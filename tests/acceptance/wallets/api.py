@@ -21,6 +21,7 @@ from billfold.platform.postgres.database import Database
 from billfold.platform.web.errors import Unauthorized
 from billfold.platform.web.measuring import Requests
 from billfold.wallets import Wallets, contracts
+from billfold.wallets.adapters.balances import BalancePictures
 from billfold.wallets.rest import part
 from tests import facades
 
@@ -183,11 +184,13 @@ class Api:
 
 
 @asynccontextmanager
-async def running(database: Database, ledger: Ledger) -> AsyncIterator[Api]:
+async def running(
+    database: Database, ledger: Ledger, *, balances_kept: BalancePictures | None = None
+) -> AsyncIterator[Api]:
     """The API over `database` on a port of its own, until the block ends."""
     requests = Requests()
     known, identity = Known(), facades.identity(database)
-    wallets = Wallets(database=database, ledger=ledger, identity=identity)
+    wallets = Wallets(database=database, ledger=ledger, identity=identity, balances_kept=balances_kept)
     app = web.build(
         [identity_part(identity), part(wallets)],
         authenticator=known,

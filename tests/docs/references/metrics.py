@@ -9,6 +9,8 @@ from tests.docs.references.tables import table
 
 #: A label is told only when something has been counted under it, so the tables take them from here.
 _LABELS = {
+    "billfold_balances_reads": "`answer`: redis, missing, old, version, lost",
+    "billfold_balances_writes": "`outcome`: written, older, full",
     "billfold_confirmed_transactions": "`outcome`: applied, refused, discarded",
     "billfold_consumer_events": "`consumer`; `outcome`: taken, refused",
     "billfold_consumer_lag": "`consumer`",

@@ -45,7 +45,11 @@ async def _serve(tree: settings.Settings) -> None:
     async with (
         limits.opened(tree.limits) as allowed,
         container.opened(
-            tree, name=f"billfold {ROLE}", attempts=allowed.attempts, alias_limits=allowed.aliases
+            tree,
+            name=f"billfold {ROLE}",
+            attempts=allowed.attempts,
+            alias_limits=allowed.aliases,
+            with_balances=True,
         ) as parts,
         listener.listening(REGISTRY, host=tree.metrics.host, port=tree.api.metrics_port),
     ):

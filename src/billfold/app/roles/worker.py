@@ -30,9 +30,11 @@ from billfold.identity import Identity
 from billfold.kernel.clock import SystemClock
 from billfold.kernel.errors import Unavailable
 from billfold.ledger import OUTBOX_KIND, Ledger
+from billfold.platform.messaging.consuming import EventConsumer
+from billfold.platform.messaging.port import Messaging
 from billfold.platform.messaging.relay import Relay
 from billfold.platform.telemetry import listener, logs
-from billfold.wallets import workers
+from billfold.wallets import BALANCES_SUBSCRIPTION, Projections, workers
 
 ROLE = "worker"
 #: A duty that lost its server tries again after this, and then after twice as long, up to the second.
@@ -50,6 +52,8 @@ VERIFY_PAUSE_S = 300.0
 VERIFY_SHARE = 0.05
 #: How often it is asked whether a signing key is old enough to be replaced, or has ended.
 ROTATE_PAUSE_S = 600.0
+#: Between two samples of some hundred wallets in Redis that are compared with the ledger.
+COMPARE_PAUSE_S = 2.0
 #: How often sessions that ended long ago are deleted.
 FORGET_PAUSE_S = 3_600.0
 #: As in the API: looking for cycles after every few objects finds none.
@@ -89,7 +93,7 @@ async def _work(tree: settings.Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with (
-        container.opened(tree, name=f"billfold {ROLE}") as parts,
+        container.opened(tree, name=f"billfold {ROLE}", with_balances=True) as parts,
         listener.listening(REGISTRY, host=tree.metrics.host, port=tree.worker.metrics_port),
     ):
         gc.collect()
@@ -119,6 +123,7 @@ def _duties(tree: settings.Settings, parts: Container) -> Sequence[Duty]:
         Duty("measure confirmed transactions", confirmed.measure),
         Duty("publish the outbox", relay.run),
         Duty("measure the outbox", lambda: _measure(relay)),
+        *_balances(parts, broker),
         *_mailing(tree.mail, parts),
         Duty("carry out requests", carried_out.run),
         Duty("carry out due requests", lambda: requests.carry_out_due(parts.wallets)),
@@ -129,6 +134,22 @@ def _duties(tree: settings.Settings, parts: Container) -> Sequence[Duty]:
         Duty("tend approvals", lambda: _tend_approvals(parts)),
         Duty("verify the ledger", lambda: _verify(parts.ledger)),
     )
+
+
+def _balances(parts: Container, broker: Messaging) -> Sequence[Duty]:
+    pictures, projections = parts.wallets.pictures, parts.wallets.projections
+    if pictures is None or projections is None:
+        return ()
+    consumer = EventConsumer(
+        messaging=broker, database=parts.database, subscription=BALANCES_SUBSCRIPTION, handle=pictures.apply
+    )
+    return (Duty("keep balances", consumer.run), Duty("compare balances", lambda: _compare(projections)))
+
+
+async def _compare(projections: Projections) -> None:
+    while True:
+        await projections.sample()
+        await asyncio.sleep(COMPARE_PAUSE_S)
 
 
 def _mailing(tree: settings.Mail, parts: Container) -> Sequence[Duty]:

@@ -11,6 +11,7 @@ from billfold.app.settings.sources import (
 )
 from billfold.app.settings.tree import (
     Api,
+    Balances,
     Client,
     Kafka,
     Keys,
@@ -33,6 +34,7 @@ from billfold.app.settings.tree import (
 __all__ = [
     "PREFIX",
     "Api",
+    "Balances",
     "Client",
     "Kafka",
     "Keys",

@@ -172,6 +172,16 @@ class Limits(Section, frozen=True, kw_only=True):
     redis_url: Secret | None = None
 
 
+class Balances(Section, frozen=True, kw_only=True):
+    """Balances of a moment ago, for those who say that these will do."""
+
+    #: A Redis that keeps them: redis://, rediss:// or unix://. Without it, and while it does not answer, the ledger
+    #: answers. It may be that of the limits.
+    redis_url: Secret | None = None
+    #: How long one is kept there when nothing changes and nobody asks.
+    keep_seconds: Annotated[int, msgspec.Meta(ge=10, le=2_592_000)] = 86_400
+
+
 class Keys(Section, frozen=True, kw_only=True):
     """What seals the secrets that the database keeps."""
 
@@ -348,6 +358,7 @@ class Settings(Section, frozen=True, kw_only=True):
     api: Api = Api()
     keys: Keys = Keys()
     limits: Limits = Limits()
+    balances: Balances = Balances()
     oidc: Oidc = Oidc()
     passwords: Passwords = Passwords()
     people: People = People()

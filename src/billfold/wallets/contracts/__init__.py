@@ -80,6 +80,7 @@ from billfold.wallets.contracts.payment_requests import (
     PaymentRequestStatus,
     RequestDirection,
 )
+from billfold.wallets.contracts.pictures import Comparison, Drift, Rebuilt
 from billfold.wallets.contracts.requests import (
     WAIT_MAX_S,
     Acceptance,
@@ -124,6 +125,7 @@ __all__ = [
     "BalancePoint",
     "Basis",
     "Chart",
+    "Comparison",
     "ConfirmedTransaction",
     "CreditLimits",
     "DeadLetter",
@@ -132,6 +134,7 @@ __all__ = [
     "Delivery",
     "Description",
     "Direction",
+    "Drift",
     "EffectiveAt",
     "ExternalId",
     "Hold",
@@ -153,6 +156,7 @@ __all__ = [
     "Payment",
     "PaymentRequest",
     "PaymentRequestStatus",
+    "Rebuilt",
     "Reference",
     "RequestDirection",
     "RequestError",

@@ -1,15 +1,16 @@
 """Routes of what is and was in a wallet."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
-from litestar import get
+from litestar import Request, Response, get
 from msgspec import Meta
 
 from billfold.kernel import clock, ids
 from billfold.kernel.principal import Principal
 from billfold.ledger import errors as ledger_errors
 from billfold.platform import web
+from billfold.platform.web import freshness
 from billfold.wallets import Wallets, contracts, errors
 from billfold.wallets.contracts import Basis, Chart
 from billfold.wallets.rest import answers, examples, refusals
@@ -37,6 +38,18 @@ class BalanceQuestion(msgspec.Struct, frozen=True, kw_only=True):
         ]
         | None
     ) = None
+    min_version: (
+        Annotated[
+            int,
+            Meta(
+                ge=0,
+                description="The least version of the asset's balance that will do, such as the `from_version` of a "
+                "transfer of yours: what you have written yourself is then in it. It goes with `asset`.",
+                examples=[7],
+            ),
+        ]
+        | None
+    ) = None
 
 
 class ChartQuestion(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,14 +71,20 @@ class ChartQuestion(msgspec.Struct, frozen=True, kw_only=True):
         tag="Balances",
         scope=contracts.READ,
         everybody=contracts.EVERYBODY,
-        description="By asset: what is posted, held and available now, or what was posted at an instant of the past.",
+        description="By asset: what is posted, held and available now, or what was posted at an instant of the past. "
+        "With `Cache-Control: max-age=N` an answer of up to N seconds ago will do, which spares the database; it "
+        "has an `Age`. Without it the ledger answers.",
         errors=(
             *refusals.WALLET,
             clock.InvalidInstant,
             ledger_errors.AssetUnknown,
             ledger_errors.InstantInFuture,
+            errors.AssetNeeded,
             errors.InstantAmbiguous,
+            errors.VersionNotReached,
         ),
+        heeds={"Cache-Control": "`max-age=N`: how many seconds old the answer may be. Anything else means now."},
+        headers={"Age": "How many seconds old the answer may be at most; absent when it is of now."},
         answers={
             "wallet": examples.ADA,
             "balances": [
@@ -85,15 +104,23 @@ async def get_balance(
     wallet_id: str,
     parameters: BalanceQuestion,
     principal: Principal,
+    request: Request[Any, Any, Any],
     wallets: Wallets,
-) -> WalletBalance:
+) -> Response[WalletBalance]:
     wallet = ids.parse(wallet_id)
     at = answers.instant(parameters.at, "at")
     effective_at = answers.instant(parameters.effective_at, "effective_at")
-    balances = await wallets.balances.of(
-        principal=principal, wallet_id=wallet, at=at, effective_at=effective_at, asset=parameters.asset
+    found = await wallets.balances.of(
+        principal=principal,
+        wallet_id=wallet,
+        at=at,
+        effective_at=effective_at,
+        asset=parameters.asset,
+        max_age_s=freshness.max_age_s(request.headers.get("cache-control")),
+        min_version=parameters.min_version,
     )
-    return WalletBalance(wallet=str(wallet), balances=balances, at=at, effective_at=effective_at)
+    answer = WalletBalance(wallet=str(wallet), balances=found.balances, at=at, effective_at=effective_at)
+    return Response(answer, headers={} if found.age_s is None else {"Age": str(found.age_s)})
 
 
 @get(

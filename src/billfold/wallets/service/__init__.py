@@ -14,11 +14,14 @@ await wallets.aliases.choose(…)         where money for an alias arrives
 await wallets.payment_requests.pay(…)   money that somebody asks somebody else for
 await wallets.requests.accept(…)        money that is moved later
 await wallets.carrying_out.due()        the worker's side of that
+await wallets.pictures.apply(…)         balances of a moment ago, as events come
+await wallets.projections.rebuild(…)    all of these anew, or compared with the ledger
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from billfold.identity import Approvals, Identity, StepUp
 from billfold.kernel.clock import Clock, SystemClock
@@ -42,12 +45,17 @@ from billfold.wallets.service.holds import Holds
 from billfold.wallets.service.movements import Movements
 from billfold.wallets.service.orders import Orders
 from billfold.wallets.service.payment_requests import PaymentRequests
+from billfold.wallets.service.pictures import Pictures
+from billfold.wallets.service.projections import Projections
 from billfold.wallets.service.registry import Registry
 from billfold.wallets.service.requests import Requests
 from billfold.wallets.service.resolution import Resolution
 from billfold.wallets.service.supervision import Supervision
 from billfold.wallets.service.transactions import Transactions
 from billfold.wallets.service.withdrawals import Withdrawals
+
+if TYPE_CHECKING:
+    from billfold.wallets.adapters.balances import BalancePictures
 
 
 class Wallets:
@@ -65,12 +73,14 @@ class Wallets:
         step_up: StepUp | None = None,
         step_up_above: Mapping[str, str] | None = None,
         request_limits: RequestLimits | None = None,
+        balances_kept: BalancePictures | None = None,
     ) -> None:
         """`identity` says who an alias is.
 
         `approvals` is where people who call ask others; `approval_above` what one withdraws in a day alone.
         `step_up` is where people approve what they do; `step_up_above` what they withdraw in a day without.
         `request_limits` is how many requests wait to be carried out later.
+        `balances_kept` is where balances of a moment ago are, where there is such a place.
         """
         clock = clock or SystemClock()
         by_oneself = Allowance(
@@ -122,7 +132,13 @@ class Wallets:
         self.executors = approved.executors(
             movements=self.movements, bulk=self.bulk, holds=self.holds, registry=self.registry
         )
-        self.balances = Balances(ledger=ledger, holdings=holdings, clock=clock)
+        #: What keeps balances of a moment ago, and looks after them; None where nothing does.
+        self.pictures: Pictures | None = None
+        self.projections: Projections | None = None
+        if balances_kept is not None:
+            self.pictures = Pictures(database=database, ledger=ledger, clock=clock, kept=balances_kept)
+            self.projections = Projections(database=database, pictures=self.pictures)
+        self.balances = Balances(ledger=ledger, holdings=holdings, clock=clock, pictures=self.pictures)
         self.assets = Assets(ledger=ledger)
         self.dead_letters = DeadLetters(database=database, bulk=self.bulk, clock=clock)
         self.departures = Departures(ledger=ledger, clock=clock)

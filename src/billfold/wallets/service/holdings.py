@@ -11,7 +11,11 @@ from billfold.ledger import errors as ledger_errors
 from billfold.platform.postgres.database import Database
 from billfold.wallets import contracts, errors
 from billfold.wallets.domain import Side
+from billfold.wallets.service.recent import Recent
 from billfold.wallets.store import accounts as store
+
+#: Some 20 MB in a process that has seen so many.
+WALLETS_REMEMBERED = 100_000
 
 
 class Holdings:
@@ -20,6 +24,19 @@ class Holdings:
     def __init__(self, *, database: Database, ledger: Ledger) -> None:
         self._database = database
         self._ledger = ledger
+        #: Who was found to own which wallet, and (None) which wallets there are: neither ever changes.
+        self._seen: Recent[tuple[UUID | None, UUID], bool] = Recent(WALLETS_REMEMBERED)
+
+    async def check_wallet(self, principal: Principal, wallet_id: UUID) -> None:
+        """Go on only if the caller may see the wallet. Once the database has said so, it is remembered.
+
+        Raises:
+            WalletUnknown
+        """
+        seen = (None if principal.sees_everybody else principal.owner_id, wallet_id)
+        if self._seen.get(seen) is None:
+            await self.of_wallet(principal, wallet_id, asset=None)
+            self._seen.put(seen, value=True)
 
     async def of_wallet(self, principal: Principal, wallet_id: UUID, *, asset: str | None) -> dict[str, UUID]:
         """The accounts of one of the caller's wallets by their asset, or only that of `asset` if it has one.

@@ -87,6 +87,31 @@ async def of_wallet(connection: Connection, wallet_id: UUID, *, owner: UUID | No
     return {asset: account for asset, account in rows if account is not None}
 
 
+async def of_wallets(
+    connection: Connection, *, wallet_ids: Sequence[UUID] = (), account_ids: Sequence[UUID] = ()
+) -> dict[UUID, dict[str, UUID]]:
+    """The accounts by their asset of each of these wallets, and of each wallet that has one of these accounts."""
+    rows = await connection.fetch(
+        """
+        WITH meant AS (
+            SELECT id FROM wallets.wallets WHERE id = ANY($1)
+            UNION
+            SELECT wallet_id FROM wallets.accounts WHERE account_id = ANY($2)
+        )
+        SELECT meant.id, account.asset, account.account_id
+        FROM meant LEFT JOIN wallets.accounts AS account ON account.wallet_id = meant.id ORDER BY 1, 2
+        """,
+        list(wallet_ids),
+        list(account_ids),
+    )
+    found: dict[UUID, dict[str, UUID]] = {}
+    for wallet_id, asset, account_id in rows:
+        accounts = found.setdefault(wallet_id, {})
+        if account_id is not None:
+            accounts[asset] = account_id
+    return found
+
+
 async def of_owner(connection: Connection, *, owner: UUID, asset: str | None, limit: int) -> list[Kept]:
     """Accounts in the owner's wallets."""
     rows = await connection.fetch(

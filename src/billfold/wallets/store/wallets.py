@@ -114,6 +114,20 @@ async def page(connection: Connection, query: WalletQuery, *, limit: int) -> lis
     return [_wallet(row) for row in rows]
 
 
+async def count_open(connection: Connection) -> int:
+    """How many wallets are not closed."""
+    found: int = await connection.fetchval("SELECT count(*) FROM wallets.wallets WHERE status <> 'closed'")
+    return found
+
+
+async def block_open(connection: Connection, *, after: UUID, limit: int) -> list[UUID]:
+    """The wallets that are not closed, in the order of their ids, from behind `after` on."""
+    rows = await connection.fetch(
+        "SELECT id FROM wallets.wallets WHERE id > $1 AND status <> 'closed' ORDER BY id LIMIT $2", after, limit
+    )
+    return [row["id"] for row in rows]
+
+
 async def change(connection: Connection, wallet_id: UUID, what: WalletChange) -> None:
     """Set the name and the metadata, where given."""
     name = None if what.name is msgspec.UNSET else what.name
