@@ -11,9 +11,10 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
+import msgspec
 import structlog
 from prometheus_client import Gauge
-from redis.asyncio import ConnectionPool
+from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -23,6 +24,8 @@ from billfold.kernel import errors
 #: A Redis in the same network answers in less than a millisecond; the rest is for our own event loop when it is busy.
 ANSWER_TIMEOUT_S = 0.25
 PROBE_INTERVAL_S = 1.0
+#: Whoever asks once has more time.
+EXAMINE_TIMEOUT_S = 2.0
 #: Of each process; a request uses one for less than a millisecond.
 CONNECTIONS_MAX = 16
 
@@ -106,6 +109,31 @@ class Line:
                 await self.check()
             except RedisUnavailable as error:
                 log.debug("a Redis does not answer", used_for=self._name, error=error.detail)
+
+
+class Examined(msgspec.Struct, frozen=True):
+    """What one look at a Redis has found."""
+
+    version: str
+    #: Whether it has a limit of memory, and refuses what is new when that is reached.
+    never_evicts: bool
+
+
+async def examine(url: str) -> Examined:
+    """Look at the Redis at `url` once.
+
+    Raises:
+        ValueError: that is no address of a Redis.
+        RedisUnavailable.
+    """
+    async with Redis.from_pool(connections(url)) as client:
+        try:
+            async with asyncio.timeout(EXAMINE_TIMEOUT_S):
+                info = await client.info()
+        except (RedisError, OSError) as error:
+            raise RedisUnavailable(f"It does not answer: {_words(error)}.") from error
+    limited = int(info.get("maxmemory", 0)) > 0
+    return Examined(str(info["redis_version"]), limited and info.get("maxmemory_policy") == "noeviction")
 
 
 def connections(url: str) -> ConnectionPool:

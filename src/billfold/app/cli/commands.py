@@ -64,6 +64,7 @@ COMMANDS = {
     "mail": Command("mail", "app", "Read the mails that a stack without a mail server has kept."),
     "ledger": Command("ledger", "app", "Check the books."),
     "dev": Command("dev_servers", "app", "Run servers to develop against."),
+    "projections": Command("projections", "app", "Make anew what is kept outside of the database, or compare it."),
 }
 
 

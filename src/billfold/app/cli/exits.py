@@ -36,6 +36,7 @@ _BY_CODE = {
     "not_running": UNREACHABLE,
     "nats_unavailable": UNREACHABLE,
     "broker_unavailable": UNREACHABLE,
+    "redis_unavailable": UNREACHABLE,
     "database_unavailable": UNREACHABLE,
     "api_unreachable": UNREACHABLE,
     "gateway_failed": UNREACHABLE,

@@ -79,6 +79,7 @@ async def examine(loaded: settings.Loaded) -> list[Finding]:
         findings.append(await _broker(tree))
     elif url := tree.nats.url or (running and running.nats_url):
         findings.append(await _nats(url))
+    findings += [finding async for finding in _redis(tree)]
     return findings
 
 
@@ -275,6 +276,34 @@ async def _nats(url: str) -> Finding:
             check="nats", state="fail", found=f"{found} has no JetStream", advice="Start it with JetStream on."
         )
     return Finding(check="nats", state="ok", found=found)
+
+
+async def _redis(tree: settings.Settings) -> AsyncIterator[Finding]:
+    """Whatever is done in a Redis is done without when it is away: none of this keeps a stack from running."""
+    for url in sorted({url for url in (tree.limits.redis_url, tree.balances.redis_url) if url is not None}):
+        from billfold.platform import redis  # noqa: PLC0415 - its library is loaded where there is one.
+
+        shown = settings.mask(url)
+        try:
+            seen = await redis.examine(url)
+        except ValueError:
+            advice = "Write it as redis://:password@host:6379/0, rediss:// or unix://."
+            yield Finding(check="redis", state="fail", found=f"{shown} is no address of a Redis", advice=advice)
+        except redis.RedisUnavailable as error:
+            yield Finding(check="redis", state="warn", found=f"{shown}: {error.detail}", advice="Check the address.")
+        else:
+            yield _redis_seen(f"Redis {seen.version} at {shown}", seen.never_evicts, url == tree.balances.redis_url)
+
+
+def _redis_seen(found: str, never_evicts: bool, has_balances: bool) -> Finding:  # noqa: FBT001 - called above alone.
+    if not (never_evicts and has_balances):
+        return Finding(check="redis", state="ok", found=found)
+    return Finding(
+        check="redis",
+        state="warn",
+        found=f"{found} takes nothing new when it is full",
+        advice="Set its maxmemory-policy to allkeys-lru. Until then the database answers for what has no room there.",
+    )
 
 
 def _existing(path: Path) -> Path:
