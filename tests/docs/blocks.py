@@ -16,6 +16,10 @@ What is done in a browser stands below a comment that names it:
     <!-- browser: Ada adds a passkey -->
 
 A page with such comments is run by tests/browser, which has somebody for each.
+
+A page that needs more than `billfold up` starts by itself names it in a comment, and is run on a stack of its own:
+
+    <!-- stack: redis -->
 """
 
 import re
@@ -31,6 +35,7 @@ _FENCE = re.compile(
 )
 _MARKER = re.compile(r"<!--\s*run\b(?::(?P<options>.*?))?\s*-->[ ]*\n\Z")
 _ACT = re.compile(r"^<!-- browser: (?P<name>.+) -->$", re.MULTILINE)
+_STACK = re.compile(r"^<!-- stack: (?P<name>.+) -->$", re.MULTILINE)
 #: What differs from one run to the next.
 _VARYING = re.compile(
     r"(…"
@@ -103,6 +108,12 @@ def fences(text: str) -> Iterator[Fence]:
 def acts(text: str) -> list[Act]:
     """What a page wants done in a browser."""
     return [Act(text.count("\n", 0, act.start()) + 1, act["name"]) for act in _ACT.finditer(text)]
+
+
+def stack_of(text: str) -> str | None:
+    """What a page needs beside the usual stack, if it says so."""
+    found = _STACK.search(text)
+    return None if found is None else found["name"]
 
 
 def examples(page: Path, name: str) -> list[Example]:

@@ -17,7 +17,7 @@ def _name(page: Path) -> str:
 def _is_run_here(page: Path) -> bool:
     """A page that wants another stack than the default one says so in a comment, and has a test of its own."""
     text = page.read_text(encoding="utf-8")
-    return bool(blocks.examples(page, _name(page))) and not blocks.acts(text) and "<!-- stack: " not in text
+    return bool(blocks.examples(page, _name(page))) and not blocks.acts(text) and blocks.stack_of(text) is None
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if _is_run_here(page)], ids=_name)
