@@ -1,4 +1,4 @@
-"""Certificates made for a test, as `openssl req -x509` makes them: signed by themselves."""
+"""Certificates made for a test, signed by themselves as `openssl req -x509` makes them, or by an authority."""
 
 from __future__ import annotations
 
@@ -21,28 +21,65 @@ class Certificate:
     key: Path
 
 
+class Authority:
+    """Signs certificates for both sides of a connection."""
+
+    def __init__(self, folder: Path, name: str = "authority") -> None:
+        self._folder = folder
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        self.certificate = folder / f"{name}.crt"
+        builder = _builder(self._name, self._name, self._key.public_key())
+        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        _write(self.certificate, builder.sign(self._key, hashes.SHA256()))
+
+    def signed(self, name: str, *, host: str = "localhost") -> Certificate:
+        """A certificate for `host` and for this machine, good for a day."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        names = [x509.DNSName(host), x509.IPAddress(ip_address("127.0.0.1"))]
+        builder = _builder(subject, self._name, key.public_key())
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+        found = Certificate(self._folder / f"{name}.crt", self._folder / f"{name}.key")
+        _write(found.certificate, builder.sign(self._key, hashes.SHA256()))
+        lock = serialization.NoEncryption()
+        text = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, lock)
+        found.key.write_bytes(text)
+        return found
+
+
+def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+    now = dt.datetime.now(dt.UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+    )
+
+
+def _write(file: Path, signed: x509.Certificate) -> None:
+    file.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+
+
 def make(
     folder: Path, name: str = "server", *, host: str = "api.example.com", password: bytes | None = None
 ) -> Certificate:
     """A certificate for `host` and for this machine, good for a day."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
-    now = dt.datetime.now(dt.UTC)
     names = [x509.DNSName(host), x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))]
     signed = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(hours=1))
-        .not_valid_after(now + dt.timedelta(days=1))
+        _builder(subject, subject, key.public_key())
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
     found = Certificate(folder / f"{name}.crt", folder / f"{name}.key")
-    found.certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+    _write(found.certificate, signed)
     lock = serialization.NoEncryption() if password is None else serialization.BestAvailableEncryption(password)
     text = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, lock)
     found.key.write_bytes(text)
