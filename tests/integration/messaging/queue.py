@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -89,9 +89,16 @@ def cloud_event(
     return json.dumps(document).encode()
 
 
-def message(body: bytes) -> Message:
+def message(body: bytes, headers: Mapping[str, str] | None = None) -> Message:
     """A message to the queue under an id of its own."""
-    return Message(topic=topics.CONFIRMED, type="confirmed-transaction.v1", id=str(ids.new()), key="", body=body)
+    return Message(
+        topic=topics.CONFIRMED,
+        type="confirmed-transaction.v1",
+        id=str(ids.new()),
+        key="",
+        body=body,
+        headers=headers or {},
+    )
 
 
 async def send(server: nats.Server, bodies: Sequence[bytes]) -> None:

@@ -241,7 +241,7 @@ async def test_whoever_applies_confirmed_transactions_without_the_queue_is_told_
 ) -> None:
     _, body, dead = await _refused_once(wallets, deliver)
     await wallets.dead_letters.discard(principal=OPERATOR, dead_letter_id=dead.id)
-    (outcome,) = await wallets.apply_confirmed(transactions=[confirmed.read(body)])
+    (outcome,) = await wallets.apply_confirmed(transactions=[confirmed.read(body, {})])
     assert isinstance(outcome, ledger_errors.Voided)
     assert outcome.replayed
 
@@ -252,7 +252,9 @@ async def _refused_once(wallets: Wallets, deliver: Deliver) -> tuple[str, bytes,
     body = plain(wallet, "7.00", sender_id="gold", asset="GOLD")
     await deliver(body)
     await wallets.assets.add(principal=OPERATOR, asset=GOLD)
-    await wallets.apply_confirmed(transactions=[confirmed.read(plain(wallet, "0.01", sender_id="first", asset="GOLD"))])
+    await wallets.apply_confirmed(
+        transactions=[confirmed.read(plain(wallet, "0.01", sender_id="first", asset="GOLD"), {})]
+    )
     return wallet, body, await _only(wallets)
 
 
@@ -275,7 +277,7 @@ async def _account(stranger: Blocker, wallet: str) -> UUID:
 
 def _key(body: bytes) -> UUID:
     """Under which key the ledger knows it."""
-    transaction = confirmed.read(body)
+    transaction = confirmed.read(body, {})
     return orders.key(_QUEUE, domain.sender_key(transaction), domain.order_of(transaction)).digest
 
 

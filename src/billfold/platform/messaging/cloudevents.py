@@ -1,12 +1,15 @@
-"""CloudEvents 1.0 in structured JSON mode (github.com/cloudevents/spec, json-format): written, and read with limits.
+"""CloudEvents 1.0 (github.com/cloudevents/spec): written in structured JSON mode, read in it and in binary mode.
 
 Which subject or topic carries an event is the broker's business; what an event means is its context's.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 
@@ -19,9 +22,15 @@ EVENT_MAX_BYTES = 512 * 1024
 ATTRIBUTE_MAX = 1_024
 CONTENT_TYPE = "application/cloudevents+json"
 
+#: In binary mode the attributes are headers of the message, called so by the bindings for NATS (as for HTTP), Kafka and
+#: AMQP.
+_ATTRIBUTE = re.compile(r"(?:(?P<encoded>ce-)|ce_|cloudevents:|cloudevents_)(?P<name>[a-z0-9]+)", re.IGNORECASE)
+_JSON = re.compile(r"(?:application|text)/(?:[\w.+-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
 
 class InvalidCloudEvent(errors.Invalid):
-    """The message is not a CloudEvent 1.0 in structured JSON form."""
+    """The message is not a CloudEvent 1.0."""
 
     code = "invalid_cloud_event"
 
@@ -118,6 +127,57 @@ def decode(body: bytes) -> Envelope:
         envelope = _decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidCloudEvent(f"Not a CloudEvent: {forms.said(error)}") from error
+    return _checked(envelope)
+
+
+def carried(body: bytes, headers: Mapping[str, str]) -> Envelope | None:
+    """The CloudEvent that `headers` describe, with `body` as its data; None when they describe none.
+
+    Raises:
+        EventTooLarge, InvalidCloudEvent: as `decode`; or the data is no JSON.
+    """
+    found = attributes(headers)
+    content_type = next((value for name, value in sorted(headers.items()) if name.lower() == "content-type"), "")
+    if "specversion" not in found or content_type.lower().startswith(CONTENT_TYPE):
+        return None
+    if len(body) > EVENT_MAX_BYTES:
+        raise EventTooLarge
+    content_type = found.get("datacontenttype") or content_type
+    if content_type and not _JSON.fullmatch(content_type):
+        raise InvalidCloudEvent(f"The data is {content_type!r}, and only JSON is understood.")
+    for name in found:
+        if _CONTROL.search(found[name]):
+            raise InvalidCloudEvent(f"{name} has control characters.", pointer=f"/{name}")
+    try:
+        msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidCloudEvent(f"The data is no JSON: {forms.said(error)}") from error
+    return _checked(
+        Envelope(
+            specversion=found["specversion"],
+            id=found.get("id", ""),
+            source=found.get("source", ""),
+            type=found.get("type", ""),
+            subject=found.get("subject"),
+            time=found.get("time"),
+            datacontenttype=content_type or None,
+            partitionkey=found.get("partitionkey"),
+            traceparent=found.get("traceparent"),
+            data=msgspec.Raw(body),
+        )
+    )
+
+
+def attributes(headers: Mapping[str, str]) -> dict[str, str]:
+    """The attributes of a CloudEvent among the headers of a message, the same in whatever order these are."""
+    found = {}
+    for header, value in sorted(headers.items()):
+        if match := _ATTRIBUTE.fullmatch(header):
+            found[match["name"].lower()] = unquote(value) if match["encoded"] else value
+    return found
+
+
+def _checked(envelope: Envelope) -> Envelope:
     if envelope.specversion != "1.0":
         raise InvalidCloudEvent("Only CloudEvents of specversion 1.0 are understood.", pointer="/specversion")
     for name in ("id", "source", "type"):

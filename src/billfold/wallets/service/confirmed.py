@@ -5,6 +5,7 @@ The forms are described in docs/reference/confirmed-transactions.md.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import msgspec
@@ -42,8 +43,8 @@ _data = msgspec.json.Decoder(_Data)
 _plain = msgspec.json.Decoder(_Plain)
 
 
-def read(body: bytes) -> ConfirmedTransaction:
-    """The confirmed transaction in a message: a CloudEvent in structured JSON form, or plain JSON.
+def read(body: bytes, headers: Mapping[str, str]) -> ConfirmedTransaction:
+    """The confirmed transaction in a message: a CloudEvent, in binary or structured JSON mode, or plain JSON.
 
     Raises:
         ConfirmedTransactionTooLarge, ConfirmedTransactionInvalid
@@ -51,9 +52,11 @@ def read(body: bytes) -> ConfirmedTransaction:
     if len(body) > SIZE_MAX:
         raise errors.ConfirmedTransactionTooLarge
     try:
+        envelope = cloudevents.carried(body, headers)
         # Inside of a JSON text these quotes would be escaped, so this is a member's name.
-        if b'"specversion"' in body:
+        if envelope is None and b'"specversion"' in body:
             envelope = cloudevents.decode(body)
+        if envelope is not None:
             if envelope.type != TYPE:
                 raise errors.ConfirmedTransactionInvalid(f"The CloudEvent's type is not {TYPE}.", pointer="/type")
             data = _data.decode(envelope.data)

@@ -15,7 +15,7 @@ from billfold.kernel.errors import BillfoldError
 from billfold.kernel.idempotency import IdempotencyKeyInUse
 from billfold.kernel.principal import Principal
 from billfold.ledger import errors as ledger_errors
-from billfold.platform.messaging import outbox
+from billfold.platform.messaging import cloudevents, outbox
 from billfold.platform.postgres.database import Connection, Database
 from billfold.wallets import contracts, domain, errors, events
 from billfold.wallets.contracts import DeadLetter, DeadLetterContent, DeadLetterStatus, Delivery, Taken, Transfer
@@ -28,6 +28,8 @@ from billfold.wallets.store.dead_letters import NewDeadLetter
 COUNT_MAX = 100_000
 #: A sentence, and perhaps a value that somebody has sent; more of that helps nobody.
 TEXT_MAX = 1_000
+#: An attribute of a CloudEvent at its longest, in which each byte is written as three.
+HEADER_MAX = 3 * cloudevents.ATTRIBUTE_MAX
 #: The size of all headers together; they are often traces and seldom more than a few hundred characters.
 HEADERS_MAX = 16 * 1024
 
@@ -97,7 +99,7 @@ class DeadLetters:
             Unavailable: it is not known what became of it; repeat it.
         """
         found = await self._open(principal, dead_letter_id)
-        outcome = await self._apply(found.content)
+        outcome = await self._apply(found)
         if isinstance(outcome, BillfoldError) and outcome.retryable:
             raise _in_dead_letter_words(outcome)
         if isinstance(outcome, ledger_errors.Voided):
@@ -125,7 +127,7 @@ class DeadLetters:
             Unavailable: it may be posted yet; repeat it.
         """
         found = await self._open(principal, dead_letter_id)
-        await self._void(found.content)
+        await self._void(found)
         if not await self._close(dead_letter_id):
             raise errors.DeadLetterClosed
         log.info("a dead letter was discarded", dead_letter=str(dead_letter_id))
@@ -183,9 +185,9 @@ class DeadLetters:
             await outbox.append_dead_letter(connection, event)
         return "discarded" if status == "discarded" else "refused"
 
-    async def _apply(self, content: bytes) -> Transfer | BillfoldError:
+    async def _apply(self, found: DeadLetterContent) -> Transfer | BillfoldError:
         try:
-            transaction = confirmed.read(content)
+            transaction = confirmed.read(found.content, found.headers)
         except BillfoldError as error:
             return error
         while True:
@@ -194,10 +196,10 @@ class DeadLetters:
                 return outcome
             transaction = confirmed.next_attempt(transaction)
 
-    async def _void(self, content: bytes) -> None:
+    async def _void(self, found: DeadLetterContent) -> None:
         """Void the attempt that would come next, so that there is none any more."""
         try:
-            transaction = confirmed.read(content)
+            transaction = confirmed.read(found.content, found.headers)
         except BillfoldError:
             return
         while True:
@@ -219,23 +221,26 @@ def _in_dead_letter_words(error: BillfoldError) -> BillfoldError:
 def _digest(message: Delivery) -> UUID:
     """What makes two messages the same one: the transaction, however it is spelt; of what can't be read, the bytes."""
     try:
-        content = b"\0" + domain.content_of(confirmed.read(message.body))
+        content = b"\0" + domain.content_of(confirmed.read(message.body, message.headers))
     except Exception:  # noqa: BLE001 - whatever makes reading it fail, it must be possible to set it aside
-        content = message.subject.encode() + b"\0" + message.body
+        attributes = sorted(cloudevents.attributes(message.headers).items())
+        # Sent again it may come to another partition of the queue.
+        address = message.subject.split("/")[0].encode()
+        content = (msgspec.json.encode(attributes) if attributes else b"") + address + b"\0" + message.body
     return UUID(bytes=blake2b(content, digest_size=16).digest())
 
 
-def _storable(text: str) -> str:
+def _storable(text: str, size_max: int = TEXT_MAX) -> str:
     """PostgreSQL's text is UTF-8 without NUL, and nobody reads on for ever."""
-    return text.encode(errors="replace").decode().replace("\0", "?")[:TEXT_MAX]
+    return text.encode(errors="replace").decode().replace("\0", "?")[:size_max]
 
 
 def _headers(message: Delivery) -> dict[str, str]:
-    """As many of the headers as fit into the event."""
+    """As many of the headers as fit into the event, first those that make it what it is: a retry reads them again."""
     kept: dict[str, str] = {}
     size = 0
-    for name, value in message.headers.items():
-        kept[_storable(name)] = _storable(value)
+    for name, value in sorted(message.headers.items(), key=lambda header: not cloudevents.attributes(dict([header]))):
+        kept[_storable(name)] = _storable(value, HEADER_MAX)
         size += len(name) + len(value)
         if size > HEADERS_MAX:
             kept.popitem()

@@ -47,7 +47,7 @@ class Deliveries:
         waiting: dict[int, ConfirmedTransaction] = {}
         for place, delivery in enumerate(deliveries):
             try:
-                waiting[place] = confirmed.read(delivery.body)
+                waiting[place] = confirmed.read(delivery.body, delivery.headers)
             except BillfoldError as error:
                 found[place] = error
         while waiting:

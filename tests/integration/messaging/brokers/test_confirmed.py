@@ -1,9 +1,11 @@
 """Confirmed transactions on every broker: each applied exactly once or kept as a dead letter, whatever ends when."""
 
 import asyncio
+import json
 import random
 from collections.abc import Sequence
 from decimal import Decimal
+from urllib.parse import quote
 
 import pytest
 
@@ -17,6 +19,7 @@ from billfold.wallets.workers import ConfirmedTransactions
 from tests import servers
 from tests.integration.messaging.brokers.conftest import Bench, killed_and_started
 from tests.integration.messaging.queue import (
+    OPERATOR,
     balance,
     cloud_event,
     consuming,
@@ -122,6 +125,31 @@ async def test_what_can_not_be_applied_is_set_aside_and_takes_no_other_with_it(
         await until(lambda: _is(wallets, wallet, "50.00"))
         await _settled(messaging)
     assert {dead.reason: dead.content for dead in await dead_letters(wallets)} == bad
+
+
+async def test_a_cloud_event_in_binary_mode_is_applied_and_a_dead_one_keeps_its_attributes_for_the_retry(
+    wallets: Wallets, messaging: Messaging
+) -> None:
+    wallet = await new_wallet(wallets)
+    data = json.dumps({"wallet": wallet, "direction": "debit", "money": {"amount": "4.00", "asset": "USD"}}).encode()
+    sender_id = "€" * 300
+    attributes = {"specversion": "1.0", "type": "confirmed-transaction.v1", "source": "/bank", "id": quote(sender_id)}
+    headers = {f"ce-{name}": value for name, value in attributes.items()}
+    async with consuming(ConfirmedTransactions(wallets=wallets, messaging=messaging)):
+        async with messaging.connected(name="sender") as broker:
+            await broker.ensure(topics.CONFIRMED)
+            await broker.publish([message(data, headers)])
+        await _settled(messaging)
+        (dead,) = await dead_letters(wallets)
+        assert (dead.reason, dead.content) == ("insufficient_funds", data)
+        await _send(messaging, [plain(wallet, "10.00", sender_id="salary")])
+        await until(lambda: _is(wallets, wallet, "10.00"))
+        await wallets.dead_letters.retry(principal=OPERATOR, dead_letter_id=dead.id)
+        # The same transaction in another form is known.
+        again = {**json.loads(data), "source": "/bank", "id": sender_id}
+        await _send(messaging, [json.dumps(again).encode()])
+        await _settled(messaging)
+    assert await balance(wallets, wallet) == "6.00"
 
 
 async def test_a_message_that_ends_every_process_that_takes_it_is_set_aside_untried(
