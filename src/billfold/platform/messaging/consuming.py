@@ -18,7 +18,7 @@ from billfold.kernel.errors import BillfoldError, Refusal, Unavailable
 from billfold.kernel.events import Event
 from billfold.platform.messaging import cloudevents, metrics, refused, tracing
 from billfold.platform.messaging.leading import lock_of, while_leading
-from billfold.platform.messaging.port import Broker, Consumption, Delivery, Messaging, Subscription
+from billfold.platform.messaging.port import Broker, Consumption, Delivery, Messaging, Subscription, selects
 from billfold.platform.postgres.database import Database
 
 #: Takes events whose effect is durable when it returns. Raising what is retryable (Unavailable) it is given all of them
@@ -124,7 +124,7 @@ class EventConsumer:
                 await self._take_alone(hand, delivery)
 
     async def _taken_together(self, hand: Consumption, deliveries: Sequence[Delivery]) -> bool:
-        found = [_read(delivery) for delivery in deliveries]
+        found = [_read(delivery, self._subscription.types) for delivery in deliveries]
         try:
             await self._handled([event for event in found if isinstance(event, Event)])
         except Exception as error:  # noqa: BLE001 - each of them is tried by itself, and then it is told.
@@ -147,7 +147,7 @@ class EventConsumer:
         """Why it could not be handled, or None when it is."""
         if delivery.deliveries >= DELIVERIES_MAX:
             return EventLimitReached()
-        event = _read(delivery)
+        event = _read(delivery, self._subscription.types)
         if isinstance(event, BillfoldError):
             return event
         pause_s = RETRY_PAUSE_S
@@ -197,9 +197,11 @@ class EventConsumer:
                 return
 
 
-def _read(delivery: Delivery) -> Event | BillfoldError:
+def _read(delivery: Delivery, types: tuple[str, ...]) -> Event | BillfoldError:
     try:
         event = cloudevents.event(cloudevents.decode(delivery.body))
+        if not selects(types, event.type) or event.type != (delivery.type or event.type):
+            return EventUnknown(f"It is {event.type!r}, and came as {delivery.type or 'one of those asked for'!r}.")
         # The span of its publishing, which is nearer than that of what it tells of.
         published = delivery.headers.get(tracing.HEADER)
         return event if published is None else msgspec.structs.replace(event, traceparent=published)

@@ -143,6 +143,8 @@ async def test_an_event_that_fails_takes_no_other_with_it_and_is_set_aside_and_t
         (b"\x00\xff", "invalid_cloud_event"),
         (b'{"specversion":"1.0","id":"1","source":"/x","type":"test.happened.v1"}', "invalid_cloud_event"),
         (b'{"specversion":"9.0","id":"1","source":"/x","type":"test.happened.v1"}', "invalid_cloud_event"),
+        (cloudevents.encode(msgspec.structs.replace(fact("k", 1), type="transfer.posted.v1")), "event_unknown"),
+        (cloudevents.encode(msgspec.structs.replace(fact("k", 1), type="test.other.v1")), "event_unknown"),
         (b'"' + b"x" * (cloudevents.EVENT_MAX_BYTES + 1) + b'"', "event_too_large"),
     ],
 )
