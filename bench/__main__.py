@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from bench import machine, plan, report, run, stack, targets
+from bench import kept, machine, plan, report, run, stack, targets
 from bench.balances import WrongBalance
 from bench.loads import Lost
 from bench.machine import DataInMemory
@@ -23,7 +23,16 @@ from bench.population import NoMoney
 from bench.programs import ProgramFailed
 
 RESULTS = Path(__file__).parent / "results"
-_FAILURES = (DataInMemory, Lost, NoMoney, ProgramFailed, WrongBalance, run.NoStorm, run.VerificationFailed)
+_FAILURES = (
+    DataInMemory,
+    Lost,
+    NoMoney,
+    ProgramFailed,
+    WrongBalance,
+    kept.NotFromRedis,
+    run.NoStorm,
+    run.VerificationFailed,
+)
 #: As a shell says that Ctrl-C ended a program.
 _INTERRUPTED = 130
 
@@ -69,7 +78,7 @@ async def _run(chosen: Plan, parent: Path) -> Measured:
             return await run.run(chosen, folder, _progress(bars))
 
 
-def _progress(bars: Progress) -> run.Progress:
+def _progress(bars: Progress) -> plan.Progress:
     """A bar for each step; a step of unknown length has one that only moves."""
     current = bars.add_task("")
     bars.update(current, visible=False)
@@ -82,7 +91,7 @@ def _progress(bars: Progress) -> run.Progress:
         if not bars.console.is_terminal:
             bars.console.print(name)
 
-    return run.Progress(step, lambda count: bars.advance(current, count))
+    return plan.Progress(step, lambda count: bars.advance(current, count))
 
 
 def _parser() -> argparse.ArgumentParser:

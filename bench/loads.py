@@ -44,6 +44,13 @@ class Result(msgspec.Struct, frozen=True):
     others: float
 
 
+class Read(msgspec.Struct, frozen=True):
+    """What one load of questions did, and the processor time of an answer."""
+
+    answers: Answers
+    answering: Cost
+
+
 class Stored(msgspec.Struct, frozen=True):
     """Bytes of the journal with its links, and of the idempotency records, all with their indexes; and their rows."""
 
@@ -106,9 +113,17 @@ class Site:
             others,
         )
 
-    async def get(self, lines: Path, *, connections: int, seconds: int) -> Answers:
+    async def get(self, lines: Path, *, connections: int, seconds: int, header: str | None = None) -> Answers:
         """Send the requests of a file, which read."""
-        return await wrk.run(self._load(lines, None, connections, seconds, None))
+        load = self._load(lines, None, connections, seconds, None)
+        return await wrk.run(msgspec.structs.replace(load, header=header))
+
+    async def read(self, lines: Path, *, connections: int, seconds: int, header: str | None = None) -> Read:
+        """The same, and what it cost."""
+        before = processes.cpu_seconds(self._running.roots)
+        answers = await self.get(lines, connections=connections, seconds=seconds, header=header)
+        after = processes.cpu_seconds(self._running.roots)
+        return Read(answers, cost(processes.spent(before, after), answers.accepted))
 
     async def storm(self, lines: Path, *, connections: int, seconds: int, per_s: float) -> wrk.Logins:
         """Logins from everywhere."""

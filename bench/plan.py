@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from bench.balances import Timing
 from bench.latency import Delays
-from bench.loads import Result, Stored
+from bench.loads import Read, Result, Stored
 from bench.machine import Machine
 from bench.pgbench import Speed
 from bench.wrk import Answers, Logins
+
+#: Of a load that shows how much a stack can do.
+CONNECTIONS = 128
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """How a run tells where it is: the next step and how much it has to do, and then how much of it was done."""
+
+    step: Callable[[str, int], None]
+    advance: Callable[[int], None]
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,6 +104,15 @@ class Reads(msgspec.Struct, frozen=True):
     effective: list[tuple[Timing, Timing]]
 
 
+class KeptReads(msgspec.Struct, frozen=True):
+    """Balances over HTTP on a stack with a Redis, in turns: those of now, and those of up to a minute ago."""
+
+    ledger: list[Read]
+    redis: list[Read]
+    #: Of the answers of a minute ago, how many came from Redis.
+    share: float
+
+
 class Events(msgspec.Struct, frozen=True):
     """A steady load, and what a consumer saw of it."""
 
@@ -112,6 +133,8 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     stored: Stored
     authenticated: list[Authenticated]
     reads: Reads
+    #: None where there is no Redis to be had.
+    kept: KeptReads | None
     events: Events
     #: Transfers that were read again at the end, and found right.
     verified: int

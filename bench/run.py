@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
-import msgspec
 
-from bench import balances, journal, latency, machine, people, pgbench, population, stack
+from bench import balances, journal, kept, latency, machine, people, pgbench, population, stack
 from bench.figures import median
 from bench.journal import Past
 from bench.loads import Result, Site
 from bench.pgbench import Pgbench
-from bench.plan import Authenticated, Events, Measured, Plan, Reads, Round, Start
+from bench.plan import CONNECTIONS, Authenticated, Events, Measured, Plan, Progress, Reads, Round, Start
 from bench.population import Files
 from bench.stack import Running
 from billfold.identity import Identity
 from billfold.ledger import Ledger
 from billfold.platform.postgres.database import Database
 
-CONNECTIONS = 128
 #: A bulk of 1,000 is a batch of its own, so a few connections keep all writers busy.
 BULK_CONNECTIONS = 6
 BULK_ITEMS = 1_000
@@ -43,13 +41,6 @@ class VerificationFailed(Exception):
 
 class NoStorm(Exception):
     """The storm of logins was none, so what was measured beside it says nothing."""
-
-
-class Progress(msgspec.Struct, frozen=True):
-    """How a run tells where it is: the next step and how much it has to do, and then how much of it was done."""
-
-    step: Callable[[str, int], None]
-    advance: Callable[[int], None]
 
 
 async def run(plan: Plan, folder: Path, progress: Progress) -> Measured:
@@ -79,6 +70,7 @@ async def run(plan: Plan, folder: Path, progress: Progress) -> Measured:
         stored=stored,
         authenticated=authenticated,
         reads=reads,
+        kept=await kept.measure(plan, folder, progress),
         events=events,
         verified=verified,
         later_starts=[await _restart(plan, folder, progress) for _ in range(plan.restarts)],

@@ -78,12 +78,12 @@ async def data_folder(parent: Path) -> AsyncIterator[Path]:
 
 
 @asynccontextmanager
-async def up(folder: Path) -> AsyncIterator[Running]:
-    """The stack until the block ends.
+async def up(folder: Path, **given: str) -> AsyncIterator[Running]:
+    """The stack until the block ends, with these settings by their names in the environment.
 
     Raises: ProgramFailed.
     """
-    env = _environment()
+    env = _environment() | given
     began = time.perf_counter()
     command = (sys.executable, "-m", "billfold.app.cli", "up", "--json", "--data", str(folder / "data"))
     process = await asyncio.create_subprocess_exec(

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 from bench.balances import Timing
 from bench.figures import median, significant
-from bench.loads import Result
-from bench.plan import Measured, Round
+from bench.loads import Read, Result
+from bench.plan import KeptReads, Measured, Round
 from bench.rows import Row, Target
 
 _MIB = 1024 * 1024
@@ -22,6 +22,7 @@ def rows(measured: Measured) -> list[Row]:
         *_transfers(measured),
         *_authentication(measured),
         *_balances(measured),
+        *_kept(measured),
         *_past(measured),
         *_events(measured),
         *_stack(measured),
@@ -150,6 +151,33 @@ def _balances(measured: Measured) -> Iterator[Row]:
         unit="ms",
         note=f"p99 {significant(alone.p99_ms)} ms; each request waits for the answer to the last.",
     )
+
+
+def _kept(measured: Measured) -> Iterator[Row]:
+    reads = measured.kept
+    if reads is None:
+        return
+    ledger, redis = (median([read.answers.accepted / read.answers.seconds for read in kind]) for kind in _both(reads))
+    costs = [sorted(kind, key=lambda read: read.answering.serving)[len(kind) // 2].answering for kind in _both(reads)]
+    yield Row(
+        work="Balance of up to a minute ago, over HTTP, from Redis",
+        value=redis,
+        unit="/s",
+        ratio=median(
+            [
+                there.answers.accepted / there.answers.seconds * here.answers.seconds / here.answers.accepted
+                for here, there in zip(reads.ledger, reads.redis, strict=True)
+            ]
+        ),
+        note=f"Against balances of now on the same stack in turns, {significant(ledger)} /s. Processor time of each: "
+        f"API {significant(costs[1].api)} + PostgreSQL {significant(costs[1].postgres)} ms, and of now API "
+        f"{significant(costs[0].api)} + PostgreSQL {significant(costs[0].postgres)} ms; Redis is not counted. "
+        f"{reads.share:.1%} came from Redis.",
+    )
+
+
+def _both(reads: KeptReads) -> tuple[list[Read], list[Read]]:
+    return reads.ledger, reads.redis
 
 
 def _past(measured: Measured) -> Iterator[Row]:

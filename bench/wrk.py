@@ -31,6 +31,8 @@ class Load(msgspec.Struct, frozen=True):
     label: str | None = None
     #: Requests begun in a second; None sends as many as possible.
     per_s: float | None = None
+    #: One more header of each request.
+    header: str | None = None
 
 
 class Storm(msgspec.Struct, frozen=True):
@@ -86,6 +88,8 @@ async def run(load: Load) -> Answers:
         env["LABEL"] = load.label
     if load.per_s is not None:
         env["PER_S"] = f"{load.per_s:.1f}"
+    if load.header is not None:
+        env["HEADER"] = load.header
     return msgspec.json.decode(await _run(load, env), type=Answers)
 
 

@@ -4,6 +4,7 @@
 --              LABEL     for POST: what the idempotency keys of this load begin with; each request has its own key
 --              TOKEN     the API key, or an access token
 --              PER_S     optional: how many requests a second to begin, in all, instead of as many as possible
+--              HEADER    optional: one more header, "Name: value"
 --              STORM     optional: logins instead, without a TOKEN, each from another address as a proxy would say it
 
 local method = os.getenv("LABEL") and "POST" or "GET"
@@ -23,6 +24,7 @@ local heads, tails, sent = {}, {}, 0
 function init(_)
   local common = " HTTP/1.1\r\nHost: " .. wrk.host .. "\r\n"
   if not storm then common = common .. "Authorization: Bearer " .. os.getenv("TOKEN") .. "\r\n" end
+  if os.getenv("HEADER") then common = common .. os.getenv("HEADER") .. "\r\n" end
   local place = 0
   for line in io.lines(os.getenv("LINES")) do
     if place % count == number then
