@@ -30,6 +30,7 @@ GRPC = "gRPC is spoken in platform.rpc and in what a context serves by it"
 ASYNCPG = "asyncpg is spoken in platform.postgres and in stores"
 NATS = "NATS is spoken in platform.messaging"
 KAFKA = "Kafka is spoken in platform.messaging"
+CQL = "CQL is spoken in platform.cql"
 DEVSERVERS = "Servers for development are started by their command alone"
 REDIS = "Redis is spoken in platform and adapters"
 LIMITS = "Limits are counted in platform.limiting"
@@ -101,6 +102,7 @@ IMPORTS = [
     Breach("WebAuthn in a service", "identity.service.factors", "import webauthn", FACTORS),
     Breach("JOSE in a service", "identity.service.foreign", "import joserfc", FOREIGN),
     Breach("one-time passwords in the app", "app.container", "import pyotp", FACTORS),
+    Breach("the driver in an adapter", "wallets.adapters", "import cassandra.cluster", CQL),
     Breach("Redis at the edge", "platform.web.gate", "import redis.asyncio", REDIS),
     Breach("Redis in a service", "wallets.service.balances", "import redis.asyncio", REDIS),
     Breach("the library of limits in the app", "app.limits", "from limits import RateLimitItem", LIMITS),
