@@ -126,6 +126,7 @@ TEXTS = [
     Breach("a table in a service", "ledger.service", 'x = f"{y} JOIN ledger.transfers"', "ledger.transfers"),
     Breach("a table of a mechanism", "ledger.store", 'x = "DELETE FROM messaging.outbox"', "messaging.outbox"),
     Breach("SQL in a service", "wallets.service", 'x = "SELECT 1"', "speaks SQL"),
+    Breach("SQL in an adapter", "wallets.adapters", 'x = "SELECT 1"', "speaks SQL"),
     Breach("SQL in a route", "wallets.rest", 'x = "UPDATE things SET x = 1"', "speaks SQL"),
     Breach("a table in the app", "app", 'x = "SELECT * FROM identity.api_keys"', "identity.api_keys"),
     Breach("a file with a name of its own", "identity.helpers", "", "none of a context's files"),

@@ -6,6 +6,8 @@ from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING
 
 from billfold.wallets import contracts, errors, events
+from billfold.wallets.adapters.history.cql import CqlHistory
+from billfold.wallets.adapters.history.cql import make_tables as make_history_tables
 from billfold.wallets.service import Wallets
 from billfold.wallets.service.pictures import REDIS_UP
 from billfold.wallets.service.pictures import SUBSCRIPTION as BALANCES_SUBSCRIPTION
@@ -14,7 +16,17 @@ from billfold.wallets.service.projections import Projections
 if TYPE_CHECKING:
     from billfold.wallets.adapters.balances import BalancePictures as BalancePictures
 
-__all__ = ["BALANCES_SUBSCRIPTION", "Projections", "Wallets", "balances_in_redis", "contracts", "errors", "events"]
+__all__ = [
+    "BALANCES_SUBSCRIPTION",
+    "CqlHistory",
+    "Projections",
+    "Wallets",
+    "balances_in_redis",
+    "contracts",
+    "errors",
+    "events",
+    "make_history_tables",
+]
 
 
 def balances_in_redis(url: str, *, keep_seconds: int) -> AbstractAsyncContextManager[BalancePictures]:

@@ -5,13 +5,13 @@ BillfoldError
 ├── Conflict   WalletFrozen, WalletClosed, WalletNotEmpty, ExternalIdReused, DeadLetterClosed, DeadLetterInUse,
 │              DeadLetterApplied, OwnerDeparted, AliasHasNoWallet, PayeeMismatch
 │              PaymentRequestEnded, TooManyPaymentRequests, RequestEnded,
-│              ApprovalAwaited
+│              ApprovalAwaited, RebuildOvertaken
 ├── Denied     ReversalNotAllowed, CredentialsWithdrawn
 ├── Unavailable  BacklogFull
 └── Invalid    SameWallet, SidesWrong, ItemKeysMixed, ItemKeysAtomic, AssetNeeded, WalletNeeded, CreditLimitNegative,
                CreditLimitRepeated, InstantAmbiguous, VersionNotReached, PeriodWrong, StepWrong,
                ConfirmedTransactionInvalid, ConfirmedTransactionTooLarge, ProcessingFailed, DeliveryLimitReached,
-               PayeeNotAsked, PayerIsYou, ExpiryTooLate
+               PayeeNotAsked, PayerIsYou, ExpiryTooLate, TransferNotPosted
 """
 
 from __future__ import annotations
@@ -267,6 +267,18 @@ class DeliveryLimitReached(errors.Invalid):
     """The message was delivered over and over, and the worker has never come to its end."""
 
     code = "delivery_limit_reached"
+
+
+class TransferNotPosted(errors.Invalid):
+    """The event tells of a transfer that the ledger does not have."""
+
+    code = "transfer_not_posted"
+
+
+class RebuildOvertaken(errors.Conflict):
+    """Another rebuild of the history has begun meanwhile, and goes on."""
+
+    code = "rebuild_overtaken"
 
 
 _WORDS: dict[type[BillfoldError], type[BillfoldError]] = {

@@ -51,6 +51,11 @@ async def test_links_lead_through_a_list_with_its_filters_while_it_grows(api: Ap
     assert len(await followed(api.ada, "/wallets", limit=1)) == 2
 
 
+async def test_a_list_says_where_it_was_read(api: Api) -> None:
+    await api.ada.wallet(holding="1.00")
+    assert (await api.ada.get("/transactions")).headers["history-source"] == "postgresql"
+
+
 async def test_a_balance_is_told_for_now_and_for_any_instant(api: Api) -> None:
     mine = await api.ada.wallet()
     body = {"money": MONEY, "effective_at": "2026-01-10"}

@@ -9,11 +9,12 @@ from billfold.kernel import assets
 from billfold.ledger import Ledger, contracts
 from billfold.ledger.rpc import RemoteLedger, values
 
-#: What stands in the caller's own database transaction; assets; what the relay and verification read themselves.
+#: What stands in the caller's own database transaction; assets; what verification and the copy of the history read
+#: themselves, as the relay does.
 IN_PROCESS = {
     *("open_accounts", "set_status", "set_floor", "reserve", "unreserve"),
     *("assets", "asset", "external_account", "add_asset"),
-    *("start", "verify"),
+    *("start", "verify", "transfers"),
 }
 
 

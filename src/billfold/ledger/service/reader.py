@@ -162,6 +162,11 @@ class Reader:
             raise errors.TransferUnknown
         return found[transfer_id]
 
+    async def transfers(self, *, transfer_ids: Sequence[UUID]) -> list[Transfer]:
+        """These transfers, where they exist, in no order. Always read in the database itself, as the relay does."""
+        async with self._database.connection() as connection:
+            return list((await batch_store.transfers(connection, list(set(transfer_ids)))).values())
+
     async def hold(self, *, hold_id: UUID) -> Hold:
         """A hold.
 

@@ -8,8 +8,12 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
+from billfold.kernel import paging
 from billfold.kernel.money import Money
 from billfold.wallets.contracts.fields import Basis, Direction, Instant, TransferKind
+
+#: Where a list of transactions was read: in the ledger's journal, or in its copy.
+HistorySource = Literal["postgresql", "cql"]
 
 
 class Balance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -60,6 +64,19 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True):
     metadata: Mapping[str, str]
     effective_at: Instant
     recorded_at: Instant
+
+
+class TransactionPage(paging.Page[Transaction], frozen=True):
+    """Some transactions, and where they were read. Wherever it was, nothing that was posted before is missing."""
+
+    source: HistorySource = "postgresql"
+
+
+class HistoryRebuilt(msgspec.Struct, frozen=True, kw_only=True):
+    """How much was copied when the copy was made anew."""
+
+    accounts: int
+    entries: int
 
 
 class TransactionFilter(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 import msgspec
-from litestar import get
+from litestar import Response, get
 from msgspec import Meta
 
 from billfold.kernel import clock, ids
@@ -73,7 +73,8 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
         scope=contracts.READ,
         everybody=contracts.EVERYBODY,
         description="What has happened in your wallets, the newest first. A transfer between two of your wallets is "
-        "there twice, once for each.",
+        "there twice, once for each. Whatever was posted before you asked is in it, wherever it was read.",
+        headers={"History-Source": "Where the list was read: `postgresql`, or `cql` for the copy in Cassandra."},
         errors=(*refusals.FILTER, *refusals.PAGE),
         answers={"items": [examples.TRANSACTION], "next": None},
     ),
@@ -82,11 +83,11 @@ async def list_transactions(
     parameters: TransactionList,
     principal: Principal,
     wallets: Wallets,
-) -> Page[Transaction]:
+) -> Response[Page[Transaction]]:
     found = await wallets.transactions.page(
         principal=principal, wanted=parameters.filter(), cursor=parameters.cursor, limit=parameters.limit
     )
-    return answers.page("/transactions", parameters, found)
+    return Response(answers.page("/transactions", parameters, found), headers={"History-Source": found.source})
 
 
 @get(

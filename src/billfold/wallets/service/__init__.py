@@ -6,6 +6,7 @@ await wallets.bulk.move(…)              many at once
 await wallets.holds.place(…)            money set aside
 await wallets.balances.now(…)           what is and was in a wallet
 await wallets.transactions.page(…)      what has happened, and statements
+await wallets.history.rebuild(…)        the copy of it, where there is one
 await wallets.apply_confirmed(…)        what another system has confirmed
 await wallets.deliveries.take(…)        the same, as a queue delivers it
 await wallets.dead_letters.retry(…)     what of that could not be applied
@@ -28,6 +29,7 @@ from billfold.kernel.clock import Clock, SystemClock
 from billfold.kernel.errors import BillfoldError
 from billfold.ledger import Ledger
 from billfold.platform.postgres.database import Database
+from billfold.wallets.adapters.history.cql import CqlHistory
 from billfold.wallets.contracts import ConfirmedTransaction, RequestLimits, Transfer
 from billfold.wallets.service import approved
 from billfold.wallets.service.aliases import Aliases
@@ -40,6 +42,7 @@ from billfold.wallets.service.dead_letters import DeadLetters
 from billfold.wallets.service.deliveries import Deliveries
 from billfold.wallets.service.departures import Departures
 from billfold.wallets.service.endings import Endings
+from billfold.wallets.service.history import HistoryCopy, Reading
 from billfold.wallets.service.holdings import Holdings
 from billfold.wallets.service.holds import Holds
 from billfold.wallets.service.movements import Movements
@@ -74,6 +77,7 @@ class Wallets:
         step_up_above: Mapping[str, str] | None = None,
         request_limits: RequestLimits | None = None,
         balances_kept: BalancePictures | None = None,
+        history: CqlHistory | None = None,
     ) -> None:
         """`identity` says who an alias is.
 
@@ -81,6 +85,7 @@ class Wallets:
         `step_up` is where people approve what they do; `step_up_above` what they withdraw in a day without.
         `request_limits` is how many requests wait to be carried out later.
         `balances_kept` is where balances of a moment ago are, where there is such a place.
+        `history` is a copy of the history that lists are read from.
         """
         clock = clock or SystemClock()
         by_oneself = Allowance(
@@ -143,7 +148,11 @@ class Wallets:
         self.dead_letters = DeadLetters(database=database, bulk=self.bulk, clock=clock)
         self.departures = Departures(ledger=ledger, clock=clock)
         self.deliveries = Deliveries(bulk=self.bulk, dead_letters=self.dead_letters)
-        self.transactions = Transactions(ledger=ledger, resolution=resolution, holdings=holdings)
+        self.transactions = Transactions(
+            ledger=ledger, resolution=resolution, holdings=holdings, reading=Reading(ledger=ledger, copy=history)
+        )
+        #: What keeps the copy of the history, where there is one.
+        self.history = None if history is None else HistoryCopy(database=database, ledger=ledger, copy=history)
 
     async def apply_confirmed(self, *, transactions: Sequence[ConfirmedTransaction]) -> list[Transfer | BillfoldError]:
         """Credit and debit wallets for what has happened elsewhere, each exactly once by its sender's id.

@@ -13,8 +13,9 @@ from billfold.ledger import Ledger
 from billfold.ledger import contracts as ledger
 from billfold.ledger import errors as ledger_errors
 from billfold.wallets import contracts, domain, errors
-from billfold.wallets.contracts import StatementHead, Summary, Transaction, TransactionFilter
+from billfold.wallets.contracts import StatementHead, Summary, Transaction, TransactionFilter, TransactionPage
 from billfold.wallets.domain import Side
+from billfold.wallets.service.history import Reading
 from billfold.wallets.service.holdings import Holdings
 from billfold.wallets.service.resolution import Resolution
 
@@ -25,8 +26,10 @@ STATEMENT_BLOCK = 200
 class Transactions:
     """Use cases that read what has happened."""
 
-    def __init__(self, *, ledger: Ledger, resolution: Resolution, holdings: Holdings) -> None:
+    def __init__(self, *, ledger: Ledger, resolution: Resolution, holdings: Holdings, reading: Reading) -> None:
+        """`reading` is where lists of one's own transactions come from; all else is read in the ledger."""
         self._ledger = ledger
+        self._reading = reading
         self._resolution = resolution
         self._holdings = holdings
 
@@ -37,7 +40,7 @@ class Transactions:
         wanted: TransactionFilter,
         cursor: str | None = None,
         limit: int | None = None,
-    ) -> paging.Page[Transaction]:
+    ) -> TransactionPage:
         """Transactions in the caller's wallets, the newest first. Those that come meanwhile don't shift the pages.
 
         Raises:
@@ -51,23 +54,25 @@ class Transactions:
         after = None if cursor is None else _after(cursor)
         accounts = await self._holdings.readable(principal, wallet=wanted.wallet, asset=wanted.asset)
         narrowed = await self._filter(wanted)
-        found = await self._ledger.entries(account_ids=list(accounts), filter=narrowed, after=after, limit=size + 1)
+        found, source = await self._reading.entries(
+            sides=list(accounts.values()), filter=narrowed, after=after, limit=size + 1
+        )
         items = await self._seen(principal, found[:size], accounts)
         if len(found) <= size:
-            return paging.Page(items)
+            return TransactionPage(items, source=source)
         last = found[size - 1]
-        return paging.Page(items, paging.encode((last.recorded_at, last.account)))
+        return TransactionPage(items, paging.encode((last.recorded_at, last.account)), source)
 
     async def _everybodys(
         self, principal: Principal, wanted: TransactionFilter, cursor: str | None, size: int
-    ) -> paging.Page[Transaction]:
+    ) -> TransactionPage:
         """A page of what has happened in all wallets, whose number does not matter."""
         after = None if cursor is None else paging.decode(cursor, tuple[UUID, UUID])
         found = await self._ledger.entries_of_all(filter=await self._filter(wanted), after=after, limit=size + 1)
         sides = await self._resolution.holders(principal, {entry.account for entry in found})
         items = await self._seen(principal, found[:size], sides)
         last = found[size - 1] if len(found) > size else None
-        return paging.Page(items, None if last is None else paging.encode((last.transfer_id, last.account)))
+        return TransactionPage(items, None if last is None else paging.encode((last.transfer_id, last.account)))
 
     async def summary(self, *, principal: Principal, wanted: TransactionFilter) -> list[Summary]:
         """Count and sums of the transactions that `wanted` selects, for each asset.

@@ -10,6 +10,10 @@ import msgspec
 from billfold.platform.postgres.database import Connection
 from billfold.wallets.contracts import WalletStatus
 
+_STAYS = "NOT EXISTS (SELECT FROM wallets.departures AS gone WHERE gone.owner_id = wallet.owner_id)"
+#: Before all others.
+_NO_WALLET = UUID(int=0)
+
 
 class Found(msgspec.Struct, frozen=True):
     """A wallet that is there, and its account for the asset asked about if it has one."""
@@ -125,6 +129,47 @@ async def of_owner(connection: Connection, *, owner: UUID, asset: str | None, li
         limit,
     )
     return [Kept(*row) for row in rows]
+
+
+async def staying(connection: Connection, *, account_ids: Sequence[UUID]) -> dict[UUID, UUID]:
+    """The wallets of the accounts that are a wallet's, but for those whose owners have left."""
+    rows = await connection.fetch(
+        f"""
+        SELECT account.account_id, account.wallet_id
+        FROM wallets.accounts AS account JOIN wallets.wallets AS wallet ON wallet.id = account.wallet_id
+        WHERE account.account_id = ANY($1) AND {_STAYS}
+        """,
+        account_ids,
+    )
+    return {account: wallet for account, wallet in rows}  # noqa: C416 - a record is no pair to mypy
+
+
+async def of_those_who_stay(connection: Connection, *, after: tuple[UUID, str] | None, limit: int) -> list[Kept]:
+    """Accounts of everybody, wallet by wallet, but for those whose owners have left."""
+    wallet, asset = after or (_NO_WALLET, "")
+    rows = await connection.fetch(
+        f"""
+        SELECT account.account_id, account.wallet_id, account.asset, false
+        FROM wallets.accounts AS account JOIN wallets.wallets AS wallet ON wallet.id = account.wallet_id
+        WHERE (account.wallet_id, account.asset) > ($1, $2) AND {_STAYS}
+        ORDER BY account.wallet_id, account.asset LIMIT $3
+        """,
+        wallet,
+        asset,
+        limit,
+    )
+    return [Kept(*row) for row in rows]
+
+
+async def count(connection: Connection) -> int:
+    """How many there are of those whose owners stay."""
+    counted: int = await connection.fetchval(
+        f"""
+        SELECT count(*)
+        FROM wallets.accounts AS account JOIN wallets.wallets AS wallet ON wallet.id = account.wallet_id WHERE {_STAYS}
+        """
+    )
+    return counted
 
 
 async def by_id(connection: Connection, *, owner: UUID, account_ids: Sequence[UUID]) -> list[Kept]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -17,6 +18,18 @@ async def may_create(connection: Connection, owner: UUID) -> bool:
     # A statement of its own, which sees what was committed while the lock was waited for.
     gone = await connection.fetchval("SELECT 1 FROM wallets.departures WHERE owner_id = $1", owner)
     return gone is None
+
+
+async def left(connection: Connection, wallet_ids: Sequence[UUID]) -> list[UUID]:
+    """Those of the wallets whose owners have left."""
+    rows = await connection.fetch(
+        """
+        SELECT wallet.id FROM wallets.wallets AS wallet JOIN wallets.departures AS gone USING (owner_id)
+        WHERE wallet.id = ANY($1)
+        """,
+        wallet_ids,
+    )
+    return [row["id"] for row in rows]
 
 
 async def note(connection: Connection, owner: UUID, *, now: datetime) -> None:

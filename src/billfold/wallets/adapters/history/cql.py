@@ -1,0 +1,263 @@
+"""The history as a CQL server has it: a copy of the journal that events keep up, by wallet and month.
+
+An account's versions have no gaps, so what is read shows by itself whether it is whole. What the ledger has posted and
+the copy lacks yet is seen by the account's version, which is read first: so whoever has just paid sees it, from here or
+from the journal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from billfold.kernel import clock
+from billfold.kernel.clock import Clock
+from billfold.ledger import Ledger
+from billfold.ledger.contracts import Entry, EntryFilter
+from billfold.platform import cql
+from billfold.wallets.adapters.history import Behind, Position, scan, schema
+from billfold.wallets.adapters.history.scan import Chain, Range
+from billfold.wallets.domain import Side
+
+#: Accounts of one list; each is read on its own. An owner who has more of them asks the journal, or names a wallet.
+ACCOUNTS_MAX = 16
+#: Rows that a rare filter may pass over in each account, before the journal's indexes are the better way.
+SCANNED_MAX = 2_000
+#: Rows in one answer when a filter is rare; a page is smaller.
+BLOCK = 200
+#: One read altogether, which is some questions one after the other.
+READ_TIMEOUT_S = 3.0
+#: A period that ended so lately may still get entries that are being posted. The journal waits for them.
+RECENT = timedelta(minutes=10)
+
+#: An account's months, the newest first, with its last version in each.
+_Months = list[tuple[int, int]]
+
+
+class State(msgspec.Struct, frozen=True):
+    """What the copy says of itself."""
+
+    #: Whether everything that was there before its consumer has been copied.
+    complete: bool = False
+    #: For how many days its rows were written; 0 is for ever.
+    ttl_days: int = 0
+    #: Who made it.
+    rebuild: UUID | None = None
+
+
+class _Question(NamedTuple):
+    wanted: EntryFilter
+    after: Position | None
+    limit: int
+
+
+async def make_tables(session: cql.Session, *, keyspace: str, datacenter: str | None, copies: int) -> None:
+    """Make the keyspace and the tables where they are missing; a keyspace that is there keeps its replication.
+
+    Raises:
+        CqlUnavailable
+    """
+    if datacenter is None:
+        ((datacenter,),) = await session.execute(schema.DATACENTER)
+    await session.apply_schema(
+        f"CREATE KEYSPACE IF NOT EXISTS {keyspace} WITH replication = "
+        f"{{'class': 'NetworkTopologyStrategy', '{datacenter}': {copies}}}"
+    )
+    for table in schema.TABLES:
+        await session.apply_schema(table.format(keyspace=keyspace))
+
+
+class CqlHistory:
+    """The copy: read, written and erased."""
+
+    def __init__(
+        self, *, session: cql.Session, ledger: Ledger, keyspace: str, ttl_days: int | None, clock: Clock
+    ) -> None:
+        self._session = session
+        self._ledger = ledger
+        self._keyspace = keyspace
+        self._ttl_days = ttl_days or 0
+        self._clock = clock
+
+    @property
+    def up(self) -> bool:
+        """Whether there is any use in asking."""
+        return self._session.up
+
+    @property
+    def kept_since(self) -> datetime | None:
+        """What was recorded before is kept no longer; None where everything is kept."""
+        return self._clock.now() - timedelta(days=self._ttl_days) if self._ttl_days else None
+
+    async def wait_until_up(self, timeout_s: float) -> None:
+        """Return when the server answers.
+
+        Raises:
+            CqlUnavailable: it has not in time.
+        """
+        await self._session.wait_until_up(timeout_s)
+
+    async def entries(
+        self,
+        *,
+        sides: Sequence[Side],
+        filter: EntryFilter,  # noqa: A002 - it is what the caller means
+        after: Position | None,
+        limit: int,
+    ) -> list[Entry]:
+        """See `History.entries`."""
+        if len(sides) > ACCOUNTS_MAX:
+            raise Behind("accounts")
+        if not sides:
+            return []
+        try:
+            async with asyncio.timeout(READ_TIMEOUT_S):
+                return await self._entries(sides, _Question(filter, after, limit))
+        except TimeoutError:
+            raise Behind("timeout") from None
+
+    async def _entries(self, sides: Sequence[Side], question: _Question) -> list[Entry]:
+        wanted = question.wanted
+        if wanted.recorded_to is not None and self._clock.now() - RECENT < wanted.recorded_to:
+            raise Behind("recent")
+        # Before anything is read here: what is posted later may be missing, and nothing else.
+        accounts = await self._ledger.accounts(ids=[side.account for side in sides])
+        versions = {account.id: account.version for account in accounts}
+        wallets = {UUID(side.wallet) for side in sides}
+        state, found = await asyncio.gather(self.state(), asyncio.gather(*map(self._months, wallets)))
+        if not state.complete or state.ttl_days != self._ttl_days:
+            raise Behind("incomplete")
+        months = {account: its for of_wallet in found for account, its in of_wallet.items()}
+        for account, version in versions.items():
+            if version and (account not in months or months[account][0][1] < version):
+                raise Behind("lag")
+        parts = await asyncio.gather(
+            *(self._of_account(side, months.get(side.account, []), versions[side.account], question) for side in sides)
+        )
+        merged = sorted((entry for part in parts for entry in part), key=scan.newest_first, reverse=True)
+        return merged[: question.limit]
+
+    async def state(self) -> State:
+        """What the copy says of itself.
+
+        Raises:
+            CqlUnavailable
+        """
+        rows = await self._execute(schema.SELECT_STATE)
+        return State(*rows[0]) if rows else State()
+
+    async def begin_again(self, rebuild: UUID) -> None:
+        """Empty the copy. It is read by nobody until `complete`.
+
+        Raises:
+            CqlUnavailable
+        """
+        await self.mark(complete=False, rebuild=rebuild)
+        # Whoever has read before that it was complete has an answer by then.
+        await asyncio.sleep(READ_TIMEOUT_S)
+        for statement in schema.EMPTY:
+            await self._session.apply_schema(self._in_keyspace(statement))
+
+    async def complete(self, rebuild: UUID) -> bool:
+        """Whatever was posted before now is here, or its event is still to come; False if another one began meanwhile.
+
+        Raises:
+            CqlUnavailable
+        """
+        if (await self.state()).rebuild != rebuild:
+            return False
+        await self.mark(complete=True, rebuild=rebuild)
+        return True
+
+    async def mark(self, *, complete: bool, rebuild: UUID) -> None:
+        """Say whether the copy is complete, and who has made it.
+
+        Raises:
+            CqlUnavailable
+        """
+        await self._execute(schema.WRITE_STATE, complete, self._ttl_days, rebuild)
+
+    async def write(self, entries: Iterable[tuple[UUID, Entry]]) -> None:
+        """Write entries with their wallets; those that are there are written again, which changes nothing.
+
+        Raises:
+            CqlUnavailable: perhaps some were written, perhaps all.
+        """
+        now_us = clock.microseconds(self._clock.now())
+        rows = []
+        months: dict[tuple[UUID, int], tuple[UUID, UUID, int, int, int, int]] = {}
+        for wallet, entry in entries:
+            row = schema.row_of(wallet, entry)
+            month, recorded_us = row[1], row[3]
+            ttl_s = schema.ttl_left_s(recorded_us, now_us, self._ttl_days) if self._ttl_days else 0
+            if self._ttl_days and not ttl_s:
+                continue
+            rows.append((*row, recorded_us, ttl_s))
+            before = months.get((entry.account, month))
+            if before is None or before[3] < entry.version:
+                months[entry.account, month] = (wallet, entry.account, month, entry.version, recorded_us, ttl_s)
+        await self._session.execute_all(self._in_keyspace(schema.INSERT), rows)
+        # Last, for they tell that the entries are there.
+        await self._session.execute_all(self._in_keyspace(schema.INSERT_MONTH), months.values())
+
+    async def erase(self, wallet: UUID) -> None:
+        """Erase all that is here of a wallet; what was recorded before now can't come back, whichever event comes late.
+
+        Raises:
+            CqlUnavailable: do it again.
+        """
+        now_us = clock.microseconds(self._clock.now())
+        months = {month for its in (await self._months(wallet)).values() for month, _ in its}
+        erased = [(now_us, wallet, month) for month in months]
+        await self._session.execute_all(self._in_keyspace(schema.ERASE), erased)
+        # Last, for it is by them that the others are found when this ends halfway.
+        await self._execute(schema.ERASE_MONTHS, now_us, wallet)
+
+    async def _months(self, wallet: UUID) -> dict[UUID, _Months]:
+        months: dict[UUID, _Months] = {}
+        for account, month, version in await self._execute(schema.SELECT_MONTHS, wallet):
+            months.setdefault(account, []).append((month, version))
+        return months
+
+    async def _of_account(self, side: Side, months: _Months, version: int, question: _Question) -> list[Entry]:
+        """The account's part of an answer: more than belongs to it in the end, and never less."""
+        wanted, after, limit = question
+        within = scan.wanted(side.account, wanted, after)
+        chain, selected, scanned = Chain(within, version=version), [], 0
+        block = BLOCK if scan.passes_over(wanted) else limit + 1
+        bottom, top = schema.month_of(within.oldest_us), schema.month_of(within.newest_us)
+        for month in (one for one, _ in months if bottom <= one <= top):
+            newest_us = within.newest_us
+            while True:
+                rows = await self._rows(side, month, within, newest_us, block)
+                for row in rows:
+                    entry = schema.entry_of(side.account, row)
+                    if chain.add(entry) and scan.selects(wanted, entry):
+                        selected.append(entry)
+                        if len(selected) == limit:
+                            return selected
+                scanned += len(rows)
+                if scanned > SCANNED_MAX:
+                    raise Behind("filter")
+                if len(rows) < block:
+                    break
+                newest_us = rows[-1][0] - 1
+        now_us = clock.microseconds(self._clock.now())
+        chain.end(horizon_us=schema.horizon_us(now_us, self._ttl_days) if self._ttl_days else None)
+        return selected
+
+    async def _rows(self, side: Side, month: int, within: Range, newest_us: int, limit: int) -> list[tuple[Any, ...]]:
+        return await self._execute(
+            schema.SELECT, UUID(side.wallet), month, side.account, newest_us, within.oldest_us, limit
+        )
+
+    async def _execute(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        return await self._session.execute(self._in_keyspace(statement), *values)
+
+    def _in_keyspace(self, statement: str) -> str:
+        return statement.format(keyspace=self._keyspace)

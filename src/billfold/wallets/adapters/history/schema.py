@@ -1,0 +1,129 @@
+"""The tables of the copy, and how entries become rows and come back.
+
+A row is written with the instant at which its entry was recorded as its CQL timestamp. So writing it again, in whatever
+order, changes nothing; of the rows about an account's month the newest stays; and what was erased stays erased when an
+event about it comes late, because the erasure is younger.
+
+`wallet` and `month` are the partition: 202611 is November 2026, in UTC. CQL's own timestamps have milliseconds, entries
+have microseconds, so instants are whole microseconds since 1970.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from billfold.kernel import clock
+from billfold.ledger.contracts import Entry
+
+_TRANSACTIONS = """
+CREATE TABLE IF NOT EXISTS {keyspace}.transactions (
+    wallet uuid, month int, account uuid, recorded_us bigint,
+    transfer uuid, version bigint, amount varint, balance varint, counterparty uuid, kind text,
+    reference text, description text, metadata text, effective_us bigint,
+    PRIMARY KEY ((wallet, month), account, recorded_us)
+) WITH CLUSTERING ORDER BY (account ASC, recorded_us DESC)
+"""
+# Which months an account has entries in, so that no empty one is ever looked into, and its last version in each.
+_MONTHS = """
+CREATE TABLE IF NOT EXISTS {keyspace}.months (
+    wallet uuid, account uuid, month int, version bigint, PRIMARY KEY (wallet, account, month)
+) WITH CLUSTERING ORDER BY (account ASC, month DESC)
+"""
+# Whether the copy has all that is older than its consumer, and for how many days rows were written.
+_STATE = """
+CREATE TABLE IF NOT EXISTS {keyspace}.state (name text PRIMARY KEY, complete boolean, ttl_days int, rebuild uuid)
+"""
+TABLES = (_TRANSACTIONS, _MONTHS, _STATE)
+
+_COLUMNS = (
+    "recorded_us, transfer, version, amount, balance, counterparty, kind, reference, description, metadata, "
+    "effective_us"
+)
+INSERT = (
+    f"INSERT INTO {{keyspace}}.transactions (wallet, month, account, {_COLUMNS}) "  # noqa: S608 - constants
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ? AND TTL ?"
+)
+SELECT = (
+    f"SELECT {_COLUMNS} FROM {{keyspace}}.transactions "  # noqa: S608 - constants
+    "WHERE wallet = ? AND month = ? AND account = ? AND recorded_us <= ? AND recorded_us >= ? LIMIT ?"
+)
+INSERT_MONTH = (
+    "INSERT INTO {keyspace}.months (wallet, account, month, version) VALUES (?, ?, ?, ?) USING TIMESTAMP ? AND TTL ?"
+)
+SELECT_MONTHS = "SELECT account, month, version FROM {keyspace}.months WHERE wallet = ?"
+ERASE = "DELETE FROM {keyspace}.transactions USING TIMESTAMP ? WHERE wallet = ? AND month = ?"
+ERASE_MONTHS = "DELETE FROM {keyspace}.months USING TIMESTAMP ? WHERE wallet = ?"
+EMPTY = ("TRUNCATE {keyspace}.transactions", "TRUNCATE {keyspace}.months")
+DATACENTER = "SELECT data_center FROM system.local"
+SELECT_STATE = "SELECT complete, ttl_days, rebuild FROM {keyspace}.state WHERE name = 'transactions'"
+WRITE_STATE = "INSERT INTO {keyspace}.state (name, complete, ttl_days, rebuild) VALUES ('transactions', ?, ?, ?)"
+
+_METADATA = msgspec.json.Decoder(dict[str, str])
+_DAY_US = 24 * 60 * 60 * 1_000_000
+
+
+def month_of(us: int) -> int:
+    """The month of an instant: 202611 is November 2026."""
+    at = clock.EPOCH + timedelta(microseconds=us)
+    return at.year * 100 + at.month
+
+
+def row_of(wallet: UUID, entry: Entry) -> tuple[Any, ...]:
+    """The values of INSERT, but for its timestamp and TTL."""
+    recorded_us = clock.microseconds(entry.recorded_at)
+    return (
+        wallet,
+        month_of(recorded_us),
+        entry.account,
+        recorded_us,
+        entry.transfer_id,
+        entry.version,
+        entry.amount,
+        entry.balance,
+        entry.counterparty,
+        entry.kind,
+        entry.reference,
+        entry.description,
+        msgspec.json.encode(entry.metadata).decode() if entry.metadata else "",
+        clock.microseconds(entry.effective_at),
+    )
+
+
+def entry_of(account: UUID, row: Sequence[Any]) -> Entry:
+    """The entry of a row of SELECT."""
+    recorded_us, transfer, version, amount, balance, counterparty, kind, reference, description, metadata, effective = (
+        row
+    )
+    return Entry(
+        transfer_id=transfer,
+        account=account,
+        version=version,
+        amount=amount,
+        balance=balance,
+        counterparty=counterparty,
+        kind=kind,
+        reference=reference,
+        description=description,
+        metadata=_METADATA.decode(metadata) if metadata else {},
+        effective_at=_instant(effective),
+        recorded_at=_instant(recorded_us),
+    )
+
+
+def _instant(us: int) -> datetime:
+    return clock.EPOCH + timedelta(microseconds=us)
+
+
+def ttl_left_s(recorded_us: int, now_us: int, ttl_days: int) -> int:
+    """For how many seconds a row is still kept; 0 where it is too old to be written at all."""
+    return max(0, (recorded_us + ttl_days * _DAY_US - now_us) // 1_000_000)
+
+
+def horizon_us(now_us: int, ttl_days: int) -> int:
+    """What was recorded before may have gone already. A day of margin is for clocks, and for nodes that expire late."""
+    return now_us - (ttl_days - 1) * _DAY_US

@@ -1,0 +1,153 @@
+"""The copy of the history: which of the two is read, how events keep the copy, how it is made anew, and erased.
+
+An event only says that there is something to copy. What is written comes from the ledger, so whoever writes to the
+broker can't write into anybody's history.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from uuid import UUID
+
+from prometheus_client import Counter
+
+from billfold.kernel import ids
+from billfold.kernel.events import Event
+from billfold.ledger import Ledger
+from billfold.ledger import contracts as ledger_contracts
+from billfold.ledger import events as ledger_events
+from billfold.ledger.contracts import Entry, EntryFilter
+from billfold.platform.cql import CqlUnavailable
+from billfold.platform.postgres.database import Database
+from billfold.wallets import domain, errors, events
+from billfold.wallets.adapters.history import Behind, History, Position
+from billfold.wallets.adapters.history.cql import CqlHistory
+from billfold.wallets.adapters.history.postgresql import JournalHistory
+from billfold.wallets.contracts import HistoryRebuilt, HistorySource
+from billfold.wallets.domain import Side
+from billfold.wallets.store import accounts as store
+from billfold.wallets.store import departures
+
+#: Accounts whose entries are copied at the same time when the copy is made anew.
+AT_A_TIME = 8
+#: Accounts that are looked up in one go.
+ACCOUNTS_BLOCK = 400
+#: How long a server may be away while the copy is made anew.
+PATIENCE_S = 60.0
+
+READS = Counter(
+    "billfold_history_reads",
+    "Lists of transactions that were read while there is a copy, by where, and why not in the copy.",
+    ["source", "reason"],
+)
+
+#: What was done of how much.
+Progress = Callable[[HistoryRebuilt, int], None]
+
+
+class Reading:
+    """The copy where it proves to be whole, and otherwise the journal."""
+
+    def __init__(self, *, ledger: Ledger, copy: CqlHistory | None) -> None:
+        self._journal: History = JournalHistory(ledger)
+        self._copy = copy
+
+    async def entries(
+        self,
+        *,
+        sides: Sequence[Side],
+        filter: EntryFilter,  # noqa: A002 - it is what the caller means
+        after: Position | None,
+        limit: int,
+    ) -> tuple[list[Entry], HistorySource]:
+        """See `History.entries`; and where they were read."""
+        if self._copy is not None:
+            try:
+                found = await self._copy.entries(sides=sides, filter=filter, after=after, limit=limit)
+            except (Behind, CqlUnavailable) as why:
+                READS.labels("postgresql", str(why) if isinstance(why, Behind) else "unavailable").inc()
+            else:
+                READS.labels("cql", "").inc()
+                return found, "cql"
+        return await self._journal.entries(sides=sides, filter=filter, after=after, limit=limit), "postgresql"
+
+
+class HistoryCopy:
+    """What keeps the copy. Each step may be repeated, and done by several processes at the same time."""
+
+    #: The events that it takes.
+    TYPES = (ledger_events.POSTED, events.CLOSED)
+
+    def __init__(self, *, database: Database, ledger: Ledger, copy: CqlHistory) -> None:
+        self._database = database
+        self._ledger = ledger
+        self._copy = copy
+
+    async def take(self, taken: Sequence[Event]) -> None:
+        """Copy the transfers that these events tell of, and erase the wallets of owners who have left.
+
+        Raises:
+            CqlUnavailable, DatabaseUnavailable: take them again.
+            TransferNotPosted, InvalidId: an event tells of what is not there.
+        """
+        await self._copy_transfers([ids.parse(one.subject) for one in taken if one.type == ledger_events.POSTED])
+        closed = [ids.parse(one.subject) for one in taken if one.type == events.CLOSED]
+        if closed:
+            async with self._database.connection() as connection:
+                left = await departures.left(connection, closed)
+            for wallet in left:
+                await self._copy.erase(wallet)
+
+    async def rebuild(self, *, progress: Progress) -> HistoryRebuilt:
+        """Make the copy anew from the ledger; meanwhile the ledger is read. Events that come meanwhile are not lost.
+
+        Raises:
+            CqlUnavailable: the server was away for too long; begin again.
+            RebuildOvertaken: another one has begun.
+        """
+        mine = ids.new()
+        await self._copy.wait_until_up(PATIENCE_S)
+        await self._copy.begin_again(mine)
+        async with self._database.connection() as connection:
+            total = await store.count(connection)
+        done = HistoryRebuilt(accounts=0, entries=0)
+        after: tuple[UUID, str] | None = None
+        while True:
+            async with self._database.connection() as connection:
+                block = await store.of_those_who_stay(connection, after=after, limit=ACCOUNTS_BLOCK)
+            for start in range(0, len(block), AT_A_TIME):
+                part = block[start : start + AT_A_TIME]
+                copied = await asyncio.gather(*map(self._copy_account, part))
+                done = HistoryRebuilt(accounts=done.accounts + len(part), entries=done.entries + sum(copied))
+                progress(done, total)
+            if len(block) < ACCOUNTS_BLOCK:
+                break
+            after = block[-1].wallet_id, block[-1].asset
+        if not await self._copy.complete(mine):
+            raise errors.RebuildOvertaken
+        return done
+
+    async def _copy_transfers(self, transfer_ids: Sequence[UUID]) -> None:
+        if not transfer_ids:
+            return
+        transfers = await self._ledger.transfers(transfer_ids=transfer_ids)
+        if len(transfers) < len(set(transfer_ids)):
+            raise errors.TransferNotPosted
+        entries = [entry for transfer in transfers for entry in domain.entries(transfer)]
+        async with self._database.connection() as connection:
+            kept = await store.staying(connection, account_ids=list({entry.account for entry in entries}))
+        await self._copy.write([(kept[entry.account], entry) for entry in entries if entry.account in kept])
+
+    async def _copy_account(self, kept: store.Kept) -> int:
+        period = ledger_contracts.EntryFilter(recorded_from=self._copy.kept_since)
+        copied = 0
+        async for block in self._ledger.stream_entries(account_ids=[kept.account_id], filter=period):
+            rows = [(kept.wallet_id, entry) for entry in block]
+            try:
+                await self._copy.write(rows)
+            except CqlUnavailable:
+                await self._copy.wait_until_up(PATIENCE_S)
+                await self._copy.write(rows)
+            copied += len(block)
+        return copied

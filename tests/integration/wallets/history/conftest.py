@@ -1,0 +1,54 @@
+"""Wallets on a real PostgreSQL, and the copy of their history on a real Cassandra."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from billfold.kernel import ids
+from billfold.kernel.clock import SystemClock
+from billfold.ledger import Ledger
+from billfold.platform import cql
+from billfold.platform.postgres.database import Database
+from billfold.wallets import CqlHistory, Wallets, make_history_tables
+from tests import facades, servers
+from tests.integration.wallets.history.support import Histories
+
+#: A node on a busy machine takes its time to make a table.
+PATIENCE_S = 120.0
+
+
+@pytest.fixture(scope="session")
+async def cql_keyspace(cassandra_server: servers.CassandraServer) -> AsyncIterator[tuple[cql.Session, str]]:
+    """A session with the server, and a keyspace with our tables."""
+    keyspace = f"billfold_{ids.new().hex}"
+    async with cql.opened(where(cassandra_server)) as session:
+        await session.wait_until_up(PATIENCE_S)
+        await make_history_tables(session, keyspace=keyspace, datacenter=None, copies=1)
+        yield session, keyspace
+
+
+def where(server: servers.CassandraServer) -> cql.Server:
+    return cql.Server(contact_points=[("127.0.0.1", server.port)])
+
+
+@pytest.fixture
+async def copy(cql_keyspace: tuple[cql.Session, str], ledger: Ledger) -> CqlHistory:
+    """A copy of an empty ledger."""
+    session, keyspace = cql_keyspace
+    await session.wait_until_up(PATIENCE_S)
+    copy = CqlHistory(session=session, ledger=ledger, keyspace=keyspace, ttl_days=None, clock=SystemClock())
+    # What `rebuild` makes of an empty ledger, without waiting for those who read the one before.
+    await copy.mark(complete=True, rebuild=ids.new())
+    return copy
+
+
+@pytest.fixture
+def histories(database: Database, ledger: Ledger, copy: CqlHistory) -> Histories:
+    identity = facades.identity(database)
+    return Histories(
+        database=database,
+        ledger=ledger,
+        journal=Wallets(database=database, ledger=ledger, identity=identity),
+        copied=Wallets(database=database, ledger=ledger, identity=identity, history=copy),
+        copy=copy,
+    )

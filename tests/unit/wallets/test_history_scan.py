@@ -1,0 +1,119 @@
+"""When the rows of a copy prove that none is missing."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+
+from billfold.kernel import clock
+from billfold.ledger.contracts import Entry, EntryFilter
+from billfold.wallets.adapters.history import Behind, Position, scan, schema
+from billfold.wallets.adapters.history.scan import Chain
+
+ACCOUNT, SMALLER, LARGER = UUID(int=5), UUID(int=4), UUID(int=6)
+BEGIN = datetime(2026, 1, 31, 23, 59, 59, 999_990, tzinfo=UTC)
+
+
+def entry(version: int) -> Entry:
+    """The account's entry of that version, one microsecond behind the other."""
+    at = BEGIN + version * clock.MICROSECOND
+    return Entry(
+        transfer_id=UUID(int=version),
+        account=ACCOUNT,
+        version=version,
+        amount=-(10**60) - version,
+        balance=version,
+        counterparty=LARGER,
+        kind="transfer",
+        reference="r",
+        description="",
+        metadata={"a": "b"} if version % 2 else {},
+        effective_at=at - timedelta(days=400),
+        recorded_at=at,
+    )
+
+
+def told(
+    versions: list[int],
+    *,
+    of: int,
+    after: Position | None = None,
+    horizon_us: int | None = None,
+    ends: bool = True,
+    **wanted: datetime,
+) -> list[int]:
+    """What of these rows is told, when the ledger's version is `of`."""
+    within = scan.wanted(ACCOUNT, EntryFilter(**wanted), after)  # type: ignore[arg-type]
+    chain = Chain(within, version=of)
+    found = [one for one in versions if chain.add(entry(one))]
+    if ends:
+        chain.end(horizon_us=horizon_us)
+    return found
+
+
+def at(version: int) -> datetime:
+    return entry(version).recorded_at
+
+
+def test_all_rows_from_the_present_version_to_the_first_are_whole() -> None:
+    assert told([3, 2, 1], of=3) == [3, 2, 1]
+    assert told([4, 3, 2, 1], of=3) == [4, 3, 2, 1]
+    assert told([], of=0) == []
+    assert told([3, 2], of=3, ends=False) == [3, 2]
+
+
+def test_what_is_missing_is_noticed_wherever_it_would_be() -> None:
+    for versions in ([2, 1], [3, 1], [3, 2], []):
+        with pytest.raises(Behind):
+            told(versions, of=3)
+
+
+def test_behind_a_cursor_the_row_that_was_told_comes_first_and_is_not_told_again() -> None:
+    assert told([3, 2, 1], of=9, after=(at(3), ACCOUNT)) == [2, 1]
+    assert told([1], of=9, after=(at(1), ACCOUNT)) == []
+    for versions in ([2, 1], []):
+        with pytest.raises(Behind):
+            told(versions, of=9, after=(at(3), ACCOUNT))
+    with pytest.raises(Behind):
+        told([3, 1], of=9, after=(at(3), ACCOUNT))
+
+
+def test_of_one_instant_a_smaller_account_comes_behind_a_larger_one() -> None:
+    us = clock.microseconds(at(3))
+    assert scan.wanted(ACCOUNT, EntryFilter(), (at(3), LARGER)).newest_us == us
+    assert scan.wanted(ACCOUNT, EntryFilter(), (at(3), SMALLER)).newest_us == us - 1
+    assert scan.wanted(ACCOUNT, EntryFilter(recorded_to=at(2)), (at(3), LARGER)).newest_us == us - 2
+
+
+def test_a_period_may_begin_and_end_at_any_version() -> None:
+    assert told([3, 2], of=9, recorded_from=at(2), recorded_to=at(4)) == [3, 2]
+    assert told([], of=9, recorded_from=at(20)) == []
+    with pytest.raises(Behind):
+        told([8, 7], of=9, recorded_from=at(7))
+    with pytest.raises(Behind):
+        told([4, 2], of=9, recorded_from=at(2), recorded_to=at(5))
+
+
+def test_what_may_have_expired_is_not_taken_for_the_end() -> None:
+    horizon = clock.microseconds(at(2))
+    with pytest.raises(Behind, match="expired"):
+        told([4, 3, 2], of=4, horizon_us=horizon)
+    assert told([4, 3, 2, 1], of=4, horizon_us=horizon) == [4, 3, 2, 1]
+    assert told([4, 3], of=4, horizon_us=horizon, recorded_from=at(3)) == [4, 3]
+    assert told([4, 3], of=4, horizon_us=horizon, ends=False) == [4, 3]
+
+
+def test_an_entry_comes_back_from_its_row_as_it_was() -> None:
+    for version in (1, 2):
+        wallet, month, account, *row = schema.row_of(LARGER, entry(version))
+        assert (wallet, month, account) == (LARGER, 202601, ACCOUNT)
+        assert schema.entry_of(ACCOUNT, row) == entry(version)
+    assert schema.row_of(LARGER, entry(10))[1] == 202602
+
+
+def test_a_row_is_kept_until_its_time_is_over() -> None:
+    day_us = 86_400_000_000
+    assert schema.ttl_left_s(0, 29 * day_us, 30) == 86_400
+    assert schema.ttl_left_s(0, 31 * day_us, 30) == 0
+    # It goes later than it is counted on.
+    assert schema.horizon_us(31 * day_us, 30) == 2 * day_us
