@@ -15,7 +15,7 @@ from uuid import UUID
 import msgspec
 
 import billfold
-from billfold.app import balances, mail, oidc, remote, settings
+from billfold.app import balances, history, mail, oidc, remote, settings
 from billfold.app.passkeys import relying_party
 from billfold.identity import AliasLimits, Attempts, Hashing, Identity
 from billfold.identity.contracts import Left
@@ -59,10 +59,12 @@ async def opened(
     attempts: Attempts | None = None,
     alias_limits: AliasLimits | None = None,
     with_balances: bool = False,
+    with_history: bool = False,
 ) -> AsyncIterator[Container]:
     """The parts over the database of the settings, until the block ends. `name` is what the database sees of us.
 
-    `with_balances` opens the Redis that keeps balances, where one is set.
+    `with_balances` opens the Redis that keeps balances, where one is set, and `with_history` the copy of
+    the history.
 
     Raises:
         SettingInvalid: there is no DSN, or another setting can't be used.
@@ -101,6 +103,7 @@ async def opened(
         )
         stack.callback(identity.close)
         kept = await stack.enter_async_context(balances.opened(tree.balances)) if with_balances else None
+        copy = await stack.enter_async_context(history.opened(tree.history, ledger)) if with_history else None
         wallets = Wallets(
             database=database,
             ledger=ledger,
@@ -111,6 +114,7 @@ async def opened(
             step_up_above=_thresholds("security.step_up_above", tree.security.step_up_above),
             request_limits=_request_limits(tree.requests),
             balances_kept=kept,
+            history=copy,
         )
         identity.approvals.carried_out_by(wallets.executors)
         await stack.enter_async_context(_recording(identity))

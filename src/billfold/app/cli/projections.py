@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from billfold.app import container, settings
-from billfold.app.cli import commands, direct, exits, options, output, progress
+from billfold.app.cli import commands, direct, exits, history, options, output, progress
 from billfold.platform.telemetry import logs
 from billfold.wallets import Projections
 from billfold.wallets.contracts import Comparison, Rebuilt
@@ -25,9 +25,20 @@ class Projection(StrEnum):
     """What can be made anew."""
 
     BALANCES = "balances"
+    HISTORY = "history"
 
 
-What = Annotated[Projection, typer.Argument(metavar="PROJECTION", help="balances: those in Redis.")]
+class Comparable(StrEnum):
+    """What can be compared. The history shows at each reading whether it is whole."""
+
+    BALANCES = "balances"
+
+
+What = Annotated[
+    Projection,
+    typer.Argument(metavar="PROJECTION", help="balances: those in Redis; history: the transactions in Cassandra."),
+]
+Which = Annotated[Comparable, typer.Argument(metavar="PROJECTION", help="balances: those in Redis.")]
 
 
 @app.command("rebuild")
@@ -36,7 +47,9 @@ def rebuild(what: What, config: options.Config = None, data: options.Data = None
 
     Exit code 1 means that there was no room for all of it.
     """
-    assert what is Projection.BALANCES, "there is no other"
+    if what is Projection.HISTORY:
+        history.rebuild(config, data, json=json)
+        return
     found = asyncio.run(_rebuild(config, data))
     if json:
         output.print_json(found)
@@ -52,12 +65,12 @@ def rebuild(what: What, config: options.Config = None, data: options.Data = None
 
 
 @app.command("compare")
-def compare(what: What, config: options.Config = None, data: options.Data = None, json: options.Json = False) -> None:
+def compare(what: Which, config: options.Config = None, data: options.Data = None, json: options.Json = False) -> None:
     """Compare all that is kept with the database. What is wrong is shown, and forgotten.
 
     Exit code 4 means that something was wrong.
     """
-    assert what is Projection.BALANCES, "there is no other"
+    assert what is Comparable.BALANCES, "there is no other"
     found = asyncio.run(_compare(config, data))
     if json:
         output.print_json(found)

@@ -23,6 +23,8 @@ from billfold.platform import host
 #: Longer than all programs of the stack may take to stop one after the other.
 DOWN_TIMEOUT_S = 90.0
 POLL_S = 0.05
+#: How long the start waits for a Cassandra to make tables in.
+HISTORY_PATIENCE_S = 5.0
 
 
 class StillStopping(errors.Unavailable):
@@ -134,7 +136,20 @@ def reset(
 
 def _parts(tree: settings.Settings) -> stack.Parts:
     sink = (roles.MAIL_SINK,) if stack.has_mail_sink(tree) else ()
-    return stack.Parts(roles=(roles.API, roles.WORKER, *sink), migrate=migrate, sandbox=_sandbox)
+    return stack.Parts(roles=(roles.API, roles.WORKER, *sink), migrate=_migrate, sandbox=_sandbox)
+
+
+async def _migrate(tree: settings.Settings) -> None:
+    """A copy of the history that can't have its tables now keeps nobody from moving money."""
+    await migrate(tree)
+    if tree.history.kind == "cql":
+        from billfold.app import history  # noqa: PLC0415 - as below
+        from billfold.platform.cql import CqlUnavailable  # noqa: PLC0415
+
+        try:
+            await history.make_tables(tree.history, patience_s=HISTORY_PATIENCE_S)
+        except CqlUnavailable as error:
+            typer.echo(f"billfold: {error.detail} `billfold migrate` makes its tables later.", err=True)
 
 
 async def _sandbox(tree: settings.Settings) -> stack.Sandbox:

@@ -50,6 +50,7 @@ async def _serve(tree: settings.Settings) -> None:
             attempts=allowed.attempts,
             alias_limits=allowed.aliases,
             with_balances=True,
+            with_history=True,
         ) as parts,
         listener.listening(REGISTRY, host=tree.metrics.host, port=tree.api.metrics_port),
     ):

@@ -31,8 +31,9 @@ from billfold.kernel.clock import SystemClock
 from billfold.kernel.errors import Unavailable
 from billfold.ledger import OUTBOX_KIND, Ledger
 from billfold.platform.messaging.consuming import EventConsumer
-from billfold.platform.messaging.port import Messaging
+from billfold.platform.messaging.port import Messaging, Subscription
 from billfold.platform.messaging.relay import Relay
+from billfold.platform.messaging.topics import EVENTS
 from billfold.platform.telemetry import listener, logs
 from billfold.wallets import BALANCES_SUBSCRIPTION, Projections, workers
 
@@ -93,7 +94,7 @@ async def _work(tree: settings.Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with (
-        container.opened(tree, name=f"billfold {ROLE}", with_balances=True) as parts,
+        container.opened(tree, name=f"billfold {ROLE}", with_balances=True, with_history=True) as parts,
         listener.listening(REGISTRY, host=tree.metrics.host, port=tree.worker.metrics_port),
     ):
         gc.collect()
@@ -124,6 +125,7 @@ def _duties(tree: settings.Settings, parts: Container) -> Sequence[Duty]:
         Duty("publish the outbox", relay.run),
         Duty("measure the outbox", lambda: _measure(relay)),
         *_balances(parts, broker),
+        *_copying(parts, broker),
         *_mailing(tree.mail, parts),
         Duty("carry out requests", carried_out.run),
         Duty("carry out due requests", lambda: requests.carry_out_due(parts.wallets)),
@@ -150,6 +152,15 @@ async def _compare(projections: Projections) -> None:
     while True:
         await projections.sample()
         await asyncio.sleep(COMPARE_PAUSE_S)
+
+
+def _copying(parts: Container, broker: Messaging) -> Sequence[Duty]:
+    copied = parts.wallets.history
+    if copied is None:
+        return []
+    subscription = Subscription(name="history", topic=EVENTS, types=copied.TYPES, ordered=False)
+    consumer = EventConsumer(messaging=broker, database=parts.database, subscription=subscription, handle=copied.take)
+    return [Duty("copy the history", consumer.run)]
 
 
 def _mailing(tree: settings.Mail, parts: Container) -> Sequence[Duty]:

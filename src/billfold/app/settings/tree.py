@@ -182,6 +182,34 @@ class Balances(Section, frozen=True, kw_only=True):
     keep_seconds: Annotated[int, msgspec.Meta(ge=10, le=2_592_000)] = 86_400
 
 
+class History(Section, frozen=True, kw_only=True):
+    """Where lists of transactions are read: in the ledger alone, or in a copy of them in Cassandra or ScyllaDB too."""
+
+    #: `cql` reads the copy where that is whole, and the ledger otherwise. It takes the extra `cassandra`.
+    kind: Literal["postgresql", "cql"] = "postgresql"
+    #: Some nodes of the cluster, such as cassandra-1,cassandra-2:9042, separated by commas.
+    contact_points: str | None = None
+    #: The datacenter that we are in, whose nodes alone are asked; that of the node that answers first when not set.
+    datacenter: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]{1,60}$")] | None = None
+    #: Where our tables are. `billfold migrate` makes it where it is missing.
+    keyspace: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,47}$")] = "billfold"
+    #: How many nodes of the datacenter keep each row of a keyspace that `billfold migrate` makes.
+    copies: Annotated[int, msgspec.Meta(ge=1, le=9)] = 3
+    #: Who we are there.
+    user: str | None = None
+    #: That user's password.
+    password: Secret | None = None
+    #: Whether to speak TLS. The nodes' certificates must be good for the names or addresses they are called by.
+    tls: bool = False
+    #: Who signs these certificates: a PEM file; the authorities of this machine when not set.
+    tls_ca: Path | None = None
+    #: How many nodes have to have said yes to each read and each write. A copy that lags is never taken for whole.
+    consistency: Literal["LOCAL_ONE", "LOCAL_QUORUM", "QUORUM", "ALL"] = "LOCAL_QUORUM"
+    #: How long the copy keeps a transaction; for ever when not set. What is older is read in the ledger. When this
+    #: changes, make the copy anew.
+    ttl_days: Annotated[int, msgspec.Meta(ge=7, le=7_000)] | None = None
+
+
 class Keys(Section, frozen=True, kw_only=True):
     """What seals the secrets that the database keeps."""
 
@@ -359,6 +387,7 @@ class Settings(Section, frozen=True, kw_only=True):
     keys: Keys = Keys()
     limits: Limits = Limits()
     balances: Balances = Balances()
+    history: History = History()
     oidc: Oidc = Oidc()
     passwords: Passwords = Passwords()
     people: People = People()
