@@ -14,7 +14,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from tests import browsers, keycloak, servers, smtp
+from tests import browsers, event_payloads, keycloak, servers, smtp
 
 ROOT = Path(__file__).parent
 KINDS = {
@@ -58,6 +58,13 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.R
     """A real Redis, which a test may kill or stop if it starts it again."""
     with _had("redis_server"), _folder(tmp_path_factory, "redis") as folder, servers.running_redis(folder) as server:
         yield server
+
+
+@pytest.fixture(scope="session", autouse=True)
+def declared_events() -> Iterator[None]:
+    """Events have what their schemas say."""
+    with event_payloads.checked():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -59,6 +59,12 @@ class HoldChanged(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime | None
 
 
+#: What is in the data of each, for those who read them: docs/reference/schemas is made of it.
+PAYLOADS: Mapping[str, type[msgspec.Struct]] = {
+    kind: TransferPosted if kind == POSTED else HoldChanged for kind in TYPES
+}
+
+
 def transfer_posted(posted: TransferPosted, *, traceparent: str | None = None) -> events.Event:
     """The event of a posted transfer. Its id is the transfer's, so telling it twice is seen as once."""
     return events.Event(

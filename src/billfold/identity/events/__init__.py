@@ -8,6 +8,7 @@ from billfold.identity.events.aliases import ALIAS_TYPES, AliasEventType, alias_
 from billfold.identity.events.approvals import APPROVAL_TYPES, ApprovalEventType
 from billfold.identity.events.factors import FACTOR_TYPES, FactorEventType
 from billfold.identity.events.keys import API_KEY_TYPES, SOURCE, ApiKeyEventType, api_key_event
+from billfold.identity.events.payloads import PAYLOADS
 from billfold.identity.events.people import person_event
 from billfold.identity.events.providers import IDENTITY_TYPES, IdentityEventType
 from billfold.identity.events.sessions import SESSION_TYPES, SessionEventType
@@ -31,6 +32,7 @@ __all__ = [
     "APPROVAL_TYPES",
     "FACTOR_TYPES",
     "IDENTITY_TYPES",
+    "PAYLOADS",
     "SESSION_TYPES",
     "SOURCE",
     "STAFF_TYPES",

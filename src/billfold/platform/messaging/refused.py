@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from base64 import b64encode
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
+
+import msgspec
 
 from billfold.kernel import clock, ids
 from billfold.kernel.errors import BillfoldError
@@ -22,6 +24,21 @@ CONTENT_MAX_BYTES = 256 * 1024
 DETAIL_MAX = 1_000
 #: Of all headers together; they are often traces and seldom more than a few hundred characters.
 HEADERS_MAX = 16 * 1024
+
+
+class EventRefused(msgspec.Struct, frozen=True, kw_only=True):
+    """An event that a consumer could not apply. `content` is base64."""
+
+    refused_event_id: str
+    consumer: str
+    reason: str
+    detail: str
+    source: str | None
+    id: str | None
+    position: str
+    deliveries: int
+    size: int
+    content: str | None
 
 
 async def set_aside(database: Database, consumer: str, delivery: Delivery, why: BillfoldError) -> bool:
@@ -50,23 +67,23 @@ async def set_aside(database: Database, consumer: str, delivery: Delivery, why: 
             delivery.body,
         )
         if known == refused_id:
-            data: dict[str, Any] = {
-                "refused_event_id": str(refused_id),
-                "consumer": consumer,
-                "reason": why.code,
-                "detail": _storable(why.detail),
-                "source": source,
-                "id": event_id,
-                "position": _storable(delivery.position),
-                "deliveries": delivery.deliveries,
-                "size": len(delivery.body),
-                "content": b64encode(delivery.body).decode() if len(delivery.body) <= CONTENT_MAX_BYTES else None,
-            }
+            data = EventRefused(
+                refused_event_id=str(refused_id),
+                consumer=consumer,
+                reason=why.code,
+                detail=_storable(why.detail),
+                source=source,
+                id=event_id,
+                position=_storable(delivery.position),
+                deliveries=delivery.deliveries,
+                size=len(delivery.body),
+                content=b64encode(delivery.body).decode() if len(delivery.body) <= CONTENT_MAX_BYTES else None,
+            )
             await outbox.append_dead_letter(connection, _event(refused_id, data))
     return known == refused_id
 
 
-def _event(refused_id: UUID, data: dict[str, Any]) -> Event:
+def _event(refused_id: UUID, data: EventRefused) -> Event:
     subject = str(refused_id)
     now = clock.SystemClock().now()
     return Event(id=str(ids.new()), type=REFUSED, source=SOURCE, subject=subject, time=now, key=subject, data=data)

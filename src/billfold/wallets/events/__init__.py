@@ -16,6 +16,7 @@ from billfold.kernel import clock
 from billfold.kernel.events import Event
 from billfold.kernel.money import Money
 from billfold.wallets.contracts import Delivery, MoneyRequest, Wallet
+from billfold.wallets.events.payloads import PAYLOADS
 
 SOURCE: Final = "/billfold/wallets"
 CREATED: Final = "wallet.created.v1"
@@ -23,9 +24,9 @@ UPDATED: Final = "wallet.updated.v1"
 FROZEN: Final = "wallet.frozen.v1"
 UNFROZEN: Final = "wallet.unfrozen.v1"
 CLOSED: Final = "wallet.closed.v1"
-TYPES = (CREATED, UPDATED, FROZEN, UNFROZEN, CLOSED)
 #: Goes to the dead-letter stream, not among the others.
 REFUSED: Final = "confirmed-transaction.refused.v1"
+TYPES = tuple(kind for kind in PAYLOADS if kind != REFUSED)
 #: A larger content is left out of the event; it is in the dead letter itself.
 CONTENT_MAX_BYTES = 256 * 1024
 

@@ -1,0 +1,47 @@
+"""Sees that every event that a test makes Billfold tell has what its schema says, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest import mock
+
+import msgspec
+
+from billfold.kernel.events import Event
+from billfold.platform.messaging import cloudevents, outbox
+from billfold.platform.messaging.relay import Relay
+from tests.docs.event_schemas import PAYLOADS
+
+_SOURCES = {source for source, _ in PAYLOADS.values()}
+
+
+def check(event: Event) -> None:
+    """Fail unless the payload is as declared. Events that tests have made up are their own business."""
+    if event.source not in _SOURCES:
+        return
+    assert event.type in PAYLOADS, f"declare what is in {event.type}, in PAYLOADS of its context's events"
+    source, payload = PAYLOADS[event.type]
+    assert event.source == source, event
+    data = msgspec.json.decode(cloudevents.decode(cloudevents.encode(event)).data)
+    msgspec.convert(data, payload)
+    undeclared = set(data) - {field.encode_name for field in msgspec.structs.fields(payload)}
+    assert not undeclared, f"{event.type} has what is not declared: {undeclared}"
+
+
+@contextmanager
+def checked() -> Iterator[None]:
+    """Check what is appended to outboxes, and what rows of the ledger stand for."""
+    append, message = outbox._append, Relay._message
+
+    async def checked_append(connection: Any, kind: str, event: Event) -> None:
+        check(event)
+        await append(connection, kind, event)
+
+    def checked_message(self: Relay, topic: Any, event: Event) -> Any:
+        check(event)
+        return message(self, topic, event)
+
+    with mock.patch.object(outbox, "_append", checked_append), mock.patch.object(Relay, "_message", checked_message):
+        yield
