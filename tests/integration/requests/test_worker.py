@@ -4,7 +4,6 @@ import asyncio
 import os
 import random
 import signal
-import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,7 +14,6 @@ from billfold.app.roles import requests
 from billfold.kernel import ids
 from billfold.kernel.principal import Principal
 from billfold.ledger import OUTBOX_KIND
-from billfold.platform import host
 from billfold.platform.messaging import topics
 from billfold.platform.messaging.brokers import nats
 from billfold.platform.messaging.port import Message
@@ -27,6 +25,7 @@ from tests.integration.messaging.brokers.test_consuming import consumed
 from tests.integration.messaging.conftest import without_streams
 from tests.integration.messaging.support import running, until
 from tests.integration.requests.support import Office
+from tests.workers import running_worker
 
 REQUESTS = 400
 KILLS = 6
@@ -120,7 +119,9 @@ def _claimed(number: int, data: str) -> Message:
 async def test_workers_that_are_killed_over_and_over_lose_no_request_and_double_none(
     office: Office,
     office_database: servers.TestDatabase,
+    nats_server: servers.NatsServer,
     server: nats.Server,
+    *,
     tmp_path: Path,
     ada: Principal,
 ) -> None:
@@ -129,7 +130,7 @@ async def test_workers_that_are_killed_over_and_over_lose_no_request_and_double_
     accepted: list[MoneyRequest] = []
     for _ in range(KILLS):
         taken = await _taken(office)
-        async with _worker(office_database, server, keys) as worker:
+        async with running_worker(office_database, nats_server, keys=keys) as worker:
             accepted += [await office.accept(ada, source=hers, target=his) for _ in range(REQUESTS // KILLS)]
             await until(lambda before=taken: _more_taken(office, before + 5))  # type: ignore[misc]
             await asyncio.sleep(random.uniform(0, 0.05))
@@ -137,7 +138,10 @@ async def test_workers_that_are_killed_over_and_over_lose_no_request_and_double_
     # What the killed had in hand is theirs for half a minute more.
     async with office.database.connection() as connection:
         await connection.execute("UPDATE wallets.requests SET due_at = now() WHERE ended_at IS NULL")
-    async with _worker(office_database, server, keys), _worker(office_database, server, keys):
+    async with (
+        running_worker(office_database, nats_server, keys=keys),
+        running_worker(office_database, nats_server, keys=keys),
+    ):
         await ended(office, accepted)
     statuses = [(await office.look(ada, request)).status for request in accepted]
     completed = statuses.count("completed")
@@ -159,28 +163,3 @@ async def _taken(office: Office) -> int:
 
 async def _more_taken(office: Office, number: int) -> bool:
     return await _taken(office) > number
-
-
-@asynccontextmanager
-async def _worker(
-    database: servers.TestDatabase, server: nats.Server, keys: Path
-) -> AsyncIterator[asyncio.subprocess.Process]:
-    """`billfold serve worker`, until the block ends."""
-    assert server.user is not None
-    assert server.password is not None
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("BILLFOLD_")} | {
-        "BILLFOLD_POSTGRES__DSN": database.app_dsn,
-        "BILLFOLD_NATS__URL": server.url,
-        "BILLFOLD_NATS__USER": server.user,
-        "BILLFOLD_NATS__PASSWORD": server.password,
-        "BILLFOLD_KEYS__FILE": str(keys),
-        "BILLFOLD_WORKER__METRICS_PORT": str(host.free_port()),
-    }
-    command = (sys.executable, "-m", "billfold.app.cli", "serve", "worker")
-    process = await asyncio.create_subprocess_exec(*command, env=environment)
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.terminate()
-        await process.wait()

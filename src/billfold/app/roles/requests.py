@@ -14,6 +14,7 @@ from billfold.platform.messaging import topics
 from billfold.platform.messaging.consuming import EventConsumer, EventUnknown
 from billfold.platform.messaging.port import Messaging, Subscription
 from billfold.platform.postgres.database import Database
+from billfold.platform.telemetry import traces
 from billfold.wallets import Wallets, events
 
 #: What waits for its time is found at most so much later.
@@ -38,7 +39,11 @@ def consumer(*, wallets: Wallets, database: Database, messaging: Messaging) -> E
     """Carries out requests when their events come."""
 
     async def handle(found: Sequence[Event]) -> None:
-        count(await wallets.carrying_out.named(request_ids=[request_id(event) for event in found]))
+        traced = {
+            request_id(event): place for event in found if (place := traces.carried(event.traceparent)) is not None
+        }
+        request_ids = [request_id(event) for event in found]
+        count(await wallets.carrying_out.named(request_ids=request_ids, traced=traced))
 
     return EventConsumer(messaging=messaging, database=database, subscription=SUBSCRIPTION, handle=handle)
 

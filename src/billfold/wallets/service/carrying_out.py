@@ -18,7 +18,8 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextvars import Context
 from datetime import timedelta
 from uuid import UUID
 
@@ -31,6 +32,7 @@ from billfold.kernel.errors import BillfoldError
 from billfold.kernel.principal import MissingScope
 from billfold.ledger import errors as ledger_errors
 from billfold.platform.postgres.database import Database
+from billfold.platform.telemetry import traces
 from billfold.wallets import domain, errors
 from billfold.wallets.contracts import Backlog, RequestOutcomes
 from billfold.wallets.service.endings import Endings, order_of, told
@@ -63,8 +65,12 @@ class CarryingOut:
         self._endings = endings
         self._clock = clock
 
-    async def named(self, *, request_ids: Sequence[UUID]) -> RequestOutcomes:
+    async def named(
+        self, *, request_ids: Sequence[UUID], traced: Mapping[UUID, traces.Place] | None = None
+    ) -> RequestOutcomes:
         """Carry out these, if nobody else has taken them; how many have ended how, or are to be tried again.
+
+        `traced` is where the events of those came from that are part of a trace.
 
         Raises:
             Unavailable: PostgreSQL is away; nothing is lost.
@@ -76,7 +82,7 @@ class CarryingOut:
                 taken = await store.take_named(
                     connection, request_ids[first : first + AT_ONCE], now=now, until=now + TAKEN_FOR
                 )
-            outcomes += await self._all(taken)
+            outcomes += await self._all(taken, traced or {})
         return outcomes
 
     async def due(self) -> RequestOutcomes:
@@ -87,7 +93,7 @@ class CarryingOut:
         now = self._clock.now()
         async with self._database.transaction() as connection:
             taken = await store.take_due(connection, now=now, until=now + TAKEN_FOR, limit=AT_ONCE)
-        return await self._all(taken)
+        return await self._all(taken, {})
 
     async def backlog(self) -> Backlog:
         """What waits."""
@@ -95,24 +101,31 @@ class CarryingOut:
             count, age_s = await store.backlog(connection, most=COUNTED_MAX, now=self._clock.now())
         return Backlog(count, age_s)
 
-    async def _all(self, taken: Sequence[Row]) -> Counter[str]:
+    async def _all(self, taken: Sequence[Row], traced: Mapping[UUID, traces.Place]) -> Counter[str]:
         if not taken:
             return Counter()
         standing = await self._identity.standing.of([row.principal for row in taken])
+
+        def begin(row: Row, may: frozenset[str] | None) -> asyncio.Task[str]:
+            place = traced.get(row.id) or traces.carried(row.traceparent)
+            # In a context of its own: the batch is in the trace of its first.
+            return asyncio.create_task(self._one(row, may, place), context=Context())
+
         pairs = list(zip(taken, standing, strict=True))
-        together = [self._one(row, may) for row, may in pairs if row.tries < SUSPECT_FROM]
+        together = [begin(row, may) for row, may in pairs if row.tries < SUSPECT_FROM]
         # Each comes to its end, even when one has lost the database.
         found = await asyncio.gather(*together, return_exceptions=True)
         for one in found:
             if isinstance(one, BaseException):
                 raise one
         outcomes = [one for one in found if isinstance(one, str)]
-        outcomes += [await self._one(row, may) for row, may in pairs if row.tries >= SUSPECT_FROM]
+        outcomes += [await begin(row, may) for row, may in pairs if row.tries >= SUSPECT_FROM]
         return Counter(outcomes)
 
-    async def _one(self, row: Row, may: frozenset[str] | None) -> str:
+    async def _one(self, row: Row, may: frozenset[str] | None, place: traces.Place | None) -> str:
         try:
-            ended = await self._carried_out(row, may)
+            with traces.span("carry out request", parent=place):
+                ended = await self._carried_out(row, may)
         except Exception as error:  # noqa: BLE001 - whatever it was, it is tried again, and `_postponed` logs defects.
             return await self._postponed(row, error)
         # Somebody else has written down the same.

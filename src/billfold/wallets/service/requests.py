@@ -20,6 +20,7 @@ from billfold.kernel.principal import Principal
 from billfold.ledger import Ledger
 from billfold.platform.messaging import outbox
 from billfold.platform.postgres.database import Connection, Database
+from billfold.platform.telemetry import traces
 from billfold.wallets import contracts, errors, events
 from billfold.wallets.contracts import Acceptance, MoneyRequest, Order, RequestLimits, RequestStatus
 from billfold.wallets.service import orders
@@ -96,6 +97,7 @@ class Requests:
 
     async def _insert(self, principal: Principal, order: Order, key: idempotency.Key, key_text: str) -> Acceptance:
         now = self._clock.now()
+        place = traces.current()
         # No more rights than it takes.
         needs = principal.scopes & {contracts.ORDER_SCOPES[order.kind], contracts.OPERATOR}
         async with self._database.transaction() as connection:
@@ -109,6 +111,7 @@ class Requests:
                 now=now,
                 expires_at=now + self._limits.expire_after,
                 due_at=now + TOLD_WITHIN,
+                traceparent=None if place is None else place.traceparent(),
             )
             if row is not None:
                 await self._ledger.reserve(key=key, transaction=connection)

@@ -19,7 +19,8 @@ EndsAs = Literal["failed", "cancelled", "expired"]
 
 _COLUMNS = (
     "id, owner_id, user_id, credential_id, is_session, scopes, content, key_text, key_digest, key_fingerprint, "
-    "accepted_at, expires_at, status, ends_as, tries, started_at, ended_at, transfer_id, reason, detail, pointer"
+    "accepted_at, expires_at, status, ends_as, tries, started_at, ended_at, transfer_id, reason, detail, pointer, "
+    "traceparent"
 )
 _RETURNED = ", ".join(f"request.{column}" for column in _COLUMNS.split(", "))
 
@@ -48,6 +49,8 @@ class Row(msgspec.Struct, frozen=True):
     reason: str | None
     detail: str | None
     pointer: str | None
+    #: W3C's, of the trace that it was sent in.
+    traceparent: str | None
 
     @property
     def key(self) -> Key:
@@ -97,12 +100,13 @@ async def insert(
     now: datetime,
     expires_at: datetime,
     due_at: datetime,
+    traceparent: str | None,
 ) -> Row | None:
     """Add one; None if another one has this idempotency key by now."""
     row = await connection.fetchrow(
         "INSERT INTO wallets.requests (id, owner_id, user_id, credential_id, is_session, scopes, content, key_text, "
-        "key_digest, key_fingerprint, accepted_at, expires_at, due_at) "
-        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) "
+        "key_digest, key_fingerprint, accepted_at, expires_at, due_at, traceparent) "
+        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) "
         f"ON CONFLICT (key_digest) DO NOTHING RETURNING {_COLUMNS}",
         request_id,
         by.owner_id,
@@ -117,6 +121,7 @@ async def insert(
         now,
         expires_at,
         due_at,
+        traceparent,
     )
     return None if row is None else Row(*row)
 
