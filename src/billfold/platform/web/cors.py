@@ -18,13 +18,13 @@ _ASKED = (
     (b"access-control-allow-methods", b"GET, HEAD, POST, PUT, PATCH, DELETE"),
     (
         b"access-control-allow-headers",
-        b"Authorization, Cache-Control, Content-Type, Idempotency-Key, X-Request-Id, Traceparent, Tracestate",
+        b"Authorization, Cache-Control, Content-Type, Idempotency-Key, Prefer, X-Request-Id, Traceparent, Tracestate",
     ),
     (b"access-control-max-age", b"%d" % MAX_AGE_S),
 )
 _SHOWN = (
     b"access-control-expose-headers",
-    b"Age, Idempotency-Replayed, Location, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id",
+    b"Age, Idempotency-Replayed, Location, Preference-Applied, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id",
 )
 
 
