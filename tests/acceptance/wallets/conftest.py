@@ -12,7 +12,7 @@ from tests.acceptance.wallets import api as api_
 from tests.acceptance.wallets.api import Api
 
 #: Modules whose tests run with an API that posts by itself, and with one that calls the role `ledger`.
-BOTH_WAYS = {"test_money", "test_idempotency", "test_history", "test_payment_requests"}
+BOTH_WAYS = {"test_money", "test_idempotency", "test_history", "test_payment_requests", "test_requests"}
 MIGRATIONS = (
     Migrations("platform", "billfold.platform.postgres.roles"),
     Migrations("messaging", "billfold.platform.messaging.migrations"),

@@ -14,6 +14,7 @@ from billfold.app.roles import requests
 from billfold.kernel import ids
 from billfold.kernel.principal import Principal
 from billfold.ledger import OUTBOX_KIND
+from billfold.platform import host
 from billfold.platform.messaging import topics
 from billfold.platform.messaging.brokers import nats
 from billfold.platform.messaging.port import Message
@@ -163,3 +164,20 @@ async def _taken(office: Office) -> int:
 
 async def _more_taken(office: Office, number: int) -> bool:
     return await _taken(office) > number
+
+
+async def test_without_a_broker_requests_are_carried_out_all_the_same(
+    office: Office,
+    office_database: servers.TestDatabase,
+    nats_server: servers.NatsServer,
+    tmp_path: Path,
+    ada: Principal,
+) -> None:
+    hers, his = await office.wallet(ada, holding="10.00"), await office.wallet(ada)
+    nowhere = {"BILLFOLD_NATS__URL": f"nats://127.0.0.1:{host.free_port()}"}
+    keys = master_keys.file_in(tmp_path)
+    async with running_worker(office_database, nats_server, keys=keys, more=nowhere):
+        request = await office.accept(ada, source=hers, target=his)
+        found = await office.wallets.requests.request(principal=ada, request_id=request.id, wait_s=60)
+    assert found.status == "completed"
+    assert await office.posted(his) == "1.00"
