@@ -157,6 +157,35 @@ async def test_above_it_the_person_approves_that_very_withdrawal(rich: Rich) -> 
     assert await rich.balance() == "899.99"
 
 
+async def test_what_is_carried_out_later_is_approved_when_it_is_accepted(rich: Rich) -> None:
+    await rich.arrives()
+    order = Order(kind="withdrawal", source=rich.wallet, money=Money("300.00", "USD"))
+    accept = rich.wallets.requests.accept
+    with pytest.raises(identity_errors.StepUpRequired) as required:
+        await accept(principal=rich.principal, order=order, key="k")
+    proof = await rich.approve(required)
+    accepted = (await accept(principal=rich.principal, order=order, key="k", step_up=proof)).request
+    assert accepted is not None
+    # The worker has no approval to show, and the approval is used up for everything else.
+    await rich.wallets.carrying_out.named(request_ids=[accepted.id])
+    assert await rich.balance() == "700.00"
+    with pytest.raises(identity_errors.StepUpRequired):
+        await accept(principal=rich.principal, order=order, key="another", step_up=proof)
+
+
+async def test_what_is_accepted_counts_towards_the_limit_before_it_is_carried_out(rich: Rich) -> None:
+    await rich.arrives()
+    order = Order(kind="withdrawal", source=rich.wallet, money=Money("60.00", "USD"))
+    accepted = (await rich.wallets.requests.accept(principal=rich.principal, order=order, key="k")).request
+    assert accepted is not None
+    with pytest.raises(identity_errors.StepUpRequired):
+        await rich.wallets.requests.accept(principal=rich.principal, order=order, key="more")
+    with pytest.raises(identity_errors.StepUpRequired):
+        await rich.withdraw("60.00")
+    await rich.wallets.carrying_out.named(request_ids=[accepted.id])
+    assert await rich.balance() == "940.00"
+
+
 async def test_a_key_of_a_person_is_asked_too_and_a_program_is_not(rich: Rich) -> None:
     await rich.arrives()
     key = msgspec.structs.replace(rich.principal, credential_id=ids.new(), is_session=False)
