@@ -17,7 +17,7 @@ from billfold.wallets.adapters.balances import BalancePictures
 from billfold.wallets.service.balances import Read
 from billfold.wallets.service.pictures import REDIS_UP, Pictures
 from billfold.wallets.service.projections import Projections
-from tests import facades, servers
+from tests import facades, ledgers, servers
 from tests.integration.wallets.conftest import (
     ada,
     bob,
@@ -26,9 +26,16 @@ from tests.integration.wallets.conftest import (
     operator,
     own_database,
     wallets_template,
+    way,
 )
 
-__all__ = ["ada", "bob", "database", "ledger", "operator", "own_database", "wallets_template"]
+__all__ = ["ada", "bob", "database", "ledger", "operator", "own_database", "wallets_template", "way"]
+#: Modules whose tests run with a ledger that posts by itself, and with one that calls the service.
+BOTH_WAYS = {"test_reading"}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    ledgers.both_ways(metafunc, BOTH_WAYS)
 
 
 class Town:
