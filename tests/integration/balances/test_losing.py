@@ -13,6 +13,7 @@ from billfold.kernel.principal import Principal
 from billfold.ledger import Ledger
 from billfold.platform import redis
 from billfold.platform.postgres.database import Database
+from billfold.wallets.adapters import balances
 from tests import servers
 from tests.integration.balances.conftest import Town, process
 from tests.integration.wallets.support import move, wallet_of
@@ -137,6 +138,43 @@ async def test_one_that_is_full_costs_no_reader_an_answer(town: Town, ada: Princ
         await town.redis.config_set("maxmemory", "0")
     assert await town.posted(ada, wallet) == ("10.00", False)
     assert await town.posted(ada, wallet) == ("10.00", True)
+
+
+async def test_an_answer_to_another_question_is_shown_to_nobody(
+    town: Town, redis_server: servers.RedisServer, ada: Principal
+) -> None:
+    rich = await wallet_of(town.wallets, ada, holding="1000000.00")
+    poor = await wallet_of(town.wallets, ada, holding="1.00")
+    await town.keep(rich, poor)
+    pool = town.kept.client.connection_pool
+    script = town.kept.client.register_script(balances.LOOK)
+    await script(keys=[balances.PREFIX + UUID(rich).hex])
+    connection = await pool.get_connection()  # type: ignore[no-untyped-call]
+    with hanging(redis_server):
+        # Somebody has given up on their question without the connection's knowing.
+        await connection.send_command("EVALSHA", script.sha, 1, balances.PREFIX + UUID(rich).hex)
+        await pool.release(connection)
+        reading = asyncio.create_task(town.posted(ada, poor))
+        await asyncio.sleep(0)
+    assert await reading == ("1.00", False)
+    await town.up()
+    for _ in range(2 * redis.CONNECTIONS_MAX):
+        assert (await town.posted(ada, poor))[0] == "1.00"
+    assert await town.posted(ada, poor) == ("1.00", True)
+
+
+async def test_questions_that_were_given_up_are_never_answered_to_others(
+    town: Town, redis_server: servers.RedisServer, ada: Principal
+) -> None:
+    wallets = {await wallet_of(town.wallets, ada, holding=f"{number}.00"): f"{number}.00" for number in range(1, 20)}
+    await town.keep(*wallets)
+    for _ in range(3):
+        with hanging(redis_server):
+            await asyncio.gather(*(town.posted(ada, wallet) for wallet in wallets))
+        await town.up()
+        found = await asyncio.gather(*(town.posted(ada, wallet) for wallet in wallets))
+        assert [posted for posted, _ in found] == list(wallets.values())
+        assert all(from_redis for _, from_redis in found)
 
 
 async def test_a_replica_is_read_and_written_to_no_more(town: Town, ada: Principal) -> None:

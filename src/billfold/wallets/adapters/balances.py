@@ -12,7 +12,7 @@ from uuid import UUID
 
 from prometheus_client import Gauge
 from redis.asyncio import Redis
-from redis.exceptions import OutOfMemoryError, RedisError
+from redis.exceptions import InvalidResponse, OutOfMemoryError, RedisError
 
 from billfold.platform import redis
 from billfold.wallets.contracts.pictures import Kept, Looked, Picture, WriteOutcome
@@ -25,7 +25,9 @@ BLOCK = 100
 _READ_AT = b"read_at"
 _NO_FLOOR = "-"
 
-_LOOK = "return {redis.call('TIME'), redis.call('HGETALL', KEYS[1])}"
+# It says again which wallet it is about: a connection on which answers have fallen behind their questions must show
+# nobody the balance of somebody else.
+LOOK = "return {KEYS[1], redis.call('TIME'), redis.call('HGETALL', KEYS[1])}"
 
 # A count of changes and microseconds since 1970 are below 2^53, so Lua's numbers have them exactly. Amounts are not,
 # and stay text. A moment that is yet to come was written before the clock was put back.
@@ -57,10 +59,10 @@ class BalancePictures:
     """Pictures of wallets in one Redis. Made by `opened`."""
 
     def __init__(self, client: Redis, line: redis.Line, *, keep_seconds: int) -> None:
-        self._client = client
+        self.client = client
         self._line = line
         self._keep_ms = str(keep_seconds * 1000)
-        self._look = client.register_script(_LOOK)
+        self._look = client.register_script(LOOK)
         self._write = client.register_script(_WRITE)
 
     async def check(self) -> None:
@@ -77,8 +79,8 @@ class BalancePictures:
         Raises:
             RedisUnavailable.
         """
-        time, fields = await self._line.ask(lambda: self._look(keys=[_key(wallet_id)]))
-        return Looked(at_us=_us(time), picture=_picture(dict(zip(fields[::2], fields[1::2], strict=True))))
+        (looked,) = await self.look_at_all([wallet_id])
+        return looked
 
     async def look_at_all(self, wallet_ids: Sequence[UUID]) -> list[Looked]:
         """What is kept of each of up to BLOCK wallets.
@@ -86,16 +88,7 @@ class BalancePictures:
         Raises:
             RedisUnavailable.
         """
-
-        async def question() -> list[Looked]:
-            async with self._client.pipeline(transaction=False) as pipe:
-                pipe.execute_command("TIME")
-                for wallet_id in wallet_ids:
-                    pipe.execute_command("HGETALL", _key(wallet_id))
-                time, *found = await pipe.execute()
-            return [Looked(at_us=_us(time), picture=_picture(fields)) for fields in found]
-
-        return await self._line.ask(question)
+        return await self._line.ask(lambda: self._looked(wallet_ids))
 
     async def now_us(self) -> int:
         """The clock by which ages are told. What is read after this was asked for is not older than it.
@@ -103,7 +96,7 @@ class BalancePictures:
         Raises:
             RedisUnavailable.
         """
-        return _us(await self._line.ask(self._client.time))
+        return _us(await self._line.ask(self.client.time))
 
     async def keep(self, pictures: Mapping[UUID, Picture]) -> dict[UUID, WriteOutcome]:
         """Keep up to BLOCK pictures. Where there is no room for one, none of that wallet is kept any more.
@@ -123,7 +116,7 @@ class BalancePictures:
             RedisUnavailable.
         """
         if wallet_ids:
-            await self._line.ask(lambda: self._client.unlink(*map(_key, wallet_ids)))
+            await self._line.ask(lambda: self.client.unlink(*map(_key, wallet_ids)))
 
     async def some(self, cursor: int) -> tuple[int, list[UUID]]:
         """Some of the wallets that are kept, and the cursor of the next ones: 0 is the begin, and means the end.
@@ -134,12 +127,29 @@ class BalancePictures:
             RedisUnavailable.
         """
         following, keys = await self._line.ask(
-            lambda: self._client.scan(cursor, match=f"{PREFIX}*", count=BLOCK, _type="HASH")
+            lambda: self.client.scan(cursor, match=f"{PREFIX}*", count=BLOCK, _type="HASH")
         )
         return following, [wallet_id for key in keys if (wallet_id := _wallet(key)) is not None]
 
+    async def _looked(self, wallet_ids: Sequence[UUID]) -> list[Looked]:
+        keys = [_key(wallet_id) for wallet_id in wallet_ids]
+        if len(keys) == 1:
+            answers = [await self._look(keys=keys)]
+        else:
+            async with self.client.pipeline(transaction=False) as pipe:
+                for key in keys:
+                    await self._look(keys=[key], client=pipe)
+                answers = await pipe.execute()
+        if [answer[0] for answer in answers] != [key.encode() for key in keys]:
+            await self.client.connection_pool.disconnect()
+            raise InvalidResponse("it has answered another question")
+        return [
+            Looked(at_us=_us(time), picture=_picture(dict(zip(fields[::2], fields[1::2], strict=True))))
+            for _, time, fields in answers
+        ]
+
     async def _written(self, pictures: Mapping[UUID, Picture]) -> list[object]:
-        async with self._client.pipeline(transaction=False) as pipe:
+        async with self.client.pipeline(transaction=False) as pipe:
             for wallet_id, picture in pictures.items():
                 fields = [text for asset, kept in picture.accounts.items() for text in (asset, _text(kept))]
                 await self._write(
@@ -161,7 +171,7 @@ async def opened(url: str, *, keep_seconds: int, gauge: Gauge) -> AsyncIterator[
     """
     pool = redis.connections(url)
     client = Redis(connection_pool=pool)
-    look = client.register_script(_LOOK)
+    look = client.register_script(LOOK)
     # One that is full or a replica can still be read.
     async with redis.opened(pool, name="balances", probe=lambda: look(keys=[PREFIX]), gauge=gauge) as line:
         yield BalancePictures(client, line, keep_seconds=keep_seconds)
