@@ -1,13 +1,15 @@
 """The facade over gRPC has what the facade has."""
 
 import inspect
-from typing import get_args
+from typing import Any, get_args
 
+import msgspec
 import pytest
 
 from billfold.kernel import assets
 from billfold.ledger import Ledger, contracts
 from billfold.ledger.rpc import RemoteLedger, values
+from billfold.ledger.rpc.v1 import ledger_pb2 as pb
 
 #: What stands in the caller's own database transaction; assets; what verification and the copy of the history read
 #: themselves, as the relay does.
@@ -16,6 +18,8 @@ IN_PROCESS = {
     *("assets", "asset", "external_account", "add_asset"),
     *("start", "verify", "transfers"),
 }
+#: How None is written, where it is not the same as nothing; and what an asset is told together with.
+ONLY_WRITTEN = {"unlimited", "external_account"}
 
 
 def methods(kind: type) -> dict[str, object]:
@@ -38,6 +42,29 @@ def test_each_method_is_called_as_the_facades() -> None:
     for name in facade.keys() - IN_PROCESS:
         ours, theirs = (inspect.signature(kind[name]).parameters for kind in (remote, facade))  # type: ignore[arg-type]
         assert ours == theirs, name
+
+
+@pytest.mark.parametrize(
+    ("struct", "message"),
+    [
+        (contracts.NewAccount, pb.NewAccount),
+        (contracts.Account, pb.Account),
+        (contracts.NewTransfer, pb.NewTransfer),
+        (contracts.Transfer, pb.Transfer),
+        (contracts.Unopened, pb.UnopenedAccount),
+        (contracts.Posting, pb.Posting),
+        (contracts.NewHold, pb.NewHold),
+        (contracts.Hold, pb.Hold),
+        (contracts.HoldChange, pb.HoldChange),
+        (contracts.Entry, pb.Entry),
+        (contracts.EntryFilter, pb.EntryFilter),
+        (contracts.EntrySummary, pb.Summary),
+        (contracts.Watched, pb.WatchAccountResponse),
+        (assets.Asset, pb.Asset),
+    ],
+)
+def test_a_message_has_the_fields_of_its_contract(struct: type[msgspec.Struct], message: Any) -> None:
+    assert set(struct.__struct_fields__) == set(message.DESCRIPTOR.fields_by_name) - ONLY_WRITTEN
 
 
 @pytest.mark.parametrize(
