@@ -10,6 +10,7 @@ import pytest
 
 from billfold.kernel import ids
 from billfold.kernel.errors import BillfoldError
+from billfold.ledger import errors
 from billfold.ledger.contracts import Posting
 from billfold.ledger.rpc import moving, writing
 from billfold.ledger.rpc.v1 import ledger_pb2 as pb
@@ -106,11 +107,25 @@ async def test_a_stream_sent_again_posts_nothing_and_gets_the_same_answers(stub:
     assert await bank.balances(a, b) == [700, 1_300]
 
 
+async def test_only_the_ids_of_what_was_posted_are_told_to_whoever_wants_no_more(stub: Any, bank: Bank) -> None:
+    a, b = await bank.accounts(2, 100)
+    items = [item(a, b, 60), item(a, b, 60), Item()]
+    block = pb.PostStreamRequest(items=items, ids_only=True)
+    first, again = [[one async for one in stub.PostStream(iter([block]))] for _ in range(2)]
+    for response in (first[0], again[0]):
+        posted, refused, failed = response.answers
+        assert (await bank.ledger.transfer(transfer_id=UUID(posted.posted_id))).amount == 60
+        assert refused.posting.results[0].refusal.code == "insufficient_funds"
+        assert failed.failure.code == "message_invalid"
+    assert first[0].answers[0] == again[0].answers[0]
+    assert await bank.balances(a, b) == [40, 160]
+
+
 class _Slow:
     """A ledger that answers at once, and counts."""
 
     async def post_many(self, *, requests: Sequence[Any]) -> list[Posting | BillfoldError]:
-        return [Posting(results=[]) for _ in requests]
+        return [errors.Overloaded() for _ in requests]
 
 
 async def test_a_sender_who_takes_no_answers_is_not_read_from() -> None:
@@ -133,7 +148,7 @@ async def test_a_sender_who_takes_no_answers_is_not_read_from() -> None:
     assert read == moving.BLOCKS_MAX
     answers = stream.answers()
     for taken in range(1, 4):
-        assert len(await anext(answers)) == 1
+        assert len((await anext(answers)).answers) == 1
         await settled()
         # Room is given when the next one is asked for.
         assert read == moving.BLOCKS_MAX + taken - 1

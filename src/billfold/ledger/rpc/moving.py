@@ -61,7 +61,7 @@ class Moving:
         stopper = asyncio.create_task(self._cancel_at_stop(reader))
         try:
             async for answers in stream.answers():
-                yield pb.PostStreamResponse(answers=answers)
+                yield answers
             with suppress(asyncio.CancelledError):
                 await reader
             if self._stop.begun.is_set():
@@ -181,7 +181,7 @@ class _Stream:
         self._requests = requests
         self._room = asyncio.Semaphore(BLOCKS_MAX)
         #: Blocks that are being posted, in their order; None is the end.
-        self._posting: asyncio.Queue[asyncio.Task[list[pb.PostStreamResponse.Answer]] | None] = asyncio.Queue()
+        self._posting: asyncio.Queue[asyncio.Task[pb.PostStreamResponse] | None] = asyncio.Queue()
 
     async def read(self) -> None:
         """Begin to post each block that comes while there is room.
@@ -193,12 +193,13 @@ class _Stream:
             await self._room.acquire()
             async for request in self._requests:
                 items = [_item(message, place) for place, message in enumerate(counted(request.items, "/items"))]
-                self._posting.put_nowait(asyncio.create_task(_answers(self._ledger, items)))
+                posting = _answers(self._ledger, items, ids_only=request.ids_only)
+                self._posting.put_nowait(asyncio.create_task(posting))
                 await self._room.acquire()
         finally:
             self._posting.put_nowait(None)
 
-    async def answers(self) -> AsyncIterator[list[pb.PostStreamResponse.Answer]]:
+    async def answers(self) -> AsyncIterator[pb.PostStreamResponse]:
         """The answers of one block after the other. What is taken gives room."""
         while (block := await self._posting.get()) is not None:
             yield await block
@@ -214,12 +215,7 @@ def _item(message: pb.PostStreamRequest.Item, place: int) -> Item | BillfoldErro
         return error
 
 
-async def _answers(ledger: Ledger, items: Sequence[Item | BillfoldError]) -> list[pb.PostStreamResponse.Answer]:
+async def _answers(ledger: Ledger, items: Sequence[Item | BillfoldError], *, ids_only: bool) -> pb.PostStreamResponse:
     postings = iter(await ledger.post_many(requests=[item for item in items if not isinstance(item, BillfoldError)]))
-    return [_answer(item if isinstance(item, BillfoldError) else next(postings)) for item in items]
-
-
-def _answer(outcome: Posting | BillfoldError) -> pb.PostStreamResponse.Answer:
-    if isinstance(outcome, Posting):
-        return pb.PostStreamResponse.Answer(posting=writing.posting(outcome))
-    return pb.PostStreamResponse.Answer(failure=writing.refusal(outcome))
+    outcomes = [item if isinstance(item, BillfoldError) else next(postings) for item in items]
+    return writing.answers(outcomes, ids_only=ids_only)

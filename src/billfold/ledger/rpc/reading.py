@@ -36,6 +36,8 @@ from billfold.platform.rpc.errors import MessageInvalid
 
 #: Whose keys those are that come as texts: there is one caller, as far as the ledger knows.
 KEYS_OWNER = UUID("019aa2c6-7a00-7000-8000-6772706b6579")
+#: Three ids at once are read as fast as one.
+_THREE = tuple[UUID, UUID, UUID]
 
 
 def key(message: pb.Key, operation: str, *content: object, pointer: str = "/key") -> idempotency.Key:
@@ -46,7 +48,7 @@ def key(message: pb.Key, operation: str, *content: object, pointer: str = "/key"
     """
     form = message.WhichOneof("form")
     if form == "text":
-        told = msgspec.json.encode(content, order="sorted", enc_hook=_enc)
+        told = msgspec.json.encode(content, order="deterministic", enc_hook=_enc)
         return idempotency.key(owner=KEYS_OWNER, text=message.text, operation=operation, content=told)
     if form != "digested":
         raise values.missing(pointer)
@@ -158,10 +160,12 @@ def ledger_refusal(message: pb.Refusal, pointer: str) -> errors.LedgerError:
 
 def transfer(message: pb.Transfer) -> Transfer:
     """A posted transfer."""
+    ids = (message.id, message.debit_account, message.credit_account)
+    transfer_id, debit_account, credit_account = msgspec.convert(ids, _THREE)
     return Transfer(
-        id=UUID(message.id),
-        debit_account=UUID(message.debit_account),
-        credit_account=UUID(message.credit_account),
+        id=transfer_id,
+        debit_account=debit_account,
+        credit_account=credit_account,
         amount=int(message.amount),
         asset=message.asset,
         kind=values.TRANSFER_KINDS.word[message.kind],

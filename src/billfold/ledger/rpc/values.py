@@ -88,10 +88,16 @@ def read_duration(length: Any) -> timedelta:
         return timedelta.max if length.seconds > 0 else timedelta.min
 
 
+def seconds_of(at: datetime) -> tuple[int, int]:
+    """An instant in seconds since 1970, and the nanoseconds beyond."""
+    seconds, microseconds = divmod(clock.microseconds(at), _MICROSECONDS)
+    return seconds, microseconds * 1_000
+
+
 def instant(at: datetime) -> Timestamp:
     """An instant as a message."""
-    microseconds = clock.microseconds(at)
-    return Timestamp(seconds=microseconds // _MICROSECONDS, nanos=microseconds % _MICROSECONDS * 1_000)
+    seconds, nanos = seconds_of(at)
+    return Timestamp(seconds=seconds, nanos=nanos)
 
 
 def duration(length: timedelta) -> Duration:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
+import msgspec
+
 from billfold.kernel.assets import Asset
 from billfold.kernel.errors import BillfoldError
 from billfold.kernel.idempotency import Key
@@ -100,23 +102,31 @@ def refusal(error: BillfoldError) -> pb.Refusal:
 
 def transfer(posted: Transfer) -> pb.Transfer:
     """A posted transfer."""
-    return pb.Transfer(
-        id=str(posted.id),
-        debit_account=str(posted.debit_account),
-        credit_account=str(posted.credit_account),
-        amount=str(posted.amount),
-        asset=posted.asset,
-        kind=values.TRANSFER_KINDS.number[posted.kind],
-        reference=posted.reference,
-        description=posted.description,
-        metadata=posted.metadata,
-        effective_at=values.instant(posted.effective_at),
-        recorded_at=values.instant(posted.recorded_at),
-        debit_version=posted.debit_version,
-        credit_version=posted.credit_version,
-        debit_balance=str(posted.debit_balance),
-        credit_balance=str(posted.credit_balance),
-    )
+    return _filled(pb.Transfer(), posted)
+
+
+def _filled(message: pb.Transfer, posted: Transfer) -> pb.Transfer:
+    """`message` with the transfer in it. Bulk writes these by the ten thousand: each field by itself, in its place."""
+    # As texts by a library in C, since UUID's own way to one takes longer than all the rest.
+    texts = msgspec.to_builtins((posted.id, posted.debit_account, posted.credit_account))
+    message.id, message.debit_account, message.credit_account = texts
+    message.amount = str(posted.amount)
+    message.asset = posted.asset
+    message.kind = values.TRANSFER_KINDS.number[posted.kind]
+    message.reference = posted.reference
+    message.description = posted.description
+    if posted.metadata:
+        message.metadata.update(posted.metadata)
+    message.debit_version = posted.debit_version
+    message.credit_version = posted.credit_version
+    message.debit_balance = str(posted.debit_balance)
+    message.credit_balance = str(posted.credit_balance)
+    seconds, nanos = values.seconds_of(posted.recorded_at)
+    message.recorded_at.seconds, message.recorded_at.nanos = seconds, nanos
+    if posted.effective_at is not posted.recorded_at:
+        seconds, nanos = values.seconds_of(posted.effective_at)
+    message.effective_at.seconds, message.effective_at.nanos = seconds, nanos
+    return message
 
 
 def results(found: Sequence[Transfer | LedgerError]) -> list[pb.Result]:
@@ -130,6 +140,25 @@ def results(found: Sequence[Transfer | LedgerError]) -> list[pb.Result]:
 def posting(found: Posting) -> pb.Posting:
     """What became of a request's transfers."""
     return pb.Posting(results=results(found.results), replayed=found.replayed)
+
+
+def answers(outcomes: Sequence[Posting | BillfoldError], *, ids_only: bool) -> pb.PostStreamResponse:
+    """What became of each request of a block."""
+    message = pb.PostStreamResponse()
+    for outcome in outcomes:
+        answer = message.answers.add()
+        if not isinstance(outcome, Posting):
+            answer.failure.CopyFrom(refusal(outcome))
+            continue
+        (result,) = outcome.results
+        if not isinstance(result, Transfer):
+            answer.posting.CopyFrom(posting(outcome))
+        elif ids_only:
+            answer.posted_id = msgspec.to_builtins(result.id)
+        else:
+            answer.posting.replayed = outcome.replayed
+            _filled(answer.posting.results.add().transfer, result)
+    return message
 
 
 def hold(found: Hold) -> pb.Hold:

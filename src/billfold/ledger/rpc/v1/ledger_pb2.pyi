@@ -426,7 +426,7 @@ class PostResponse(_message.Message):
     def __init__(self, posting: _Optional[_Union[Posting, _Mapping]] = ...) -> None: ...
 
 class PostStreamRequest(_message.Message):
-    __slots__ = ("items",)
+    __slots__ = ("items", "ids_only")
     class Item(_message.Message):
         __slots__ = ("key", "transfer")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -435,18 +435,22 @@ class PostStreamRequest(_message.Message):
         transfer: Wanted
         def __init__(self, key: _Optional[_Union[Key, _Mapping]] = ..., transfer: _Optional[_Union[Wanted, _Mapping]] = ...) -> None: ...
     ITEMS_FIELD_NUMBER: _ClassVar[int]
+    IDS_ONLY_FIELD_NUMBER: _ClassVar[int]
     items: _containers.RepeatedCompositeFieldContainer[PostStreamRequest.Item]
-    def __init__(self, items: _Optional[_Iterable[_Union[PostStreamRequest.Item, _Mapping]]] = ...) -> None: ...
+    ids_only: bool
+    def __init__(self, items: _Optional[_Iterable[_Union[PostStreamRequest.Item, _Mapping]]] = ..., ids_only: _Optional[bool] = ...) -> None: ...
 
 class PostStreamResponse(_message.Message):
     __slots__ = ("answers",)
     class Answer(_message.Message):
-        __slots__ = ("posting", "failure")
+        __slots__ = ("posting", "failure", "posted_id")
         POSTING_FIELD_NUMBER: _ClassVar[int]
         FAILURE_FIELD_NUMBER: _ClassVar[int]
+        POSTED_ID_FIELD_NUMBER: _ClassVar[int]
         posting: Posting
         failure: Refusal
-        def __init__(self, posting: _Optional[_Union[Posting, _Mapping]] = ..., failure: _Optional[_Union[Refusal, _Mapping]] = ...) -> None: ...
+        posted_id: str
+        def __init__(self, posting: _Optional[_Union[Posting, _Mapping]] = ..., failure: _Optional[_Union[Refusal, _Mapping]] = ..., posted_id: _Optional[str] = ...) -> None: ...
     ANSWERS_FIELD_NUMBER: _ClassVar[int]
     answers: _containers.RepeatedCompositeFieldContainer[PostStreamResponse.Answer]
     def __init__(self, answers: _Optional[_Iterable[_Union[PostStreamResponse.Answer, _Mapping]]] = ...) -> None: ...
