@@ -7,6 +7,7 @@ from typing import Any
 
 import grpc
 import pytest
+import structlog.testing
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
@@ -16,7 +17,7 @@ from billfold.ledger.rpc.v1 import ledger_pb2_grpc as pb_grpc
 from billfold.platform import host, tls
 from billfold.platform.postgres.database import Database
 from billfold.platform.rpc import replicas, statuses
-from billfold.platform.rpc.errors import CallerUnknown, ServiceUnavailable
+from billfold.platform.rpc.errors import ServiceUnavailable
 from tests import ledgers, servers
 from tests.certificates import Authority, Certificate
 from tests.integration.ledger.support import PATIENCE_S
@@ -152,8 +153,9 @@ async def test_whoever_does_not_know_the_token_is_told_nothing_but_that_it_works
         for token in (None, "another token of some length"):
             async with ledgers.calling(database, [server], token=token) as ledger:
                 await ledger.check()
-                with pytest.raises(CallerUnknown):
+                with structlog.testing.capture_logs() as logs, pytest.raises(ServiceUnavailable):
                     await ledger.now()
+                assert "a server does not know us: its token is another one" in [line["event"] for line in logs]
         async with ledgers.calling(database, [server], token=TOKEN) as ledger:
             assert await ledger.now()
         async with grpc.aio.insecure_channel(server.address) as channel:

@@ -141,7 +141,7 @@ def optional_units(message: Any, field: str, pointer: str = "") -> int | None:
 
 def refusal(message: pb.Refusal) -> BillfoldError:
     """Why something was refused."""
-    error = statuses.named(message.code, message.detail)
+    error = statuses.named(message.code, message.detail, retryable=message.retryable)
     error.replayed = message.replayed
     return error
 

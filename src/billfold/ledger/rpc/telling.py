@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from typing import Any
 
 from billfold.ledger import Ledger
-from billfold.ledger.contracts import Watched
+from billfold.ledger.contracts import GROUP_MAX, Entry, Watched
 from billfold.ledger.rpc import reading, values, writing
 from billfold.ledger.rpc.moving import counted, limit_of
 from billfold.ledger.rpc.v1 import ledger_pb2 as pb
@@ -48,8 +48,9 @@ class Telling:
         account_id = values.read_id(request.account, "/account")
         watching = self._ledger.watch(account_id=account_id, after=reading.optional_instant(request, "after"))
         async for watched in self._until_stop(watching):
-            entries = [writing.entry(entry) for entry in watched.entries]
-            yield pb.WatchAccountResponse(account=writing.account(watched.account), entries=entries)
+            account = writing.account(watched.account)
+            for part in _parts(watched.entries) or [[]]:
+                yield pb.WatchAccountResponse(account=account, entries=part)
 
     async def _until_stop(self, watching: AsyncIterator[Watched]) -> AsyncIterator[Watched]:
         """What comes, until the server stops: it would otherwise wait for a stream without end."""
@@ -154,7 +155,8 @@ class Telling:
     ) -> AsyncIterator[pb.StreamEntriesResponse]:
         narrowed = reading.entry_filter(request.filter)
         async for block in self._ledger.stream_entries(account_ids=_ids(request.accounts), filter=narrowed):
-            yield pb.StreamEntriesResponse(entries=[writing.entry(entry) for entry in block])
+            for part in _parts(block):
+                yield pb.StreamEntriesResponse(entries=part)
 
     async def SummarizeEntries(self, request: pb.SummarizeEntriesRequest, _context: Any) -> pb.SummarizeEntriesResponse:
         narrowed = reading.entry_filter(request.filter)
@@ -166,6 +168,14 @@ class Telling:
     ) -> pb.SummarizeAllEntriesResponse:
         found = await self._ledger.summaries_of_all(filter=reading.entry_filter(request.filter))
         return pb.SummarizeAllEntriesResponse(summaries={code: writing.summary(sums) for code, sums in found.items()})
+
+
+def _parts(entries: Sequence[Entry]) -> list[list[pb.Entry]]:
+    """As many as fit into a message, whatever people have written about them."""
+    return [
+        [writing.entry(entry) for entry in entries[first : first + GROUP_MAX]]
+        for first in range(0, len(entries), GROUP_MAX)
+    ]
 
 
 def _ids(texts: Any) -> list[Any]:

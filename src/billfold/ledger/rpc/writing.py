@@ -97,7 +97,7 @@ def optional_units(units: int | None) -> str | None:
 
 def refusal(error: BillfoldError) -> pb.Refusal:
     """Why something was refused."""
-    return pb.Refusal(code=error.code, detail=error.detail, replayed=error.replayed)
+    return pb.Refusal(code=error.code, detail=error.detail, replayed=error.replayed, retryable=error.retryable)
 
 
 def transfer(posted: Transfer) -> pb.Transfer:

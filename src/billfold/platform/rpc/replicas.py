@@ -19,7 +19,7 @@ from billfold.kernel import errors
 from billfold.kernel.idempotency import IdempotencyKeyInUse
 from billfold.platform.rpc import interceptors, metrics, statuses
 from billfold.platform.rpc.addresses import Address
-from billfold.platform.rpc.errors import DeadlinePassed, ServiceUnavailable, Stopping
+from billfold.platform.rpc.errors import CallerUnknown, DeadlinePassed, ServiceUnavailable, Stopping
 from billfold.platform.rpc.serving import MESSAGE_MAX_BYTES, PING_MIN_S
 from billfold.platform.telemetry import logs, traces
 from billfold.platform.tls import Mutual
@@ -216,6 +216,7 @@ class Replicas:
                     replica.failed(failed.code().name, error.code)
                 else:
                     replica.answered()
+                    _check_known(replica, error)
                     if not (unanswered and isinstance(error, IdempotencyKeyInUse)):
                         raise error from None
                     await asyncio.sleep(IN_USE_PAUSE_S)
@@ -246,6 +247,7 @@ class Replicas:
             except grpc.aio.AioRpcError as failed:
                 error = statuses.said(failed)
                 if error is not None and not isinstance(error, Stopping):
+                    _check_known(replica, error)
                     raise error from None
                 replica.failed(failed.code().name, failed.details())
                 if begun:
@@ -280,6 +282,16 @@ class Replicas:
         if self._token is not None:
             known.append(("authorization", f"Bearer {self._token}"))
         return tuple(known)
+
+
+def _check_known(replica: Replica, error: errors.BillfoldError) -> None:
+    """That a server does not know us is a mistake between the two: no answer to what somebody has asked of us.
+
+    Raises: ServiceUnavailable.
+    """
+    if isinstance(error, CallerUnknown):
+        log.error("a server does not know us: its token is another one", address=replica.name)
+        raise ServiceUnavailable from error
 
 
 def _channel(address: Address, tls: Mutual | None) -> grpc.aio.Channel:

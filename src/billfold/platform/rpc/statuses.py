@@ -38,7 +38,7 @@ def of(error: errors.BillfoldError | None, *, request_id: str) -> grpc.Status:
     """What a call ends with that met `error`; None is one that nobody expected."""
     metadata = {"request_id": request_id}
     if error is None:
-        return _status(code_pb2.INTERNAL, _INTERNAL_DETAIL, INTERNAL, metadata | {"retryable": "true"})
+        return _status(code_pb2.INTERNAL, _INTERNAL_DETAIL, INTERNAL, metadata | {"retryable": _word(flag=False)})
     metadata |= {"retryable": _word(flag=error.retryable), "replayed": _word(flag=error.replayed)}
     if error.pointer is not None:
         metadata["pointer"] = error.pointer
@@ -51,17 +51,22 @@ def said(failed: grpc.aio.AioRpcError) -> errors.BillfoldError | None:
     info = _info(failed)
     if info is None:
         return None
-    found = named(info.reason, failed.details() or "", pointer=info.metadata.get("pointer"))
+    found = named(
+        info.reason,
+        failed.details() or "",
+        pointer=info.metadata.get("pointer"),
+        retryable=info.metadata.get("retryable") == _word(flag=True),
+    )
     found.replayed = info.metadata.get("replayed") == _word(flag=True)
     return found
 
 
-def named(code: str, detail: str, *, pointer: str | None = None) -> errors.BillfoldError:
-    """The error of this code; one that nobody here knows, such as a newer server's, is an error without a family."""
+def named(code: str, detail: str, *, pointer: str | None = None, retryable: bool = False) -> errors.BillfoldError:
+    """The error of this code. Of one that nobody here knows, such as a newer server's, only `retryable` is known."""
     kind = _kinds().get(code)
     if kind is None:
         _kinds.cache_clear()  # Modules that were imported since then may have brought it.
-        kind = _kinds().get(code, errors.BillfoldError)
+        kind = _kinds().get(code, errors.Unavailable if retryable else errors.BillfoldError)
     # Some want to be told more when they are made; this one has been made already, elsewhere.
     error = kind.__new__(kind)
     errors.BillfoldError.__init__(error, detail, pointer=pointer)

@@ -68,6 +68,7 @@ def test_a_code_that_this_version_does_not_know_is_an_error_all_the_same() -> No
     found = statuses.named("made_up_next_year", "Something new.")
     assert type(found) is kernel.BillfoldError
     assert found.detail == "Something new."
+    assert statuses.named("made_up_next_year", "Later.", retryable=True).retryable
 
 
 def test_what_the_network_says_is_no_error_of_ours() -> None:

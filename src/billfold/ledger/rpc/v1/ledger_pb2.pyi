@@ -117,14 +117,16 @@ class DigestedKey(_message.Message):
     def __init__(self, digest: _Optional[str] = ..., fingerprint: _Optional[int] = ...) -> None: ...
 
 class Refusal(_message.Message):
-    __slots__ = ("code", "detail", "replayed")
+    __slots__ = ("code", "detail", "replayed", "retryable")
     CODE_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
     REPLAYED_FIELD_NUMBER: _ClassVar[int]
+    RETRYABLE_FIELD_NUMBER: _ClassVar[int]
     code: str
     detail: str
     replayed: bool
-    def __init__(self, code: _Optional[str] = ..., detail: _Optional[str] = ..., replayed: _Optional[bool] = ...) -> None: ...
+    retryable: bool
+    def __init__(self, code: _Optional[str] = ..., detail: _Optional[str] = ..., replayed: _Optional[bool] = ..., retryable: _Optional[bool] = ...) -> None: ...
 
 class NewTransfer(_message.Message):
     __slots__ = ("debit_account", "credit_account", "amount", "asset", "kind", "reference", "description", "metadata", "effective_at")
