@@ -1,6 +1,7 @@
 """When the rows of a copy prove that none is missing."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -38,16 +39,18 @@ def told(
     *,
     of: int,
     after: Position | None = None,
+    newer: int | None = None,
+    older: int | None = None,
     horizon_us: int | None = None,
     ends: bool = True,
-    **wanted: datetime,
+    **wanted: Any,
 ) -> list[int]:
     """What of these rows is told, when the ledger's version is `of`."""
-    within = scan.wanted(ACCOUNT, EntryFilter(**wanted), after)  # type: ignore[arg-type]
-    chain = Chain(within, version=of)
+    within = scan.wanted(ACCOUNT, EntryFilter(**wanted), after)
+    chain = Chain(within, version=of, newer=newer)
     found = [one for one in versions if chain.add(entry(one))]
     if ends:
-        chain.end(horizon_us=horizon_us)
+        chain.end(older=older, horizon_us=horizon_us)
     return found
 
 
@@ -85,13 +88,21 @@ def test_of_one_instant_a_smaller_account_comes_behind_a_larger_one() -> None:
     assert scan.wanted(ACCOUNT, EntryFilter(recorded_to=at(2)), (at(3), LARGER)).newest_us == us - 2
 
 
-def test_a_period_may_begin_and_end_at_any_version() -> None:
-    assert told([3, 2], of=9, recorded_from=at(2), recorded_to=at(4)) == [3, 2]
-    assert told([], of=9, recorded_from=at(20)) == []
-    with pytest.raises(Behind):
-        told([8, 7], of=9, recorded_from=at(7))
-    with pytest.raises(Behind):
-        told([4, 2], of=9, recorded_from=at(2), recorded_to=at(5))
+def test_a_period_is_whole_if_the_rows_beside_it_are_its_neighbours() -> None:
+    inner: dict[str, Any] = {"recorded_from": at(2), "recorded_to": at(4)}
+    assert told([3, 2], of=9, newer=4, older=1, **inner) == [3, 2]
+    assert told([3, 2], of=3, older=1, **inner) == [3, 2]
+    assert told([], of=9, newer=2, older=1, **inner) == []
+    assert told([], of=9, older=9, recorded_from=at(20)) == []
+    assert told([1], of=9, newer=2, **inner) == [1]
+    for versions, newer, older in (([3, 2], 5, 1), ([3, 2], 4, None), ([3], 4, 1), ([2], 4, 1), ([], 4, 1)):
+        with pytest.raises(Behind):
+            told(versions, of=9, newer=newer, older=older, **inner)
+    # Nothing newer, though there is something in the ledger.
+    with pytest.raises(Behind, match="lag"):
+        told([3, 2], of=9, older=1, **inner)
+    with pytest.raises(Behind, match="lag"):
+        told([], of=9, older=8, recorded_from=at(20))
 
 
 def test_what_may_have_expired_is_not_taken_for_the_end() -> None:

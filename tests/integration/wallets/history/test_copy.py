@@ -17,7 +17,7 @@ from billfold.ledger.contracts import EntryFilter
 from billfold.platform.cql import Session
 from billfold.wallets import CqlHistory, Wallets, errors
 from billfold.wallets.adapters.history import cql as adapter
-from billfold.wallets.contracts import Transaction, TransactionFilter, TransactionPage
+from billfold.wallets.contracts import HistorySource, Transaction, TransactionFilter, TransactionPage
 from tests import facades
 from tests.integration.wallets.history.support import Histories, everything, grown_old
 from tests.integration.wallets.support import move, wallet_of
@@ -91,6 +91,29 @@ async def test_what_is_missing_in_the_middle_is_noticed_on_whichever_page(histor
         assert "postgresql" in sources
     await histories.keeping.take([missing])
     assert await everything(histories.copied, ada, ALL, limit=1, source="cql") == journal
+
+
+async def test_a_lost_event_spoils_no_list_wherever_it_begins_and_ends(histories: Histories, ada: Principal) -> None:
+    """All periods, cursors and sizes over an account of which any one or two entries are missing in the copy."""
+    now = datetime.now(UTC)
+    chance = random.Random(11)
+    for number, missing in enumerate([set[int](), {1}, {2}, {3}, {5}, {6}, {2, 3}, {1, 4}]):
+        instants = [now - timedelta(days=days, microseconds=number) for days in (70, 69, 40, 39, 8, 7)]
+        person = msgspec.structs.replace(ada, owner_id=ids.new())
+        wallet = await grown_old(histories, person, instants)
+        (account,) = (await _accounts(histories, wallet)).values()
+        async for entries in histories.ledger.stream_entries(account_ids=[account], filter=EntryFilter()):
+            kept = [(ids.parse(wallet), one) for one in entries if one.version not in missing]
+            await histories.copy.write(kept)
+        edges = [None, *(at + shift for at in instants for shift in (timedelta(0), timedelta(microseconds=1)))]
+        for _ in range(25):
+            wanted = TransactionFilter(wallet=wallet, since=chance.choice(edges), until=chance.choice(edges))
+            if wanted.since and wanted.until and wanted.since > wanted.until:
+                continue
+            journal = await everything(histories.journal, person, wanted)
+            source: HistorySource | None = None if missing else "cql"
+            found = await everything(histories.copied, person, wanted, limit=chance.randint(1, 7), source=source)
+            assert found == journal, (missing, wanted)
 
 
 async def test_events_in_any_order_and_any_number_leave_the_same_rows(

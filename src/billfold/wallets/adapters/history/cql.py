@@ -8,7 +8,7 @@ from the journal.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -226,15 +226,31 @@ class CqlHistory:
 
     async def _of_account(self, side: Side, months: _Months, version: int, question: _Question) -> list[Entry]:
         """The account's part of an answer: more than belongs to it in the end, and never less."""
-        wanted, after, limit = question
-        within = scan.wanted(side.account, wanted, after)
-        chain, selected, scanned = Chain(within, version=version), [], 0
+        within = scan.wanted(side.account, question.wanted, question.after)
+        newer = older = None
+        if within.needs_newer:
+            above = [month for month, _ in reversed(months) if month >= schema.month_of(within.newest_us)]
+            newer = await self._beside(schema.SELECT_NEWER, side, above, within.newest_us)
+        chain = Chain(within, version=version, newer=newer)
+        selected = await self._scan(side, months, within, chain, question)
+        if len(selected) == question.limit:
+            return selected
+        if not (chain.is_at_the_first or within.ends_at_the_first):
+            below = [month for month, _ in months if month <= schema.month_of(within.oldest_us)]
+            older = await self._beside(schema.SELECT_OLDER, side, below, within.oldest_us)
+        now_us = clock.microseconds(self._clock.now())
+        chain.end(older=older, horizon_us=schema.horizon_us(now_us, self._ttl_days) if self._ttl_days else None)
+        return selected
+
+    async def _scan(self, side: Side, months: _Months, within: Range, chain: Chain, question: _Question) -> list[Entry]:
+        """What the question selects of the rows in the range, until there is enough of it."""
+        wanted, _, limit = question
+        selected: list[Entry] = []
+        scanned = 0
         block = BLOCK if scan.passes_over(wanted) else limit + 1
         bottom, top = schema.month_of(within.oldest_us), schema.month_of(within.newest_us)
         for month in (one for one, _ in months if bottom <= one <= top):
-            newest_us = within.newest_us
-            while True:
-                rows = await self._rows(side, month, within, newest_us, block)
+            async for rows in self._blocks(side, month, within, block):
                 for row in rows:
                     entry = schema.entry_of(side.account, row)
                     if chain.add(entry) and scan.selects(wanted, entry):
@@ -244,17 +260,28 @@ class CqlHistory:
                 scanned += len(rows)
                 if scanned > SCANNED_MAX:
                     raise Behind("filter")
-                if len(rows) < block:
-                    break
-                newest_us = rows[-1][0] - 1
-        now_us = clock.microseconds(self._clock.now())
-        chain.end(horizon_us=schema.horizon_us(now_us, self._ttl_days) if self._ttl_days else None)
         return selected
 
-    async def _rows(self, side: Side, month: int, within: Range, newest_us: int, limit: int) -> list[tuple[Any, ...]]:
-        return await self._execute(
-            schema.SELECT, UUID(side.wallet), month, side.account, newest_us, within.oldest_us, limit
-        )
+    async def _blocks(self, side: Side, month: int, within: Range, size: int) -> AsyncIterator[list[tuple[Any, ...]]]:
+        """The rows of a month in the range, the newest first."""
+        newest_us = within.newest_us
+        while True:
+            rows = await self._execute(
+                schema.SELECT, UUID(side.wallet), month, side.account, newest_us, within.oldest_us, size
+            )
+            yield rows
+            if len(rows) < size:
+                return
+            newest_us = rows[-1][0] - 1
+
+    async def _beside(self, statement: str, side: Side, months: Sequence[int], us: int) -> int | None:
+        """The version of the nearest row beyond an instant; months with rows are looked into, the nearest first."""
+        for month in months:
+            rows = await self._execute(statement, UUID(side.wallet), month, side.account, us)
+            if rows:
+                version: int = rows[0][0]
+                return version
+        return None
 
     async def _execute(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         return await self._session.execute(self._in_keyspace(statement), *values)

@@ -28,14 +28,14 @@ class Range(msgspec.Struct, frozen=True):
     told_us: int | None
 
     @property
-    def is_from_now_on(self) -> bool:
-        """Whether the account's newest entry belongs to it."""
-        return self.newest_us == _LAST_US
-
-    @property
-    def is_to_the_first(self) -> bool:
+    def ends_at_the_first(self) -> bool:
         """Whether the account's first entry belongs to it."""
         return self.oldest_us == _FIRST_US
+
+    @property
+    def needs_newer(self) -> bool:
+        """Whether it takes the row above to see whether its first one is missing."""
+        return self.told_us is None and self.newest_us != _LAST_US
 
 
 def wanted(account: UUID, filter: EntryFilter, after: Position | None) -> Range:  # noqa: A002 - what the caller means
@@ -52,13 +52,26 @@ def wanted(account: UUID, filter: EntryFilter, after: Position | None) -> Range:
 
 
 class Chain:
-    """Takes an account's rows one after the other."""
+    """Takes an account's rows one after the other.
 
-    def __init__(self, within: Range, *, version: int) -> None:
-        """`version` is the account's own, as the ledger had it before anything was read."""
+    The rows beside a range that is cut by instants belong to the proof: without them a gap at its ends is not seen.
+    """
+
+    def __init__(self, within: Range, *, version: int, newer: int | None = None) -> None:
+        """`version` is the account's own, as the ledger had it before anything was read.
+
+        `newer` is the version of the next row above the range, where that is looked for and there is one.
+        """
         self._within = within
-        self._version = version
-        self._last: int | None = None
+        #: What the next row must have; at least, when nothing newer is known.
+        self._due = version if newer is None else newer - 1
+        self._exactly = newer is not None
+        self._begun = False
+
+    @property
+    def is_at_the_first(self) -> bool:
+        """Whether there can't be any older row."""
+        return self._due == 0
 
     def add(self, entry: Entry) -> bool:
         """Take the next older row; whether it is one to tell.
@@ -66,38 +79,36 @@ class Chain:
         Raises:
             Behind: something between it and the one before is missing.
         """
-        if self._last is None:
-            self._check_first(entry)
-            told = self._within.told_us is None
-        else:
-            if entry.version != self._last - 1:
+        told = not self._begun and self._within.told_us is not None
+        if told:
+            if clock.microseconds(entry.recorded_at) != self._within.told_us:
                 raise Behind("hole")
-            told = True
-        self._last = entry.version
-        return told
+        else:
+            self._check(entry.version)
+        self._begun, self._exactly, self._due = True, True, entry.version - 1
+        return not told
 
-    def end(self, *, horizon_us: int | None) -> None:
-        """There are no more rows in the range.
+    def end(self, *, older: int | None, horizon_us: int | None) -> None:
+        """There are no more rows in the range; `older` is the version of the next one below it, if there is one.
 
         Raises:
             Behind: there have to be, or they may have been kept no longer.
         """
-        if self._last == 1 or self._version == 0:
+        if self._within.told_us is not None and not self._begun:
+            raise Behind("hole")
+        if self.is_at_the_first:
             return
         if horizon_us is not None and self._within.oldest_us < horizon_us:
             raise Behind("expired")
-        if self._last is not None:
-            missing = self._within.is_to_the_first
-        else:
-            missing = self._within.told_us is not None or (self._within.is_from_now_on and self._within.is_to_the_first)
-        if missing:
+        if older is not None:
+            self._check(older)
+        elif horizon_us is None:
             raise Behind("hole")
 
-    def _check_first(self, entry: Entry) -> None:
-        if self._within.told_us is not None and clock.microseconds(entry.recorded_at) != self._within.told_us:
-            raise Behind("hole")
-        if self._within.is_from_now_on and entry.version < self._version:
-            raise Behind("lag")
+    def _check(self, version: int) -> None:
+        if version == self._due or (version > self._due and not self._exactly):
+            return
+        raise Behind("hole" if self._exactly else "lag")
 
 
 def passes_over(filter: EntryFilter) -> bool:  # noqa: A002 - what the caller means

@@ -52,6 +52,15 @@ SELECT = (
     f"SELECT {_COLUMNS} FROM {{keyspace}}.transactions "  # noqa: S608 - constants
     "WHERE wallet = ? AND month = ? AND account = ? AND recorded_us <= ? AND recorded_us >= ? LIMIT ?"
 )
+# The versions of the rows beside a range.
+SELECT_NEWER = (
+    "SELECT version FROM {keyspace}.transactions WHERE wallet = ? AND month = ? AND account = ? AND recorded_us > ? "
+    "ORDER BY account DESC, recorded_us ASC LIMIT 1"
+)
+SELECT_OLDER = (
+    "SELECT version FROM {keyspace}.transactions WHERE wallet = ? AND month = ? AND account = ? AND recorded_us < ? "
+    "LIMIT 1"
+)
 INSERT_MONTH = (
     "INSERT INTO {keyspace}.months (wallet, account, month, version) VALUES (?, ?, ?, ?) USING TIMESTAMP ? AND TTL ?"
 )
