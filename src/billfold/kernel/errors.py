@@ -4,6 +4,7 @@
     ├── Refusal            the request is understood and turned down: nothing changed
     │   ├── Invalid        the request itself is wrong; sending it again will not help
     │   ├── NotFound       what it names is not there, or not for this caller
+    │   │   └── Gone       what it names was there, and is not kept any more
     │   ├── Conflict       what it names is in a state that forbids it
     │   └── Denied         the caller may not do this
     │   │   └── Unauthenticated  nobody knows who the caller is
@@ -61,6 +62,12 @@ class NotFound(Refusal):
     """There is no such thing, or it is not yours."""
 
     code = "not_found"
+
+
+class Gone(NotFound):
+    """It was there and is not kept any more."""
+
+    code = "not_kept"
 
 
 class Conflict(Refusal):

@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_netw
 from typing import Literal
 
 import msgspec
-from litestar.types import HTTPScope
+from litestar.types import HTTPScope, WebSocketScope
 
 Header = Literal["x-forwarded-for", "forwarded"]
 Address = IPv4Address | IPv6Address
@@ -46,7 +46,7 @@ class Addresses:
         self._trusted = [ip_network(one.strip()) for one in (trusted or "").split(",") if one.strip()]
         self._header = header.encode()
 
-    def of(self, scope: HTTPScope) -> str:
+    def of(self, scope: HTTPScope | WebSocketScope) -> str:
         """Whom to count a request for: an IPv4 address, or the network of an IPv6 address."""
         client = scope["client"]
         address = _parsed(client[0]) if client is not None else None

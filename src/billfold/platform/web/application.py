@@ -21,6 +21,7 @@ from billfold.platform.web.measuring import Requests
 from billfold.platform.web.operations import PREFIX
 from billfold.platform.web.policy import Scopes
 from billfold.platform.web.problems import Problems
+from billfold.platform.web.sockets import SocketRoute
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +32,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     routes: Sequence[lean.Route] = ()
     #: What stands at the root instead, below /.well-known/: public, without an operation, and as it is.
     at_root: Sequence[HTTPRouteHandler] = ()
+    sockets: Sequence[SocketRoute] = ()
     #: What else they take by name, such as the context's facade.
     dependencies: Mapping[str, Any] = {}
 
@@ -97,6 +99,7 @@ def build(
         requests=requests,
         cors=cors,
         hsts=hsts,
+        sockets=[socket for part in parts for socket in part.sockets],
     )
 
 

@@ -41,6 +41,10 @@ class Cors:
                 )
         self._origins = frozenset(one.encode() for one in named)
 
+    def names(self, headers: Mapping[bytes, bytes]) -> bool:
+        """Whether the page that sends these headers is of one of them."""
+        return headers.get(b"origin") in self._origins
+
     def answer(self, headers: Mapping[bytes, bytes]) -> Headers:
         """What every answer to a request with these headers says."""
         origin = headers.get(b"origin")

@@ -10,7 +10,7 @@ import asyncio
 import itertools
 import re
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from time import perf_counter
 from typing import Any, cast
@@ -18,15 +18,17 @@ from typing import Any, cast
 import structlog
 from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
-from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send, WebSocketScope
 
 from billfold.kernel.errors import BillfoldError, Denied
 from billfold.platform.telemetry import logs, traces
-from billfold.platform.web import decoding, errors, lean, plain
+from billfold.platform.web import decoding, errors, lean, plain, sockets, streaming
 from billfold.platform.web.cors import Cors
 from billfold.platform.web.gate import Gate
 from billfold.platform.web.measuring import Requests
+from billfold.platform.web.operations import PREFIX
 from billfold.platform.web.problems import Headers, Problems
+from billfold.platform.web.sockets import Socket, SocketRoute
 
 #: Slower answers are logged: a person waits by then.
 SLOW_S = 1.0
@@ -67,8 +69,10 @@ class Edge:
         requests: Requests,
         cors: Cors | None = None,
         hsts: bool = False,
+        sockets: Sequence[SocketRoute] = (),
     ) -> None:
         self._app = app
+        self._sockets = {PREFIX + socket.path: socket for socket in sockets}
         self._routes = routes
         self._gate = gate
         self._problems = problems
@@ -81,21 +85,49 @@ class Edge:
         if scope["type"] == ScopeType.HTTP:
             await self._http(scope, receive, send)
         else:
-            await self._app(scope, receive, send)
+            await self._socket(scope, receive, send)
+
+    async def _socket(self, scope: WebSocketScope, receive: Receive, send: Send) -> None:
+        headers = _headers_of(scope)
+        request_id = _noted(headers, None)
+        started, path = perf_counter(), scope["path"]
+        template = path if path in self._sockets else _UNMATCHED
+        own = [*self._headers, (b"x-request-id", request_id)]
+        await receive()  # That somebody wants to connect.
+        try:
+            route = await self._admitted(scope, headers)
+        except BillfoldError as error:
+            status, more, body = self._problems.answer(error, instance=path, request_id=request_id.decode())
+            await sockets.refuse(send, status, [*more, *own], body)
+            self._requests.observe("GET", template, status, perf_counter() - started)
+            return
+        await sockets.accept(send, own)
+        self._requests.observe("GET", template, HTTPStatus.SWITCHING_PROTOCOLS, perf_counter() - started)
+        socket = Socket(scope, headers, receive, send, gate=self._gate)
+        try:
+            await route.handler(socket)
+        except sockets.Closed:
+            pass  # There is nobody any more to talk to.
+        except Exception:
+            log.exception("connection failed")
+            await socket.close(sockets.FAILED, errors.InternalError.code)
+
+    async def _admitted(self, scope: WebSocketScope, headers: Mapping[bytes, bytes]) -> SocketRoute:
+        """Who talks at this path, if whoever calls may come in."""
+        route = self._sockets.get(scope["path"])
+        if route is None:
+            raise errors.RouteNotFound
+        sockets.check_origin(headers, self._cors)
+        await self._gate.enter(scope, headers)
+        route.admit()
+        return route
 
     async def _http(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
-        given = cast("list[tuple[bytes, bytes]]", scope["headers"])
-        headers = dict(given)
-        if len(headers) < len(given):
-            headers = _combined(given)
-            scope["headers"] = list(headers.items())
+        headers = _headers_of(scope)
         method = cast("str", scope["method"])
         given_trace = headers.get(b"traceparent")
         with traces.request(method, given_trace) as span:
-            trace_id = _trace_id(given_trace, span.place)
-            request_id = _request_id(headers, trace_id)
-            logs.request_id.set(request_id)
-            logs.trace_id.set(trace_id)
+            request_id = _noted(headers, span.place)
             exchange = await self._exchanged(scope, headers, receive, send, request_id)
             if isinstance(span, traces.Span):
                 _describe(span, exchange, method)
@@ -126,7 +158,8 @@ class Edge:
             if isinstance(error, Denied):
                 await self._gate.tell_denied(error, headers, route=exchange.template)
             await self._refuse(await self._gate.answered(error, scope, headers), exchange, path)
-        seconds = perf_counter() - started
+        # What has no end took until its beginning.
+        seconds = (exchange.endless_from or perf_counter()) - started
         self._requests.observe(method, exchange.template, exchange.status, seconds)
         if seconds > SLOW_S or exchange.status >= _SERVER_ERROR:
             log.warning(
@@ -167,6 +200,7 @@ class Edge:
         if scope["method"] == "HEAD":
             # Litestar has no HEAD for a GET handler. The server, which has the scope as it came, leaves out the body.
             inner["method"] = "GET"
+            inner[streaming.HEAD] = True
         try:
             await self._app(cast("Scope", inner), receive, exchange.send)
         finally:
@@ -188,7 +222,7 @@ class Edge:
 class _Exchange:
     """The way out: adds our headers to the answer of whoever sends one, and remembers its status."""
 
-    __slots__ = ("_headers", "_send", "request_id", "status", "template")
+    __slots__ = ("_headers", "_send", "endless_from", "request_id", "status", "template")
 
     def __init__(self, send: Send, headers: Headers, request_id: bytes) -> None:
         self._send = send
@@ -196,6 +230,8 @@ class _Exchange:
         self.request_id = request_id
         #: 0 until the answer has begun.
         self.status = 0
+        #: When it began, of an answer that has no end.
+        self.endless_from: float | None = None
         self.template = _UNMATCHED
 
     async def send(self, message: Message) -> None:
@@ -203,6 +239,8 @@ class _Exchange:
         if message["type"] == "http.response.start":
             self.status = int(message["status"])
             sent = message["headers"]
+            if streaming.ENDLESS in sent:
+                self.endless_from = perf_counter()
             names = {name for name, _ in sent}
             ours = (header for header in self._headers if header[0] not in names)
             message["headers"] = [*sent, *ours, (b"x-request-id", self.request_id)]
@@ -214,6 +252,24 @@ class _Exchange:
         sent = [*headers, *self._headers, (b"x-request-id", self.request_id)]
         await self._send({"type": "http.response.start", "status": status, "headers": sent})
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def _headers_of(scope: HTTPScope | WebSocketScope) -> Mapping[bytes, bytes]:
+    given = cast("list[tuple[bytes, bytes]]", scope["headers"])
+    headers = dict(given)
+    if len(headers) < len(given):
+        headers = _combined(given)
+        scope["headers"] = list(headers.items())
+    return headers
+
+
+def _noted(headers: Mapping[bytes, bytes], place: traces.Place | None) -> bytes:
+    """The id of a request by which the logs know it from now on."""
+    trace_id = _trace_id(headers.get(b"traceparent"), place)
+    request_id = _request_id(headers, trace_id)
+    logs.request_id.set(request_id)
+    logs.trace_id.set(trace_id)
+    return request_id
 
 
 def _combined(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:

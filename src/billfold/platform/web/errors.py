@@ -5,7 +5,8 @@ BillfoldError
 │   ├── BadRequest, RouteNotFound, MethodNotAllowed, UnsupportedMediaType, UnsupportedContentEncoding
 │   ├── BodyTooLarge, MalformedJson, NestingTooDeep
 │   ├── UnknownField, MissingField, WrongType, InvalidValue
-│   └── UnknownQueryParameter, InvalidQueryParameter
+│   ├── UnknownQueryParameter, InvalidQueryParameter
+│   └── UpgradeRequired
 ├── Denied         Unauthorized, CsrfTokenWrong, CrossSite
 ├── TooOften       TooManyRequests
 │   └── TooManyWrongCredentials
@@ -101,6 +102,12 @@ class InvalidQueryParameter(errors.Invalid):
     """A query parameter has a value that is not allowed, or is given more than once."""
 
     code = "invalid_query_parameter"
+
+
+class UpgradeRequired(errors.Invalid):
+    """This path speaks WebSocket alone (RFC 6455, version 13): connect with a WebSocket client."""
+
+    code = "upgrade_required"
 
 
 class Unauthorized(errors.Unauthenticated):

@@ -6,11 +6,11 @@ The limits of owners are theirs and not those of single keys: whoever may create
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 import structlog
-from litestar.types import HTTPScope
+from litestar.types import HTTPScope, WebSocketScope
 from prometheus_client import Counter
 
 from billfold.kernel.errors import BillfoldError, Denied, Unauthenticated
@@ -29,6 +29,10 @@ TOLD = Window(60, 60)
 _REFUSED = Counter("billfold_http_limited", "Requests that were refused because there were too many.", ["limit"])
 
 log = structlog.get_logger(__name__)
+
+
+#: Asks again whose credentials those are that somebody has shown. Raises BillfoldError when they are nobody's any more.
+Again = Callable[[], Awaitable[Principal]]
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,7 +76,16 @@ class Gate:
                 raise _too_many(exceeded)
         return principal
 
-    async def enter(self, scope: HTTPScope, headers: Mapping[bytes, bytes]) -> None:
+    async def again(self, headers: Mapping[bytes, bytes]) -> Principal:
+        """Whose request this is by now, for an answer that goes on. It does not count.
+
+        Raises:
+            Unauthorized: nobody's any more.
+            Unavailable: that can't be found out now.
+        """
+        return await principal_of(headers, self._authenticator, self._cookies, method="GET")
+
+    async def enter(self, scope: HTTPScope | WebSocketScope, headers: Mapping[bytes, bytes]) -> None:
         """Count a request that may be anybody's, unless its credentials are valid.
 
         Raises:
@@ -85,7 +98,9 @@ class Gate:
         if exceeded is not None:
             raise _too_many(exceeded)
 
-    async def answered(self, error: BaseException, scope: HTTPScope, headers: Mapping[bytes, bytes]) -> BaseException:
+    async def answered(
+        self, error: BaseException, scope: HTTPScope | WebSocketScope, headers: Mapping[bytes, bytes]
+    ) -> BaseException:
         """The error to answer with: wrong credentials count, and too many of them have an error of their own."""
         limiter = self._limits.credentials
         if limiter is None or not isinstance(error, errors.Unauthorized) or not self._has_credentials(headers):

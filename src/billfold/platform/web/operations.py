@@ -11,6 +11,7 @@ A plain Litestar handler carries it as `opt=operation(...)` and takes what it ne
 | `principal` | who is calling |
 | `preferences` | the Prefer header (`web.Preferences`) |
 | `client` | where from, and with what program (`web.Client`) |
+| `again` | asks once more who is calling, for an answer that goes on (`web.Again`) |
 | `request` | Litestar's request, for the rare header that matters |
 | a path parameter | its text |
 | `cookies` | how a login is put into a browser (`cookies.Cookies`) |
@@ -36,7 +37,7 @@ PREFIX = "/api/v1"
 OPT = "operation"
 SHAPE = "shape"
 #: What every handler can take by name.
-NAMES = frozenset({"command", "parameters", "key", "step_up", "preferences", "principal", "client", "request"})
+NAMES = frozenset({"command", "parameters", "key", "step_up", "preferences", "principal", "client", "again", "request"})
 #: A parameter in a path.
 PARAMETER = re.compile(r"{(\w+)(?::\w+)?}")
 

@@ -6,6 +6,7 @@ which of two errors a request meets is then a matter of chance, and the tasks ar
 
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -31,6 +32,10 @@ def served(handler: HTTPRouteHandler, gate: Gate, dependencies: Mapping[str, Any
     scopes.check((*policies, operation.everybody or Access.CALLER), where=str(handler.paths))
     shape = _shape(handler)
     names = _arguments(handler, dependencies)
+    makes: Mapping[str, Callable[[Any, Any], Any]] = {
+        "client": lambda scope, _: gate.client(scope),
+        "again": lambda _, headers: partial(gate.again, headers),
+    }
 
     async def serve(request: Request[Any, Any, Any]) -> Response[Any]:
         headers = dict(request.scope["headers"])
@@ -44,8 +49,8 @@ def served(handler: HTTPRouteHandler, gate: Gate, dependencies: Mapping[str, Any
         given |= _of_headers(shape, headers)
         if shape.command is not None:
             given["command"] = decoding.body(await decoding.read(request.receive, headers), shape.command)
-        if "client" in names:
-            given["client"] = gate.client(request.scope)
+        # What is asked for seldom is made when it is.
+        given |= {name: make(request.scope, headers) for name, make in makes.items() if name in names}
         given |= dependencies
         try:
             answer = await fn(**{name: given[name] for name in names})

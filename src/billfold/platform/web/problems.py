@@ -28,6 +28,7 @@ STATUSES: dict[type[errors.BillfoldError], HTTPStatus] = {
     errors.Refusal: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.Invalid: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.NotFound: HTTPStatus.NOT_FOUND,
+    errors.Gone: HTTPStatus.GONE,
     errors.Conflict: HTTPStatus.CONFLICT,
     errors.Denied: HTTPStatus.FORBIDDEN,
     errors.Unauthenticated: HTTPStatus.UNAUTHORIZED,
@@ -45,6 +46,7 @@ STATUSES: dict[type[errors.BillfoldError], HTTPStatus] = {
     web_errors.RouteNotFound: HTTPStatus.NOT_FOUND,
     web_errors.MethodNotAllowed: HTTPStatus.METHOD_NOT_ALLOWED,
     web_errors.RequestTimeout: HTTPStatus.REQUEST_TIMEOUT,
+    web_errors.UpgradeRequired: HTTPStatus.UPGRADE_REQUIRED,
     web_errors.BodyTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     web_errors.UnsupportedMediaType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     web_errors.UnsupportedContentEncoding: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
@@ -147,6 +149,8 @@ def _extra(error: errors.BillfoldError, allow: str | None) -> Mapping[str, str]:
         extra["www-authenticate"] = 'Bearer realm="billfold"'
     if isinstance(error, web_errors.UnsupportedContentEncoding):
         extra["accept-encoding"] = "identity"
+    if isinstance(error, web_errors.UpgradeRequired):
+        extra |= {"upgrade": "websocket", "connection": "Upgrade", "sec-websocket-version": "13"}
     if error.replayed:
         extra["idempotency-replayed"] = "true"
     if allow is not None:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import re
 import signal
+import socket
 import ssl
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
 import uvicorn
 from litestar.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 #: Connections of one process. Beyond, new requests get a 503 at once, which is better than a queue without end.
 CONNECTIONS_MAX = 10_000
@@ -28,6 +33,13 @@ BODY_TIMEOUT_S = 45.0
 ANSWER_TIMEOUT_S = 60.0
 #: What is in the buffer when we hang up is sent within this time, or never.
 CLOSE_TIMEOUT_S = 10.0
+#: Of what a client says over a WebSocket.
+MESSAGE_BYTES_MAX = 16 * 1024
+#: How often a WebSocket is asked whether it is still there, and how long it may take to answer.
+PING_S = 20.0
+#: Where WebSockets are. An upgrade of any other path is not heard.
+SOCKET_PATHS = frozenset({b"/api/v1/ws"})
+_SOCKET_KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")
 _HEAD_END = b"\r\n\r\n"
 #: Requests that are being served when we are told to stop have this long.
 GRACE_S = 10
@@ -105,6 +117,23 @@ class Protocol(HttpToolsProtocol):
             elif self._head_timer is None:
                 self._head_timer = self.loop.call_later(HEAD_TIMEOUT_S, self._too_late)
 
+    def _should_upgrade(self) -> bool:
+        """Whether this becomes a WebSocket. Whatever is none, or none as it should be, is answered as HTTP."""
+        headers: dict[bytes, bytes] = dict(self.headers)
+        return (
+            super()._should_upgrade()
+            and self.url.partition(b"?")[0] in SOCKET_PATHS
+            and self.scope["method"] == "GET"
+            and headers.get(b"sec-websocket-version") == b"13"
+            and _SOCKET_KEY.fullmatch(headers.get(b"sec-websocket-key", b"")) is not None
+            and self.parser.get_http_version() == "1.1"
+        )
+
+    def handle_websocket_upgrade(self) -> None:
+        """The head of a WebSocket is here; another protocol has the connection from now on."""
+        self._in_body, self._head_done = False, True
+        super().handle_websocket_upgrade()
+
     def _too_late(self) -> None:
         self._head_timer = None
         self._refuse(HTTPStatus.REQUEST_TIMEOUT)
@@ -119,6 +148,29 @@ class Protocol(HttpToolsProtocol):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+
+class SocketProtocol(WebSocketsSansIOProtocol):
+    """WebSocket by the library websockets, which lets whoever reads slowly not know why it is closed."""
+
+    async def send(self, message: Any) -> None:
+        """Send a frame; a closing one at once, behind all that waits for its reader. It is small, and the last one."""
+        if message["type"] == "websocket.close":
+            self.writable.set()
+        await super().send(message)
+
+
+class _Server(uvicorn.Server):
+    """Tells those who serve answers that go on that they should end, when it is told to stop."""
+
+    def __init__(self, config: uvicorn.Config, stopping: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._stopping = stopping
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer what is being served, and end."""
+        self._stopping()
+        await super().shutdown(sockets)
 
 
 class _Whole:
@@ -160,15 +212,25 @@ class _Whole:
         return getattr(self._transport, name)
 
 
-async def serve(app: ASGIApp, *, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
-    """Serve `app`, by TLS alone if there is some, until SIGTERM or SIGINT, then answer what is being served."""
+async def serve(
+    app: ASGIApp,
+    *,
+    host: str,
+    port: int,
+    tls: ssl.SSLContext | None = None,
+    stopping: Callable[[], None] = lambda: None,
+) -> None:
+    """Serve `app`, by TLS alone if there is some, until SIGTERM or SIGINT, then answer what is being served.
+
+    `stopping` is called at that moment: answers that would go on have to end now.
+    """
     # uvicorn raises the signal that has stopped it once more when it is done. It must not end us in the middle of
     # closing the rest.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _done)
     if tls is not None:
         hurry_handshakes(asyncio.get_running_loop())
-    await uvicorn.Server(config(app, host=host, port=port, tls=tls)).serve()
+    await _Server(config(app, host=host, port=port, tls=tls), stopping).serve()
 
 
 def hurry_handshakes(loop: asyncio.AbstractEventLoop) -> None:
@@ -186,6 +248,8 @@ def hurry_handshakes(loop: asyncio.AbstractEventLoop) -> None:
 
 def config(app: ASGIApp, *, host: str, port: int, tls: ssl.SSLContext | None = None) -> uvicorn.Config:
     """How uvicorn is to run."""
+    # It would write down each connection with its query, where people put what belongs nowhere.
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     # Both follow the ASGI specification, each with types of its own.
     application: Any = app
     return uvicorn.Config(
@@ -193,7 +257,12 @@ def config(app: ASGIApp, *, host: str, port: int, tls: ssl.SSLContext | None = N
         host=host,
         port=port,
         http=Protocol,
-        ws="none",
+        ws=SocketProtocol,
+        ws_max_size=MESSAGE_BYTES_MAX,
+        ws_ping_interval=PING_S,
+        ws_ping_timeout=PING_S,
+        # A megabyte for each few connections would buy little: an event has half a kilobyte.
+        ws_per_message_deflate=False,
         lifespan="off",
         log_config=None,
         access_log=False,
