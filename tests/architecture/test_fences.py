@@ -43,6 +43,7 @@ MAIL = "SMTP and templates are spoken in platform.mail"
 KEYRING = "The keyring is opened where logins are kept"
 LITESTAR = "Litestar is spoken at the edge"
 SERVER = "The HTTP server is run by platform.web and the app"
+TOLD = "The notifications' insides stay inside"
 APP = "The terminal is the app's"
 HTTP = "The HTTP client is spoken in platform.fetching, and by the command line to our own API"
 
@@ -78,6 +79,10 @@ IMPORTS = [
     Breach("the core calls its own facade", "ledger.domain", "from billfold.ledger import Ledger", INWARDS),
     Breach("a store calls its service", "wallets.store", "from billfold.wallets.service import x", INWARDS),
     Breach("wallets reads the ledger's store", "wallets.service", "from billfold.ledger.store import x", LEDGER),
+    Breach(
+        "the app reads the notifications' store", "app.roles.api", "from billfold.notifications.store import x", TOLD
+    ),
+    Breach("wallets calls the notifications", "wallets.service", "from billfold.notifications import x", LAYERS),
     Breach("wallets uses the ledger's rules", "wallets.domain", "from billfold.ledger.domain import x", LEDGER),
     Breach("the app goes around the facade", "app", "from billfold.ledger.service import x", LEDGER),
     Breach("wallets reads identity's store", "wallets.service", "from billfold.identity.store import x", IDENTITY),

@@ -57,6 +57,8 @@ def test_no_generated_request_breaks_the_api(
             "--no-shrink",
             "--request-timeout=30",
             "--warnings=off",
+            # An answer without an end is none that it could check.
+            "--exclude-path=/api/v1/stream",
         ],
         capture_output=True,
         text=True,

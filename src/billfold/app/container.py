@@ -21,6 +21,7 @@ from billfold.identity import AliasLimits, Attempts, Hashing, Identity
 from billfold.identity.contracts import Left
 from billfold.kernel import money
 from billfold.ledger import Ledger
+from billfold.notifications import Notifications, StreamLimits
 from billfold.platform.keys import Envelope, NoProvider, local
 from billfold.platform.mail.queue import MailQueue
 from billfold.platform.postgres.database import Connection, Database
@@ -40,6 +41,7 @@ class Container:
     ledger: Ledger
     identity: Identity
     wallets: Wallets
+    notifications: Notifications
 
     def checks(self) -> Mapping[str, Check]:
         """What must answer for this process to do its work."""
@@ -118,8 +120,20 @@ async def opened(
         )
         identity.approvals.carried_out_by(wallets.executors)
         await stack.enter_async_context(_recording(identity))
+        notifications = Notifications(
+            database=database,
+            wallets=wallets,
+            keep=timedelta(days=tree.live.keep_days),
+            limits=StreamLimits(all=tree.live.streams, of_owner=tree.live.streams_of_owner),
+        )
         yield Container(
-            database=database, envelope=envelope, mails=mails, ledger=ledger, identity=identity, wallets=wallets
+            database=database,
+            envelope=envelope,
+            mails=mails,
+            ledger=ledger,
+            identity=identity,
+            wallets=wallets,
+            notifications=notifications,
         )
 
 

@@ -16,6 +16,7 @@ SETS: Sequence[Migrations] = (
     Migrations("identity", "billfold.identity.migrations"),
     Migrations("ledger", "billfold.ledger.migrations"),
     Migrations("wallets", "billfold.wallets.migrations"),
+    Migrations("notifications", "billfold.notifications.migrations"),
 )
 
 

@@ -7,6 +7,8 @@ import billfold
 from billfold.app.cli import exits
 from billfold.kernel.errors import BillfoldError, catalogue
 from billfold.ledger.errors import LedgerError
+from billfold.notifications import errors as notifications_errors
+from billfold.notifications.rest import sockets
 from billfold.platform.web.errors import MethodNotAllowed, RouteNotFound
 from billfold.platform.web.problems import status_of
 from tests.docs.references.running import Running
@@ -17,7 +19,7 @@ _OF_NO_OPERATION = (RouteNotFound, MethodNotAllowed)
 
 
 def parts(seen: Running) -> dict[str, str]:
-    """What the API answers with, what only commands and processes meet, and the classes above them all."""
+    """What the API answers with, what its WebSocket says, what only commands and processes meet, and all families."""
     for module in pkgutil.walk_packages(billfold.__path__, "billfold."):
         if not module.name.endswith(".__main__"):
             importlib.import_module(module.name)
@@ -29,9 +31,13 @@ def parts(seen: Running) -> dict[str, str]:
     answers = ("code", "status", "retryable", "what it says")
     return {
         "answers": table(answers, (_answered(error) for error in others if error.code in sent)),
+        "sockets": table(
+            ("code", "close code", "retryable", "what it says"),
+            (_closed(error) for error in others if error.code not in sent and _is_said_by_sockets(error)),
+        ),
         "commands": table(
             ("code", "exit code", "retryable", "what it says"),
-            (_ended(error) for error in others if error.code not in sent),
+            (_ended(error) for error in others if error.code not in sent and not _is_said_by_sockets(error)),
         ),
         "families": table(answers, map(_answered, families)),
     }
@@ -43,6 +49,14 @@ def _is_family(error: type[BillfoldError]) -> bool:
 
 def _answered(error: type[BillfoldError]) -> tuple[str, str, str, str]:
     return _code(error), str(int(status_of(error))), _retryable(error), _sentence(error)
+
+
+def _is_said_by_sockets(error: type[BillfoldError]) -> bool:
+    return error.__module__ == notifications_errors.__name__
+
+
+def _closed(error: type[BillfoldError]) -> tuple[str, str, str, str]:
+    return _code(error), str(sockets.close_code(error)), _retryable(error), _sentence(error)
 
 
 def _ended(error: type[BillfoldError]) -> tuple[str, str, str, str]:

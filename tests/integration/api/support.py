@@ -82,10 +82,14 @@ async def bootstrapped(database: servers.TestDatabase) -> str:
 
 @contextmanager
 def running_api(
-    database: servers.TestDatabase, folder: Path, *, program: Sequence[str] = ("billfold.app.cli",), **more: str
+    database: servers.TestDatabase,
+    folder: Path,
+    *,
+    program: Sequence[str] = ("billfold.app.cli",),
+    **more: str,
 ) -> Iterator[ApiServer]:
     """The API on free ports, until the block ends; it logs into a file in `folder`. `more` are settings."""
-    port, metrics_port = host.free_port(), host.free_port()
+    port, metrics_port = int(more.get("api__port", host.free_port())), host.free_port()
     settings = {
         "BILLFOLD_POSTGRES__DSN": database.app_dsn,
         "BILLFOLD_NATS__URL": "nats://127.0.0.1:9",

@@ -146,7 +146,12 @@ class Walk:
         headers = {"idempotency-key": str(ids.new())}
         if token is not None:
             headers["authorization"] = f"Bearer {token}"
-        sent = await self._client.request(policy.method, path, json=body, headers=headers)
+        async with self._client.stream(policy.method, path, json=body, headers=headers) as sent:
+            # What has no end is let in, or is refused as everything else: its head says which.
+            if sent.headers.get("content-type") != "text/event-stream":
+                await sent.aread()
+        if not sent.is_stream_consumed:
+            return Answer(sent.status_code, "", "", path)
         is_problem = sent.headers.get("content-type", "").startswith("application/problem")
         code = sent.json()["code"] if is_problem else ""
         return Answer(sent.status_code, code, sent.text, path + json.dumps(body))

@@ -13,6 +13,7 @@ import billfold
 from billfold.app import container, limits, settings
 from billfold.identity import contracts
 from billfold.identity import rest as identity_rest
+from billfold.notifications import rest as notifications_rest
 from billfold.platform import tls, web
 from billfold.platform.telemetry import listener, logs
 from billfold.platform.web import server
@@ -57,7 +58,11 @@ async def _serve(tree: settings.Settings) -> None:
         # Master keys that open nothing are found now, and not at the first login.
         await parts.identity.tokens.published()
         app = web.build(
-            [identity_rest.part(parts.identity), wallets_rest.part(parts.wallets)],
+            [
+                identity_rest.part(parts.identity),
+                wallets_rest.part(parts.wallets),
+                notifications_rest.part(parts.notifications),
+            ],
             authenticator=identity_rest.Bearer(parts.identity),
             checks=parts.checks(),
             requests=requests,
@@ -75,7 +80,8 @@ async def _serve(tree: settings.Settings) -> None:
         gc.freeze()
         gc.set_threshold(_GC_THRESHOLD)
         log.info("listening", url=tree.api.local_url)
-        await server.serve(app, host=tree.api.host, port=tree.api.port, tls=secured)
+        stopping = parts.notifications.live.stop
+        await server.serve(app, host=tree.api.host, port=tree.api.port, tls=secured, stopping=stopping)
         log.info("stopped")
 
 

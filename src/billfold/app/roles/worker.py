@@ -1,8 +1,9 @@
 """The role `worker`: what nobody waits for.
 
-It takes confirmed transactions, carries out accepted requests, publishes the outbox, ends holds, finishes what was
-approved, rotates signing keys, forgets sessions that ended long ago, and verifies. It forgets no idempotency key: a
-sender may repeat a confirmed transaction at any time, and its key is what keeps it from counting twice.
+It takes confirmed transactions, carries out accepted requests, publishes the outbox, fills the feed of events, ends
+holds, finishes what was approved, rotates signing keys, forgets sessions that ended long ago, and verifies. It forgets
+no idempotency key: a sender may repeat a confirmed transaction at any time, and its key is what keeps it from counting
+twice.
 
 Each duty runs on its own. When PostgreSQL or the broker is away, a duty waits and begins again; nothing is lost by
 that, since what is to be done stands in the database or in the stream. Any other failure is a bug: it ends the process,
@@ -30,6 +31,7 @@ from billfold.identity import Identity
 from billfold.kernel.clock import SystemClock
 from billfold.kernel.errors import Unavailable
 from billfold.ledger import OUTBOX_KIND, Ledger
+from billfold.notifications import workers as feeding
 from billfold.platform.messaging.consuming import EventConsumer
 from billfold.platform.messaging.port import Messaging, Subscription
 from billfold.platform.messaging.relay import Relay
@@ -119,6 +121,7 @@ def _duties(tree: settings.Settings, parts: Container) -> Sequence[Duty]:
     relay = Relay(database=parts.database, messaging=broker, expanders={OUTBOX_KIND: parts.ledger.expand})
     confirmed = workers.ConfirmedTransactions(wallets=parts.wallets, messaging=broker)
     carried_out = requests.consumer(wallets=parts.wallets, database=parts.database, messaging=broker)
+    feed = feeding.consumer(notifications=parts.notifications, messaging=broker, database=parts.database)
     return (
         Duty("take confirmed transactions", confirmed.run),
         Duty("measure confirmed transactions", confirmed.measure),
@@ -130,6 +133,8 @@ def _duties(tree: settings.Settings, parts: Container) -> Sequence[Duty]:
         Duty("carry out requests", carried_out.run),
         Duty("carry out due requests", lambda: requests.carry_out_due(parts.wallets)),
         Duty("measure requests", lambda: requests.measure(parts.wallets)),
+        Duty("fill the feed", feed.run),
+        Duty("forget old events", parts.notifications.recorder.forget),
         Duty("expire holds", lambda: _expire_holds(parts)),
         Duty("rotate signing keys", lambda: _rotate(parts.identity, every=timedelta(days=tree.tokens.rotate_days))),
         Duty("forget ended sessions", lambda: _forget_sessions(parts.identity)),

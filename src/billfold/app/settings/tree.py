@@ -329,6 +329,17 @@ class Ledger(Section, frozen=True, kw_only=True):
     metrics_port: Port = 9082
 
 
+class Live(Section, frozen=True, kw_only=True):
+    """What owners are told as it happens."""
+
+    #: Streams (SSE and WebSocket) that each process of the API has open. Further ones are told to come again.
+    streams: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 5_000
+    #: How many of them one owner may have.
+    streams_of_owner: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 20
+    #: How long events are listed and can be gone back to.
+    keep_days: Annotated[int, msgspec.Meta(ge=1, le=3_650)] = 30
+
+
 class Worker(Section, frozen=True, kw_only=True):
     """The role that relays, consumes and verifies."""
 
@@ -398,6 +409,7 @@ class Settings(Section, frozen=True, kw_only=True):
     mail_sink: MailSink = MailSink()
     webauthn: Webauthn = Webauthn()
     ledger: Ledger = Ledger()
+    live: Live = Live()
     worker: Worker = Worker()
     metrics: Metrics = Metrics()
     traces: Traces = Traces()

@@ -94,7 +94,7 @@ from billfold.wallets.contracts.requests import (
     RequestOutcomes,
     RequestStatus,
 )
-from billfold.wallets.contracts.wallets import CreditLimits, NewWallet, Wallet, WalletChange
+from billfold.wallets.contracts.wallets import AccountHolder, CreditLimits, NewWallet, Wallet, WalletChange
 
 __all__ = [
     "ACCOUNTS_LISTED_MAX",
@@ -122,6 +122,7 @@ __all__ = [
     "WAIT_MAX_S",
     "WRITE",
     "Acceptance",
+    "AccountHolder",
     "AliasWallets",
     "Backlog",
     "Balance",

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Annotated
+from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -48,3 +49,11 @@ class Wallet(msgspec.Struct, frozen=True, kw_only=True):
     accounts: Annotated[
         Mapping[str, str], Meta(description="The ledger account of each of these assets, as events name it.")
     ]
+
+
+class AccountHolder(msgspec.Struct, frozen=True, gc=False):
+    """Whose a ledger account is, and which wallet keeps which asset in it."""
+
+    owner_id: UUID
+    wallet: str
+    asset: str

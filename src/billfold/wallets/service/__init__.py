@@ -12,6 +12,7 @@ await wallets.deliveries.take(…)        the same, as a queue delivers it
 await wallets.dead_letters.retry(…)     what of that could not be applied
 await wallets.departures.close_all(…)   the end of an owner's wallets
 await wallets.aliases.choose(…)         where money for an alias arrives
+await wallets.holders.of_accounts(…)    whose the accounts are that events name
 await wallets.payment_requests.pay(…)   money that somebody asks somebody else for
 await wallets.requests.accept(…)        money that is moved later
 await wallets.carrying_out.due()        the worker's side of that
@@ -43,6 +44,7 @@ from billfold.wallets.service.deliveries import Deliveries
 from billfold.wallets.service.departures import Departures
 from billfold.wallets.service.endings import Endings
 from billfold.wallets.service.history import HistoryCopy, Reading
+from billfold.wallets.service.holders import Holders
 from billfold.wallets.service.holdings import Holdings
 from billfold.wallets.service.holds import Holds
 from billfold.wallets.service.movements import Movements
@@ -145,6 +147,7 @@ class Wallets:
             self.projections = Projections(database=database, pictures=self.pictures)
         self.balances = Balances(ledger=ledger, holdings=holdings, clock=clock, pictures=self.pictures)
         self.assets = Assets(ledger=ledger)
+        self.holders = Holders(database=database)
         self.dead_letters = DeadLetters(database=database, bulk=self.bulk, clock=clock)
         self.departures = Departures(ledger=ledger, clock=clock)
         self.deliveries = Deliveries(bulk=self.bulk, dead_letters=self.dead_letters)

@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 
 from billfold.platform.postgres.database import Connection
-from billfold.wallets.contracts import WalletStatus
+from billfold.wallets.contracts import AccountHolder, WalletStatus
 
 _STAYS = "NOT EXISTS (SELECT FROM wallets.departures AS gone WHERE gone.owner_id = wallet.owner_id)"
 #: Before all others.
@@ -184,3 +184,16 @@ async def by_id(connection: Connection, *, owner: UUID, account_ids: Sequence[UU
         account_ids,
     )
     return [Kept(*row) for row in rows]
+
+
+async def holders(connection: Connection, account_ids: Sequence[UUID]) -> dict[UUID, AccountHolder]:
+    """Whose wallets these accounts are of; the others belong to the world outside or to the house."""
+    rows = await connection.fetch(
+        """
+        SELECT account.account_id, wallet.owner_id, account.wallet_id, account.asset
+        FROM wallets.accounts AS account JOIN wallets.wallets AS wallet ON wallet.id = account.wallet_id
+        WHERE account.account_id = ANY($1)
+        """,
+        account_ids,
+    )
+    return {row["account_id"]: AccountHolder(row["owner_id"], str(row["wallet_id"]), row["asset"]) for row in rows}

@@ -1,0 +1,34 @@
+"""Whose accounts those are that events name: for whoever tells owners what concerns them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from uuid import UUID
+
+from billfold.platform.postgres.database import Database
+from billfold.wallets.contracts import AccountHolder
+from billfold.wallets.service.recent import Recent
+from billfold.wallets.store import accounts as store
+
+#: About 300 bytes each.
+REMEMBERED = 65_536
+
+
+class Holders:
+    """Who holds an account never changes, so it is remembered."""
+
+    def __init__(self, *, database: Database) -> None:
+        self._database = database
+        self._known: Recent[UUID, AccountHolder] = Recent(REMEMBERED)
+
+    async def of_accounts(self, account_ids: Collection[UUID]) -> dict[UUID, AccountHolder]:
+        """The holders of these accounts; those of the world outside and of the house have none."""
+        found = {one: known for one in account_ids if (known := self._known.get(one)) is not None}
+        unknown = [one for one in account_ids if one not in found]
+        if unknown:
+            async with self._database.connection() as connection:
+                looked_up = await store.holders(connection, unknown)
+            for account_id, holder in looked_up.items():
+                self._known.put(account_id, holder)
+            found |= looked_up
+        return found

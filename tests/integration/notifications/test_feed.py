@@ -1,0 +1,205 @@
+"""The feed: in which order it becomes visible, whatever writers do, and how long it is kept."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from billfold.kernel import ids
+from billfold.kernel.clock import SystemClock
+from billfold.kernel.errors import Unavailable
+from billfold.kernel.events import Event
+from billfold.kernel.principal import Principal
+from billfold.notifications import Notifications, store
+from billfold.notifications.contracts import EventFilter
+from billfold.notifications.errors import EventsForgotten
+from billfold.platform.postgres.database import Database
+from billfold.wallets import Wallets
+from tests import servers
+from tests.integration.messaging.queue import opened_wallets
+
+WRITERS = 4
+EVENTS = 600
+OWNERS = 5
+
+
+def created(owner: UUID, number: int, *, kind: str = "wallet.created.v1") -> Event:
+    data: dict[str, Any] = {"wallet_id": str(ids.new()), "owner_id": str(owner), "name": str(number)}
+    return Event(
+        id=str(ids.new()),
+        type=kind,
+        source="/billfold/wallets",
+        subject=str(number),
+        time=datetime.now(UTC),
+        key=str(owner),
+        data=data,
+    )
+
+
+def of(owner: UUID, *scopes: str) -> Principal:
+    return Principal(credential_id=ids.new(), owner_id=owner, scopes=frozenset(scopes or ("wallets:read",)))
+
+
+@pytest.fixture
+async def wallets(whole_database: servers.TestDatabase) -> AsyncIterator[Wallets]:
+    async with opened_wallets(whole_database) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def database(whole_database: servers.TestDatabase) -> AsyncIterator[Database]:
+    database = await Database.connect(whole_database.app_dsn, size=WRITERS + 2, name="test feed")
+    yield database
+    await database.close()
+
+
+async def write(notifications: Notifications, events: Sequence[Event]) -> None:
+    """As a consumer does: in batches, each again until it is in, and some of them twice."""
+    rest = list(events)
+    while rest:
+        batch = rest[: random.randint(1, 12)]
+        for _ in range(random.choice((1, 1, 2))):
+            while True:
+                try:
+                    await notifications.recorder.record(batch)
+                except Unavailable:
+                    continue
+                break
+        rest = rest[len(batch) :]
+
+
+async def test_rows_become_visible_in_their_order_while_writers_are_killed(
+    database: Database, wallets: Wallets, postgres_server: servers.PostgresServer
+) -> None:
+    notifications = Notifications(database=database, wallets=wallets)
+    owners = [ids.new() for _ in range(OWNERS)]
+    events = [created(owners[number % OWNERS], number) for number in range(EVENTS)]
+    seen: list[store.Told] = []
+    done = asyncio.Event()
+
+    async def read() -> None:
+        """What is behind the last row that was seen, over and over: whatever comes late in front of it is lost."""
+        seq, last_look = 0, False
+        async with database.connection() as connection:
+            while not last_look:
+                last_look = done.is_set()
+                head = await store.head(connection)
+                found = await store.between(connection, after=seq, until=head, owners=owners, limit=10_000)
+                seen.extend(found)
+                seq = head
+                await asyncio.sleep(0.001)
+
+    async def kill() -> None:
+        while not done.is_set():
+            await asyncio.sleep(random.uniform(0, 0.03))
+            await asyncio.to_thread(
+                postgres_server.execute,
+                "SELECT pg_terminate_backend(pid) FROM (SELECT pid FROM pg_stat_activity WHERE application_name = "
+                "'test feed' AND query NOT LIKE '%FROM notifications.%' ORDER BY random() LIMIT 1) AS one",
+            )
+
+    reading, killing = asyncio.create_task(read()), asyncio.create_task(kill())
+    # Each event goes to two writers, as if it was delivered again while the first one still had it in hand.
+    shares = [events[number::WRITERS] + events[(number + 1) % WRITERS :: WRITERS] for number in range(WRITERS)]
+    await asyncio.gather(*(write(notifications, share) for share in shares))
+    done.set()
+    await asyncio.gather(reading, killing)
+    assert [told.seq for told in seen] == list(range(1, EVENTS + 1))
+    by_owner = defaultdict(list)
+    for told in seen:
+        by_owner[told.owner_id].append(told.event)
+    for owner in owners:
+        assert [event.position for event in by_owner[owner]] == list(range(1, EVENTS // OWNERS + 1))
+        assert {event.id for event in by_owner[owner]} == {
+            event.id for event in events if isinstance(event.data, dict) and event.data["owner_id"] == str(owner)
+        }
+
+
+async def test_pages_follow_one_another_in_both_orders(database: Database, wallets: Wallets) -> None:
+    notifications, owner = Notifications(database=database, wallets=wallets), ids.new()
+    await notifications.recorder.record([created(owner, number) for number in range(55)])
+    for order, expected in (("newest", list(range(55, 0, -1))), ("oldest", list(range(1, 56)))):
+        positions, cursor, more = [], None, True
+        while more:
+            page = await notifications.feed.page(
+                principal=of(owner),
+                wanted=EventFilter(),
+                order=order,  # type: ignore[arg-type]
+                cursor=cursor,
+                limit=10,
+            )
+            positions += [event.position for event in page.items]
+            cursor = page.next_cursor
+            more = cursor is not None
+        assert positions == expected
+
+
+async def test_filters_narrow(database: Database, wallets: Wallets) -> None:
+    notifications, owner = Notifications(database=database, wallets=wallets), ids.new()
+    events = [created(owner, 1), created(owner, 2, kind="wallet.closed.v1"), created(owner, 3)]
+    await notifications.recorder.record(events)
+
+    async def found(principal: Principal | None = None, **wanted: Any) -> list[str]:
+        page = await notifications.feed.page(
+            principal=principal or of(owner), wanted=EventFilter(**wanted), order="oldest", cursor=None, limit=None
+        )
+        return [event.subject for event in page.items]
+
+    assert await found() == ["1", "2", "3"]
+    assert await found(types=("wallet.closed.v1",)) == ["2"]
+    assert await found(types=("wallet.",)) == ["1", "2", "3"]
+    assert await found(types=("transfer.",)) == []
+    assert await found(topics=("wallets",), after=1) == ["2", "3"]
+    assert await found(subject="3") == ["3"]
+    assert await found(since=events[1].time) == ["2", "3"]
+    assert await found(until=events[1].time) == ["1"]
+    assert await found(of(owner, "transfers:read")) == []
+    assert await found(of(ids.new())) == []
+
+
+async def test_what_is_old_is_forgotten_and_said_to_be(database: Database, wallets: Wallets) -> None:
+    class Later(SystemClock):
+        def now(self) -> datetime:
+            return super().now() + timedelta(days=31)
+
+    owner, other = ids.new(), ids.new()
+    today = Notifications(database=database, wallets=wallets)
+    await today.recorder.record([created(owner, 1), created(owner, 2), created(other, 3)])
+    forgetting = asyncio.create_task(Notifications(database=database, wallets=wallets, clock=Later()).recorder.forget())
+    async with asyncio.timeout(60):
+        while True:
+            async with database.connection() as connection:
+                if (await store.place(connection, owner)).forgotten == 2:
+                    break
+            await asyncio.sleep(0.01)
+    forgetting.cancel()
+    with pytest.raises(EventsForgotten):
+        await today.feed.page(principal=of(owner), wanted=EventFilter(after=1), order="oldest", cursor=None, limit=None)
+    await today.recorder.record([created(owner, 4)])
+    page = await today.feed.page(
+        principal=of(owner), wanted=EventFilter(after=2), order="oldest", cursor=None, limit=None
+    )
+    assert [event.position for event in page.items] == [3]
+
+
+async def test_whoever_leaves_is_forgotten(database: Database, wallets: Wallets) -> None:
+    notifications, owner = Notifications(database=database, wallets=wallets), ids.new()
+    await notifications.recorder.record([created(owner, 1), created(owner, 2, kind="user.closed.v1")])
+    async with database.connection() as connection:
+        assert await store.page(connection, owner, types=["wallet.created.v1"], after=0, limit=10) == []
+        place = await store.place(connection, owner)
+    assert (place.position, place.forgotten) == (2, 2)
+
+
+async def test_what_nobody_may_see_is_written_for_nobody(database: Database, wallets: Wallets) -> None:
+    notifications, owner = Notifications(database=database, wallets=wallets), ids.new()
+    await notifications.recorder.record([created(owner, 1, kind="wallet.secret.v1"), created(owner, 2, kind="x")])
+    async with database.connection() as connection:
+        assert await store.head(connection) == 0
