@@ -18,6 +18,7 @@ from uuid import UUID
 import asyncpg
 import httpx2
 import pytest
+from websockets.asyncio.client import connect
 
 from billfold.kernel import ids
 from billfold.platform.keys import Envelope, local
@@ -348,3 +349,17 @@ def test_no_secret_is_in_the_gateways_log(site: Site, gateway_server: Gateway, o
     log = gateway_server.output.read_text()
     assert operator_key not in log
     assert "hush" not in log
+
+
+async def test_streams_and_websockets_go_through(gateway_server: Gateway, operator_key: str) -> None:
+    trust = ssl.create_default_context(cafile=gateway_server.certificate.certificate)
+    with (
+        gateway_server.client(address=next(_addresses)) as client,
+        client.stream("GET", "/api/v1/stream", headers=bearer(operator_key)) as answer,
+    ):
+        assert answer.status_code == 200
+        assert next(answer.iter_lines()) == "retry: 2000"
+    url = gateway_server.url.replace("https", "wss", 1) + "/api/v1/ws"
+    async with connect(url, ssl=trust, proxy=None) as connection:
+        await connection.send(json.dumps({"type": "authenticate", "token": operator_key}))
+        assert json.loads(await connection.recv())["type"] == "ready"
