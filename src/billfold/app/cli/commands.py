@@ -60,7 +60,7 @@ COMMANDS = {
     "dead-letters": Command(
         "dead_letters", "app", "Look at messages that could not be applied; retry or discard them."
     ),
-    "events": Command("events", "app", "Watch what happens."),
+    "events": Command("feed", "app", "Watch what happens, and see what has happened."),
     "mail": Command("mail", "app", "Read the mails that a stack without a mail server has kept."),
     "ledger": Command("ledger", "app", "Check the books."),
     "dev": Command("dev_servers", "app", "Run servers to develop against."),

@@ -35,12 +35,6 @@ class From(StrEnum):
     BEGINNING = "beginning"
 
 
-@app.callback()
-def _group() -> None:
-    # A group of one command would be that command, without its name.
-    pass
-
-
 @app.command("tail")
 def tail(
     *,
@@ -66,7 +60,7 @@ def tail(
 async def _tail(server: Messaging, begin: From, types: list[str], count: int | None, *, json: bool) -> None:
     left = count
     async for body in _events(server, begin, types):
-        sys.stdout.write((body.decode() if json else _line(cloudevents.decode(body))) + "\n")
+        sys.stdout.write((body.decode() if json else line(cloudevents.decode(body))) + "\n")
         sys.stdout.flush()
         left = None if left is None else left - 1
         if left == 0:
@@ -148,7 +142,7 @@ def _broker_of(config: Path | None, data: Path | None) -> Messaging:
     return nats.Server(url=found.nats_url, user=found.nats_user, password=found.nats_password)
 
 
-def _line(event: cloudevents.Envelope) -> str:
+def line(event: cloudevents.Envelope) -> str:
     """An event for people: the essence of its data, if that is one of ours."""
     data = msgspec.json.decode(event.data) if bytes(event.data) else {}
     essence = []
