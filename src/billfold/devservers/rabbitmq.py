@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
+import subprocess
 from pathlib import Path
 
 from billfold.devservers import wire
@@ -87,14 +88,28 @@ class RabbitMQ(DevServer):
         await super().kill()
         await self._without_epmd()
 
-    def written(self, queue: str) -> bool:
-        """Whether a quorum queue has been made for good.
+    def written(self) -> bool:
+        """Whether all quorum queues have been made for good.
 
         This version writes the name of a new one to its disk some time later, and whoever kills it before that finds a
         queue without a leader.
         """
-        names = self.folder / "data" / _NODE / "quorum" / _NODE / "names.dets"
-        return names.exists() and queue.encode() in names.read_bytes()
+        queues = self.folder / "data" / _NODE / "quorum" / _NODE
+        names = queues / "names.dets"
+        known = names.read_bytes() if names.exists() else b""
+        return all(queue.name.encode() in known for queue in queues.iterdir() if queue.is_dir())
+
+    def queues(self) -> dict[str, int]:
+        """Its queues, and how many messages of each are in somebody's hands, which AMQP tells nobody."""
+        command = (str(_LIBRARY / "bin" / "rabbitmqctl"), "-q", "-n", _NODE, "list_queues", "--no-table-headers")
+        said = subprocess.run(
+            (*command, "name", "messages_unacknowledged"),
+            env=environment() | self._environment(),
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        return {name: int(count) for name, count in (line.split("\t") for line in said.splitlines())}
 
     async def _without_epmd(self) -> None:
         if self._epmd is not None:

@@ -53,7 +53,7 @@ async def test_rabbitmq_keeps_what_it_has_confirmed(rabbitmq_server: servers.Rab
         await channel.declare_queue(name, durable=True, arguments={"x-queue-type": "quorum"})
         await channel.default_exchange.publish(aio_pika.Message(b"told"), routing_key=name)
     async with asyncio.timeout(PATIENCE_S):
-        while not rabbitmq_server.server.written(name):  # noqa: ASYNC110 - a file can't tell.
+        while not rabbitmq_server.server.written():  # noqa: ASYNC110 - a file can't tell.
             await asyncio.sleep(0.05)
 
     rabbitmq_server.kill()
