@@ -31,6 +31,7 @@ ASYNCPG = "asyncpg is spoken in platform.postgres and in stores"
 NATS = "NATS is spoken in platform.messaging"
 KAFKA = "Kafka is spoken in platform.messaging"
 CQL = "CQL is spoken in platform.cql"
+AMQP = "AMQP is spoken in platform.messaging"
 DEVSERVERS = "Servers for development are started by their command alone"
 REDIS = "Redis is spoken in platform and adapters"
 LIMITS = "Limits are counted in platform.limiting"
@@ -104,6 +105,7 @@ IMPORTS = [
     Breach("NATS in a service", "ledger.service", "from nats.aio.client import Client", NATS),
     Breach("NATS in the app", "app", "import nats", NATS),
     Breach("Kafka in a service", "ledger.service", "import aiokafka", KAFKA),
+    Breach("AMQP in a service", "wallets.service", "import aio_pika", AMQP),
     Breach("WebAuthn in a service", "identity.service.factors", "import webauthn", FACTORS),
     Breach("JOSE in a service", "identity.service.foreign", "import joserfc", FOREIGN),
     Breach("one-time passwords in the app", "app.container", "import pyotp", FACTORS),

@@ -9,7 +9,12 @@ from billfold.platform.messaging.port import Messaging
 
 def server_setting(tree: settings.Settings) -> tuple[str, str | None]:
     """The setting that says where the broker is, and its value."""
-    return ("kafka.servers", tree.kafka.servers) if tree.broker.kind == "kafka" else ("nats.url", tree.nats.url)
+    places = {
+        "nats": ("nats.url", tree.nats.url),
+        "kafka": ("kafka.servers", tree.kafka.servers),
+        "rabbitmq": ("rabbitmq.url", tree.rabbitmq.url),
+    }
+    return places[tree.broker.kind]
 
 
 def of(tree: settings.Settings) -> Messaging:
@@ -24,6 +29,8 @@ def of(tree: settings.Settings) -> Messaging:
         raise settings.SettingInvalid(f"{key} is not set: set {settings.variable(key)}.")
     if tree.broker.kind == "kafka":
         return _kafka(tree.kafka, where)
+    if tree.broker.kind == "rabbitmq":
+        return _rabbitmq(tree.rabbitmq, where)
     # Each client is imported by those who speak to its broker.
     from billfold.platform.messaging.brokers import nats  # noqa: PLC0415
 
@@ -44,3 +51,10 @@ def _kafka(tree: settings.Kafka, servers: str) -> Messaging:
         partitions=tree.partitions,
         replicas=tree.replicas,
     )
+
+
+def _rabbitmq(tree: settings.Rabbitmq, url: str) -> Messaging:
+    with extras.imported("rabbitmq"):
+        from billfold.platform.messaging.brokers import rabbitmq  # noqa: PLC0415
+
+    return rabbitmq.Server(url=url, user=tree.user, password=tree.password)

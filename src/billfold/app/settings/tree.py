@@ -53,7 +53,7 @@ class Broker(Section, frozen=True, kw_only=True):
     """The message broker that carries events away, and brings confirmed transactions in."""
 
     #: Which one; its own section says where it is.
-    kind: Literal["nats", "kafka"] = "nats"
+    kind: Literal["nats", "kafka", "rabbitmq"] = "nats"
 
 
 class Nats(Section, frozen=True, kw_only=True):
@@ -90,6 +90,18 @@ class Kafka(Section, frozen=True, kw_only=True):
     #: On how many servers each message of such a topic is; with three or more, all but one must have it before it
     #: counts as stored.
     replicas: Annotated[int, msgspec.Meta(ge=1, le=9)] = 1
+
+
+class Rabbitmq(Section, frozen=True, kw_only=True):
+    """RabbitMQ as the message broker, with `broker.kind = "rabbitmq"`. It takes the extra `rabbitmq`."""
+
+    #: Where it listens and its virtual host, amqp:// or amqps:// for TLS; several nodes of one cluster are separated by
+    #: commas.
+    url: Secret | None = None
+    #: Who we are there, when the URL doesn't say so.
+    user: str | None = None
+    #: That user's password.
+    password: Secret | None = None
 
 
 class Api(Section, frozen=True, kw_only=True):
@@ -394,6 +406,7 @@ class Settings(Section, frozen=True, kw_only=True):
     broker: Broker = Broker()
     nats: Nats = Nats()
     kafka: Kafka = Kafka()
+    rabbitmq: Rabbitmq = Rabbitmq()
     api: Api = Api()
     keys: Keys = Keys()
     limits: Limits = Limits()
