@@ -46,6 +46,9 @@ LINGER_S = 1.0
 GATHER_FROM = 64
 #: Less than the silence after which PostgreSQL ends the session of a relay.
 PUBLISH_TIMEOUT_S = 20.0
+#: What was read so long ago is published only if the session that leads still lives: both together are no longer than
+#: the silence that ends it.
+IN_HAND_MAX_S = 10.0
 #: How often parked rows are tried again.
 PARKED_PAUSE_S = 60.0
 
@@ -70,6 +73,8 @@ class Relay:
         self._expanders = {**expanders, outbox.EVENT: _events, outbox.DEAD_LETTER: _events}
         #: Of the events in hand that are traced.
         self._publishing: list[traces.Span] = []
+        #: When the session that leads was last heard of.
+        self._heard_at = 0.0
 
     async def run(self) -> None:
         """Publish until cancelled.
@@ -128,6 +133,7 @@ class Relay:
                 parked_due = loop.time() + PARKED_PAUSE_S
             began = loop.time()
             rows = await outbox.waiting(connection, ROWS_MAX, remove=done)
+            self._heard_at = began
             if rows:
                 done, events = await self._publish(connection, broker, rows, perhaps_repeated=perhaps_repeated)
                 perhaps_repeated = perhaps_repeated and len(rows) == ROWS_MAX
@@ -161,20 +167,23 @@ class Relay:
                         await outbox.park(connection, row, str(found))
                         continue
                     if len(messages) + len(found) > EVENTS_MAX:
-                        await self._store(broker, messages, perhaps_repeated=perhaps_repeated)
+                        await self._store(connection, broker, messages, perhaps_repeated=perhaps_repeated)
                         messages = []
                     messages += found
                     events += len(found)
                     done.append(row)
-            await self._store(broker, messages, perhaps_repeated=perhaps_repeated)
+            await self._store(connection, broker, messages, perhaps_repeated=perhaps_repeated)
         took_s = asyncio.get_running_loop().time() - began
         for row in done:
             metrics.DELAY.observe(row.age_s + took_s)
         return [row.seq for row in done], events
 
-    async def _store(self, broker: Broker, messages: Sequence[Message], *, perhaps_repeated: bool) -> None:
+    async def _store(
+        self, connection: Connection, broker: Broker, messages: Sequence[Message], *, perhaps_repeated: bool
+    ) -> None:
         error: Exception | None = None
         try:
+            await self._assure_lead(connection)
             async with asyncio.timeout(PUBLISH_TIMEOUT_S):
                 await broker.publish(messages, perhaps_repeated=perhaps_repeated)
         except TimeoutError as late:
@@ -188,6 +197,18 @@ class Relay:
                 span.end(error)
             self._publishing.clear()
         metrics.PUBLISHED.inc(len(messages))
+
+    async def _assure_lead(self, connection: Connection) -> None:
+        """Go on only if the lead can't have gone to another one meanwhile.
+
+        Raises:
+            DatabaseUnavailable: the session has ended, and the lead with it.
+        """
+        now = asyncio.get_running_loop().time()
+        if now - self._heard_at > IN_HAND_MAX_S:
+            with database.translated():
+                await connection.execute("SELECT")
+            self._heard_at = now
 
     async def _expanded(
         self, connection: Connection, broker: Broker, rows: Sequence[outbox.Row]
@@ -255,7 +276,7 @@ class Relay:
                 if isinstance(found, Poison):
                     log.warning("a parked outbox row can still not be published", seq=row.seq, reason=str(found))
                     continue
-                await self._store(broker, found, perhaps_repeated=True)
+                await self._store(connection, broker, found, perhaps_repeated=True)
                 await outbox.unpark(connection, row.seq)
                 log.info("a parked outbox row is published", seq=row.seq)
             after = rows[-1].seq

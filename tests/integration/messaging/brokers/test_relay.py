@@ -4,20 +4,26 @@ import asyncio
 import json
 import random
 from collections import defaultdict
+from collections.abc import Sequence
 
 import pytest
 
-from billfold.platform.messaging import leading, outbox, topics
+from billfold.kernel.events import Event
+from billfold.platform.messaging import leading, metrics, outbox, topics
+from billfold.platform.messaging import relay as relay_module
 from billfold.platform.messaging.port import Delivery, Messaging
 from billfold.platform.messaging.relay import Relay
 from billfold.platform.postgres.database import Connection, Database
 from tests.integration.messaging.brokers.conftest import Bench, killed_and_started, tailed
 from tests.integration.messaging.support import (
+    DEADLINE_S,
     append,
+    append_row,
     count_up,
     fact,
     published,
     running,
+    until,
     waiting,
 )
 
@@ -97,6 +103,71 @@ async def test_who_has_lost_the_lead_can_neither_publish_another_round_nor_delet
         # Reading what is to be published, and deleting it, go through the session that has ended with the lead.
         await read(before, 10, remove=[1, 2, 3])
     assert await waiting(database) == 1
+
+
+async def test_a_relay_that_hung_with_events_in_hand_publishes_none_of_them_when_another_has_the_lead(
+    database: Database, messaging: Messaging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leading, "STANDBY_PAUSE_S", 0.01)
+    monkeypatch.setattr(relay_module, "IN_HAND_MAX_S", 0.0)
+    hung, go_on = asyncio.Event(), asyncio.Event()
+
+    async def hang(connection: Connection, payloads: Sequence[bytes]) -> list[list[Event]]:
+        if not hung.is_set():
+            hung.set()
+            await go_on.wait()
+        return [[fact("k", int(payload))] for payload in payloads]
+
+    first, second = (Relay(database=database, messaging=messaging, expanders={"slow": hang}) for _ in range(2))
+    failures = metrics.FAILURES.labels("database")
+    before = failures._value.get()
+    await append_row(database, "slow", b"1")
+    async with running(first):
+        await asyncio.wait_for(hung.wait(), DEADLINE_S)
+        await _end_leader(database)
+        async with running(second):
+            await published(database)
+            go_on.set()
+
+            async def has_failed() -> bool:
+                return bool(failures._value.get() > before)
+
+            await until(has_failed)
+            await append_row(database, "slow", b"2")
+            await published(database)
+    assert _by_key(await tailed(messaging, topics.EVENTS, 2)) == {"k": [1, 2]}
+
+
+async def test_a_relay_that_hung_even_longer_adds_repeats_at_most(
+    database: Database, messaging: Messaging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leading, "STANDBY_PAUSE_S", 0.01)
+    hung, go_on, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    assure = Relay._assure_lead
+
+    async def hang(self: Relay, connection: Connection) -> None:
+        await assure(self, connection)
+        if not hung.is_set():
+            hung.set()
+            await go_on.wait()
+            done.set()
+
+    monkeypatch.setattr(Relay, "_assure_lead", hang)
+    relays = [Relay(database=database, messaging=messaging, expanders={}) for _ in range(2)]
+    for number in range(3):
+        await append(database, fact("k", number))
+    async with running(relays[0]):
+        await asyncio.wait_for(hung.wait(), DEADLINE_S)
+        await _end_leader(database)
+        async with running(relays[1]):
+            await published(database)
+            await append(database, fact("k", 3))
+            await published(database)
+            go_on.set()
+            await asyncio.wait_for(done.wait(), DEADLINE_S)
+            await append(database, fact("k", 4))
+            await published(database)
+    assert _by_key(await tailed(messaging, topics.EVENTS, 5), distinct=True) == {"k": [0, 1, 2, 3, 4]}
 
 
 def _by_key(found: list[Delivery], *, distinct: bool = False) -> dict[str, list[int]]:
