@@ -20,6 +20,7 @@ INWARDS = "Inside a context, imports point from the edge to the core"
 LEDGER = "The ledger's insides stay inside"
 IDENTITY = "Identity's insides stay inside"
 WALLETS = "The wallets' insides stay inside"
+AUDIT = "The audit's insides stay inside"
 KERNEL = "The kernel is standard library and msgspec"
 CORE = "Rules and contracts know no I/O, no clock and no chance"
 STORE = "A store knows PostgreSQL and its context's rules"
@@ -35,7 +36,7 @@ AMQP = "AMQP is spoken in platform.messaging"
 DEVSERVERS = "Servers for development are started by their command alone"
 REDIS = "Redis is spoken in platform and adapters"
 LIMITS = "Limits are counted in platform.limiting"
-CIPHERS = "Ciphers are spoken in platform.keys, signatures in identity's services"
+CIPHERS = "Ciphers are spoken in platform.keys, signatures in the services of identity and of the audit"
 PASSWORDS = "Passwords are hashed in one place"
 ADDRESSES = "Addresses are read in one place"
 FOREIGN = "Tokens of other issuers are read in one place"
@@ -88,6 +89,8 @@ IMPORTS = [
     Breach("the app goes around the facade", "app", "from billfold.ledger.service import x", LEDGER),
     Breach("wallets reads identity's store", "wallets.service", "from billfold.identity.store import x", IDENTITY),
     Breach("the app reads a store", "app", "from billfold.wallets.store import x", WALLETS),
+    Breach("the audit's store in the app", "app.container", "from billfold.audit.store import heads", AUDIT),
+    Breach("the audit in the wallets", "wallets.service", "import billfold.audit", LAYERS),
     Breach("a route reads another's store", "wallets.rest", "from billfold.ledger.store import x", LEDGER),
     Breach("a third party in the kernel", "kernel.clock", "import structlog", KERNEL),
     Breach("a driver in the core", "ledger.domain", "import asyncpg", CORE),

@@ -98,6 +98,15 @@ class Fetcher:
         own = {"accept": ", ".join(content_types), "content-type": "application/x-www-form-urlencoded"}
         return _typed(await self._send("POST", url, {**headers, **own}, content), url, content_types)
 
+    async def post(self, url: str, content: bytes, *, content_type: str) -> Fetched:
+        """The answer to `content`, whatever its status and kind.
+
+        Raises:
+            AddressRefused: it is not one that may be called.
+            FetchFailed: there was no answer in time, or it was too large.
+        """
+        return await self._send("POST", url, {"content-type": content_type}, content)
+
     async def check(self, url: str) -> None:
         """Pass if the address may be called now.
 

@@ -1,0 +1,1 @@
+"""Places that take signed heads."""

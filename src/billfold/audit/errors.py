@@ -1,0 +1,61 @@
+"""Why the audit turns a request down.
+
+BillfoldError
+├── NotFound     RecordUnknown, HeadUnknown, AuditNotKept
+├── Conflict     NotSealedYet
+├── Invalid      FactInvalid, KeyInvalid, HeadsInvalid
+└── Unavailable  PublishingFailed
+"""
+
+from __future__ import annotations
+
+from billfold.kernel import errors
+
+
+class RecordUnknown(errors.NotFound):
+    """There is no such record, or it is not yours."""
+
+    code = "audit_record_unknown"
+
+
+class HeadUnknown(errors.NotFound):
+    """There is no signed head of that size."""
+
+    code = "audit_head_unknown"
+
+
+class AuditNotKept(errors.NotFound):
+    """No audit is kept here: the setting audit.dsn names no database."""
+
+    code = "audit_not_kept"
+
+
+class NotSealedYet(errors.Conflict):
+    """The record is there and not sealed yet; ask again in a few seconds."""
+
+    code = "audit_not_sealed_yet"
+    retryable = True
+
+
+class PublishingFailed(errors.Unavailable):
+    """A place did not take a signed head; it is tried again."""
+
+    code = "audit_publishing_failed"
+
+
+class FactInvalid(errors.Invalid):
+    """What came for the audit is no facts; it is set aside, and told in the dead letters."""
+
+    code = "audit_fact_invalid"
+
+
+class KeyInvalid(errors.Invalid):
+    """This is no public key that signed heads are checked with."""
+
+    code = "audit_key_invalid"
+
+
+class HeadsInvalid(errors.Invalid):
+    """The published heads can't be read, or nobody who is trusted has signed them."""
+
+    code = "audit_heads_invalid"

@@ -1,0 +1,1 @@
+"""The schema of the audit, in a database of its own."""

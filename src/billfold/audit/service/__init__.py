@@ -1,0 +1,38 @@
+"""The facade of the audit: records are added, sealed, published, shown and proven. One file for each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from billfold.audit.adapters.places import File, Webhook
+from billfold.audit.service.publishing import Place, Publishing
+from billfold.audit.service.reading import Reading
+from billfold.audit.service.recording import Recording
+from billfold.audit.service.sealing import Sealing
+from billfold.kernel.clock import Clock, SystemClock
+from billfold.platform.fetching import Fetcher
+from billfold.platform.keys import Envelope
+from billfold.platform.postgres.database import Database
+
+
+class Audit:
+    """The record of what was done, over its own database."""
+
+    def __init__(
+        self, *, database: Database, envelope: Envelope, places: Sequence[Place] = (), clock: Clock | None = None
+    ) -> None:
+        self.recording = Recording(database=database)
+        self.sealing = Sealing(database=database, envelope=envelope, clock=clock or SystemClock())
+        self.reading = Reading(database=database)
+        self.publishing = Publishing(database=database, places=places)
+
+
+def places(*, file: Path | None, url: str | None) -> list[Place]:
+    """Where signed heads go. Whoever runs us names the address: it may be on a private network or this machine."""
+    found: list[Place] = []
+    if file is not None:
+        found.append(File(file))
+    if url is not None:
+        found.append(Webhook(url, Fetcher(private=True, loopback=True)))
+    return found

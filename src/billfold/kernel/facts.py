@@ -1,0 +1,69 @@
+"""What an audit keeps of an act: what happened, and where the command came from. It is no event: addresses are in it.
+
+Facts travel as events of one type to a topic of their own, several together where they belong together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from billfold.kernel import clock
+from billfold.kernel.events import Event
+from billfold.kernel.origin import Origin
+
+#: The type of the events that carry facts.
+RECORDED: Final = "audit.recorded.v1"
+#: What a fact says of an act that was carried out; of any other it has the code of the refusal.
+DONE: Final = "done"
+
+
+class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One act or attempt."""
+
+    #: What happened: the type of an event, or of an attempt.
+    type: str
+    #: Who tells it, and the id that it never gives twice.
+    source: str
+    id: str
+    #: What it is about.
+    subject: str
+    #: When, RFC 3339.
+    time: str
+    origin: Origin
+    outcome: str = DONE
+    #: What it was before, where that is known, and what is told of it now.
+    before: Any = None
+    data: Any = None
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """The data of an event that carries facts."""
+
+    facts: Sequence[Fact]
+
+
+def of_event(event: Event, origin: Origin, *, before: Any = None, outcome: str = DONE) -> Fact:
+    """The fact that an event tells."""
+    return Fact(
+        type=event.type,
+        source=event.source,
+        id=event.id,
+        subject=event.subject,
+        time=clock.format(event.time),
+        origin=origin,
+        outcome=outcome,
+        before=before,
+        data=event.data,
+    )
+
+
+def carried(facts: Sequence[Fact], *, key: str, time: datetime) -> Event:
+    """The event that carries these facts; its id is that of the first, so the same ones are the same event."""
+    first = facts[0]
+    return Event(
+        id=first.id, type=RECORDED, source=first.source, subject=first.subject, time=time, key=key, data=Facts(facts)
+    )
