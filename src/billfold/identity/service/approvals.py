@@ -20,7 +20,7 @@ from billfold.identity.domain import approvals as domain
 from billfold.identity.store import approvals as store
 from billfold.identity.store import keys as owners
 from billfold.identity.store.approvals import Stored
-from billfold.kernel import idempotency, ids, paging
+from billfold.kernel import idempotency, ids, origin, paging
 from billfold.kernel.clock import Clock
 from billfold.kernel.deferred import Deferred
 from billfold.kernel.errors import BillfoldError, Unavailable
@@ -231,7 +231,8 @@ class Approvals:
         status: ApprovalStatus = "executed"
         reason = None
         try:
-            await self._executors[stored.approval.kind](approved)
+            with origin.on_behalf_of(stored.maker_id):
+                await self._executors[stored.approval.kind](approved)
         except BillfoldError as error:
             if error.retryable:
                 log.warning("an approved request waits", approval=stored.approval.id, reason=error.detail)

@@ -11,7 +11,7 @@ import structlog
 from billfold.identity import events
 from billfold.identity.store import users
 from billfold.kernel import clock as clocks
-from billfold.kernel import ids
+from billfold.kernel import facts, ids
 from billfold.kernel.clock import Clock
 from billfold.kernel.principal import Principal
 from billfold.platform.mail.errors import PhonesUnreachable
@@ -104,4 +104,4 @@ class Notices:
             address=address,
             time=self._clock.now(),
         )
-        await outbox.append(connection, event)
+        await outbox.append(connection, event, outcome="login_failed" if kind == "user.login_failed.v1" else facts.DONE)

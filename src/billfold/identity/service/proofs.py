@@ -19,7 +19,7 @@ from billfold.identity.contracts import Assertion, FactorMethod, Method, Options
 from billfold.identity.domain import factors as domain
 from billfold.identity.store import factors as store
 from billfold.identity.store import keys as owners
-from billfold.kernel import ids
+from billfold.kernel import facts, ids
 from billfold.kernel.clock import Clock
 from billfold.kernel.principal import Principal
 from billfold.platform.keys import Envelope
@@ -190,7 +190,8 @@ async def tell(
     event = events.person_event(
         event_id=str(ids.new()), kind=kind, user_id=str(user_id), by=by, time=clock.now(), data=data
     )
-    await outbox.append(connection, event)
+    refused = kind in {"second_factor.refused.v1", "passkey.cloned.v1"}
+    await outbox.append(connection, event, outcome="second_factor_wrong" if refused else facts.DONE)
 
 
 def session_methods(begun: Sequence[str], method: FactorMethod) -> list[str]:

@@ -16,14 +16,16 @@ import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from billfold.identity import errors
+from billfold.identity import errors, events
 from billfold.identity.contracts import ACCESS_MAX_S, Claims
 from billfold.identity.domain import signing, tokens
 from billfold.identity.domain.signing import SigningKey
 from billfold.identity.store import signing as store
+from billfold.kernel import clock as clocks
 from billfold.kernel import ids
 from billfold.kernel.clock import Clock
 from billfold.platform.keys import Envelope
+from billfold.platform.messaging import outbox
 from billfold.platform.postgres.database import Connection, Database
 
 #: Whoever signs, or meets a key that is not known, believes what was read within this time: a key that has leaked and
@@ -174,6 +176,14 @@ class Tokens:
                 return None
             await store.insert(connection, key, public=public)
             await store.retire_others(connection, key.id, at=ends)
+            await outbox.append_fact(
+                connection,
+                "signing_key.replaced.v1",
+                source=events.SOURCE,
+                subject=key.id,
+                time=now,
+                data={"at_once": at_once, "others_end": clocks.format(ends)},
+            )
         self._read = None
         return key
 

@@ -181,7 +181,7 @@ class Staff:
             time=now,
             data={"roles": sorted(user.roles), "before": sorted(before)},
         )
-        await outbox.append(connection, event)
+        await outbox.append(connection, event, before={"roles": sorted(before)})
         await self._notices.write_to(
             connection, UUID(user.id), template="role_changed", roles=", ".join(sorted(user.roles))
         )

@@ -53,6 +53,7 @@ class Ledger(Accounts, Reader):
         self._journal = Journal(self.assets_known)
         #: Turns the outbox's pointers to batches into events.
         self.expand = self._journal.expand
+        self.expand_audit = self._journal.expand_audit
 
     @classmethod
     async def start(cls, *, database: Database) -> Ledger:

@@ -6,8 +6,10 @@ from uuid import UUID
 
 from billfold.kernel import ids
 from billfold.kernel.assets import Asset
-from billfold.ledger import errors
+from billfold.kernel.clock import SystemClock
+from billfold.ledger import errors, events
 from billfold.ledger.store import accounts as store
+from billfold.platform.messaging import outbox
 from billfold.platform.postgres.database import Connection, Database
 
 
@@ -16,6 +18,7 @@ class Assets:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._clock = SystemClock()
         self._known: dict[str, tuple[Asset, UUID]] = {}
 
     async def all(self) -> dict[str, Asset]:
@@ -53,6 +56,14 @@ class Assets:
         """
         async with self._database.transaction() as connection:
             await store.add_asset(connection, asset, ids.new())
+            await outbox.append_fact(
+                connection,
+                "asset.added.v1",
+                source=events.SOURCE,
+                subject=asset.code,
+                time=self._clock.now(),
+                data=asset,
+            )
         if await self.get(asset.code) != asset:
             raise errors.AssetExists
 

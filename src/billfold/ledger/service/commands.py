@@ -10,6 +10,7 @@ import msgspec
 
 from billfold.kernel import ids
 from billfold.kernel.idempotency import Key
+from billfold.kernel.origin import Origin
 from billfold.ledger import errors
 from billfold.ledger.contracts import Hold, HoldChange, NewHold, NewTransfer, Posting, Transfer, Unopened
 from billfold.ledger.domain import holds, transfers
@@ -102,6 +103,8 @@ class Command(Protocol):
 
     #: The span of whoever waits for it, if that is recorded.
     trace: Place | None
+    #: Where it comes from, if an audit is kept.
+    origin: Origin | None
 
     @property
     def key(self) -> Key | None:
@@ -135,6 +138,7 @@ class _Named:
 
     size = 1
     trace: Place | None = None
+    origin: Origin | None = None
 
     def accounts(self) -> Sequence[UUID]:
         return ()
@@ -230,6 +234,7 @@ class Rehearse:
 
     key = None
     trace: Place | None = None
+    origin: Origin | None = None
 
     def __init__(self, command: Command, unopened: Sequence[Unopened]) -> None:
         self.size = command.size

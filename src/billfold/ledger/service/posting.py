@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from time import perf_counter
 from typing import Any
@@ -19,7 +19,7 @@ from uuid import UUID
 import structlog
 
 from billfold.kernel import errors as kernel_errors
-from billfold.kernel import ids
+from billfold.kernel import ids, origin
 from billfold.kernel.idempotency import IdempotencyKeyInUse, IdempotencyKeyReused
 from billfold.ledger import errors
 from billfold.ledger.domain import backdating
@@ -122,6 +122,7 @@ class Poster:
                 raise IdempotencyKeyInUse
             self._in_flight.add(command.key.digest)
         command.trace = traces.current()
+        command.origin = origin.current()
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         self._queue.append(Job(command, future, loop.time()))
@@ -281,8 +282,13 @@ class Poster:
             if command.trace is not None
             for moved in commands.moved(outcome)
         }
+        origins = [
+            (command.origin, found)
+            for command, outcome in zip(batch, outcomes, strict=True)
+            if command.origin is not None and (found := commands.moved(outcome))
+        ]
         with traces.span("write"):
-            await self._write_book(connection, book, xid, records, traced)
+            await self._write_book(connection, book, xid, records, journal.Provenance(traced, origins))
         return outcomes
 
     async def _write_book(
@@ -291,14 +297,15 @@ class Poster:
         book: Book,
         xid: int,
         records: Sequence[store.Record],
-        traced: Mapping[UUID, traces.Place],
+        provenance: journal.Provenance,
     ) -> None:
-        pointer = None
+        pointer = audited = None
         if book.transfers:
             await store.write_transfers(connection, book.transfers, book.recorded_us, xid)
             span = store.Span(book.transfers[0].id, book.transfers[-1].id, xid)
-            pointer = journal.pointer(span, traced)
-        await store.write_state(connection, book.touched(), records, pointer)
+            pointer = journal.pointer(span, provenance.traced)
+            audited = journal.originated(span, book, provenance)
+        await store.write_state(connection, book.touched(), records, pointer, audited)
         if book.links:
             await store.write_links(connection, book.links)
         late = backdating.collect(book.transfers)
@@ -306,8 +313,9 @@ class Poster:
             await store.write_backdated(connection, late)
         if book.hold_steps:
             await store.write_holds(connection, {hold.id: hold for _, hold in book.hold_steps}.values())
-            for event in await self._journal.hold_events(connection, book, traced):
-                await outbox.append(connection, event)
+            origins = provenance.origin_by_id()
+            for event in await self._journal.hold_events(connection, book, provenance.traced):
+                await outbox.append(connection, event, of=origins.get(UUID(event.subject)))
 
 
 def _batch(jobs: deque[Job]) -> list[Job]:

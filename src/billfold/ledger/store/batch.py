@@ -46,7 +46,9 @@ WITH changed AS (
     INSERT INTO ledger.idempotency (digest, fingerprint, subject, answer)
     SELECT * FROM unnest($7::uuid[], $8::bigint[], $9::uuid[], $10::bytea[])
 )
-SELECT count(*), (SELECT messaging.append('ledger.batch', $11) WHERE $11::bytea IS NOT NULL) FROM changed
+SELECT count(*), (SELECT messaging.append('ledger.batch', $11) WHERE $11::bytea IS NOT NULL),
+       (SELECT messaging.append('ledger.audit', $12) WHERE $12::bytea IS NOT NULL)
+FROM changed
 """
 
 _ANSWERED = """
@@ -217,8 +219,9 @@ async def write_state(
     accounts: Sequence[AccountState],
     records: Sequence[Record],
     pointer: bytes | None,
+    audited: bytes | None,
 ) -> None:
-    """Write the accounts' new balances, the answered keys, and the outbox's pointer to the batch's transfers.
+    """Write the accounts' new balances, the answered keys, and the outbox's pointers to the batch's transfers.
 
     An account is only changed if its version is still the one that was locked; anything else is a lost lock, which must
     never be written over.
@@ -239,6 +242,7 @@ async def write_state(
         [record.subject for record in records],
         [record.answer for record in records],
         pointer,
+        audited,
     )
     assert changed == len(accounts), "an account changed although it was locked"
 

@@ -7,11 +7,16 @@ migration name the tables.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import msgspec
 
+from billfold.kernel import clock, facts, ids, origin
 from billfold.kernel.events import Event
+from billfold.kernel.facts import Fact
+from billfold.kernel.origin import Origin
 from billfold.platform.messaging import cloudevents, topics
+from billfold.platform.messaging.topics import Topic
 from billfold.platform.postgres.database import Connection
 from billfold.platform.telemetry import traces
 
@@ -19,8 +24,10 @@ from billfold.platform.telemetry import traces
 EVENT = "event"
 #: So it is here, and it tells of a message that a consumer has given up on.
 DEAD_LETTER = "dead-letter"
+#: So it is here, and it carries facts for the audit; so too where a context's own kind ends with a dot and this.
+AUDIT = "audit"
 #: Where rows of these kinds go; what those of any other kind stand for goes to the events.
-TOPICS = {DEAD_LETTER: topics.DEAD_LETTERS}
+TOPICS = {DEAD_LETTER: topics.DEAD_LETTERS, AUDIT: topics.AUDIT}
 
 #: Rows are counted up to here: beyond, it only matters that they are many.
 LAG_COUNT_MAX = 100_000
@@ -48,16 +55,77 @@ class Lag(msgspec.Struct, frozen=True):
     parked: int
 
 
-async def append(connection: Connection, event: Event) -> None:
+def topic_of(kind: str) -> Topic:
+    """Where rows of this kind go."""
+    return TOPICS.get(kind.rpartition(".")[2], topics.EVENTS)
+
+
+async def append(
+    connection: Connection,
+    event: Event,
+    *,
+    before: object = None,
+    outcome: str = facts.DONE,
+    of: Origin | None = None,
+) -> None:
     """Publish `event` if and only if the database transaction of `connection` commits.
 
     For events with the same key to keep the order of their commits, the caller must hold a row lock that belongs to the
-    key by now.
+    key by now. The audit gets it with where the command came from: `of`, or else what is known now; with what it was
+    `before`, where that is known; and with the code of the refusal where it is none that was carried out.
 
     Raises:
         EventTooLarge: more than cloudevents.EVENT_MAX_BYTES.
     """
-    await _append(connection, EVENT, event)
+    known = of or origin.current()
+    if known is None:
+        await _append(connection, EVENT, event)
+        return
+    fact = facts.of_event(event, known, before=before, outcome=outcome)
+    carried = facts.carried([fact], key=event.key, time=event.time)
+    rows = ((EVENT, _encoded(event)), (AUDIT, _encoded(carried)))
+    await connection.execute(
+        "SELECT messaging.append($1, $2), messaging.append($3, $4)", *(part for row in rows for part in row)
+    )
+
+
+async def append_fact(
+    connection: Connection,
+    kind: str,
+    *,
+    source: str,
+    subject: str,
+    time: datetime,
+    data: object = None,
+    outcome: str = facts.DONE,
+) -> None:
+    """Have the audit keep something that is told in no event; where none is kept, nothing happens.
+
+    Raises:
+        EventTooLarge: more than cloudevents.EVENT_MAX_BYTES.
+    """
+    known = origin.current()
+    if known is not None:
+        told = Fact(
+            type=kind,
+            source=source,
+            id=str(ids.new()),
+            subject=subject,
+            time=clock.format(time),
+            origin=known,
+            outcome=outcome,
+            data=data,
+        )
+        await append_facts(connection, [told], key=subject, time=time)
+
+
+async def append_facts(connection: Connection, told: Sequence[Fact], *, key: str, time: datetime) -> None:
+    """Have the audit keep what is no event, if and only if the database transaction of `connection` commits.
+
+    Raises:
+        EventTooLarge: more than cloudevents.EVENT_MAX_BYTES.
+    """
+    await _append(connection, AUDIT, facts.carried(told, key=key, time=time))
 
 
 async def append_dead_letter(connection: Connection, event: Event) -> None:
@@ -70,10 +138,14 @@ async def append_dead_letter(connection: Connection, event: Event) -> None:
 
 
 async def _append(connection: Connection, kind: str, event: Event) -> None:
+    await connection.execute("SELECT messaging.append($1, $2)", kind, _encoded(event))
+
+
+def _encoded(event: Event) -> bytes:
     place = traces.current()
     if place is not None and event.traceparent is None:
         event = msgspec.structs.replace(event, traceparent=place.traceparent())
-    await connection.execute("SELECT messaging.append($1, $2)", kind, cloudevents.encode(event))
+    return cloudevents.encode(event)
 
 
 async def waiting(connection: Connection, limit: int, *, remove: Sequence[int] = ()) -> list[Row]:

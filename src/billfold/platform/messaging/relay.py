@@ -70,7 +70,7 @@ class Relay:
     def __init__(self, *, database: Database, messaging: Messaging, expanders: Mapping[str, Expander]) -> None:
         self._database = database
         self._messaging = messaging
-        self._expanders = {**expanders, outbox.EVENT: _events, outbox.DEAD_LETTER: _events}
+        self._expanders = {**expanders, **dict.fromkeys((outbox.EVENT, *outbox.TOPICS), _events)}
         #: Of the events in hand that are traced.
         self._publishing: list[traces.Span] = []
         #: When the session that leads was last heard of.
@@ -157,7 +157,7 @@ class Relay:
         began = asyncio.get_running_loop().time()
         done: list[outbox.Row] = []
         events = 0
-        for _, of_one_topic in groupby(rows, key=_topic):
+        for of_one_topic in _by_topic(rows):
             messages: list[Message] = []
             for neighbours in _neighbours(of_one_topic):
                 expanded = await self._expanded(connection, broker, neighbours)
@@ -234,7 +234,7 @@ class Relay:
         expander = self._expanders.get(kind)
         if expander is None:
             raise Poison(f"No part of this version knows rows of the kind {kind}.")
-        topic = _topic(rows[0])
+        topic = outbox.topic_of(kind)
         try:
             with database.translated():
                 expanded = await expander(connection, [row.payload for row in rows])
@@ -282,8 +282,12 @@ class Relay:
             after = rows[-1].seq
 
 
-def _topic(row: outbox.Row) -> Topic:
-    return outbox.TOPICS.get(row.kind, topics.EVENTS)
+def _by_topic(rows: Iterable[outbox.Row]) -> Iterable[list[outbox.Row]]:
+    """Rows of one topic together: they keep their order, and there is none between topics."""
+    found: dict[str, list[outbox.Row]] = {}
+    for row in rows:
+        found.setdefault(outbox.topic_of(row.kind).name, []).append(row)
+    return found.values()
 
 
 def _neighbours(rows: Iterable[outbox.Row]) -> Iterator[list[outbox.Row]]:

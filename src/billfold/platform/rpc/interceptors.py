@@ -14,8 +14,9 @@ from typing import Any
 import grpc
 import structlog
 
-from billfold.kernel import ids
+from billfold.kernel import ids, origin
 from billfold.kernel.errors import BillfoldError
+from billfold.kernel.origin import Origin
 from billfold.platform.rpc import statuses
 from billfold.platform.rpc.errors import CallerUnknown, DeadlinePassed
 from billfold.platform.rpc.metrics import Calls
@@ -23,6 +24,8 @@ from billfold.platform.telemetry import logs, traces
 
 REQUEST_ID = "x-request-id"
 TRACE_PARENT = "traceparent"
+#: Where the command came from that a call is made for, for the audit. Only our own processes know the token.
+ORIGIN = "x-billfold-origin"
 #: A call without a deadline of its own ends after this, unless it is a stream. What it has begun is not undone.
 CALL_MAX_S = 30.0
 #: Asked by whoever keeps the process running; they say nothing but whether it works.
@@ -72,6 +75,21 @@ class Identified(Around):
         logs.request_id.set((given if _REQUEST_ID.fullmatch(given) else str(ids.new())).encode())
         if (trace := _TRACE_PARENT.fullmatch(metadata.get(TRACE_PARENT, ""))) is not None:
             logs.trace_id.set(trace[1].encode())
+        yield
+
+
+class Audited(Around):
+    """It is known where the command comes from: from the caller, who says where it has it from, or is it itself."""
+
+    @asynccontextmanager
+    async def call(
+        self, _method: str, metadata: Mapping[str, str], context: Context, *, streaming: bool
+    ) -> AsyncIterator[None]:
+        """Each call has a task and so variables of its own."""
+        del streaming
+        given = origin.arrived(metadata.get(ORIGIN, ""))
+        request_id = logs.request_id.get().decode()
+        origin.begin(given or Origin(channel="grpc", address=context.peer(), request_id=request_id))
         yield
 
 

@@ -15,7 +15,7 @@ import grpc
 import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from billfold.kernel import errors
+from billfold.kernel import errors, origin
 from billfold.kernel.idempotency import IdempotencyKeyInUse
 from billfold.platform.rpc import interceptors, metrics, statuses
 from billfold.platform.rpc.addresses import Address
@@ -279,6 +279,8 @@ class Replicas:
             known.append((interceptors.REQUEST_ID, request_id.decode()))
         if (place := traces.current()) is not None:
             known.append((interceptors.TRACE_PARENT, place.traceparent()))
+        if (came_from := origin.carried()) is not None:
+            known.append((interceptors.ORIGIN, came_from))
         if self._token is not None:
             known.append(("authorization", f"Bearer {self._token}"))
         return tuple(known)

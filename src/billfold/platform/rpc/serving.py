@@ -15,7 +15,7 @@ from grpc_reflection.v1alpha import reflection
 
 from billfold.kernel import errors
 from billfold.platform.rpc.addresses import Address
-from billfold.platform.rpc.interceptors import Around, Identified, Known, Measured, Timed, Told, Traced
+from billfold.platform.rpc.interceptors import Around, Audited, Identified, Known, Measured, Timed, Told, Traced
 from billfold.platform.rpc.metrics import Calls
 from billfold.platform.tls import Mutual
 
@@ -55,6 +55,8 @@ class Door:
     tls: Mutual | None = None
     #: What callers have to know, too.
     token: str | None = None
+    #: Whether an audit is kept, and so of each command where it comes from.
+    audited: bool = False
 
 
 class Stop:
@@ -96,7 +98,8 @@ async def serving(
 def _interceptors(door: Door) -> list[Around]:
     """From the outermost to the innermost."""
     known = [Known(door.token)] if door.token is not None else []
-    return [Identified(), Measured(Calls()), Told(), Traced(), Timed(), *known]
+    audited = [Audited()] if door.audited else []
+    return [Identified(), Measured(Calls()), Told(), Traced(), Timed(), *known, *audited]
 
 
 def _check(door: Door) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Literal
 
@@ -48,19 +49,27 @@ class Addresses:
 
     def of(self, scope: HTTPScope | WebSocketScope) -> str:
         """Whom to count a request for: an IPv4 address, or the network of an IPv6 address."""
-        client = scope["client"]
-        address = _parsed(client[0]) if client is not None else None
+        address = self._found(scope)
         if address is None:
             return NOWHERE
-        if self._trusted and self._is_ours(address):
-            address = self._behind(address, scope["headers"])
         return str(address if address.version == 4 else IPv6Network((int(address), IPV6_PREFIX), strict=False))  # noqa: PLR2004
+
+    def address(self, scope: HTTPScope) -> str:
+        """Where a request comes from, to the last digit."""
+        return str(self._found(scope) or NOWHERE)
 
     def client(self, scope: HTTPScope) -> Client:
         """Where a request comes from, and its User-Agent."""
         agent = next((value for name, value in scope["headers"] if name == b"user-agent"), b"")
         text = agent.decode("ascii", errors="replace")[:DEVICE_MAX]
         return Client(self.of(scope), "".join(letter if letter.isprintable() else " " for letter in text))
+
+    def _found(self, scope: HTTPScope) -> Address | None:
+        client = scope["client"]
+        address = _parsed(client[0]) if client is not None else None
+        if address is not None and self._trusted and self._is_ours(address):
+            return self._behind(address, scope["headers"])
+        return address
 
     def _behind(self, proxy: Address, headers: Iterable[tuple[bytes, bytes]]) -> Address:
         """The client behind our `proxy`; the last one of ours when what it says can't be understood."""
@@ -91,6 +100,8 @@ def _node(element: str) -> str:
     return found[1].strip('"') if found is not None else ""
 
 
+#: The same clients come again and again, and reading an address takes longer than looking it up.
+@lru_cache(maxsize=10_000)
 def _parsed(text: str) -> Address | None:
     with_port = _WITH_PORT.fullmatch(text)
     try:

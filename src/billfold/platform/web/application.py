@@ -22,6 +22,7 @@ from billfold.platform.web.operations import PREFIX
 from billfold.platform.web.policy import Scopes
 from billfold.platform.web.problems import Problems
 from billfold.platform.web.sockets import SocketRoute
+from billfold.platform.web.witness import Witness
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,11 +51,12 @@ def build(
     addresses: Addresses | None = None,
     cors: Cors | None = None,
     hsts: bool = False,
+    witness: Witness | None = None,
 ) -> ASGIApp:
     """The whole API as one ASGI application. `public_url` is where its callers find it, `scopes` what they can carry.
 
     Without `addresses` no proxy is trusted; without `cors` no page of another origin may call it; with `hsts` browsers
-    are told to come by HTTPS alone from now on, also to the subdomains of that address.
+    are told to come by HTTPS alone from now on, also to the subdomains of that address. A `witness` keeps an audit.
 
     The document has every type that is read or written, so one that is wrong is found here and not by the first who
     sends it.
@@ -65,7 +67,7 @@ def build(
     """
     public_url = public_url.rstrip("/")
     cookies = Cookies(https=public_url.startswith("https://"))
-    gate = Gate(authenticator, limits, addresses or Addresses(), cookies)
+    gate = Gate(authenticator, limits, addresses or Addresses(), cookies, witness)
     problems = Problems(public_url + docs.ERRORS_PATH)
     routes = [route for part in parts for route in part.routes]
     dependencies = {name: value for part in parts for name, value in part.dependencies.items()}

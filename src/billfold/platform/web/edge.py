@@ -143,6 +143,7 @@ class Edge:
         if self._cors is not None:
             own = [*own, *self._cors.answer(headers)]
         exchange = _Exchange(send, own, request_id)
+        self._gate.begin(scope, request_id)
         try:
             if found is not None:
                 exchange.template = found[0].template
@@ -157,6 +158,7 @@ class Edge:
         except Exception as error:  # noqa: BLE001 - this is the last resort, and `_refuse` logs what nobody expects.
             if isinstance(error, Denied):
                 await self._gate.tell_denied(error, headers, route=exchange.template)
+            await self._gate.tell_refused(error, scope, route=exchange.template)
             await self._refuse(await self._gate.answered(error, scope, headers), exchange, path)
         # What has no end took until its beginning.
         seconds = (exchange.endless_from or perf_counter()) - started
@@ -180,6 +182,7 @@ class Edge:
         status, sent, body = await lean.answer(
             found[0].route,
             headers=headers,
+            target=scope["path"],
             query_string=scope["query_string"],
             receive=receive,
             path=found[1],

@@ -13,7 +13,9 @@ import structlog
 from litestar.types import HTTPScope, WebSocketScope
 from prometheus_client import Counter
 
+from billfold.kernel import origin
 from billfold.kernel.errors import BillfoldError, Denied, Unauthenticated
+from billfold.kernel.origin import Origin
 from billfold.kernel.principal import Principal
 from billfold.platform.limiting.exceeded import Exceeded, Window
 from billfold.platform.limiting.limiter import Limiter
@@ -21,6 +23,8 @@ from billfold.platform.web import errors
 from billfold.platform.web.addresses import Addresses
 from billfold.platform.web.authentication import Authenticator, principal_of
 from billfold.platform.web.cookies import Cookies
+from billfold.platform.web.operations import Operation
+from billfold.platform.web.witness import Witness
 
 #: Whoever keeps this process running asks often, and from one address.
 _HEALTH = frozenset({"/healthz", "/readyz"})
@@ -52,13 +56,21 @@ NO_LIMITS = Limits()
 class Gate:
     """Lets requests in."""
 
-    def __init__(self, authenticator: Authenticator, limits: Limits, addresses: Addresses, cookies: Cookies) -> None:
+    def __init__(
+        self,
+        authenticator: Authenticator,
+        limits: Limits,
+        addresses: Addresses,
+        cookies: Cookies,
+        witness: Witness | None = None,
+    ) -> None:
         self._authenticator = authenticator
         self._limits = limits
         self._owner = limits.owner
         self._addresses = addresses
         self._cookies = cookies
         self._told = Limiter("denied", [TOLD])
+        self._witness = witness
         #: Where a request comes from.
         self.client = addresses.client
 
@@ -74,6 +86,7 @@ class Gate:
             exceeded = await self._owner.hit(principal.owner_id.hex)
             if exceeded is not None:
                 raise _too_many(exceeded)
+        origin.identified(principal)
         return principal
 
     async def again(self, headers: Mapping[bytes, bytes]) -> Principal:
@@ -84,6 +97,21 @@ class Gate:
             Unavailable: that can't be found out now.
         """
         return await principal_of(headers, self._authenticator, self._cookies, method="GET")
+
+    def begin(self, scope: HTTPScope, request_id: bytes) -> None:
+        """From here on it is known where the request comes from, if an audit is kept."""
+        if self._witness is not None:
+            address = self._addresses.address(scope)
+            origin.begin(Origin(channel="api", address=address, request_id=request_id.decode()))
+
+    async def looks(self, principal: Principal, operation: Operation, *, method: str, path: str, query: bytes) -> None:
+        """Let a caller see what an operation shows, once the audit knows of it where it is to.
+
+        Raises:
+            DatabaseUnavailable: it can't be written down now.
+        """
+        if self._witness is not None and operation.everybody is not None:
+            await self._witness.looked(principal, operation, method=method, path=path, query=query.decode("latin-1"))
 
     async def enter(self, scope: HTTPScope | WebSocketScope, headers: Mapping[bytes, bytes]) -> None:
         """Count a request that may be anybody's, unless its credentials are valid.
@@ -107,6 +135,11 @@ class Gate:
             return error
         exceeded = await limiter.hit(self._addresses.of(scope))
         return error if exceeded is None else _too_many(exceeded, errors.TooManyWrongCredentials)
+
+    async def tell_refused(self, error: BaseException, scope: HTTPScope, *, route: str) -> None:
+        """Have the audit keep that a known caller was refused."""
+        if self._witness is not None:
+            await self._witness.refused(error, method=scope["method"], route=route, path=scope["path"])
 
     async def tell_denied(self, error: Denied, headers: Mapping[bytes, bytes], *, route: str) -> None:
         """Log that a known caller wanted what they may not have; strangers are counted instead."""

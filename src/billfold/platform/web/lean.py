@@ -94,6 +94,7 @@ async def answer(
     route: Route,
     *,
     headers: Mapping[bytes, bytes],
+    target: str,
     query_string: bytes,
     receive: decoding.Receive,
     path: Mapping[str, str],
@@ -108,6 +109,7 @@ async def answer(
     principal.require(route.scope)
     for scope in route.operation.also:
         principal.require(scope)
+    await gate.looks(principal, route.operation, method=route.method, path=target, query=query_string)
     parameters = decoding.query(query_string, route.parameters)
     key = header_key(headers) if route.idempotent else ""
     step_up = header_step_up(headers) if route.stepped_up else None

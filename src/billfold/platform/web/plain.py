@@ -43,6 +43,13 @@ def served(handler: HTTPRouteHandler, gate: Gate, dependencies: Mapping[str, Any
         if operation.scope is not Access.ANYBODY:
             principal = given["principal"] = await gate.caller(headers, request.method)
             scopes.allow(principal, policies)
+            await gate.looks(
+                principal,
+                operation,
+                method=request.method,
+                path=request.scope["path"],
+                query=request.scope["query_string"],
+            )
         given["parameters"] = decoding.query(
             request.scope["query_string"], shape.parameters, is_open=operation.open_query
         )
@@ -102,6 +109,7 @@ def standing_for(route: lean.Route, gate: Gate, scopes: Scopes) -> HTTPRouteHand
         status, headers, body = await lean.answer(
             route,
             headers=dict(request.scope["headers"]),
+            target=request.scope["path"],
             query_string=request.scope["query_string"],
             receive=request.receive,
             path=request.path_params,

@@ -26,6 +26,7 @@ from uuid import UUID
 import structlog
 
 from billfold.identity import Identity
+from billfold.kernel import origin
 from billfold.kernel.clock import Clock
 from billfold.kernel.deferred import Deferred
 from billfold.kernel.errors import BillfoldError
@@ -124,7 +125,7 @@ class CarryingOut:
 
     async def _one(self, row: Row, may: frozenset[str] | None, place: traces.Place | None) -> str:
         try:
-            with traces.span("carry out request", parent=place):
+            with traces.span("carry out request", parent=place), origin.in_name_of(row.principal):
                 ended = await self._carried_out(row, may)
         except Exception as error:  # noqa: BLE001 - whatever it was, it is tried again, and `_postponed` logs defects.
             return await self._postponed(row, error)

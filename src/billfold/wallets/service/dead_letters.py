@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from billfold.kernel import ids, paging
+from billfold.kernel import facts, ids, paging
 from billfold.kernel.clock import Clock
 from billfold.kernel.errors import BillfoldError
 from billfold.kernel.idempotency import IdempotencyKeyInUse
@@ -110,6 +110,8 @@ class DeadLetters:
                 await store.retried(connection, dead_letter_id, outcome.id)
             else:
                 await store.refused_again(connection, dead_letter_id, outcome.code, _storable(outcome.detail))
+            done = facts.DONE if isinstance(outcome, Transfer) else outcome.code
+            await self._keep(connection, "dead_letter.retried.v1", dead_letter_id, outcome=done)
         log.info("a dead letter was retried", dead_letter=str(dead_letter_id), applied=isinstance(outcome, Transfer))
         return await self.dead_letter(principal=principal, dead_letter_id=dead_letter_id)
 
@@ -146,7 +148,21 @@ class DeadLetters:
 
     async def _close(self, dead_letter_id: UUID) -> bool:
         async with self._database.transaction() as connection:
+            await self._keep(connection, "dead_letter.discarded.v1", dead_letter_id)
             return await store.discard(connection, dead_letter_id)
+
+    async def _keep(
+        self, connection: Connection, kind: str, dead_letter_id: UUID, *, outcome: str = facts.DONE
+    ) -> None:
+        """For the audit: what an operator has done is no event."""
+        await outbox.append_fact(
+            connection,
+            kind,
+            source=events.SOURCE,
+            subject=str(dead_letter_id),
+            time=self._clock.now(),
+            outcome=outcome,
+        )
 
     async def _record(self, connection: Connection, digest: UUID, message: Delivery, why: BillfoldError) -> Taken:
         now = self._clock.now()
@@ -183,6 +199,15 @@ class DeadLetters:
                 time=now,
             )
             await outbox.append_dead_letter(connection, event)
+            await outbox.append_fact(
+                connection,
+                event.type,
+                source=event.source,
+                subject=event.subject,
+                time=now,
+                outcome=new.reason,
+                data={"detail": new.detail, "subject": new.subject, "size": len(new.content)},
+            )
         return "discarded" if status == "discarded" else "refused"
 
     async def _apply(self, found: DeadLetterContent) -> Transfer | BillfoldError:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import msgspec
 
-from billfold.kernel import idempotency, ids
+from billfold.kernel import facts, idempotency, ids
 from billfold.kernel.clock import Clock
 from billfold.kernel.errors import BillfoldError
 from billfold.ledger import Ledger
@@ -78,7 +78,8 @@ class Endings:
                 owner_id=row.owner_id,
                 time=now,
             )
-            await outbox.append(connection, event)
+            outcome = facts.DONE if row.status == "completed" else row.reason or row.status
+            await outbox.append(connection, event, outcome=outcome)
         return row
 
 

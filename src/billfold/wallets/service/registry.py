@@ -130,7 +130,7 @@ class Registry:
             await store.change(connection, wallet_id, change)
             wallet = await self._get(connection, principal, wallet_id)
             if wallet != before:
-                await self._tell(connection, events.UPDATED, wallet)
+                await self._tell(connection, events.UPDATED, wallet, before=before)
         return wallet
 
     async def limit(self, *, principal: Principal, wallet_id: UUID, limits: Sequence[Money]) -> Wallet:
@@ -233,7 +233,7 @@ class Registry:
             # The ledger checks the status under the same row lock: whoever posts after this sees it.
             await self._ledger.set_status(account_ids=list(accounts.values()), status=status, transaction=connection)
             wallet = await self._get(connection, principal, wallet_id)
-            await self._tell(connection, kind, wallet)
+            await self._tell(connection, kind, wallet, before=before)
         return wallet
 
     async def _what_is_left(self, wallet_id: UUID) -> str:
@@ -281,6 +281,7 @@ class Registry:
         wallet: Wallet,
         *,
         credit_limits: Sequence[Money] = (),
+        before: Wallet | None = None,
     ) -> None:
         event = events.wallet_event(
             event_id=str(ids.new()),
@@ -289,7 +290,7 @@ class Registry:
             time=self._clock.now(),
             credit_limits=list(credit_limits),
         )
-        await outbox.append(connection, event)
+        await outbox.append(connection, event, before=before)
 
 
 def _check_assets_differ(limits: Sequence[Money]) -> None:
