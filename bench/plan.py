@@ -11,6 +11,7 @@ from bench.latency import Delays
 from bench.loads import Read, Result, Stored
 from bench.machine import Machine
 from bench.pgbench import Speed
+from bench.sealing import Sealed
 from bench.wrk import Answers, Logins
 
 #: Of a load that shows how much a stack can do.
@@ -43,6 +44,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     latency_seconds: int = 15
     #: Begun in a second of a storm: more than ten times what two processors can hash the passwords of.
     logins_per_s: int = 300
+    #: Records of the audit that are sealed at once.
+    audit_records: int = 100_000
     restarts: int = 3
     #: After this a stack that was just started has nothing more to do, and its memory is measured.
     idle_after_s: float = 5
@@ -62,6 +65,7 @@ QUICK = Plan(
     reads=100,
     latency_seconds=2,
     logins_per_s=50,
+    audit_records=1_000,
     restarts=1,
     idle_after_s=1,
 )
@@ -139,3 +143,5 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     #: Transfers that were read again at the end, and found right.
     verified: int
     later_starts: list[Start]
+    #: None in runs of before there was an audit.
+    sealed: Sealed | None = None

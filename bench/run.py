@@ -10,7 +10,7 @@ from pathlib import Path
 
 import asyncpg
 
-from bench import balances, journal, kept, latency, machine, people, pgbench, population, stack
+from bench import balances, journal, kept, latency, machine, people, pgbench, population, sealing, stack
 from bench.figures import median
 from bench.journal import Past
 from bench.loads import Result, Site
@@ -46,7 +46,7 @@ class NoStorm(Exception):
 async def run(plan: Plan, folder: Path, progress: Progress) -> Measured:
     """Measure everything on a stack in `folder`.
 
-    Raises: Lost, ProgramFailed, VerificationFailed, WrongBalance.
+    Raises: Lost, ProgramFailed, NotSealed, VerificationFailed, WrongBalance.
     """
     progress.step("Starting the stack for the first time", 0)
     async with stack.up(folder) as running:
@@ -61,6 +61,8 @@ async def run(plan: Plan, folder: Path, progress: Progress) -> Measured:
             events = await bench.events(folder, per_s=STEADY * median([turn.spread.per_s for turn in rounds]))
             reads = await bench.reads(folder)
             verified = await bench.verify()
+            progress.step("Recording and sealing the audit", 0)
+            sealed = await sealing.measure(running, records=plan.audit_records)
     return Measured(
         plan=plan,
         machine=described,
@@ -73,6 +75,7 @@ async def run(plan: Plan, folder: Path, progress: Progress) -> Measured:
         kept=await kept.measure(plan, folder, progress),
         events=events,
         verified=verified,
+        sealed=sealed,
         later_starts=[await _restart(plan, folder, progress) for _ in range(plan.restarts)],
     )
 

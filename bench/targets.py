@@ -25,6 +25,7 @@ def rows(measured: Measured) -> list[Row]:
         *_kept(measured),
         *_past(measured),
         *_events(measured),
+        *_audit(measured),
         *_stack(measured),
     ]
 
@@ -234,6 +235,18 @@ def _events(measured: Measured) -> Iterator[Row]:
         f"Their callers had the answer after p50 {significant(load.answers.p50_ms)} ms, "
         f"p99 {significant(load.answers.p99_ms)} ms.",
     )
+
+
+def _audit(measured: Measured) -> Iterator[Row]:
+    sealed = measured.sealed
+    if sealed is not None:
+        yield Row(
+            work=f"Sealing {sealed.records:,} records of the audit",
+            value=sealed.sealing_s,
+            unit="s",
+            target=Target("≤", 5, "s"),
+            note=f"In one head; to record them took {significant(sealed.recording_s)} s before.",
+        )
 
 
 def _stack(measured: Measured) -> Iterator[Row]:

@@ -31,7 +31,8 @@ def fence(containing: str) -> str:
 def bare_postgres_server(tmp_path: Path) -> Iterator[servers.PostgresServer]:
     """A server without anything of ours."""
     with servers.running_postgres(tmp_path / "pg") as server:
-        server.execute("DROP DATABASE core")
+        for database in ("core", "audit"):
+            server.execute(f"DROP DATABASE {database}")
         for role in ("billfold_owner", "billfold_app", "billfold_readonly"):
             server.execute(f"DROP ROLE {role}")
         yield server
@@ -120,9 +121,10 @@ def test_what_the_page_says_makes_empty_servers_into_a_running_billfold(
     assert "bf_live_" in said
     with serving("api", environment), serving("worker", environment):
         wait_for(f"http://127.0.0.1:{environment['BILLFOLD_API__PORT']}/readyz", '"ready"')
-        # The event of the key that was made.
+        # The event of the key that was made, and the fact for the audit.
         metrics = f"http://127.0.0.1:{environment['BILLFOLD_WORKER__METRICS_PORT']}/metrics"
-        wait_for(metrics, "billfold_outbox_published_total 1.0")
+        wait_for(metrics, "billfold_outbox_published_total 2.0")
+        wait_for(metrics, "billfold_audit_recorded_total 1.0")
 
 
 def test_the_service_starts_a_role_and_names_every_secret_that_the_roles_need() -> None:
@@ -130,5 +132,5 @@ def test_the_service_starts_a_role_and_names_every_secret_that_the_roles_need() 
     assert "ExecStart=/opt/billfold/bin/billfold serve %i --config /etc/billfold/billfold.toml" in unit
     named = set(re.findall(r"^Environment=(\w+)=%d/", unit, re.MULTILINE))
     described = set(re.findall(r"`(BILLFOLD_\w+_FILE)`", PAGE.read_text(encoding="utf-8")))
-    assert described - named == {"BILLFOLD_POSTGRES__OWNER_DSN_FILE"}
+    assert described - named == {"BILLFOLD_POSTGRES__OWNER_DSN_FILE", "BILLFOLD_AUDIT__OWNER_DSN_FILE"}
     assert "BILLFOLD_KEYS__FILE" in named

@@ -17,6 +17,7 @@ import msgspec
 import billfold
 from billfold.app import balances, history, mail, oidc, remote, settings
 from billfold.app.passkeys import relying_party
+from billfold.audit import Audit, places
 from billfold.identity import AliasLimits, Attempts, Hashing, Identity
 from billfold.identity.contracts import Left
 from billfold.kernel import money
@@ -30,6 +31,9 @@ from billfold.platform.telemetry.health import Check
 from billfold.wallets import Wallets
 from billfold.wallets.contracts import RequestLimits
 
+#: Recording, sealing and publishing are one connection each, and few people read at a time.
+_AUDIT_POOL_SIZE = 4
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Container:
@@ -42,6 +46,8 @@ class Container:
     identity: Identity
     wallets: Wallets
     notifications: Notifications
+    #: None where no audit is kept.
+    audit: Audit | None
 
     def checks(self) -> Mapping[str, Check]:
         """What must answer for this process to do its work."""
@@ -119,6 +125,7 @@ async def opened(
             history=copy,
         )
         identity.approvals.carried_out_by(wallets.executors)
+        audit = await stack.enter_async_context(_audited(tree.audit, envelope, name))
         await stack.enter_async_context(_recording(identity))
         notifications = Notifications(
             database=database,
@@ -134,7 +141,32 @@ async def opened(
             identity=identity,
             wallets=wallets,
             notifications=notifications,
+            audit=audit,
         )
+
+
+@contextlib.asynccontextmanager
+async def audited(tree: settings.Settings, *, name: str) -> AsyncIterator[Audit | None]:
+    """The audit alone, if one is kept.
+
+    Raises:
+        SettingInvalid: the file of master keys can't be used.
+    """
+    async with _audited(tree.audit, _envelope(tree.keys), name) as audit:
+        yield audit
+
+
+@contextlib.asynccontextmanager
+async def _audited(tree: settings.Audit, envelope: Envelope, name: str) -> AsyncIterator[Audit | None]:
+    """The audit, if one is kept. Its database may be away: what is to be recorded waits in the broker."""
+    if tree.dsn is None:
+        yield None
+        return
+    database = await Database.connect(tree.dsn, size=_AUDIT_POOL_SIZE, name=name, at_once=False)
+    try:
+        yield Audit(database=database, envelope=envelope, places=places(file=tree.publish_file, url=tree.publish_url))
+    finally:
+        await database.close()
 
 
 async def _leaving(wallets: Wallets, connection: Connection, user_id: UUID) -> list[Left]:

@@ -18,14 +18,22 @@ SETS: Sequence[Migrations] = (
     Migrations("wallets", "billfold.wallets.migrations"),
     Migrations("notifications", "billfold.notifications.migrations"),
 )
+#: Of the audit's own database.
+AUDIT_SETS: Sequence[Migrations] = (
+    Migrations("roles", "billfold.platform.postgres.roles"),
+    Migrations("audit", "billfold.audit.migrations"),
+)
 
 
 async def migrate(tree: settings.Settings) -> list[Migration]:
-    """Bring the database up to date, as its owner, and return what was applied.
+    """Bring the databases up to date, as their owner, and return what was applied.
 
     Raises: SettingInvalid, MigrationFailed, MigrationChanged, MigrationBusy, DatabaseUnavailable.
     """
-    return await migrations.migrate(_owner_dsn(tree), SETS)
+    applied = await migrations.migrate(_owner_dsn(tree), SETS)
+    if (dsn := _audit_dsn(tree)) is not None:
+        applied += await migrations.migrate(dsn, AUDIT_SETS)
+    return applied
 
 
 async def plan(tree: settings.Settings) -> list[Migration]:
@@ -33,7 +41,10 @@ async def plan(tree: settings.Settings) -> list[Migration]:
 
     Raises: SettingInvalid, MigrationChanged, DatabaseUnavailable.
     """
-    return await migrations.plan(_owner_dsn(tree), SETS)
+    pending = await migrations.plan(_owner_dsn(tree), SETS)
+    if (dsn := _audit_dsn(tree)) is not None:
+        pending += await migrations.plan(dsn, AUDIT_SETS)
+    return pending
 
 
 def _owner_dsn(tree: settings.Settings) -> str:
@@ -43,3 +54,11 @@ def _owner_dsn(tree: settings.Settings) -> str:
             "or start the stack with `billfold up`, which migrates its own database."
         )
     return tree.postgres.owner_dsn
+
+
+def _audit_dsn(tree: settings.Settings) -> str | None:
+    if tree.audit.owner_dsn is None and tree.audit.dsn is not None:
+        raise settings.SettingInvalid(
+            f"audit.owner_dsn is not set, and audit.dsn is: set {settings.variable('audit.owner_dsn')}, too."
+        )
+    return tree.audit.owner_dsn

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from billfold.app.migrate import SETS
+from billfold.app.migrate import AUDIT_SETS, SETS
 from billfold.identity.contracts import scopes_of
 from billfold.platform.postgres.migrations import migrate
 from tests import matrix, servers
@@ -33,25 +33,39 @@ async def walked_database(postgres_server: servers.PostgresServer) -> servers.Te
 
 
 @pytest.fixture(scope="module")
+async def walked_audit(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
+    database = postgres_server.create_database()
+    await migrate(database.owner_dsn, AUDIT_SETS)
+    return database
+
+
+@pytest.fixture(scope="module")
 def walked_server(
-    walked_database: servers.TestDatabase, tmp_path_factory: pytest.TempPathFactory
+    walked_database: servers.TestDatabase,
+    walked_audit: servers.TestDatabase,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[support.ApiServer]:
-    with support.running_api(walked_database, tmp_path_factory.mktemp("walked"), **_NO_LIMITS) as server:
+    folder = tmp_path_factory.mktemp("walked")
+    with support.running_api(walked_database, folder, audit__dsn=walked_audit.app_dsn, **_NO_LIMITS) as server:
         yield server
 
 
 @asynccontextmanager
-async def walking(server: support.ApiServer, database: servers.TestDatabase) -> AsyncIterator[Walk]:
+async def walking(
+    server: support.ApiServer, database: servers.TestDatabase, audit: servers.TestDatabase | None = None
+) -> AsyncIterator[Walk]:
     async with (
-        world.beside(database, issuer=server.url) as made,
+        world.beside(database, issuer=server.url, audit=audit) as made,
         httpx2.AsyncClient(base_url=f"{server.url}/api/v1", timeout=60, limits=_CONNECTIONS) as client,
     ):
         yield Walk(made, client)
 
 
 @pytest.fixture
-async def walk(walked_server: support.ApiServer, walked_database: servers.TestDatabase) -> AsyncIterator[Walk]:
-    async with walking(walked_server, walked_database) as walk:
+async def walk(
+    walked_server: support.ApiServer, walked_database: servers.TestDatabase, walked_audit: servers.TestDatabase
+) -> AsyncIterator[Walk]:
+    async with walking(walked_server, walked_database, walked_audit) as walk:
         yield walk
 
 

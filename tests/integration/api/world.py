@@ -13,13 +13,16 @@ from datetime import timedelta
 from typing import NamedTuple
 from uuid import UUID
 
+from billfold.audit import Audit
 from billfold.identity import Identity
 from billfold.identity.contracts import KEY_SCOPES, ROLE_SCOPES, Claims, Demand, Grant, Role
 from billfold.identity.domain import tokens
-from billfold.kernel import idempotency, ids
+from billfold.kernel import clock, idempotency, ids
 from billfold.kernel.clock import SystemClock
 from billfold.kernel.deferred import Deferred
+from billfold.kernel.facts import Fact
 from billfold.kernel.money import Money
+from billfold.kernel.origin import Origin
 from billfold.kernel.principal import Principal
 from billfold.ledger import Ledger
 from billfold.platform.keys import Envelope, local
@@ -45,8 +48,11 @@ class Login(NamedTuple):
 class World:
     """Makes people and things. What belongs to whom is remembered, to be looked for in answers to others."""
 
-    def __init__(self, database: Database, identity: Identity, ledger: Ledger, *, issuer: str) -> None:
+    def __init__(
+        self, database: Database, identity: Identity, ledger: Ledger, *, issuer: str, audit: Audit | None = None
+    ) -> None:
         self._database = database
+        self._audit = audit
         self._issuer = issuer
         self.identity = identity
         self._wallets = Wallets(database=database, ledger=ledger, identity=identity, approvals=identity.approvals)
@@ -70,6 +76,7 @@ class World:
             "request_id": self.payment_request,
             "incoming_request_id": self.incoming_payment_request,
             "money_request_id": self.money_request,
+            "record_id": self.audit_record,
         }
 
     async def thing(self, name: str, owner: UUID) -> str:
@@ -212,6 +219,22 @@ class World:
         assert accepted.request is not None
         return str(accepted.request.id)
 
+    async def audit_record(self, owner: UUID) -> str:
+        """Of something that the owner has done, and sealed."""
+        assert self._audit is not None, "an audit is kept there"
+        record_id = str(ids.new())
+        fact = Fact(
+            type="something.done.v1",
+            source="/tests",
+            id=record_id,
+            subject="something",
+            time=clock.format(SystemClock().now()),
+            origin=Origin(channel="api", owner_id=owner, user_id=owner),
+        )
+        await self._audit.recording.add([fact])
+        await self._audit.sealing.seal()
+        return record_id
+
     async def dead_letter(self, _owner: UUID) -> str:
         return await self._added(
             "INSERT INTO wallets.dead_letters (id, digest, first_seen, last_seen, sequence, deliveries, reason, detail,"
@@ -307,15 +330,20 @@ def _with_claims(text: bytes, **changed: str) -> bytes:
 
 
 @asynccontextmanager
-async def beside(database: servers.TestDatabase, *, issuer: str) -> AsyncIterator[World]:
-    """The world of an API over this database."""
+async def beside(
+    database: servers.TestDatabase, *, issuer: str, audit: servers.TestDatabase | None = None
+) -> AsyncIterator[World]:
+    """The world of an API over this database, and over that of the audit where one is kept."""
     connected = await Database.connect(database.app_dsn, name="world")
     ledger = await Ledger.start(database=connected)
     envelope = Envelope(local.load(master_keys.shared()))
     identity = facades.identity(connected, envelope=envelope, issuer=issuer)
+    recorded = await Database.connect((audit or database).app_dsn, name="world", at_once=False)
+    kept = Audit(database=recorded, envelope=envelope) if audit is not None else None
     try:
-        yield World(connected, identity, ledger, issuer=issuer)
+        yield World(connected, identity, ledger, issuer=issuer, audit=kept)
     finally:
+        await recorded.close()
         identity.close()
         await ledger.close()
         await connected.close()

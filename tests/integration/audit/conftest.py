@@ -1,24 +1,22 @@
 """An audit in a database of each test's own."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from billfold.app.migrate import AUDIT_SETS, SETS
 from billfold.audit import Audit
+from billfold.platform.keys import Envelope, local
 from billfold.platform.postgres.database import Database
-from billfold.platform.postgres.migrations import Migrations, migrate
-from tests import facades, servers
-
-MIGRATIONS = (
-    Migrations("roles", "billfold.platform.postgres.roles"),
-    Migrations("audit", "billfold.audit.migrations"),
-)
+from billfold.platform.postgres.migrations import migrate
+from tests import facades, master_keys, servers
+from tests.integration.api import support as api
 
 
 @pytest.fixture(scope="session")
 async def audit_template(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
     template = postgres_server.create_database()
-    await migrate(template.owner_dsn, MIGRATIONS)
+    await migrate(template.owner_dsn, AUDIT_SETS)
     return template
 
 
@@ -40,3 +38,31 @@ async def database(audit_database: servers.TestDatabase) -> AsyncIterator[Databa
 @pytest.fixture
 def audit(database: Database) -> Audit:
     return Audit(database=database, envelope=facades.ENVELOPE)
+
+
+@pytest.fixture(scope="module")
+async def core(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
+    database = postgres_server.create_database()
+    await migrate(database.owner_dsn, SETS)
+    return database
+
+
+@pytest.fixture(scope="module")
+def kept(postgres_server: servers.PostgresServer, audit_template: servers.TestDatabase) -> servers.TestDatabase:
+    return postgres_server.create_database(template=audit_template)
+
+
+@pytest.fixture(scope="module")
+def server(
+    core: servers.TestDatabase, kept: servers.TestDatabase, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[api.ApiServer]:
+    folder = tmp_path_factory.mktemp("audited")
+    with api.running_api(core, folder, audit__dsn=kept.app_dsn) as server:
+        yield server
+
+
+@pytest.fixture
+async def recorded(kept: servers.TestDatabase) -> AsyncIterator[Audit]:
+    database = await Database.connect(kept.app_dsn, name="test")
+    yield Audit(database=database, envelope=Envelope(local.load(master_keys.shared())))
+    await database.close()

@@ -1,11 +1,13 @@
 """Facts, and who reads about them."""
 
+import asyncio
 from collections.abc import Iterable
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 from billfold.audit import Audit
-from billfold.audit.contracts import Checked
+from billfold.audit.contracts import AuditRecord, Checked, Filter
 from billfold.audit.domain import exports, notes
 from billfold.audit.domain.notes import Head
 from billfold.audit.service import signing
@@ -13,6 +15,10 @@ from billfold.kernel import ids
 from billfold.kernel.facts import Fact
 from billfold.kernel.origin import Origin
 from billfold.kernel.principal import Principal
+from tests.integration.api import support as api
+
+#: Far more than it takes.
+ARRIVES_S = 60.0
 
 AUDITOR = Principal(credential_id=ids.new(), owner_id=ids.new(), scopes=frozenset({"audit:read"}))
 
@@ -49,3 +55,23 @@ async def trusted(audit: Audit) -> exports.Trusted:
 
 async def checked(audit: Audit, lines: Iterable[bytes] | None = None, *, known: Iterable[Head] = ()) -> Checked:
     return exports.check(await export(audit) if lines is None else lines, trusted=await trusted(audit), known=known)
+
+
+async def records(audit: Audit, *, count: int = 1, **asked: Any) -> list[AuditRecord]:
+    """What is asked for, once there is so much of it; the oldest first."""
+    async with asyncio.timeout(ARRIVES_S):
+        while True:
+            page = await audit.reading.page(by=AUDITOR, asked=Filter(**asked), limit=100)
+            if len(page.items) >= count:
+                return page.items[::-1]
+            await asyncio.sleep(0.05)
+
+
+def wallet(caller: api.Caller, name: str) -> str:
+    made: str = caller.post("/wallets", {"name": name}).json()["id"]
+    return made
+
+
+def pay(caller: api.Caller, source: str, target: str, amount: str, **headers: str) -> Any:
+    body = {"from": source, "to": target, "money": {"amount": amount, "asset": "USD"}}
+    return caller.post("/transfers", body, **headers)

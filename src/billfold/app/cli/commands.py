@@ -63,6 +63,7 @@ COMMANDS = {
     "events": Command("feed", "app", "Watch what happens, and see what has happened."),
     "mail": Command("mail", "app", "Read the mails that a stack without a mail server has kept."),
     "ledger": Command("ledger", "app", "Check the books."),
+    "audit": Command("audit", "app", "See what was done by whom, and prove that its record is whole."),
     "dev": Command("dev_servers", "app", "Run servers to develop against."),
     "projections": Command("projections", "app", "Make anew what is kept outside of the database, or compare it."),
 }

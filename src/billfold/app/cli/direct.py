@@ -1,7 +1,12 @@
-"""Settings for commands that go to the database itself: the given DSNs, or those of the stack that runs here."""
+"""Settings for commands that go to the database itself: the given DSNs, or those of the stack that runs here.
+
+Whatever they do is recorded by the audit as done at the command line, by the user of the machine.
+"""
 
 from __future__ import annotations
 
+import getpass
+import socket
 from pathlib import Path
 
 import msgspec
@@ -9,6 +14,8 @@ import msgspec
 from billfold.app import settings
 from billfold.app.cli import options
 from billfold.app.supervisor import record
+from billfold.kernel import origin
+from billfold.kernel.origin import Origin
 
 #: A command does one thing after the other; the roles need the database's connections.
 _POOL_SIZE = 2
@@ -24,7 +31,7 @@ def database_settings(config: Path | None, data: Path | None) -> settings.Settin
         NotRunning: no DSN is set, and no stack runs in the data folder.
     """
     tree = options.load(config, data).settings
-    dsn, owner_dsn, keys = tree.postgres.dsn, tree.postgres.owner_dsn, tree.keys
+    dsn, owner_dsn, keys, audit = tree.postgres.dsn, tree.postgres.owner_dsn, tree.keys, tree.audit
     if data is not None or (dsn is None and owner_dsn is None):
         try:
             found = record.read(tree.data_dir)
@@ -34,5 +41,20 @@ def database_settings(config: Path | None, data: Path | None) -> settings.Settin
             ) from error
         dsn, owner_dsn = found.postgres_dsn, found.postgres_owner_dsn
         keys = msgspec.structs.replace(keys, file=Path(found.keys_file))
+        audit = msgspec.structs.replace(audit, dsn=found.audit_dsn, owner_dsn=found.audit_owner_dsn)
+    if audit.dsn is not None:
+        begin_here()
     postgres = msgspec.structs.replace(tree.postgres, dsn=dsn, owner_dsn=owner_dsn, pool_size=_POOL_SIZE)
-    return msgspec.structs.replace(tree, postgres=postgres, keys=keys)
+    return msgspec.structs.replace(tree, postgres=postgres, keys=keys, audit=audit)
+
+
+def begin_here() -> None:
+    """What is done from here on is recorded as done by whoever has called the command, at this machine."""
+    origin.begin(Origin(channel="cli", address=f"{_user()}@{socket.gethostname()}"))
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # No name stands for the number in a container.
+        return "somebody"

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from billfold.app import cli, settings
-from billfold.app.cli import exits, options, output
+from billfold.app.cli import direct, exits, options, output
 from billfold.app.migrate import migrate
 from billfold.app.supervisor import record, roles, stack
 from billfold.kernel import errors
@@ -43,6 +43,7 @@ def up(config: options.Config = None, data: options.Data = None, json: options.J
     loaded = options.load(config, data)
     log = sys.stderr if json else sys.stdout
     colour = log.isatty() and "NO_COLOR" not in os.environ
+    direct.begin_here()
     running = stack.Stack(loaded, _parts(loaded.settings), log=log, colour=colour)
     asyncio.run(running.run(ready=output.print_json if json else _show_ready))
 

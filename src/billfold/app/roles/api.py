@@ -11,8 +11,11 @@ from prometheus_client import REGISTRY
 
 import billfold
 from billfold.app import container, limits, settings
+from billfold.audit import rest as audit_rest
 from billfold.identity import contracts
 from billfold.identity import rest as identity_rest
+from billfold.kernel import origin
+from billfold.kernel.origin import Origin
 from billfold.notifications import rest as notifications_rest
 from billfold.platform import tls, web
 from billfold.platform.telemetry import listener, logs
@@ -20,6 +23,7 @@ from billfold.platform.web import server
 from billfold.platform.web.addresses import Addresses
 from billfold.platform.web.cors import Cors
 from billfold.platform.web.measuring import Requests
+from billfold.platform.web.witness import Witness
 from billfold.wallets import rest as wallets_rest
 
 ROLE = "api"
@@ -37,6 +41,8 @@ def run(tree: settings.Settings) -> None:
         SettingInvalid, DatabaseUnavailable: it can't start.
     """
     logs.configure(role=ROLE, level=tree.log.level, form=tree.log.format)
+    if tree.audit.dsn is not None:
+        origin.begin(Origin(channel="api"))
     uvloop.run(_serve(tree))
 
 
@@ -62,6 +68,7 @@ async def _serve(tree: settings.Settings) -> None:
                 identity_rest.part(parts.identity),
                 wallets_rest.part(parts.wallets),
                 notifications_rest.part(parts.notifications),
+                audit_rest.part(parts.audit),
             ],
             authenticator=identity_rest.Bearer(parts.identity),
             checks=parts.checks(),
@@ -74,6 +81,7 @@ async def _serve(tree: settings.Settings) -> None:
             cors=_cors(tree.api),
             # Its own address is that of this machine alone, whose other servers are not ours to speak for.
             hsts=(tree.api.public_url or "").startswith("https://"),
+            witness=Witness(parts.database) if tree.audit.dsn is not None else None,
         )
         secured = _tls(tree.api)
         gc.collect()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import functools
 import gc
 import signal
@@ -51,7 +52,7 @@ async def _serve(tree: settings.Settings) -> None:
     stop = serving.Stop()
     async with _ledger(tree) as ledger:
         add = functools.partial(rpc.add, ledger=ledger, stop=stop)
-        door = remote.door(tree.ledger)
+        door = dataclasses.replace(remote.door(tree.ledger), audited=tree.audit.dsn is not None)
         async with (
             serving.serving(add, door=door, names=rpc.NAMES, stop=stop) as address,
             listener.listening(REGISTRY, host=tree.metrics.host, port=tree.ledger.metrics_port),

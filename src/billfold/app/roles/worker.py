@@ -18,6 +18,7 @@ import math
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import NamedTuple
 
 import structlog
@@ -27,10 +28,13 @@ from prometheus_client import REGISTRY, Gauge
 from billfold.app import container, mail, messaging, settings
 from billfold.app.container import Container
 from billfold.app.roles import requests
+from billfold.audit import workers as audit_workers
 from billfold.identity import Identity
+from billfold.kernel import origin
 from billfold.kernel.clock import SystemClock
 from billfold.kernel.errors import Unavailable
-from billfold.ledger import OUTBOX_KIND, Ledger
+from billfold.kernel.origin import Origin
+from billfold.ledger import AUDIT_KIND, OUTBOX_KIND, Ledger
 from billfold.notifications import workers as feeding
 from billfold.platform.messaging.consuming import EventConsumer
 from billfold.platform.messaging.port import Messaging, Subscription
@@ -87,6 +91,8 @@ def run(tree: settings.Settings) -> None:
         SettingInvalid, DatabaseUnavailable: it can't start.
     """
     logs.configure(role=ROLE, level=tree.log.level, form=tree.log.format)
+    if tree.audit.dsn is not None:
+        origin.begin(Origin(channel="worker"))
     uvloop.run(_work(tree))
 
 
@@ -118,7 +124,8 @@ async def _work(tree: settings.Settings) -> None:
 
 def _duties(tree: settings.Settings, parts: Container) -> Sequence[Duty]:
     broker = messaging.of(tree)
-    relay = Relay(database=parts.database, messaging=broker, expanders={OUTBOX_KIND: parts.ledger.expand})
+    expanders = {OUTBOX_KIND: parts.ledger.expand, AUDIT_KIND: parts.ledger.expand_audit}
+    relay = Relay(database=parts.database, messaging=broker, expanders=expanders)
     confirmed = workers.ConfirmedTransactions(wallets=parts.wallets, messaging=broker)
     carried_out = requests.consumer(wallets=parts.wallets, database=parts.database, messaging=broker)
     feed = feeding.consumer(notifications=parts.notifications, messaging=broker, database=parts.database)
@@ -140,6 +147,23 @@ def _duties(tree: settings.Settings, parts: Container) -> Sequence[Duty]:
         Duty("forget ended sessions", lambda: _forget_sessions(parts.identity)),
         Duty("tend approvals", lambda: _tend_approvals(parts)),
         Duty("verify the ledger", lambda: _verify(parts.ledger)),
+        *_auditing(tree.audit, parts, broker),
+    )
+
+
+def _auditing(tree: settings.Audit, parts: Container, broker: Messaging) -> Sequence[Duty]:
+    audit = parts.audit
+    if audit is None:
+        log.warning("no audit is kept, since no database is set for it", setting=settings.variable("audit.dsn"))
+        return ()
+    recording = audit_workers.recording(audit=audit, messaging=broker, database=parts.database)
+    return (
+        Duty("record the audit", recording.run),
+        Duty("seal the audit", lambda: audit_workers.seal(audit, every_s=tree.seal_seconds)),
+        *(
+            Duty(f"publish heads of the audit: {place.name}", partial(audit_workers.publish, audit, place))
+            for place in audit.publishing.places
+        ),
     )
 
 

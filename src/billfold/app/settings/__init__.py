@@ -11,6 +11,7 @@ from billfold.app.settings.sources import (
 )
 from billfold.app.settings.tree import (
     Api,
+    Audit,
     Balances,
     Client,
     History,
@@ -36,6 +37,7 @@ from billfold.app.settings.tree import (
 __all__ = [
     "PREFIX",
     "Api",
+    "Audit",
     "Balances",
     "Client",
     "History",

@@ -359,6 +359,21 @@ class Worker(Section, frozen=True, kw_only=True):
     metrics_port: Port = 9081
 
 
+class Audit(Section, frozen=True, kw_only=True):
+    """The record of what was done, in a database of its own. `billfold up` has one beside its other one."""
+
+    #: Its database, as the application's role: adds rows and reads them. Without it no audit is kept.
+    dsn: Secret | None = None
+    #: The role that owns the schema there and applies migrations.
+    owner_dsn: Secret | None = None
+    #: How often what was recorded is sealed and a head is signed.
+    seal_seconds: Annotated[int, msgspec.Meta(ge=1, le=86_400)] = 10
+    #: A file that each signed head is added to, best on a disk that this machine can only add to.
+    publish_file: Path | None = None
+    #: A web address that each signed head is sent to: https://, or http:// on this machine.
+    publish_url: Secret | None = None
+
+
 class Metrics(Section, frozen=True, kw_only=True):
     """What `/metrics` of every role has in common."""
 
@@ -424,6 +439,7 @@ class Settings(Section, frozen=True, kw_only=True):
     ledger: Ledger = Ledger()
     live: Live = Live()
     worker: Worker = Worker()
+    audit: Audit = Audit()
     metrics: Metrics = Metrics()
     traces: Traces = Traces()
     client: Client = Client()

@@ -25,7 +25,16 @@ _PROBE_S = 0.2
 
 
 #: What `billfold status` does not show. (The sandbox key is made to be shown.)
-SECRETS = frozenset({"postgres_dsn", "postgres_owner_dsn", "postgres_readonly_dsn", "nats_password"})
+SECRETS = frozenset(
+    {
+        "postgres_dsn",
+        "postgres_owner_dsn",
+        "postgres_readonly_dsn",
+        "audit_dsn",
+        "audit_owner_dsn",
+        "nats_password",
+    }
+)
 
 
 #: For whoever meets the key of the stack when it has been revoked.
@@ -68,6 +77,8 @@ class StackRecord(msgspec.Struct, frozen=True, kw_only=True):
     postgres_dsn: str
     postgres_owner_dsn: str
     postgres_readonly_dsn: str
+    audit_dsn: str
+    audit_owner_dsn: str
     #: None where the settings name another broker.
     nats_url: str | None
     nats_user: str | None

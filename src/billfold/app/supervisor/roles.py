@@ -114,9 +114,13 @@ class RoleProcess:
 def environment(tree: settings.Settings, outer: Mapping[str, str]) -> dict[str, str]:
     """The environment of a role: ours, with the stack's settings in place of those we were started with.
 
-    The database's owner is not among them: a role can neither change the schema nor what the journal has.
+    The databases' owner is not among them: a role can neither change a schema nor what the journal and the audit have.
     """
-    tree = msgspec.structs.replace(tree, postgres=msgspec.structs.replace(tree.postgres, owner_dsn=None))
+    tree = msgspec.structs.replace(
+        tree,
+        postgres=msgspec.structs.replace(tree.postgres, owner_dsn=None),
+        audit=msgspec.structs.replace(tree.audit, owner_dsn=None),
+    )
     kept = {name: value for name, value in outer.items() if not name.startswith(settings.PREFIX)}
     return kept | settings.as_environment(tree) | {"PYTHONUNBUFFERED": "1"}
 

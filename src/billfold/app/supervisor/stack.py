@@ -162,6 +162,11 @@ class Stack:
                 dsn=self._postgres.dsn(cluster.APP),
                 owner_dsn=self._postgres.dsn(cluster.OWNER),
             ),
+            audit=msgspec.structs.replace(
+                self._settings.audit,
+                dsn=self._postgres.dsn(cluster.APP, database=cluster.AUDIT),
+                owner_dsn=self._postgres.dsn(cluster.OWNER, database=cluster.AUDIT),
+            ),
         )
         await self._parts.migrate(self._settings)
 
@@ -210,6 +215,8 @@ class Stack:
             postgres_dsn=self._postgres.dsn(cluster.APP, tcp=True),
             postgres_owner_dsn=self._postgres.dsn(cluster.OWNER, tcp=True),
             postgres_readonly_dsn=self._postgres.dsn(cluster.READONLY, tcp=True),
+            audit_dsn=self._postgres.dsn(cluster.APP, database=cluster.AUDIT, tcp=True),
+            audit_owner_dsn=self._postgres.dsn(cluster.OWNER, database=cluster.AUDIT, tcp=True),
             nats_url=tree.nats.url,
             nats_user=tree.nats.user,
             nats_password=tree.nats.password,
@@ -317,7 +324,8 @@ def _mail(tree: settings.Settings, *, sink_port: int) -> settings.Mail:
 
 
 def _refuse_foreign_servers(loaded: settings.Loaded) -> None:
-    for key in ("postgres.dsn", "postgres.owner_dsn", "nats.url", "nats.user", "nats.password"):
+    databases = ("postgres.dsn", "postgres.owner_dsn", "audit.dsn", "audit.owner_dsn")
+    for key in (*databases, "nats.url", "nats.user", "nats.password"):
         if key in loaded.sources:
             raise NotEmbedded(
                 f"{key} is set by {loaded.sources[key]}, but `billfold up` runs servers of its own; "

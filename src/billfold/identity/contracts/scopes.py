@@ -22,6 +22,7 @@ KeyScope = Literal[
     "assets:write",
     "users:read",
     "approvals:read",
+    "audit:read",
     "everybody:read",
     "dead_letters:write",
     "operator",
@@ -52,6 +53,7 @@ SCOPES: Mapping[Scope, str] = {
     "users:write": "Give and take roles, sign people out.",
     "approvals:read": "See what waits for a second person.",
     "approvals:write": "Approve or reject what another person has asked for.",
+    "audit:read": "See what everybody has done, from where, and prove it.",
     "everybody:read": "See what belongs to anybody, where a scope lets one see one's own.",
     "dead_letters:write": "See, retry and discard messages of the queue that could not be applied.",
     "operator": "See and act on what belongs to anybody, where a scope lets one act on one's own.",
@@ -62,7 +64,7 @@ PERSONAL: frozenset[Scope] = frozenset(get_args(PersonalScope))
 KEY_SCOPES: frozenset[Scope] = frozenset(get_args(KeyScope))
 #: What reaches beyond one's own things. It is given by name only.
 STAFF: frozenset[Scope] = frozenset(
-    {"operator", "everybody:read", "limits:write", "users:read", "approvals:read", "dead_letters:write"}
+    {"operator", "everybody:read", "limits:write", "users:read", "approvals:read", "audit:read", "dead_letters:write"}
 )
 
 Role = Literal["user", "support", "compliance", "treasurer", "auditor", "admin", "service"]
@@ -130,7 +132,7 @@ ROLE_SCOPES: Mapping[Role, frozenset[Scope]] = {
         "approvals:read",
         "approvals:write",
     },
-    "auditor": _LOOKS | {"approvals:read"},
+    "auditor": _LOOKS | {"approvals:read", "audit:read"},
     "admin": _LOOKS
     | {
         "operator",

@@ -1,4 +1,4 @@
-"""The folder of an embedded PostgreSQL: made by initdb, configured, and given its database and its roles.
+"""The folder of an embedded PostgreSQL: made by initdb, configured, and given its databases and its roles.
 
 Running it is `embedded`'s job. Schemas, tables and what each role may do with them are the migrations'.
 """
@@ -32,6 +32,7 @@ OWNER = "billfold_owner"
 APP = "billfold_app"
 READONLY = "billfold_readonly"
 CORE = "core"
+AUDIT = "audit"
 MAJOR_VERSION = "18"
 #: What the server sees of our environment: nothing that could change its language, time zone or libraries.
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
@@ -179,19 +180,21 @@ def read_passwords(file: Path) -> dict[str, str]:
         raise DatabaseFolderUnusable(f"the passwords of the database can't be read from {file}: {error}") from error
 
 
-async def ensure_database(connection: Connection, passwords: dict[str, str]) -> None:
-    """Make the roles and the database that are missing; each step may have been the last of a start that was killed."""
+async def ensure_databases(connection: Connection, passwords: dict[str, str]) -> None:
+    """Make the roles and databases that are missing; each step may have been the last of a start that was killed."""
     # A failing statement would be logged together with its password.
     await connection.execute("SET log_min_error_statement = 'panic'")
     present = {row["name"] for row in await connection.fetch("SELECT rolname AS name FROM pg_roles")}
     for role in (OWNER, APP, READONLY):
         if role not in present:
             await connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{passwords[role]}'")
-    if await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", CORE):
-        return
-    await connection.execute(f"ALTER ROLE {READONLY} SET default_transaction_read_only = on")
-    await connection.execute("REVOKE CONNECT ON DATABASE postgres, template1 FROM PUBLIC")
-    await create_database(connection, CORE)
+    databases = {row["name"] for row in await connection.fetch("SELECT datname AS name FROM pg_database")}
+    if CORE not in databases:
+        await connection.execute(f"ALTER ROLE {READONLY} SET default_transaction_read_only = on")
+        await connection.execute("REVOKE CONNECT ON DATABASE postgres, template1 FROM PUBLIC")
+        await create_database(connection, CORE)
+    if AUDIT not in databases:
+        await create_database(connection, AUDIT)
 
 
 async def create_database(connection: Connection, name: str, *, template: str = "template0") -> None:

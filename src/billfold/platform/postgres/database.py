@@ -123,8 +123,10 @@ class Database:
         self._open_session = open_session
 
     @classmethod
-    async def connect(cls, dsn: str, *, size: int = 8, name: str = "billfold") -> Database:
+    async def connect(cls, dsn: str, *, size: int = 8, name: str = "billfold", at_once: bool = True) -> Database:
         """Open a pool of at most `size` connections; `name` is what pg_stat_activity shows.
+
+        Without `at_once` the first connection is made when it is needed: whoever opens it can do without meanwhile.
 
         Raises:
             DatabaseUnavailable: nothing answers there, or not with these credentials.
@@ -153,7 +155,7 @@ class Database:
         with translated():
             pool = await asyncpg.create_pool(
                 dsn,
-                min_size=1,
+                min_size=1 if at_once else 0,
                 max_size=size,
                 timeout=CONNECT_TIMEOUT_S,
                 command_timeout=ANSWER_TIMEOUT_S,

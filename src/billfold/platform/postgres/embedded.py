@@ -58,7 +58,7 @@ class EmbeddedPostgres:
         child = await self._start(lock, user)
         try:
             await self._wait_ready(child)
-            await self._ensure_database(child)
+            await self._ensure_databases(child)
         except BaseException:
             await child.stop()
             raise
@@ -100,12 +100,12 @@ class EmbeddedPostgres:
                 raise child.failure(f"was not ready within {READY_TIMEOUT_S:.0f} seconds")
             await asyncio.sleep(POLL_S)
 
-    async def _ensure_database(self, child: children.Child) -> None:
+    async def _ensure_databases(self, child: children.Child) -> None:
         dsn = self.dsn(cluster.SUPERUSER, database="postgres")
         try:
             connection = await asyncpg.connect(dsn, timeout=CONNECT_TIMEOUT_S)
             try:
-                await cluster.ensure_database(connection, self._passwords)
+                await cluster.ensure_databases(connection, self._passwords)
             finally:
                 await connection.close()
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:

@@ -64,7 +64,7 @@ class Addresses:
         text = agent.decode("ascii", errors="replace")[:DEVICE_MAX]
         return Client(self.of(scope), "".join(letter if letter.isprintable() else " " for letter in text))
 
-    def _found(self, scope: HTTPScope) -> Address | None:
+    def _found(self, scope: HTTPScope | WebSocketScope) -> Address | None:
         client = scope["client"]
         address = _parsed(client[0]) if client is not None else None
         if address is not None and self._trusted and self._is_ours(address):
