@@ -116,6 +116,26 @@ async def test_a_lost_event_spoils_no_list_wherever_it_begins_and_ends(histories
             assert found == journal, (missing, wanted)
 
 
+async def test_a_copy_of_a_ledger_that_was_restored_to_an_earlier_instant_is_not_read(
+    histories: Histories, ada: Principal
+) -> None:
+    mine = await wallet_of(histories.journal, ada, holding="10.00")
+    await histories.catch_up()
+    assert (await page(histories, ada)).source == "cql"
+    (account,) = (await _accounts(histories, mine)).values()
+    async for (entry,) in histories.ledger.stream_entries(account_ids=[account], filter=EntryFilter()):
+        at = entry.recorded_at + timedelta(seconds=1)
+        lost = msgspec.structs.replace(entry, transfer_id=ids.new(), version=2, recorded_at=at)
+        await histories.copy.write([(ids.parse(mine), lost)])
+    found = await page(histories, ada)
+    assert (found.source, len(found.items)) == ("postgresql", 1)
+    # The ledger has another second entry now.
+    await move(histories.journal, ada, "withdrawal", source=mine)
+    await histories.catch_up()
+    found = await page(histories, ada)
+    assert (found.source, len(found.items)) == ("postgresql", 2)
+
+
 async def test_events_in_any_order_and_any_number_leave_the_same_rows(
     histories: Histories, ada: Principal, cql_keyspace: tuple[Session, str]
 ) -> None:

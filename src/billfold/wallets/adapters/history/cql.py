@@ -8,7 +8,7 @@ from the journal.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -133,14 +133,24 @@ class CqlHistory:
         if not state.complete or state.ttl_days != self._ttl_days:
             raise Behind("incomplete")
         months = {account: its for of_wallet in found for account, its in of_wallet.items()}
-        for account, version in versions.items():
-            if version and (account not in months or months[account][0][1] < version):
-                raise Behind("lag")
+        await self._check_newest(versions, {account: its[0][1] for account, its in months.items()})
         parts = await asyncio.gather(
             *(self._of_account(side, months.get(side.account, []), versions[side.account], question) for side in sides)
         )
         merged = sorted((entry for part in parts for entry in part), key=scan.newest_first, reverse=True)
         return merged[: question.limit]
+
+    async def _check_newest(self, versions: Mapping[UUID, int], copied: Mapping[UUID, int]) -> None:
+        """Go on if the last version of each account is here, and no later one than there is.
+
+        Raises:
+            Behind: it lags; or it comes from a ledger that has been restored since to an earlier instant.
+        """
+        if any(version and copied.get(account, 0) < version for account, version in versions.items()):
+            raise Behind("lag")
+        newer = [account for account, version in versions.items() if copied.get(account, 0) > version]
+        if newer and any(copied[one.id] > one.version for one in await self._ledger.accounts(ids=newer)):
+            raise Behind("ahead")
 
     async def state(self) -> State:
         """What the copy says of itself.
