@@ -17,6 +17,7 @@ from billfold.kernel.principal import MissingScope, Principal
 from billfold.ledger import errors as ledger_errors
 from billfold.wallets import domain, errors
 from billfold.wallets.contracts import MoneyRequest, RequestLimits
+from billfold.wallets.service import watching
 from tests import servers
 from tests.integration.approvals.people import give_roles, person
 from tests.integration.requests.support import Office, opened
@@ -399,6 +400,24 @@ async def test_somebody_who_waits_is_told_when_it_has_ended(
     async with asyncio.timeout(30):
         found = await asyncio.gather(*waiting)
     assert {one.status for one in found} == {"completed"}
+
+
+async def test_who_has_too_many_waiting_is_answered_at_once_and_others_wait(
+    office: Office, ada: Principal, bob: Principal, hers: str, *, his: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "WAITING_PER_OWNER_MAX", 2)
+    look = office.wallets.requests.request
+    request = await office.accept(ada, source=hers, target=his)
+    other = await office.accept(bob, source=await office.wallet(bob, holding="5.00"), target=his)
+    waiting = [asyncio.create_task(look(principal=ada, request_id=request.id, wait_s=600)) for _ in range(3)]
+    done, still = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    assert (len(done), len(still)) == (1, 2)
+    theirs = asyncio.create_task(look(principal=bob, request_id=other.id, wait_s=600))
+    await office.carry_out(request, other)
+    assert (await theirs).status == "completed"
+    assert {(await one).status for one in still} == {"completed"}
+    again = await office.accept(ada, source=hers, target=his)
+    assert (await look(principal=ada, request_id=again.id, wait_s=0.01)).status == "accepted"
 
 
 async def test_no_hand_can_turn_a_request_back(office: Office, ada: Principal, hers: str, his: str) -> None:

@@ -161,7 +161,7 @@ class Requests:
         principal.require(contracts.TRANSFERS_READ)
         row = await self._find(principal, request_id)
         if wait_s > 0 and row.ended_at is None:
-            await self._watch.until_ended(request_id, wait_s)
+            await self._watch.until_ended(request_id, wait_s, owner=principal.owner_id)
             row = await self._find(principal, request_id)
         return view(row)
 
@@ -170,7 +170,7 @@ class Requests:
 
         Raises: whatever it was refused for by then.
         """
-        await self._watch.until_ended(accepted.id, wait_s)
+        await self._watch.until_ended(accepted.id, wait_s, owner=principal.owner_id)
         row = await self._find(principal, accepted.id)
         if row.transfer_id is not None:
             transfer = await self._ledger.transfer(transfer_id=row.transfer_id)

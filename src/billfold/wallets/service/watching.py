@@ -7,10 +7,8 @@ PostgreSQL's (NOTIFY) would be a few milliseconds sooner, and makes all who comm
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from uuid import UUID
-
-import structlog
 
 from billfold.kernel.errors import Unavailable
 from billfold.platform.postgres.database import Database
@@ -22,8 +20,8 @@ LOOK_PAUSE_S = 0.02
 AWAY_PAUSE_S = 0.5
 #: Each is an open request of HTTP and a few hundred bytes. Who comes then is answered at once.
 WAITING_MAX = 2_000
-
-log = structlog.get_logger(__name__)
+#: So many of one owner, so that nobody keeps the others from waiting.
+WAITING_PER_OWNER_MAX = 200
 
 
 class Watch:
@@ -32,22 +30,23 @@ class Watch:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._waiting: defaultdict[UUID, set[asyncio.Future[None]]] = defaultdict(set)
-        self._count = 0
+        self._owners: Counter[UUID] = Counter()
         self._looking: asyncio.Task[None] | None = None
 
-    async def until_ended(self, request_id: UUID, seconds: float) -> None:
+    async def until_ended(self, request_id: UUID, seconds: float, *, owner: UUID) -> None:
         """Return when the request has ended, after so many seconds, or at once when too many wait."""
-        if self._count >= WAITING_MAX:
+        if self._owners[owner] >= WAITING_PER_OWNER_MAX or self._owners.total() >= WAITING_MAX:
             return
         ended = asyncio.get_running_loop().create_future()
         self._waiting[request_id].add(ended)
-        self._count += 1
+        self._owners[owner] += 1
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look(), name="watch requests")
         try:
             await asyncio.wait([ended], timeout=seconds)
         finally:
-            self._count -= 1
+            # Without those who have nobody left.
+            self._owners -= Counter([owner])
             self._waiting[request_id].discard(ended)
             if not self._waiting[request_id]:
                 del self._waiting[request_id]
