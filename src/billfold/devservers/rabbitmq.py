@@ -101,15 +101,17 @@ class RabbitMQ(DevServer):
 
     def queues(self) -> dict[str, int]:
         """Its queues, and how many messages of each are in somebody's hands, which AMQP tells nobody."""
-        command = (str(_LIBRARY / "bin" / "rabbitmqctl"), "-q", "-n", _NODE, "list_queues", "--no-table-headers")
-        said = subprocess.run(
-            (*command, "name", "messages_unacknowledged"),
-            env=environment() | self._environment(),
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        return {name: int(count) for name, count in (line.split("\t") for line in said.splitlines())}
+        rows = (line.split("\t") for line in self._told("list_queues", "name", "messages_unacknowledged"))
+        return {name: int(count) for name, count in rows}
+
+    def clients(self) -> list[str]:
+        """What those who are connected say of themselves, their names among it."""
+        return self._told("list_connections", "client_properties")
+
+    def _told(self, what: str, *columns: str) -> list[str]:
+        command = (str(_LIBRARY / "bin" / "rabbitmqctl"), "-q", "-n", _NODE, what, "--no-table-headers", *columns)
+        env = environment() | self._environment()
+        return subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout.splitlines()
 
     async def _without_epmd(self) -> None:
         if self._epmd is not None:

@@ -1,6 +1,7 @@
 """What RabbitMQ does its own way. What all brokers do alike is tested in one place for all of them."""
 
 import asyncio
+import gc
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
@@ -251,6 +252,27 @@ async def test_a_wrong_password_is_an_unavailable_broker(rabbitmq_server: server
     with pytest.raises(BrokerUnavailable, match="ACCESS_REFUSED"):
         async with stranger.connected(name="test"):
             pass
+
+
+@pytest.mark.parametrize("url", ["amqp://127.0.0.1:1/", "its own"])
+async def test_a_connection_that_was_refused_leaves_nothing_behind(
+    rabbitmq_server: servers.RabbitMQServer, url: str
+) -> None:
+    stranger = rabbitmq.Server(url=url.replace("its own", rabbitmq_server.url), user="stranger", password="guess")
+    before = asyncio.all_tasks()
+    with pytest.raises(BrokerUnavailable):
+        async with stranger.connected(name="test"):
+            pass
+    gc.collect()
+    assert asyncio.all_tasks() <= before
+
+
+async def test_the_server_can_show_who_is_connected(
+    rabbitmq_server: servers.RabbitMQServer, server: rabbitmq.Server
+) -> None:
+    async with server.connected(name="billfold history"):
+        clients = await asyncio.to_thread(rabbitmq_server.server.clients)
+    assert any('"billfold history"' in client for client in clients), clients
 
 
 async def test_the_first_node_that_answers_is_taken(rabbitmq_server: servers.RabbitMQServer, topic: Topic) -> None:

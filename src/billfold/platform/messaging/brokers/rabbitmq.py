@@ -117,6 +117,13 @@ class Broker(Connection):
         return await amqp_logs.backlog(self, subscription)
 
 
+class _Client(aio_pika.Connection):
+    """The client's connection, which `connected` closes."""
+
+    def __del__(self) -> None:
+        """Do nothing. The client's own would begin to close what was never open, whenever it is collected."""
+
+
 async def _connection(server: Server, name: str) -> aio_pika.abc.AbstractConnection:
     """To the first node that answers."""
     error: BrokerUnavailable | None = None
@@ -128,9 +135,9 @@ async def _connection(server: Server, name: str) -> aio_pika.abc.AbstractConnect
             with translated():
                 async with asyncio.timeout(CONNECT_TIMEOUT_S * 2):
                     return await aio_pika.connect(
-                        url.update_query(heartbeat=HEARTBEAT_S),
+                        url.update_query(heartbeat=HEARTBEAT_S, name=name),
                         timeout=CONNECT_TIMEOUT_S,
-                        client_properties={"connection_name": name},
+                        connection_class=_Client,
                     )
         except BrokerUnavailable as refused:
             error = refused
