@@ -19,6 +19,7 @@ from billfold.kernel.origin import Origin
 from billfold.kernel.principal import Principal
 from billfold.platform.messaging import outbox
 from billfold.platform.postgres.database import Database
+from billfold.platform.telemetry import logs
 from billfold.platform.web.operations import Operation
 
 SOURCE = "/billfold/api"
@@ -54,7 +55,7 @@ class Witness:
             return
         if method in _READS and not isinstance(error, Denied):
             return
-        data = {"method": method, "route": route, "path": path[:_TARGET_MAX], "detail": error.detail}
+        data = {"method": method, "route": route, "path": _shown(path), "detail": _shown(error.detail)}
         try:
             await self._write(self._fact(REFUSED, known, subject=f"{method} {route}", outcome=error.code, data=data))
         except Unavailable as unavailable:
@@ -71,8 +72,8 @@ class Witness:
         reaches = operation.everybody in principal.scopes or (operation.everybody and principal.sees_everybody)
         if known is None or principal.user_id is None or method not in _READS or not reaches:
             return
-        data = {"operation": operation.summary, "path": path[:_TARGET_MAX], "query": query[:_TARGET_MAX]}
-        await self._write(self._fact(LOOKED, known, subject=path[:_TARGET_MAX], outcome=facts.DONE, data=data))
+        data = {"operation": operation.summary, "path": _shown(path), "query": _shown(query)}
+        await self._write(self._fact(LOOKED, known, subject=_shown(path), outcome=facts.DONE, data=data))
 
     def _fact(self, kind: str, known: Origin, *, subject: str, outcome: str, data: dict[str, str]) -> Fact:
         return Fact(
@@ -107,6 +108,11 @@ class Witness:
     async def _commit(self, written: Sequence[Fact]) -> None:
         async with self._database.transaction() as connection:
             await outbox.append_facts(connection, written, key="api", time=self._clock.now())
+
+
+def _shown(text: str) -> str:
+    """A text of the caller's, without the credentials that they may have put there by mistake."""
+    return logs.mask_text(text)[:_TARGET_MAX]
 
 
 def _answer(batch: Sequence[tuple[Fact, asyncio.Future[None]]], error: Exception | None) -> None:
