@@ -7,3 +7,7 @@ ALTER ROLE billfold_readonly SET default_transaction_read_only = on;
 CREATE DATABASE core OWNER billfold_owner TEMPLATE template0 ENCODING 'UTF8';
 REVOKE ALL ON DATABASE core FROM PUBLIC;
 GRANT CONNECT ON DATABASE core TO billfold_app, billfold_readonly;
+
+CREATE DATABASE audit OWNER billfold_owner TEMPLATE template0 ENCODING 'UTF8';
+REVOKE ALL ON DATABASE audit FROM PUBLIC;
+GRANT CONNECT ON DATABASE audit TO billfold_app, billfold_readonly;
