@@ -64,10 +64,12 @@ echo 'Installing $(1) …' \
 && rm -f $(RUN) && touch $@
 endef
 
-# A Debian package when root may install it, else one line that says what is missing and what for.
+# A Debian package when root may install it, else one line that says what is missing and what for. Its service is not
+# started: the tests start servers of their own.
+APT_INSTALL := DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install --yes --quiet --no-install-recommends
 debian = { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
-  { apt-get install --yes --quiet --no-install-recommends $(1) >/dev/null 2>&1 || \
-    { apt-get update --quiet >/dev/null 2>&1; apt-get install --yes --quiet --no-install-recommends $(1) >/dev/null 2>&1; }; }; } \
+  { $(APT_INSTALL) $(1) >/dev/null 2>&1 || \
+    { apt-get update --quiet >/dev/null 2>&1; $(APT_INSTALL) $(1) >/dev/null 2>&1; }; }; } \
   || echo 'The Debian package $(1) is not to be had here ($(2)).'
 
 # --- the checks --------------------------------------------------------------------------------------------------
