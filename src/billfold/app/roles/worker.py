@@ -36,6 +36,7 @@ from billfold.kernel.errors import Unavailable
 from billfold.kernel.origin import Origin
 from billfold.ledger import AUDIT_KIND, OUTBOX_KIND, Ledger
 from billfold.notifications import workers as feeding
+from billfold.platform.messaging import leading
 from billfold.platform.messaging.consuming import EventConsumer
 from billfold.platform.messaging.port import Messaging, Subscription
 from billfold.platform.messaging.relay import Relay
@@ -53,6 +54,8 @@ EXPIRY_BLOCK = 500
 #: What was approved and not carried out, because a process has died in between, waits so much longer.
 APPROVALS_PAUSE_S = 5.0
 MEASURE_PAUSE_S = 5.0
+#: A duty that is told to stop has so long before it is told again.
+CANCEL_AGAIN_S = 5.0
 #: From the end of one verification of the whole ledger to the begin of the next.
 VERIFY_PAUSE_S = 300.0
 #: Of one core's time a verification takes so much at most: what is read again for hours must not slow down who posts.
@@ -114,9 +117,7 @@ async def _work(tree: settings.Settings) -> None:
         try:
             ended, _ = await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in (stopped, *tasks):
-                task.cancel()
-            await asyncio.wait([stopped, *tasks])
+            await leading.stopped([stopped, *tasks], again_after_s=CANCEL_AGAIN_S)
         for task in ended:
             task.result()
         log.info("stopped")

@@ -7,9 +7,10 @@ while. So a process that hangs can't keep it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from hashlib import blake2b
+from typing import Any
 
 from billfold.platform.postgres.database import Connection, Database
 
@@ -20,6 +21,8 @@ SPEAK_PAUSE_S = 1.0
 ANSWER_MAX_S = 5.0
 #: How often one who stands by tries to take the lead.
 STANDBY_PAUSE_S = 0.5
+#: Whoever is told to stop has so long to give back what is in hand before they are told again.
+CANCEL_AGAIN_S = 2.0
 
 
 @asynccontextmanager
@@ -47,11 +50,18 @@ async def while_leading(database: Database, lock: int, work: Callable[[], Awaita
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
+            await stopped(tasks, again_after_s=CANCEL_AGAIN_S)
         for task in done:
             task.result()
+
+
+async def stopped(tasks: Collection[asyncio.Task[Any]], *, again_after_s: float) -> None:
+    """Cancel tasks until all have ended. Once is not enough: nats-py takes a cancellation for the end of a flush."""
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=again_after_s)
 
 
 async def _to_the_end(work: Callable[[], Awaitable[None]]) -> None:
