@@ -109,8 +109,10 @@ class CarryingOut:
 
         def begin(row: Row, may: frozenset[str] | None) -> asyncio.Task[str]:
             place = traced.get(row.id) or traces.carried(row.traceparent)
-            # In a context of its own: the batch is in the trace of its first.
-            return asyncio.create_task(self._one(row, may, place), context=Context())
+            # In a context of its own: the batch is in the trace of its first. The audit has to know who works here.
+            own = Context()
+            own.run(origin.begin, origin.current())
+            return asyncio.create_task(self._one(row, may, place), context=own)
 
         pairs = list(zip(taken, standing, strict=True))
         together = [begin(row, may) for row, may in pairs if row.tries < SUSPECT_FROM]
