@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest import mock
+
+import structlog
 
 from billfold.app import cli
 
@@ -51,6 +54,7 @@ class Billfold:
         out, err = _stream(), _stream()
         with (
             _environment(self.environment),
+            _logging_kept(),
             mock.patch.object(sys, "argv", ["billfold", *arguments]),
             # It is no terminal: nobody answers a question.
             mock.patch.object(sys, "stdin", io.StringIO(stdin)),
@@ -63,6 +67,22 @@ class Billfold:
             except SystemExit as end:
                 code = end.code if isinstance(end.code, int) else 0
         return Result(code, _text(out), _text(err))
+
+
+@contextlib.contextmanager
+def _logging_kept() -> Iterator[None]:
+    """How a command logs is over with it. In a process of its own it may keep what it has set for good; here not."""
+    root, configure = logging.getLogger(), structlog.configure
+    handlers, level = root.handlers[:], root.level
+    try:
+        with mock.patch.object(
+            structlog, "configure", lambda **more: configure(**{**more, "cache_logger_on_first_use": False})
+        ):
+            yield
+    finally:
+        structlog.reset_defaults()
+        root.handlers[:] = handlers
+        root.setLevel(level)
 
 
 def _stream() -> io.TextIOWrapper:

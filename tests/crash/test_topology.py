@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx2
 import pytest
 
@@ -53,6 +54,26 @@ async def test_each_part_of_the_topology_can_be_killed_and_nothing_is_lost_or_do
     finally:
         clients.close()
     await asyncio.to_thread(_carried_out_later, whole_stack)
+    await _each_transfer_is_recorded(whole_stack.record)
+
+
+async def _each_transfer_is_recorded(record: dict[str, Any]) -> None:
+    """The audit has each transfer once, whoever was killed on the way."""
+    ledger = await asyncpg.connect(record["postgres_owner_dsn"])
+    audit = await asyncpg.connect(record["audit_dsn"])
+    try:
+        posted = {str(row[0]) for row in await ledger.fetch("SELECT id FROM ledger.transfers")}
+        deadline = asyncio.get_running_loop().time() + ENDED_WITHIN_S
+        while True:
+            rows = await audit.fetch("SELECT event_id FROM audit.records WHERE type = 'transfer.posted.v1'")
+            if len(rows) >= len(posted):
+                break
+            assert asyncio.get_running_loop().time() < deadline, f"{len(rows)} recorded of {len(posted)} transfers"
+            await asyncio.sleep(0.2)
+        assert sorted(row["event_id"] for row in rows) == sorted(posted)
+    finally:
+        await ledger.close()
+        await audit.close()
 
 
 def _carried_out_later(running: Topology) -> None:

@@ -123,9 +123,11 @@ def running(folder: Path, *, cassandra: servers.CassandraServer, redis: servers.
     with contextlib.ExitStack() as stack:
         postgres = stack.enter_context(servers.running_postgres(folder / "pg"))
         nats = stack.enter_context(servers.running_nats(folder / "nats"))
-        database = postgres.create_database()
+        database, records = postgres.create_database(), postgres.create_database()
         settings = _settings(folder, database, nats, cassandra=cassandra, redis=redis)
-        _migrate(settings | {"BILLFOLD_POSTGRES__OWNER_DSN": database.owner_dsn})
+        settings["BILLFOLD_AUDIT__DSN"] = records.app_dsn
+        owners = {"POSTGRES__OWNER_DSN": database.owner_dsn, "AUDIT__OWNER_DSN": records.owner_dsn}
+        _migrate(settings | {f"BILLFOLD_{name}": dsn for name, dsn in owners.items()})
         key = asyncio.run(bootstrapped(database))
         programs, replicas = _roles(folder, settings)
         for program in programs.values():
@@ -144,6 +146,7 @@ def running(folder: Path, *, cassandra: servers.CassandraServer, redis: servers.
             "nats_password": nats.password,
             "postgres_owner_dsn": database.owner_dsn,
             "postgres_dsn": database.app_dsn,
+            "audit_dsn": records.app_dsn,
         }
         yield Topology(
             folder, {**programs, "postgres": postgres, "nats": nats, "redis": redis, "cassandra": cassandra}, record

@@ -114,5 +114,5 @@ def test_processes_share_a_redis_and_outlive_it(
         for server in (one, another):
             until(lambda server=server: metric(server, "billfold_limits_redis_up") == 1)  # type: ignore[misc]
         assert [caller.get("/api-keys").status_code for caller in (first, second) * 3] == [200] * 4 + [429] * 2
-        assert one.log.count("each process counts for itself") == 1
+        assert one.log.count("a Redis is lost, and done without") == 1
         assert "Traceback" not in one.log

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from billfold.audit import errors
 from billfold.kernel.errors import BillfoldError, Unavailable
-from billfold.platform.fetching import Fetcher
+
+if TYPE_CHECKING:
+    from billfold.platform.fetching import Fetcher
 
 #: Of any 2xx it is believed that the head was taken.
 _TAKEN = range(200, 300)

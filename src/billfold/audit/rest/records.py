@@ -105,9 +105,8 @@ class OwnList(msgspec.Struct, frozen=True, kw_only=True):
     ),
 )
 async def list_records(parameters: RecordList, principal: Principal, audit: Audit | None) -> web.Page[AuditRecord]:
-    found = await kept(audit).reading.page(
-        by=principal, asked=parameters.filter(), limit=parameters.limit, cursor=parameters.cursor
-    )
+    asked = parameters.filter()
+    found = await kept(audit).reading.page(by=principal, asked=asked, limit=parameters.limit, cursor=parameters.cursor)
     return web.page(web.PREFIX + _PATH, parameters, found)
 
 

@@ -11,7 +11,6 @@ from billfold.audit.service.reading import Reading
 from billfold.audit.service.recording import Recording
 from billfold.audit.service.sealing import Sealing
 from billfold.kernel.clock import Clock, SystemClock
-from billfold.platform.fetching import Fetcher
 from billfold.platform.keys import Envelope
 from billfold.platform.postgres.database import Database
 
@@ -34,5 +33,7 @@ def places(*, file: Path | None, url: str | None) -> list[Place]:
     if file is not None:
         found.append(File(file))
     if url is not None:
+        from billfold.platform.fetching import Fetcher  # noqa: PLC0415 - few publish so, and its client takes its time
+
         found.append(Webhook(url, Fetcher(private=True, loopback=True)))
     return found
