@@ -14,6 +14,8 @@ LIMIT_DEFAULT = 25
 #: A page stays small enough to be read under one request's time and memory; streams serve the rest.
 LIMIT_MAX = 100
 _CURSOR_MAX = 512
+#: PostgreSQL's bigint ends before it.
+_NUMBERS_END = 2**63
 
 T = TypeVar("T")
 
@@ -55,6 +57,18 @@ def decode(cursor: str, form: type[T]) -> T:
         return msgspec.json.decode(raw, type=form)
     except (binascii.Error, ValueError, msgspec.DecodeError):
         raise InvalidCursor(pointer="cursor") from None
+
+
+def decode_number(cursor: str) -> int:
+    """The position in `cursor` where positions are numbered, as far as a database counts.
+
+    Raises:
+        InvalidCursor: it was not made by `encode` for a number.
+    """
+    number = decode(cursor, int)
+    if not 0 <= number < _NUMBERS_END:
+        raise InvalidCursor(pointer="cursor")
+    return number
 
 
 def check_limit(limit: int | None) -> int:

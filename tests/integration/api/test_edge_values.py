@@ -121,7 +121,10 @@ class World:
         headers = {"authorization": f"Bearer {self.caller.key}", "idempotency-key": str(ids.new())}
         if "content" in more:
             headers["content-type"] = "application/json"
-        answer = self.client.request(method, path, headers=headers, **more)
+        with self.client.stream(method, path, headers=headers, **more) as answer:
+            if answer.headers.get("content-type", "").startswith("text/event-stream"):
+                return ""  # It goes on for ever.
+            answer.read()
         said = f"{method} {path[:200]} {str(more)[:300]}: {answer.status_code} {answer.text[:500]}"
         assert answer.status_code < 500, said
         if answer.status_code < 400:

@@ -45,6 +45,17 @@ def test_a_long_or_deep_cursor_is_refused_before_it_is_read() -> None:
             paging.decode(base64.urlsafe_b64encode(content).decode(), Position)
 
 
+@pytest.mark.parametrize("number", [0, 1, 2**63 - 1])
+def test_a_number_leads_back_to_its_position(number: int) -> None:
+    assert paging.decode_number(paging.encode(number)) == number
+
+
+@pytest.mark.parametrize("number", [-1, 2**63, 10**30])
+def test_a_number_that_no_database_counts_to_is_refused(number: int) -> None:
+    with pytest.raises(paging.InvalidCursor):
+        paging.decode_number(paging.encode(number))
+
+
 def test_no_limit_is_the_usual_one() -> None:
     assert paging.check_limit(None) == paging.LIMIT_DEFAULT
 

@@ -77,7 +77,7 @@ class Reading:
             InvalidCursor, InvalidLimit.
         """
         size = paging.check_limit(limit)
-        before = paging.decode(cursor, int) if cursor is not None else None
+        before = paging.decode_number(cursor) if cursor is not None else None
         async with self._database.connection() as connection:
             found = await heads.page(connection, before=before, limit=size + 1)
         more = len(found) > size
@@ -126,7 +126,7 @@ class Reading:
 
     async def _page(self, asked: Filter, *, limit: int | None, cursor: str | None) -> paging.Page[AuditRecord]:
         size = paging.check_limit(limit)
-        before = paging.decode(cursor, int) if cursor is not None else None
+        before = paging.decode_number(cursor) if cursor is not None else None
         if before is not None and not 0 <= before < _MAX:
             raise paging.InvalidCursor(pointer="cursor")
         async with self._database.connection() as connection:

@@ -26,7 +26,7 @@ class Feed:
             PositionUnknown, EventsForgotten: of `after`.
         """
         limit = paging.check_limit(limit)
-        here = None if cursor is None else paging.decode(cursor, int)
+        here = None if cursor is None else paging.decode_number(cursor)
         newest = order == "newest"
         types = domain.visible(principal, types=wanted.types, topics=wanted.topics)
         async with self._database.connection() as connection:
