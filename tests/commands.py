@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import io
 import json
 import logging
@@ -62,7 +63,8 @@ class Billfold:
             contextlib.redirect_stderr(err),
         ):
             try:
-                cli.main()
+                # What a command sets for its process, such as where its requests come from, is over with it.
+                contextvars.copy_context().run(cli.main)
                 code = 0
             except SystemExit as end:
                 code = end.code if isinstance(end.code, int) else 0
