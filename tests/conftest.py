@@ -16,8 +16,8 @@ import pytest
 
 from tests import browsers, event_payloads, keycloak, servers, smtp
 
-# Tests start programs in a process that speaks gRPC. What gRPC would do in a fork, for those who go on speaking it there,
-# ends the fork by a segmentation fault before the program has begun.
+# Tests start programs in a process that speaks gRPC. What gRPC would do in a fork, for those who go on speaking it
+# there, ends the fork by a segmentation fault before the program has begun.
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "false"
 
 ROOT = Path(__file__).parent
