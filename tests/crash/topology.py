@@ -214,7 +214,20 @@ def _balancer(folder: Path, replicas: list[int]) -> tuple[Program, str]:
     port, admin = host.free_port(), host.free_port()
     manager = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
     router = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"
-    route = {"match": {"prefix": "/"}, "route": {"cluster": "api", "timeout": "30s"}}
+    # What has not reached a replica goes to the other one, as with the gateway for production.
+    again = {
+        "retry_on": "connect-failure,refused-stream",
+        "num_retries": 2,
+        "retry_host_predicate": [
+            {
+                "name": "envoy.retry_host_predicates.previous_hosts",
+                "typed_config": {
+                    "@type": "type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
+                },
+            }
+        ],
+    }
+    route = {"match": {"prefix": "/"}, "route": {"cluster": "api", "timeout": "30s", "retry_policy": again}}
     http = {
         "@type": manager,
         "stat_prefix": "topology",
