@@ -89,15 +89,19 @@ class RabbitMQ(DevServer):
         await self._without_epmd()
 
     def written(self) -> bool:
-        """Whether all quorum queues have been made for good.
+        """Whether all quorum queues, and what coordinates the streams, have been made for good.
 
         This version writes the name of a new one to its disk some time later, and whoever kills it before that finds a
-        queue without a leader.
+        queue without a leader, or streams that nobody can read.
         """
-        queues = self.folder / "data" / _NODE / "quorum" / _NODE
-        names = queues / "names.dets"
+        return all(
+            self._all_named(self.folder / "data" / _NODE / system / _NODE) for system in ("quorum", "coordination")
+        )
+
+    def _all_named(self, folder: Path) -> bool:
+        names = folder / "names.dets"
         known = names.read_bytes() if names.exists() else b""
-        return all(queue.name.encode() in known for queue in queues.iterdir() if queue.is_dir())
+        return all(log.name.encode() in known for log in folder.iterdir() if log.is_dir())
 
     def queues(self) -> dict[str, int]:
         """Its queues, and how many messages of each are in somebody's hands, which AMQP tells nobody."""

@@ -30,6 +30,8 @@ MIGRATIONS = [
 WALLETS_MIGRATIONS = SETS
 #: Everything here takes milliseconds; a slow machine is forgiven.
 DEADLINE_S = 60.0
+#: Before the next try, or the next look.
+PAUSE_S = 0.05
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -103,7 +105,7 @@ async def keep_running(relay: Relay) -> None:
     while True:
         with contextlib.suppress(Unavailable):
             await relay.run()
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(PAUSE_S)
 
 
 @asynccontextmanager
