@@ -2,6 +2,6 @@
 
 from billfold.ledger import contracts, errors, events
 from billfold.ledger.service import Ledger
-from billfold.ledger.service.journal import AUDIT_KIND, OUTBOX_KIND
+from billfold.ledger.service.journal import OUTBOX_KIND
 
-__all__ = ["AUDIT_KIND", "OUTBOX_KIND", "Ledger", "contracts", "errors", "events"]
+__all__ = ["OUTBOX_KIND", "Ledger", "contracts", "errors", "events"]

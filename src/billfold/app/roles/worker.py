@@ -34,7 +34,7 @@ from billfold.kernel import origin
 from billfold.kernel.clock import SystemClock
 from billfold.kernel.errors import Unavailable
 from billfold.kernel.origin import Origin
-from billfold.ledger import AUDIT_KIND, OUTBOX_KIND, Ledger
+from billfold.ledger import Ledger
 from billfold.notifications import workers as feeding
 from billfold.platform.messaging import leading
 from billfold.platform.messaging.consuming import EventConsumer
@@ -125,8 +125,7 @@ async def _work(tree: settings.Settings) -> None:
 
 def _duties(tree: settings.Settings, parts: Container) -> Sequence[Duty]:
     broker = messaging.of(tree)
-    expanders = {OUTBOX_KIND: parts.ledger.expand, AUDIT_KIND: parts.ledger.expand_audit}
-    relay = Relay(database=parts.database, messaging=broker, expanders=expanders)
+    relay = Relay(database=parts.database, messaging=broker, expanders=parts.ledger.expanders)
     confirmed = workers.ConfirmedTransactions(wallets=parts.wallets, messaging=broker)
     carried_out = requests.consumer(wallets=parts.wallets, database=parts.database, messaging=broker)
     feed = feeding.consumer(notifications=parts.notifications, messaging=broker, database=parts.database)

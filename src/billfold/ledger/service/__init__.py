@@ -53,7 +53,8 @@ class Ledger(Accounts, Reader):
         self._journal = Journal(self.assets_known)
         #: Turns the outbox's pointers to batches into events.
         self.expand = self._journal.expand
-        self.expand_audit = self._journal.expand_audit
+        #: The same for each kind of row that a batch may leave, or may have left in an earlier version.
+        self.expanders = self._journal.expanders
 
     @classmethod
     async def start(cls, *, database: Database) -> Ledger:

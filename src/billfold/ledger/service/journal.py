@@ -1,12 +1,12 @@
 """The journal as its own outbox: a batch leaves one row that points at its transfers, and the relay reads them back.
 
-Where an audit is kept it leaves another one, which also says where each command came from.
+Where an audit is kept, the row also says where each command came from, and stands for the facts of the audit as well.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
@@ -14,6 +14,7 @@ import msgspec
 
 from billfold.kernel import facts, ids, money
 from billfold.kernel.events import Event
+from billfold.kernel.facts import Fact
 from billfold.kernel.money import Money
 from billfold.kernel.origin import Origin
 from billfold.ledger import events
@@ -26,25 +27,21 @@ from billfold.platform.telemetry.traces import Place
 
 #: The kind of an outbox row whose payload is a pointer.
 OUTBOX_KIND = "ledger.batch"
-#: The kind of the row for the audit.
-AUDIT_KIND = "ledger.audit"
-#: So many facts go into one event: a fact is below a kilobyte but for what its caller has written into it, which is
-#: 8 KiB at most, and an event takes 512.
+#: The kind where an audit is kept.
+AUDITED_KIND = "ledger.audited"
+#: What an earlier version has left for the audit beside a pointer, and may be waiting when workers are exchanged.
+EARLIER_AUDIT_KIND = "ledger.audit"
+#: So many facts go into one event, or fewer when what their callers have written into them takes so much. An event
+#: takes 512 KiB.
 FACTS_MAX = 50
+FACTS_MAX_BYTES = 256 * 1024
+
+#: Turns payloads of rows of one kind into the events of each.
+Expander = Callable[[Connection, Sequence[bytes]], Awaitable[list[list[Event]]]]
 
 _POINTER = struct.Struct(">16s16sI")
-#: Behind it, for each transfer that is traced: the transfer, its trace, and the span below which it was posted.
+#: For each transfer that is traced: the transfer, its trace, and the span below which it was posted.
 _TRACED = struct.Struct(">16s16s8s")
-
-
-def pointer(span: store.Span, traced: Mapping[UUID, Place]) -> bytes:
-    """Where a batch's transfers are, and which of what is `traced` they are."""
-    found = (
-        _TRACED.pack(moved.bytes, place.trace_id.to_bytes(16), place.span_id.to_bytes(8))
-        for moved, place in traced.items()
-        if span.first <= moved <= span.last
-    )
-    return _POINTER.pack(span.first.bytes, span.last.bytes, span.batch) + b"".join(found)
 
 
 class Provenance(NamedTuple):
@@ -65,13 +62,28 @@ class _Packed(msgspec.Struct, array_like=True, frozen=True):
     moved: bytes
 
 
+class _Audited(msgspec.Struct, array_like=True, frozen=True):
+    """What stands behind the pointer where an audit is kept."""
+
+    traced: bytes
+    packed: list[_Packed]
+
+
 _pack = msgspec.msgpack.Encoder(uuid_format="bytes").encode
-_unpack = msgspec.msgpack.Decoder(list[_Packed]).decode
+_unpack = msgspec.msgpack.Decoder(_Audited).decode
+_unpack_earlier = msgspec.msgpack.Decoder(list[_Packed]).decode
+_encode = msgspec.json.Encoder().encode
 
 
-def originated(span: store.Span, book: Book, provenance: Provenance) -> bytes | None:
-    """Where a batch's transfers are, and where the commands came from that posted them; None if none is known."""
-    posted = {transfer.id for transfer in book.transfers}
+def row(span: store.Span, book: Book, provenance: Provenance) -> store.OutboxRow:
+    """What tells of a batch: where its transfers are, which of them are traced, and where their commands came from."""
+    pointer = _POINTER.pack(span.first.bytes, span.last.bytes, span.batch)
+    traced = b"".join(
+        _TRACED.pack(moved.bytes, place.trace_id.to_bytes(16), place.span_id.to_bytes(8))
+        for moved, place in provenance.traced.items()
+        if span.first <= moved <= span.last
+    )
+    posted = {transfer.id for transfer in book.transfers} if provenance.origins else ()
     packed = [
         _Packed(
             (known.channel, known.address, known.request_id, known.credential_id, known.owner_id, known.user_id,
@@ -81,16 +93,18 @@ def originated(span: store.Span, book: Book, provenance: Provenance) -> bytes | 
         for known, found in provenance.origins
         if (moved := b"".join(each.bytes for each in found if each in posted))
     ]  # fmt: skip
-    return _POINTER.pack(span.first.bytes, span.last.bytes, span.batch) + _pack(packed) if packed else None
+    if not packed:
+        return store.OutboxRow(OUTBOX_KIND, pointer + traced)
+    return store.OutboxRow(AUDITED_KIND, pointer + _pack(_Audited(traced, packed)))
 
 
-def origins(payload: bytes) -> dict[UUID, Origin]:
-    """What `originated` has packed: where the command came from that each transfer came of."""
+def _origins(packed: Iterable[_Packed]) -> dict[UUID, Origin]:
+    """Where the command came from that each transfer came of."""
     return {
-        UUID(bytes=packed.moved[begin : begin + 16]): origin
-        for packed in _unpack(payload[_POINTER.size :])
-        for origin in (_origin(packed),)
-        for begin in range(0, len(packed.moved), 16)
+        UUID(bytes=one.moved[begin : begin + 16]): origin
+        for one in packed
+        for origin in (_origin(one),)
+        for begin in range(0, len(one.moved), 16)
     }
 
 
@@ -110,10 +124,10 @@ def _origin(packed: _Packed) -> Origin:
     )
 
 
-def _traced(payload: bytes) -> dict[UUID, str]:
+def _traced(packed: bytes) -> dict[UUID, str]:
     return {
         UUID(bytes=moved): Place(int.from_bytes(trace_id), int.from_bytes(span_id)).traceparent()
-        for moved, trace_id, span_id in _TRACED.iter_unpack(payload[_POINTER.size :])
+        for moved, trace_id, span_id in _TRACED.iter_unpack(packed)
     }
 
 
@@ -123,8 +137,36 @@ class Journal:
     def __init__(self, assets: Assets) -> None:
         self._assets = assets
 
+    @property
+    def expanders(self) -> Mapping[str, Expander]:
+        """How the rows of each kind become events."""
+        return {
+            OUTBOX_KIND: self.expand,
+            AUDITED_KIND: self._expand_audited,
+            EARLIER_AUDIT_KIND: self._expand_earlier_audit,
+        }
+
     async def expand(self, connection: Connection, payloads: Sequence[bytes]) -> list[list[Event]]:
         """The events of each batch that a payload points at, in the order of posting."""
+        traced = [_traced(payload[_POINTER.size :]) for payload in payloads]
+        return await self._told(connection, payloads, traced)
+
+    async def _expand_audited(self, connection: Connection, payloads: Sequence[bytes]) -> list[list[Event]]:
+        """The events of each batch, and behind them those that carry its facts."""
+        audited = [_unpack(memoryview(payload)[_POINTER.size :]) for payload in payloads]
+        batches = await self._told(connection, payloads, [_traced(one.traced) for one in audited])
+        return [[*told, *_carrying(told, _origins(one.packed))] for told, one in zip(batches, audited, strict=True)]
+
+    async def _expand_earlier_audit(self, connection: Connection, payloads: Sequence[bytes]) -> list[list[Event]]:
+        """The events that carry the facts of each batch."""
+        batches = await self._told(connection, payloads, [{}] * len(payloads))
+        packed = [_unpack_earlier(memoryview(payload)[_POINTER.size :]) for payload in payloads]
+        return [list(_carrying(told, _origins(one))) for told, one in zip(batches, packed, strict=True)]
+
+    async def _told(
+        self, connection: Connection, payloads: Sequence[bytes], traced: Sequence[Mapping[UUID, str]]
+    ) -> list[list[Event]]:
+        """The events of the transfers that each payload points at."""
         spans = [
             store.Span(UUID(bytes=first), UUID(bytes=last), batch)
             for first, last, batch in map(_POINTER.unpack_from, payloads)
@@ -135,17 +177,11 @@ class Journal:
             scales[code] = (await self._assets.get(code, connection=connection)).scale
         return [
             [
-                events.transfer_posted(_posted(transfer, scales[transfer.asset]), traceparent=traced.get(transfer.id))
+                events.transfer_posted(_posted(transfer, scales[transfer.asset]), traceparent=places.get(transfer.id))
                 for transfer in transfers
             ]
-            for transfers, traced in zip(batches, map(_traced, payloads), strict=True)
+            for transfers, places in zip(batches, traced, strict=True)
         ]
-
-    async def expand_audit(self, connection: Connection, payloads: Sequence[bytes]) -> list[list[Event]]:
-        """The events that carry the facts of each batch: its transfers, and where each was asked for."""
-        pointers = [payload[: _POINTER.size] for payload in payloads]
-        batches = await self.expand(connection, pointers)
-        return [list(_carrying(told, origins(payload))) for told, payload in zip(batches, payloads, strict=True)]
 
     async def hold_events(self, connection: Connection, book: Book, traced: Mapping[UUID, Place]) -> list[Event]:
         """The events of all that the batch did to holds, in order."""
@@ -173,9 +209,20 @@ class Journal:
 
 
 def _carrying(told: Sequence[Event], came_from: Mapping[UUID, Origin]) -> Iterator[Event]:
-    found = [facts.of_event(event, known) for event in told if (known := came_from.get(UUID(event.id))) is not None]
-    for begin in range(0, len(found), FACTS_MAX):
-        some = found[begin : begin + FACTS_MAX]
+    """The events that carry the facts of those events whose origin is known."""
+    some: list[Fact] = []
+    size = 0
+    for event in told:
+        known = came_from.get(UUID(event.id))
+        if known is None:
+            continue
+        assert isinstance(event.data, msgspec.Raw), "as events.transfer_posted writes it"
+        size += len(event.data)
+        if some and (len(some) == FACTS_MAX or size > FACTS_MAX_BYTES):
+            yield facts.carried(some, key="ledger", time=told[0].time)
+            some, size = [], len(event.data)
+        some.append(facts.of_event(event, known))
+    if some:
         yield facts.carried(some, key="ledger", time=told[0].time)
 
 

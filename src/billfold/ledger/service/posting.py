@@ -299,13 +299,12 @@ class Poster:
         records: Sequence[store.Record],
         provenance: journal.Provenance,
     ) -> None:
-        pointer = audited = None
+        told = None
         if book.transfers:
             await store.write_transfers(connection, book.transfers, book.recorded_us, xid)
             span = store.Span(book.transfers[0].id, book.transfers[-1].id, xid)
-            pointer = journal.pointer(span, provenance.traced)
-            audited = journal.originated(span, book, provenance)
-        await store.write_state(connection, book.touched(), records, pointer, audited)
+            told = journal.row(span, book, provenance)
+        await store.write_state(connection, book.touched(), records, told)
         if book.links:
             await store.write_links(connection, book.links)
         late = backdating.collect(book.transfers)

@@ -46,9 +46,7 @@ WITH changed AS (
     INSERT INTO ledger.idempotency (digest, fingerprint, subject, answer)
     SELECT * FROM unnest($7::uuid[], $8::bigint[], $9::uuid[], $10::bytea[])
 )
-SELECT count(*), (SELECT messaging.append('ledger.batch', $11) WHERE $11::bytea IS NOT NULL),
-       (SELECT messaging.append('ledger.audit', $12) WHERE $12::bytea IS NOT NULL)
-FROM changed
+SELECT count(*), (SELECT messaging.append($11, $12) WHERE $11::text IS NOT NULL) FROM changed
 """
 
 _ANSWERED = """
@@ -67,6 +65,13 @@ class Span(NamedTuple):
     first: UUID
     last: UUID
     batch: int
+
+
+class OutboxRow(NamedTuple):
+    """What tells of a batch: how to read the payload, and the payload."""
+
+    kind: str
+    payload: bytes
 
 
 class Answered(msgspec.Struct, frozen=True):
@@ -218,10 +223,9 @@ async def write_state(
     connection: Connection,
     accounts: Sequence[AccountState],
     records: Sequence[Record],
-    pointer: bytes | None,
-    audited: bytes | None,
+    told: OutboxRow | None,
 ) -> None:
-    """Write the accounts' new balances, the answered keys, and the outbox's pointers to the batch's transfers.
+    """Write the accounts' new balances, the answered keys, and what tells of the batch's transfers.
 
     An account is only changed if its version is still the one that was locked; anything else is a lost lock, which must
     never be written over.
@@ -241,8 +245,7 @@ async def write_state(
         [record.key.fingerprint for record in records],
         [record.subject for record in records],
         [record.answer for record in records],
-        pointer,
-        audited,
+        *(told or (None, None)),
     )
     assert changed == len(accounts), "an account changed although it was locked"
 

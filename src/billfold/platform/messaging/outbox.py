@@ -24,10 +24,12 @@ from billfold.platform.telemetry import traces
 EVENT = "event"
 #: So it is here, and it tells of a message that a consumer has given up on.
 DEAD_LETTER = "dead-letter"
-#: So it is here, and it carries facts for the audit; so too where a context's own kind ends with a dot and this.
+#: So it is here, and it carries facts for the audit.
 AUDIT = "audit"
-#: Where rows of these kinds go; what those of any other kind stand for goes to the events.
-TOPICS = {DEAD_LETTER: topics.DEAD_LETTERS, AUDIT: topics.AUDIT}
+#: The kinds whose payload is a CloudEvent.
+WRITTEN = (EVENT, DEAD_LETTER, AUDIT)
+#: Where events go, in the order in which the relay publishes what it has found for each.
+TOPICS = (topics.EVENTS, topics.DEAD_LETTERS, topics.AUDIT)
 
 #: Rows are counted up to here: beyond, it only matters that they are many.
 LAG_COUNT_MAX = 100_000
@@ -55,9 +57,11 @@ class Lag(msgspec.Struct, frozen=True):
     parked: int
 
 
-def topic_of(kind: str) -> Topic:
-    """Where rows of this kind go."""
-    return TOPICS.get(kind.rpartition(".")[2], topics.EVENTS)
+def topic_of(kind: str, event: Event) -> Topic:
+    """Where `event` goes, which a row of this kind stands for. A row may have events for several topics."""
+    if kind == DEAD_LETTER:
+        return topics.DEAD_LETTERS
+    return topics.AUDIT if event.type == facts.RECORDED else topics.EVENTS
 
 
 async def append(

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from itertools import groupby
 from pathlib import PurePath
 
 import structlog
 
 from billfold.kernel.errors import Unavailable
 from billfold.kernel.events import Event
-from billfold.platform.messaging import cloudevents, metrics, outbox, topics, tracing
+from billfold.platform.messaging import cloudevents, metrics, outbox, tracing
 from billfold.platform.messaging.leading import leading
 from billfold.platform.messaging.port import Broker, BrokerUnavailable, Message, Messaging
 from billfold.platform.messaging.topics import Topic
@@ -70,7 +69,7 @@ class Relay:
     def __init__(self, *, database: Database, messaging: Messaging, expanders: Mapping[str, Expander]) -> None:
         self._database = database
         self._messaging = messaging
-        self._expanders = {**expanders, **dict.fromkeys((outbox.EVENT, *outbox.TOPICS), _events)}
+        self._expanders = {**expanders, **dict.fromkeys(outbox.WRITTEN, _events)}
         #: Of the events in hand that are traced.
         self._publishing: list[traces.Span] = []
         #: When the session that leads was last heard of.
@@ -84,7 +83,7 @@ class Relay:
         """
         try:
             async with self._messaging.connected(name="billfold relay") as broker:
-                for topic in (topics.EVENTS, *outbox.TOPICS.values()):
+                for topic in outbox.TOPICS:
                     await broker.ensure(topic)
                 async with self._leading() as connection:
                     await self._publish_for_ever(connection, broker)
@@ -157,22 +156,20 @@ class Relay:
         began = asyncio.get_running_loop().time()
         done: list[outbox.Row] = []
         events = 0
-        for of_one_topic in _by_topic(rows):
-            messages: list[Message] = []
-            for neighbours in _neighbours(of_one_topic):
-                expanded = await self._expanded(connection, broker, neighbours)
-                for row, found in zip(neighbours, expanded, strict=True):
-                    if isinstance(found, Poison):
-                        log.error("an outbox row can't be published and is parked", seq=row.seq, reason=str(found))
-                        await outbox.park(connection, row, str(found))
-                        continue
-                    if len(messages) + len(found) > EVENTS_MAX:
-                        await self._store(connection, broker, messages, perhaps_repeated=perhaps_repeated)
-                        messages = []
-                    messages += found
-                    events += len(found)
-                    done.append(row)
-            await self._store(connection, broker, messages, perhaps_repeated=perhaps_repeated)
+        messages: list[Message] = []
+        for some in _blocks(rows):
+            for row, found in await self._found(connection, broker, some):
+                if isinstance(found, Poison):
+                    log.error("an outbox row can't be published and is parked", seq=row.seq, reason=str(found))
+                    await outbox.park(connection, row, str(found))
+                    continue
+                if len(messages) + len(found) > EVENTS_MAX:
+                    await self._store(connection, broker, messages, perhaps_repeated=perhaps_repeated)
+                    messages = []
+                messages += found
+                events += len(found)
+                done.append(row)
+        await self._store(connection, broker, messages, perhaps_repeated=perhaps_repeated)
         took_s = asyncio.get_running_loop().time() - began
         for row in done:
             metrics.DELAY.observe(row.age_s + took_s)
@@ -181,11 +178,14 @@ class Relay:
     async def _store(
         self, connection: Connection, broker: Broker, messages: Sequence[Message], *, perhaps_repeated: bool
     ) -> None:
+        """Publish messages in their order; there is none between topics."""
         error: Exception | None = None
         try:
-            await self._assure_lead(connection)
-            async with asyncio.timeout(PUBLISH_TIMEOUT_S):
-                await broker.publish(messages, perhaps_repeated=perhaps_repeated)
+            for topic in outbox.TOPICS:
+                if of_one := [message for message in messages if message.topic is topic]:
+                    await self._assure_lead(connection)
+                    async with asyncio.timeout(PUBLISH_TIMEOUT_S):
+                        await broker.publish(of_one, perhaps_repeated=perhaps_repeated)
         except TimeoutError as late:
             error = BrokerUnavailable("The message broker is too slow to take the events.")
             raise error from late
@@ -209,6 +209,20 @@ class Relay:
             with database.translated():
                 await connection.execute("SELECT")
             self._heard_at = now
+
+    async def _found(
+        self, connection: Connection, broker: Broker, rows: Sequence[outbox.Row]
+    ) -> list[tuple[outbox.Row, list[Message] | Poison]]:
+        """These rows with what each stands for. Those of one kind are expanded together."""
+        of_kind: dict[str, list[outbox.Row]] = {}
+        for row in rows:
+            of_kind.setdefault(row.kind, []).append(row)
+        found = {
+            row.seq: messages
+            for alike in of_kind.values()
+            for row, messages in zip(alike, await self._expanded(connection, broker, alike), strict=True)
+        }
+        return [(row, found[row.seq]) for row in rows]
 
     async def _expanded(
         self, connection: Connection, broker: Broker, rows: Sequence[outbox.Row]
@@ -234,11 +248,10 @@ class Relay:
         expander = self._expanders.get(kind)
         if expander is None:
             raise Poison(f"No part of this version knows rows of the kind {kind}.")
-        topic = outbox.topic_of(kind)
         try:
             with database.translated():
                 expanded = await expander(connection, [row.payload for row in rows])
-            messages = [[self._message(topic, event) for event in events] for events in expanded]
+            messages = [[self._message(outbox.topic_of(kind, event), event) for event in events] for events in expanded]
         except Unavailable:
             raise
         except Exception as error:
@@ -282,17 +295,6 @@ class Relay:
             after = rows[-1].seq
 
 
-def _by_topic(rows: Iterable[outbox.Row]) -> Iterable[list[outbox.Row]]:
-    """Rows of one topic together: they keep their order, and there is none between topics."""
-    found: dict[str, list[outbox.Row]] = {}
-    for row in rows:
-        found.setdefault(outbox.topic_of(row.kind).name, []).append(row)
-    return found.values()
-
-
-def _neighbours(rows: Iterable[outbox.Row]) -> Iterator[list[outbox.Row]]:
-    """Rows of one kind that follow one another, a few at a time."""
-    for _, group in groupby(rows, key=lambda row: row.kind):
-        alike = list(group)
-        for start in range(0, len(alike), EXPANDED_MAX):
-            yield alike[start : start + EXPANDED_MAX]
+def _blocks(rows: Sequence[outbox.Row]) -> Iterator[Sequence[outbox.Row]]:
+    """A few at a time."""
+    return (rows[start : start + EXPANDED_MAX] for start in range(0, len(rows), EXPANDED_MAX))

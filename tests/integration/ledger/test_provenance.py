@@ -1,0 +1,132 @@
+"""Where commands came from: it stands in the outbox beside the pointer to a batch, and its facts go with the events."""
+
+import struct
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from billfold.kernel import facts, ids, origin
+from billfold.kernel.events import Event
+from billfold.kernel.facts import Facts
+from billfold.kernel.origin import Origin
+from billfold.ledger import events
+from billfold.ledger.contracts import Posting, Transfer
+from billfold.ledger.service import journal
+from billfold.ledger.store import batch as store
+from billfold.ledger.store.batch import Span
+from billfold.platform.postgres.database import Connection
+from tests.integration.ledger.support import Bank, new
+
+ADA = Origin(channel="api", address="2001:db8::1", request_id="r-1", credential_id=ids.new(), owner_id=ids.new())
+WORKER = Origin(channel="worker", user_id=ids.new(), on_behalf_of=ids.new())
+
+
+@pytest.fixture(autouse=True)
+async def nobody_afterwards() -> AsyncIterator[None]:
+    yield
+    origin.begin(None)
+
+
+async def expanded(bank: Bank) -> list[tuple[str, list[Event]]]:
+    """The rows of the outbox by their kinds, with what each stands for."""
+    async with bank.database.connection() as connection:
+        rows = await connection.fetch("SELECT kind, payload FROM messaging.outbox ORDER BY seq")
+        return [
+            (row["kind"], (await bank.ledger.expanders[row["kind"]](connection, [row["payload"]]))[0]) for row in rows
+        ]
+
+
+async def forget(bank: Bank) -> None:
+    async with bank.database.connection() as connection:
+        await connection.execute("DELETE FROM messaging.outbox")
+
+
+def origins(told: list[Event]) -> dict[str, Origin]:
+    """Where the command came from that each fact tells of."""
+    carried = [event for event in told if event.type == facts.RECORDED]
+    found = [msgspec.json.decode(msgspec.json.encode(event.data), type=Facts) for event in carried]
+    return {fact.id: fact.origin for each in found for fact in each.facts}
+
+
+def posted(posting: Posting) -> list[str]:
+    return [str(result.id) for result in posting.results if isinstance(result, Transfer)]
+
+
+async def test_a_batch_is_told_as_events_and_as_facts_and_read_once(
+    own_bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = await own_bank.accounts(2, 100)
+    await forget(own_bank)
+    origin.begin(ADA)
+    of_ada = posted(await own_bank.post(new(a, b, 1), new(a, b, 2)))
+    origin.begin(WORKER)
+    of_worker = posted(await own_bank.post(new(b, a, 3)))
+    read = list[Span]()
+    transfers_of = store.transfers_of
+
+    async def counted(connection: Connection, spans: list[Span]) -> list[list[Transfer]]:
+        read.extend(spans)
+        return await transfers_of(connection, spans)
+
+    monkeypatch.setattr(store, "transfers_of", counted)
+    rows = await expanded(own_bank)
+    assert {kind for kind, _ in rows} == {journal.AUDITED_KIND}
+    told = [event for _, found in rows for event in found]
+    assert [event.id for event in told if event.type == events.POSTED] == [*of_ada, *of_worker]
+    assert origins(told) == {**dict.fromkeys(of_ada, ADA), **dict.fromkeys(of_worker, WORKER)}
+    assert len(read) == len(rows)
+
+
+async def test_a_fact_says_what_the_event_says(own_bank: Bank) -> None:
+    a, b = await own_bank.accounts(2, 100)
+    await forget(own_bank)
+    origin.begin(ADA)
+    await own_bank.post(new(a, b, 1, reference='"quoted"', metadata={"m": "é"}))
+    ((_, (event, carrying)),) = await expanded(own_bank)
+    (fact,) = msgspec.json.decode(msgspec.json.encode(carrying.data), type=Facts).facts
+    assert (fact.type, fact.source, fact.subject) == (event.type, event.source, event.subject)
+    assert fact.data == msgspec.json.decode(msgspec.json.encode(event.data))
+
+
+async def test_facts_with_much_text_go_into_more_events(own_bank: Bank) -> None:
+    a, b = await own_bank.accounts(2, 100)
+    await forget(own_bank)
+    origin.begin(ADA)
+    wanted = [new(a, b, 1, metadata={str(each): '"' * 500 for each in range(8)}) for _ in range(100)]
+    of_ada = posted(await own_bank.post(*wanted))
+    ((_, told),) = await expanded(own_bank)
+    carrying = [event for event in told if event.type == facts.RECORDED]
+    sizes = [len(msgspec.json.encode(event.data)) for event in carrying]
+    assert max(sizes) < journal.FACTS_MAX_BYTES * 1.2
+    assert len(carrying) > len(wanted) / journal.FACTS_MAX
+    assert list(origins(told)) == of_ada
+
+
+async def test_where_no_audit_is_kept_a_batch_is_told_as_events_alone(own_bank: Bank) -> None:
+    a, b = await own_bank.accounts(2, 100)
+    await forget(own_bank)
+    await own_bank.pay(a, b, 1)
+    ((kind, told),) = await expanded(own_bank)
+    assert (kind, [event.type for event in told]) == (journal.OUTBOX_KIND, [events.POSTED])
+
+
+async def test_what_an_earlier_version_has_left_for_the_audit_is_told(own_bank: Bank) -> None:
+    a, b = await own_bank.accounts(2, 100)
+    await forget(own_bank)
+    first = await own_bank.pay(a, b, 1)
+    second = await own_bank.pay(a, b, 2)
+    known = ("api", ADA.address, ADA.request_id, ADA.credential_id, ADA.owner_id, None, None)
+    packed = msgspec.msgpack.Encoder(uuid_format="bytes").encode([(known, second.id.bytes)])
+    async with own_bank.database.connection() as connection:
+        number: int = await connection.fetchval(
+            "SELECT batch::text::bigint FROM ledger.transfers WHERE id = $1", second.id
+        )
+        pointer = struct.pack(">16s16sI", second.id.bytes, second.id.bytes, number)
+        await connection.execute("SELECT messaging.append('ledger.audit', $1)", pointer + packed)
+    rows = await expanded(own_bank)
+    assert [kind for kind, _ in rows] == ["ledger.batch", "ledger.batch", "ledger.audit"]
+    assert [UUID(event.id) for event in rows[0][1]] == [first.id]
+    assert [event.type for event in rows[2][1]] == [facts.RECORDED]
+    assert origins(rows[2][1]) == {str(second.id): ADA}
