@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Protocol
 
-from msgspec import Meta
+from msgspec import Meta, json
 
 from billfold.kernel import errors
 
@@ -21,6 +20,8 @@ EARLIEST = datetime(1000, 1, 1, tzinfo=UTC)
 LATEST = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+_written = json.Encoder().encode
 
 
 class InvalidInstant(errors.Invalid):
@@ -69,19 +70,22 @@ def checked(instant: datetime, *, pointer: str | None = None) -> datetime:
 
 
 def _read(text: str) -> datetime | None:
-    with suppress(ValueError):  # There is no such day or time.
+    try:
+        if _RFC3339.fullmatch(text):
+            return datetime.fromisoformat(text.upper())
         if _DATE.fullmatch(text):
             day = date.fromisoformat(text)
             return datetime(day.year, day.month, day.day, tzinfo=UTC)
-        if _RFC3339.fullmatch(text):
-            return datetime.fromisoformat(text.upper())
+    except ValueError:
+        pass  # There is no such day or time.
     return None
 
 
 def format(instant: datetime) -> str:  # noqa: A001 - the module is spoken in full: clock.format(...)
     """RFC 3339 text of `instant` in UTC with all six digits of the microsecond, so that texts sort like instants."""
-    # strftime would write the year 999 with three digits.
-    return instant.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    # A library in C writes it ten times sooner than isoformat, and leaves out a fraction of zeros.
+    text = _written(instant.astimezone(UTC))[1:-1].decode()
+    return text if instant.microsecond else f"{text[:-1]}.000000Z"
 
 
 def microseconds(instant: datetime) -> int:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 
+from billfold.kernel import ids
 from billfold.kernel.events import Event
 from billfold.kernel.principal import MissingScope, Principal
 from billfold.notifications.contracts import Topic
@@ -36,7 +37,7 @@ class Audience(msgspec.Struct, frozen=True, kw_only=True):
 
 def _both_sides(data: Json, holders: Holders) -> list[Share]:
     """A transfer: whoever holds an account of it, each with their own balances and versions alone."""
-    sides = {side: holders.get(UUID(data[f"{side}_account"])) for side in ("debit", "credit")}
+    sides = {side: holders.get(ids.parse(data[f"{side}_account"])) for side in ("debit", "credit")}
     found: dict[UUID, list[Json]] = {}
     for side, other in (("debit", "credit"), ("credit", "debit")):
         holder, stranger = sides[side], sides[other]
@@ -57,7 +58,7 @@ def _both_sides(data: Json, holders: Holders) -> list[Share]:
 
 def _holder(data: Json, holders: Holders) -> list[Share]:
     """A hold: whoever's money it is."""
-    holder = holders.get(UUID(data["account"]))
+    holder = holders.get(ids.parse(data["account"]))
     if holder is None:
         return []
     seen = _picked(data, ("id", "status", "money", "settled", "remaining", "reference", "expires_at"))
@@ -216,7 +217,7 @@ def data_of(event: Event) -> Json | None:
 
 def accounts_in(data: Json) -> list[UUID]:
     """The ledger accounts that it names."""
-    return [UUID(data[name]) for name in ("account", "debit_account", "credit_account") if name in data]
+    return [ids.parse(data[name]) for name in ("account", "debit_account", "credit_account") if name in data]
 
 
 def shares(event: Event, data: Json, holders: Holders) -> list[Share]:

@@ -98,10 +98,10 @@ def row(span: store.Span, book: Book, provenance: Provenance) -> store.OutboxRow
     return store.OutboxRow(AUDITED_KIND, pointer + _pack(_Audited(traced, packed)))
 
 
-def _origins(packed: Iterable[_Packed]) -> dict[UUID, Origin]:
-    """Where the command came from that each transfer came of."""
+def _origins(packed: Iterable[_Packed]) -> dict[bytes, Origin]:
+    """Where the command came from that each transfer came of, by the bytes of its id."""
     return {
-        UUID(bytes=one.moved[begin : begin + 16]): origin
+        one.moved[begin : begin + 16]: origin
         for one in packed
         for origin in (_origin(one),)
         for begin in range(0, len(one.moved), 16)
@@ -208,12 +208,12 @@ class Journal:
         )
 
 
-def _carrying(told: Sequence[Event], came_from: Mapping[UUID, Origin]) -> Iterator[Event]:
+def _carrying(told: Sequence[Event], came_from: Mapping[bytes, Origin]) -> Iterator[Event]:
     """The events that carry the facts of those events whose origin is known."""
     some: list[Fact] = []
     size = 0
     for event in told:
-        known = came_from.get(UUID(event.id))
+        known = came_from.get(bytes.fromhex(event.id.replace("-", "")))
         if known is None:
             continue
         assert isinstance(event.data, msgspec.Raw), "as events.transfer_posted writes it"

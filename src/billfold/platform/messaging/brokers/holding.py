@@ -18,6 +18,8 @@ from billfold.platform.messaging.topics import Topic
 EXTEND_PAUSE_S = 3.0
 #: What was in other hands comes at most so much at a time.
 GATHER_MAX_BYTES = 8 * 1024 * 1024
+#: Of the subject that a delivery is answered on, where it names no domain.
+_PARTS = 9
 
 
 class Hand:
@@ -122,12 +124,24 @@ async def holding(connection: Connection, stream: str, subscription: Subscriptio
 
 def delivery_of(topic: Topic, message: Msg) -> Delivery:
     """What a message of this topic is for the port."""
+    sequence, deliveries = _numbers(message.reply)
     return Delivery(
         type=message.subject.removeprefix(topic.address).removeprefix("."),
         headers=message.headers or {},
         body=message.data,
         subject=message.subject,
-        sequence=message.metadata.sequence.stream,
-        deliveries=message.metadata.num_delivered,
+        sequence=sequence,
+        deliveries=deliveries,
         receipt=message.reply,
     )
+
+
+def _numbers(reply: str) -> tuple[int, int]:
+    """The number of a message in its stream, and how often it was delivered, as the subject of its answer has them.
+
+    That is `$JS.ACK.<stream>.<consumer>.<deliveries>.<number>.…` (ADR 15 of NATS), or, with two parts more behind
+    ACK, of a server that names domain and account.
+    """
+    parts = reply.split(".")
+    first = 4 if len(parts) == _PARTS else 6
+    return int(parts[first + 1]), int(parts[first])
