@@ -73,6 +73,7 @@ def key_of_content(*, owner: UUID, operation: str, content: bytes) -> Key:
 
 def _key(named: bytes, asked: bytes) -> Key:
     return Key(
-        digest=UUID(bytes=blake2b(named, digest_size=16).digest()),
+        # Reading it back as text is three times faster than UUID's own constructor.
+        digest=msgspec.convert(blake2b(named, digest_size=16).hexdigest(), UUID),
         fingerprint=int.from_bytes(blake2b(asked, digest_size=8).digest(), signed=True),
     )

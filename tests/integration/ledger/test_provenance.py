@@ -17,7 +17,7 @@ from billfold.ledger.service import journal
 from billfold.ledger.store import batch as store
 from billfold.ledger.store.batch import Span
 from billfold.platform.postgres.database import Connection
-from tests.integration.ledger.support import Bank, new
+from tests.integration.ledger.support import Bank, key, new
 
 ADA = Origin(channel="api", address="2001:db8::1", request_id="r-1", credential_id=ids.new(), owner_id=ids.new())
 WORKER = Origin(channel="worker", user_id=ids.new(), on_behalf_of=ids.new())
@@ -130,3 +130,16 @@ async def test_what_an_earlier_version_has_left_for_the_audit_is_told(own_bank: 
     assert [UUID(event.id) for event in rows[0][1]] == [first.id]
     assert [event.type for event in rows[2][1]] == [facts.RECORDED]
     assert origins(rows[2][1]) == {str(second.id): ADA}
+
+
+async def test_an_origin_is_kept_once_for_all_that_came_of_one_request(own_bank: Bank) -> None:
+    a, b = await own_bank.accounts(2, 1_000)
+    await forget(own_bank)
+    origin.begin(ADA)
+    requests = [(key(), new(a, b, 1)) for _ in range(200)]
+    outcomes = await own_bank.ledger.post_many(requests=requests)
+    of_ada = [each for outcome in outcomes if isinstance(outcome, Posting) for each in posted(outcome)]
+    async with own_bank.database.connection() as connection:
+        size = await connection.fetchval("SELECT sum(length(payload)) FROM messaging.outbox")
+    assert size < len(of_ada) * 16 + 1_000
+    assert origins([event for _, told in await expanded(own_bank) for event in told]) == dict.fromkeys(of_ada, ADA)

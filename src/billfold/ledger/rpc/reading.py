@@ -58,6 +58,8 @@ def key(message: pb.Key, operation: str, *content: object, pointer: str = "/key"
 
 def new_transfer(message: pb.NewTransfer, pointer: str) -> NewTransfer:
     """A transfer that is wanted."""
+    # Reading an empty map takes as long as all the ids.
+    metadata = message.metadata
     return NewTransfer(
         debit_account=values.read_id(message.debit_account, f"{pointer}/debit_account"),
         credit_account=values.read_id(message.credit_account, f"{pointer}/credit_account"),
@@ -66,7 +68,7 @@ def new_transfer(message: pb.NewTransfer, pointer: str) -> NewTransfer:
         kind=values.TRANSFER_KINDS.read(message.kind, f"{pointer}/kind", default="transfer"),
         reference=message.reference,
         description=message.description,
-        metadata=dict(message.metadata),
+        metadata=dict(metadata) if metadata else {},
         effective_at=optional_instant(message, "effective_at", pointer),
     )
 

@@ -83,7 +83,7 @@ def row(span: store.Span, book: Book, provenance: Provenance) -> store.OutboxRow
         for moved, place in provenance.traced.items()
         if span.first <= moved <= span.last
     )
-    posted = {transfer.id for transfer in book.transfers} if provenance.origins else ()
+    posted = {transfer.id.bytes for transfer in book.transfers} if provenance.origins else ()
     packed = [
         _Packed(
             (known.channel, known.address, known.request_id, known.credential_id, known.owner_id, known.user_id,
@@ -91,7 +91,7 @@ def row(span: store.Span, book: Book, provenance: Provenance) -> store.OutboxRow
             moved,
         )
         for known, found in provenance.origins
-        if (moved := b"".join(each.bytes for each in found if each in posted))
+        if (moved := b"".join(each for one in found if (each := one.bytes) in posted))
     ]  # fmt: skip
     if not packed:
         return store.OutboxRow(OUTBOX_KIND, pointer + traced)

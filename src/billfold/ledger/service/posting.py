@@ -21,6 +21,7 @@ import structlog
 from billfold.kernel import errors as kernel_errors
 from billfold.kernel import ids, origin
 from billfold.kernel.idempotency import IdempotencyKeyInUse, IdempotencyKeyReused
+from billfold.kernel.origin import Origin
 from billfold.ledger import errors
 from billfold.ledger.domain import backdating
 from billfold.ledger.domain.book import Book
@@ -282,13 +283,10 @@ class Poster:
             if command.trace is not None
             for moved in commands.moved(outcome)
         }
-        origins = [
-            (command.origin, found)
-            for command, outcome in zip(batch, outcomes, strict=True)
-            if command.origin is not None and (found := commands.moved(outcome))
-        ]
         with traces.span("write"):
-            await self._write_book(connection, book, xid, records, journal.Provenance(traced, origins))
+            await self._write_book(
+                connection, book, xid, records, journal.Provenance(traced, _origins(batch, outcomes))
+            )
         return outcomes
 
     async def _write_book(
@@ -326,6 +324,15 @@ def _batch(jobs: deque[Job]) -> list[Job]:
         size += job.command.size
         batch.append(job)
     return batch
+
+
+def _origins(batch: Sequence[Command], outcomes: Sequence[Any]) -> list[tuple[Origin, list[UUID]]]:
+    """What came of the commands from each origin. Those of one request have the same one."""
+    found: dict[int, tuple[Origin, list[UUID]]] = {}
+    for command, outcome in zip(batch, outcomes, strict=True):
+        if command.origin is not None:
+            found.setdefault(id(command.origin), (command.origin, []))[1].extend(commands.moved(outcome))
+    return list(found.values())
 
 
 def _is_defect(outcome: Any) -> bool:
