@@ -33,13 +33,15 @@ class Authority:
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         _write(self.certificate, builder.sign(self._key, hashes.SHA256()))
 
-    def signed(self, name: str, *, host: str = "localhost") -> Certificate:
-        """A certificate for `host` and for this machine, good for a day."""
+    def signed(self, name: str, *, host: str | None = "localhost") -> Certificate:
+        """A certificate for `host`, or that URI, and for this machine, good for a day; or for its common name alone."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        names = [x509.DNSName(host), x509.IPAddress(ip_address("127.0.0.1"))]
         builder = _builder(subject, self._name, key.public_key())
-        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+        if host is not None:
+            shown = x509.UniformResourceIdentifier(host) if "://" in host else x509.DNSName(host)
+            names = x509.SubjectAlternativeName([shown, x509.IPAddress(ip_address("127.0.0.1"))])
+            builder = builder.add_extension(names, critical=False)
         found = Certificate(self._folder / f"{name}.crt", self._folder / f"{name}.key")
         _write(found.certificate, builder.sign(self._key, hashes.SHA256()))
         lock = serialization.NoEncryption()

@@ -68,7 +68,34 @@ def door(tree: settings.Ledger) -> Door:
         address = addresses.parse(tree.listen)
     except ValueError as error:
         raise settings.SettingInvalid(f"ledger.listen is wrong: {error}.") from error
-    return serving.Door(address=address, tls=_mutual(tree), token=tree.token)
+    # A socket is this user's alone, and is called without TLS.
+    secured = None if address.path is not None else _mutual(tree)
+    return serving.Door(address=address, tls=secured, clients=_clients(tree, secured), token=tree.token)
+
+
+def _clients(tree: settings.Ledger, secured: tls.Mutual | None) -> frozenset[str] | None:
+    """The names that are let in; None lets in whoever the authority has signed a certificate for.
+
+    That has to be said: an authority says who somebody is, and often signs for programs that are not to touch money.
+    """
+    given = tree.allowed_clients
+    if secured is None:
+        if given is not None:
+            raise settings.SettingInvalid("ledger.allowed_clients is wrong: without TLS nobody shows a certificate.")
+        return None
+    if given is None:
+        raise settings.SettingInvalid(
+            "ledger.allowed_clients is missing: TLS takes the names of those who may move money, as their certificates "
+            'have them, such as "api.internal, worker.internal"; "*" is whoever has a certificate of the authority.'
+        )
+    if given.strip() == "*":
+        return None
+    names = frozenset(name.strip() for name in given.split(","))
+    if any(not name or "*" in name for name in names):
+        raise settings.SettingInvalid(
+            "ledger.allowed_clients is wrong: it is names separated by commas, which are compared as a whole."
+        )
+    return names
 
 
 def _mutual(tree: settings.Ledger) -> tls.Mutual | None:

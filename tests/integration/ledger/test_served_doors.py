@@ -1,11 +1,13 @@
 """Who is let in to the role `ledger`, and what it says of itself."""
 
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import grpc
+import msgspec
 import pytest
 import structlog.testing
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -40,7 +42,7 @@ def authority(tmp_path: Path) -> Authority:
 
 @pytest.fixture
 def secured(shared_database: servers.TestDatabase, tmp_path: Path, authority: Authority) -> Iterator[LedgerServer]:
-    """A server that speaks TLS with whom the authority knows."""
+    """A server that speaks TLS with whom the authority knows, and lets in the API."""
     shown = authority.signed("server")
     with ledgers.serving(
         shared_database.app_dsn,
@@ -49,6 +51,7 @@ def secured(shared_database: servers.TestDatabase, tmp_path: Path, authority: Au
         ledger__tls_certificate=str(shown.certificate),
         ledger__tls_key=str(shown.key),
         ledger__tls_authority=str(authority.certificate),
+        ledger__allowed_clients="worker.internal, api.internal, old-client, spiffe://example.com/bank",
     ) as server:
         yield server
 
@@ -66,10 +69,65 @@ def refusal(server: LedgerServer) -> str:
 async def test_both_sides_show_certificates_that_the_authority_has_signed(
     database: Database, secured: LedgerServer, authority: Authority
 ) -> None:
-    ours = mutual(authority.signed("api"), authority)
+    ours = mutual(authority.signed("api", host="api.internal"), authority)
     async with ledgers.calling(database, [secured], tls=ours) as ledger:
         await ledger.check()
         assert await ledger.now()
+
+
+async def test_a_certificate_of_the_authority_is_let_in_under_the_names_of_the_list_alone(
+    secured: LedgerServer, authority: Authority
+) -> None:
+    answered = {
+        "its host is on the list": authority.signed("1", host="worker.internal"),
+        "its URI is on the list": authority.signed("2", host="spiffe://example.com/bank"),
+        "it has no other name than its common one": authority.signed("old-client", host=None),
+    }
+    refused = {
+        "nobody knows it": authority.signed("3", host="reports.internal"),
+        "a name within": authority.signed("4", host="x.api.internal"),
+        "a wildcard": authority.signed("5", host="*.internal"),
+        "the common name, beside others": authority.signed("api.internal", host="reports.internal"),
+        "no other name than its common one": authority.signed("new-client", host=None),
+    }
+    assert {why: await _answer(secured, authority, shown) for why, shown in (answered | refused).items()} == {
+        **dict.fromkeys(answered, "answered"),
+        **dict.fromkeys(refused, "PERMISSION_DENIED caller_not_allowed, healthy"),
+    }
+    assert "reports.internal" in secured.output.read_text()
+
+
+async def _answer(server: LedgerServer, authority: Authority, shown: Certificate) -> str:
+    """What the server says to a caller with this certificate."""
+    async with grpc.aio.secure_channel(server.address, _credentials(mutual(shown, authority))) as channel:
+        stub = pb_grpc.LedgerServiceStub(channel)  # type: ignore[no-untyped-call]
+        try:
+            await stub.GetTime(pb.GetTimeRequest())
+        except grpc.aio.AioRpcError as failed:
+            error = statuses.said(failed)
+            assert error is not None
+            with pytest.raises(grpc.aio.AioRpcError, match=re.escape(error.detail)):
+                [one async for one in stub.PostStream(iter([]))]
+            with pytest.raises(grpc.aio.AioRpcError, match=re.escape(error.detail)):
+                await _services(channel)
+            health = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
+            return f"{failed.code().name} {error.code}, {'healthy' if health.status == 1 else 'ill'}"
+        return "answered"
+
+
+def _credentials(shown: tls.Mutual) -> grpc.ChannelCredentials:
+    return grpc.ssl_channel_credentials(
+        root_certificates=shown.authority, private_key=shown.key, certificate_chain=shown.certificate
+    )
+
+
+async def test_an_api_that_is_not_let_in_says_so_and_does_not_try_on(
+    database: Database, secured: LedgerServer, authority: Authority
+) -> None:
+    async with ledgers.calling(database, [secured], tls=mutual(authority.signed("x"), authority)) as ledger:
+        with structlog.testing.capture_logs() as logs, pytest.raises(ServiceUnavailable):
+            await ledger.now()
+        assert [line["event"] for line in logs] == ["a server does not let us in: it does not name our certificate"]
 
 
 async def test_nobody_is_let_in_without_a_certificate_of_the_authority(
@@ -122,6 +180,38 @@ async def test_a_setting_that_cannot_be_used_is_named(database: Database, tree: 
     with pytest.raises(settings.SettingInvalid, match=text):
         async with remote.ledger(tree, database):
             pass
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [
+        (None, "ledger.allowed_clients is missing"),
+        ("", "names separated by commas"),
+        ("api.internal,", "names separated by commas"),
+        ("*.internal", "compared as a whole"),
+    ],
+)
+def test_with_tls_those_who_may_call_have_to_be_named(
+    authority: Authority, tmp_path: Path, names: str | None, text: str
+) -> None:
+    shown = authority.signed("server")
+    tree = settings.Ledger(
+        listen="0.0.0.0:8090",
+        tls_certificate=shown.certificate,
+        tls_key=shown.key,
+        tls_authority=authority.certificate,
+        allowed_clients=names,
+    )
+    with pytest.raises(settings.SettingInvalid, match=text):
+        remote.door(tree)
+    assert remote.door(msgspec.structs.replace(tree, allowed_clients="*")).clients is None
+    on_a_socket = msgspec.structs.replace(tree, listen=f"unix:{tmp_path}/ledger.sock", allowed_clients=None)
+    assert remote.door(on_a_socket).tls is None
+
+
+def test_callers_without_certificates_can_not_be_told_apart_by_name() -> None:
+    with pytest.raises(settings.SettingInvalid, match="without TLS nobody shows a certificate"):
+        remote.door(settings.Ledger(allowed_clients="api.internal"))
 
 
 async def test_a_socket_is_this_users_alone_and_is_not_taken_from_who_listens_on_it(

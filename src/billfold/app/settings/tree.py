@@ -333,6 +333,9 @@ class Ledger(Section, frozen=True, kw_only=True):
     tls_key: Path | None = None
     #: Who signs the certificates of the other side: a PEM file.
     tls_authority: Path | None = None
+    #: Of the role: who may move money, by names in their certificates such as api.internal, separated by commas; * is
+    #: whoever has a certificate of the authority. With TLS the role does not start without it.
+    allowed_clients: str | None = None
     #: What callers have to know besides, at least 16 characters: for a port that any program of the machine reaches.
     token: Annotated[str, _SECRET, msgspec.Meta(min_length=16)] | None = None
     #: How long the API and the worker wait for an answer, with what is tried again meanwhile.

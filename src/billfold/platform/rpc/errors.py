@@ -4,6 +4,7 @@ ServiceUnavailable    no server of it can be reached, or none has answered in ti
 Stopping              this server is stopping
 DeadlinePassed        the caller's deadline has passed
 CallerUnknown         the caller has shown neither the token nor the certificate that is asked for
+CallerNotAllowed      the caller's certificate is good, and for none of the names that are let in
 MessageInvalid        a field is missing, or not of its form
 """
 
@@ -34,6 +35,12 @@ class CallerUnknown(errors.Unauthenticated):
     """This server takes only callers that it knows; send its token, or show a certificate that it trusts."""
 
     code = "caller_unknown"
+
+
+class CallerNotAllowed(errors.Denied):
+    """This server knows the caller's certificate, and does not let in its name; add it to `ledger.allowed_clients`."""
+
+    code = "caller_not_allowed"
 
 
 class MessageInvalid(errors.Invalid):

@@ -18,7 +18,7 @@ from billfold.kernel import ids, origin
 from billfold.kernel.errors import BillfoldError
 from billfold.kernel.origin import Origin
 from billfold.platform.rpc import statuses
-from billfold.platform.rpc.errors import CallerUnknown, DeadlinePassed
+from billfold.platform.rpc.errors import CallerNotAllowed, CallerUnknown, DeadlinePassed
 from billfold.platform.rpc.metrics import Calls
 from billfold.platform.telemetry import logs, traces
 
@@ -178,6 +178,31 @@ class Timed(Around):
             if not limit.expired():
                 raise
             raise DeadlinePassed from None
+
+
+class Allowed(Around):
+    """The caller's certificate is for a name that is let in. That the authority has signed it was seen before.
+
+    Its names are those of subjectAltName, and the common name only if there are none, as RFC 6125 (6.4.4) has it for
+    servers: who may choose a common name at an authority need not be who may have the other names.
+    """
+
+    def __init__(self, names: frozenset[str]) -> None:
+        self._names = {name.encode() for name in names}
+
+    @asynccontextmanager
+    async def call(
+        self, method: str, _metadata: Mapping[str, str], context: Context, *, streaming: bool
+    ) -> AsyncIterator[None]:
+        """Whether it works may be asked by anybody."""
+        del streaming
+        if not method.startswith(_OPEN_TO_ALL):
+            shown = set(context.peer_identities() or ())
+            if shown.isdisjoint(self._names):
+                names = sorted(name.decode(errors="replace") for name in shown)
+                log.warning("a caller is not let in", names=names, address=context.peer())
+                raise CallerNotAllowed
+        yield
 
 
 class Known(Around):

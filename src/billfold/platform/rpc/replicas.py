@@ -19,7 +19,7 @@ from billfold.kernel import errors, origin
 from billfold.kernel.idempotency import IdempotencyKeyInUse
 from billfold.platform.rpc import interceptors, metrics, statuses
 from billfold.platform.rpc.addresses import Address
-from billfold.platform.rpc.errors import CallerUnknown, DeadlinePassed, ServiceUnavailable, Stopping
+from billfold.platform.rpc.errors import CallerNotAllowed, CallerUnknown, DeadlinePassed, ServiceUnavailable, Stopping
 from billfold.platform.rpc.serving import MESSAGE_MAX_BYTES, PING_MIN_S
 from billfold.platform.telemetry import logs, traces
 from billfold.platform.tls import Mutual
@@ -293,6 +293,9 @@ def _check_known(replica: Replica, error: errors.BillfoldError) -> None:
     """
     if isinstance(error, CallerUnknown):
         log.error("a server does not know us: its token is another one", address=replica.name)
+        raise ServiceUnavailable from error
+    if isinstance(error, CallerNotAllowed):
+        log.error("a server does not let us in: it does not name our certificate", address=replica.name)
         raise ServiceUnavailable from error
 
 

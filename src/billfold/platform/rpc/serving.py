@@ -15,7 +15,17 @@ from grpc_reflection.v1alpha import reflection
 
 from billfold.kernel import errors
 from billfold.platform.rpc.addresses import Address
-from billfold.platform.rpc.interceptors import Around, Audited, Identified, Known, Measured, Timed, Told, Traced
+from billfold.platform.rpc.interceptors import (
+    Allowed,
+    Around,
+    Audited,
+    Identified,
+    Known,
+    Measured,
+    Timed,
+    Told,
+    Traced,
+)
 from billfold.platform.rpc.metrics import Calls
 from billfold.platform.tls import Mutual
 
@@ -53,6 +63,8 @@ class Door:
     address: Address
     #: Without it, callers come from this machine alone.
     tls: Mutual | None = None
+    #: With TLS: who may call, by the names of their certificates; without it, everybody whom the authority knows.
+    clients: frozenset[str] | None = None
     #: What callers have to know, too.
     token: str | None = None
     #: Whether an audit is kept, and so of each command where it comes from.
@@ -97,9 +109,10 @@ async def serving(
 
 def _interceptors(door: Door) -> list[Around]:
     """From the outermost to the innermost."""
+    allowed = [Allowed(door.clients)] if door.clients is not None else []
     known = [Known(door.token)] if door.token is not None else []
     audited = [Audited()] if door.audited else []
-    return [Identified(), Measured(Calls()), Told(), Traced(), Timed(), *known, *audited]
+    return [Identified(), Measured(Calls()), Told(), Traced(), Timed(), *allowed, *known, *audited]
 
 
 def _check(door: Door) -> None:

@@ -11,7 +11,7 @@ from billfold.kernel import idempotency
 from billfold.ledger import errors
 from billfold.platform.postgres.database import DatabaseUnavailable
 from billfold.platform.rpc import statuses
-from billfold.platform.rpc.errors import CallerUnknown, DeadlinePassed, MessageInvalid
+from billfold.platform.rpc.errors import CallerNotAllowed, CallerUnknown, DeadlinePassed, MessageInvalid
 
 #: The stubs ask for more than it takes.
 AioRpcError: Any = grpc.aio.AioRpcError
@@ -46,6 +46,7 @@ def test_every_error_of_the_ledger_comes_through_as_itself(error: type[errors.Le
         (idempotency.IdempotencyKeyInUse(), grpc.StatusCode.ABORTED),
         (idempotency.IdempotencyKeyReused(), grpc.StatusCode.INVALID_ARGUMENT),
         (CallerUnknown(), grpc.StatusCode.UNAUTHENTICATED),
+        (CallerNotAllowed(), grpc.StatusCode.PERMISSION_DENIED),
         (DatabaseUnavailable(), grpc.StatusCode.UNAVAILABLE),
         (errors.Overloaded(), grpc.StatusCode.UNAVAILABLE),
         (DeadlinePassed(), grpc.StatusCode.DEADLINE_EXCEEDED),
