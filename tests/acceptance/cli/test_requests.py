@@ -31,6 +31,37 @@ def test_a_transfer_is_accepted_and_waited_for(sides: Billfold) -> None:
     assert "completed" in sides("requests", "cancel", request, code=1).err
 
 
+def test_deposits_and_withdrawals_are_accepted_in_the_same_way(sides: Billfold) -> None:
+    for command, kind in (("deposit", "deposit"), ("withdraw", "withdrawal")):
+        shown = sides("wallets", command, "ada", "30", "USD", "--async").out
+        request = shown.split("billfold requests wait ")[1].split("`")[0]
+        sides("requests", "wait", request)
+        found = sides.json("requests", "show", request)
+        assert (found["kind"], found["status"], found["money"]["amount"]) == (kind, "completed", "30")
+    assert sides.json("balance", "ada")["balances"][0]["posted"] == "100.00"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("wallets", "deposit", "ada"), ("wallets", "withdraw", "ada"), ("transfers", "create")],
+    ids=["deposit", "withdrawal", "transfer"],
+)
+def test_whoever_waits_gets_the_transfer_or_the_refusal(sides: Billfold, command: tuple[str, ...]) -> None:
+    sides_of_it = ("--from", "ada", "--to", "bob") if command[0] == "transfers" else ()
+    later = (*sides_of_it, "--async", "--wait", "30")
+    done = sides.json(*command, "5", "USD", *later)
+    assert done["money"] == {"amount": "5.00", "asset": "USD"}
+    (request,) = sides.json("requests", "list")
+    assert (request["status"], request["transfer_id"]) == ("completed", done["id"])
+    if "deposit" not in command:
+        assert "available balance is not enough" in sides(*command, "5000", "USD", *later, code=1).err
+
+
+def test_what_is_done_at_once_is_not_waited_for(sides: Billfold) -> None:
+    assert "--async has accepted" in sides("wallets", "deposit", "ada", "5", "USD", "--wait", "5", code=2).err
+    assert sides.json("balance", "ada")["balances"][0]["posted"] == "100.00"
+
+
 def test_what_is_refused_is_told_to_who_waits(sides: Billfold) -> None:
     request = sides.json("transfers", "create", "500", "USD", "--from", "ada", "--to", "bob", "--async")["id"]
     waited = sides("requests", "wait", request, code=1)

@@ -102,7 +102,9 @@ async def prove(
     raise AssertionError("the last try answers or raises")
 
 
-async def confirmed(api: Api, path: str, body: object, *, key: str, code: str | None) -> Answer:
+async def confirmed(
+    api: Api, path: str, body: object, *, key: str, code: str | None, prefer: str | None = None
+) -> Answer:
     """Send a command; when the API demands a fresh factor for it, ask for one and send the same command again.
 
     What is to be done is shown first, in the words of the API: a code confirms that, and nothing else.
@@ -110,7 +112,7 @@ async def confirmed(api: Api, path: str, body: object, *, key: str, code: str | 
     Raises: as `prove`, and LoginNeeded.
     """
     try:
-        return await api.post(path, body, key=key)
+        return await api.post(path, body, key=key, prefer=prefer)
     except ApiRefusal as refusal:
         challenge = refusal.document.get("step_up")
         if refusal.code != _REQUIRED or not isinstance(challenge, dict):
@@ -132,7 +134,7 @@ async def confirmed(api: Api, path: str, body: object, *, key: str, code: str | 
             by = "By a passkey" if "passkey" in challenge["methods"] else "In a browser"
             typer.echo(f"{by}: {link}", err=True)
         await prove(challenge["methods"], send, url=api.url, code=code, link=link)
-    return await api.post(path, body, key=key, step_up=challenge["id"])
+    return await api.post(path, body, key=key, step_up=challenge["id"], prefer=prefer)
 
 
 def _person(api: Api, key: str) -> Api:

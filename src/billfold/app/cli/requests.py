@@ -8,19 +8,30 @@ from typing import Annotated, Any
 
 import typer
 
-from billfold.app.cli import client, commands, options, output
+from billfold.app.cli import client, commands, money, options, output
 from billfold.app.client import Answer, Api
 from billfold.kernel import errors
 
 app = commands.group("requests")
 
-#: How a request is accepted instead of carried out at once (RFC 7240).
-LATER = "respond-async"
 #: What the API waits at most in one answer.
 _WAIT_MAX_S = 30
 _WAITING = ("accepted", "processing")
 _ACCEPTED = 202
 
+Later = Annotated[
+    bool, typer.Option("--async", help="Don't wait for it: have it accepted, and carried out by a worker.")
+]
+Wait = Annotated[
+    int | None,
+    typer.Option(
+        "--wait",
+        min=1,
+        max=_WAIT_MAX_S,
+        metavar="SECONDS",
+        help="With --async: wait so long for it after all. Exit code 0 says that the money has moved.",
+    ),
+]
 RequestId = Annotated[str, typer.Argument(metavar="REQUEST", help="The request's id.")]
 Request = dict[str, Any]
 
@@ -93,10 +104,7 @@ async def wait(
         if found["status"] not in _WAITING or monotonic() >= deadline:
             break
     _show(found, json=json)
-    if found["status"] in _WAITING:
-        raise StillWaiting(f"The request is {found['status']} after {seconds} seconds; wait again.")
-    if found["status"] != Status.COMPLETED:
-        raise NotCompleted(f"The request is {found['status']}, so no money was moved.")
+    _check_completed(found, seconds)
 
 
 @app.command("cancel")
@@ -106,14 +114,40 @@ async def cancel(api: Api, request: RequestId, json: options.Json = False) -> No
     _show((await api.post(f"/requests/{request}/cancel", repeatable=True)).body, json=json)
 
 
-def show_if_accepted(answer: Answer, *, json: bool) -> bool:
-    """Show a request that was accepted to be carried out later; whether it is one, and no approval or transfer."""
+def preference(*, later: bool, wait: int | None) -> str | None:
+    """How a command that moves money is best answered (RFC 7240).
+
+    Raises:
+        BadParameter: what is done at once is not waited for.
+    """
+    if wait is None:
+        return "respond-async" if later else None
+    if not later:
+        raise typer.BadParameter("It says how long to wait for what --async has accepted.", param_hint="--wait")
+    return f"respond-async, wait={wait}"
+
+
+def show_outcome(answer: Answer, *, wait: int | None, json: bool) -> None:
+    """Show the transfer, or the request that was accepted instead.
+
+    Raises:
+        StillWaiting, NotCompleted: it was waited for, and the money has not moved.
+    """
     if answer.status != _ACCEPTED or "accepted_at" not in answer.body:
-        return False
+        money.show_transfer(answer, json=json)
+        return
     _show(answer.body, json=json)
     if not json and answer.body["status"] in _WAITING:
         typer.echo(f"`billfold requests wait {answer.body['id']}` waits until the money has moved.")
-    return True
+    if wait is not None:
+        _check_completed(answer.body, wait)
+
+
+def _check_completed(request: Request, seconds: int) -> None:
+    if request["status"] in _WAITING:
+        raise StillWaiting(f"The request is {request['status']} after {seconds} seconds; wait again.")
+    if request["status"] != Status.COMPLETED:
+        raise NotCompleted(f"The request is {request['status']}, so no money was moved.")
 
 
 def _show(request: Request, *, json: bool) -> None:

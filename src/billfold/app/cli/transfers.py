@@ -51,12 +51,12 @@ async def create(
     effective_at: money.EffectiveAt = None,
     idempotency_key: client.IdempotencyKey = None,
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask whether the payee of an alias is meant.")] = False,
-    later: Annotated[
-        bool, typer.Option("--async", help="Don't wait for it: have it accepted, and carried out by a worker.")
-    ] = False,
+    later: requests.Later = False,
+    wait: requests.Wait = None,
     json: options.Json = False,
 ) -> None:
     """Move money from one of your wallets to anybody's. Of an alias its payee is shown before."""
+    prefer = requests.preference(later=later, wait=wait)
     body = money.order(
         amount,
         asset,
@@ -67,10 +67,8 @@ async def create(
     )
     body |= {"from": await payees.wallet(api, source)}
     body |= await payees.target(api, target, f"{amount} {asset}", yes=yes)
-    prefer = requests.LATER if later else None
     answer = await api.post("/transfers", body, key=client.key(idempotency_key), prefer=prefer)
-    if not requests.show_if_accepted(answer, json=json):
-        money.show_transfer(answer, json=json)
+    requests.show_outcome(answer, wait=wait, json=json)
 
 
 @app.command("show")

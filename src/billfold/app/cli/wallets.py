@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import typer
 
-from billfold.app.cli import client, commands, factors, money, options, output, payees
+from billfold.app.cli import client, commands, factors, money, options, output, payees, requests
 from billfold.app.client import Api
 
 app = commands.group("wallets")
@@ -125,9 +125,12 @@ async def deposit(
     metadata: money.Metadata = None,
     effective_at: money.EffectiveAt = None,
     idempotency_key: client.IdempotencyKey = None,
+    later: requests.Later = False,
+    wait: requests.Wait = None,
     json: options.Json = False,
 ) -> None:
     """Put money into a wallet that has come from the world outside."""
+    prefer = requests.preference(later=later, wait=wait)
     body = money.order(
         amount,
         asset,
@@ -137,8 +140,8 @@ async def deposit(
         effective_at=effective_at,
     )
     named = quote(await payees.wallet(api, wallet), safe="")
-    answer = await api.post(f"/wallets/{named}/deposits", body, key=client.key(idempotency_key))
-    money.show_transfer(answer, json=json)
+    answer = await api.post(f"/wallets/{named}/deposits", body, key=client.key(idempotency_key), prefer=prefer)
+    requests.show_outcome(answer, wait=wait, json=json)
 
 
 @app.command("withdraw")
@@ -155,9 +158,12 @@ async def withdraw(
     effective_at: money.EffectiveAt = None,
     idempotency_key: client.IdempotencyKey = None,
     code: factors.Code = None,
+    later: requests.Later = False,
+    wait: requests.Wait = None,
     json: options.Json = False,
 ) -> None:
     """Take money out of a wallet to the world outside."""
+    prefer = requests.preference(later=later, wait=wait)
     body = money.order(
         amount,
         asset,
@@ -168,8 +174,8 @@ async def withdraw(
     )
     named = quote(await payees.wallet(api, wallet), safe="")
     path = f"/wallets/{named}/withdrawals"
-    answer = await factors.confirmed(api, path, body, key=client.key(idempotency_key), code=code)
-    money.show_transfer(answer, json=json)
+    answer = await factors.confirmed(api, path, body, key=client.key(idempotency_key), code=code, prefer=prefer)
+    requests.show_outcome(answer, wait=wait, json=json)
 
 
 async def _change(api: Api, wallet: str, verb: str, *, json: bool) -> None:
