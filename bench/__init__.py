@@ -13,7 +13,12 @@ loads        transfers over HTTP: one at a time, on one hot wallet, in bulk
 journal      accounts with long pasts, written by SQL
 balances     what it costs to read a balance, now and at an instant
 latency      from a COMMIT to its event at a consumer; the consumer is a process of its own
+posting      a program that posts without HTTP, a process of its own
+direct       how fast it is with the ledger within, and over gRPC
+roles        an API and a worker over servers of our own, under any settings
+costs        what the audit and traces cost the money path
 figures      medians and percentiles
+service_rows the rows of gRPC, the audit and traces
 rows         a figure, its target, and whether it was reached
 report       the table, and the files in results/
 """

@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from bench import kept, machine, plan, report, run, stack, targets
+from bench import costs, kept, machine, plan, report, run, stack, targets
 from bench.balances import WrongBalance
 from bench.loads import Lost
 from bench.machine import DataInMemory
@@ -29,6 +29,7 @@ _FAILURES = (
     NoMoney,
     ProgramFailed,
     WrongBalance,
+    costs.NoTraces,
     kept.NotFromRedis,
     run.NoStorm,
     run.VerificationFailed,

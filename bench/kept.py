@@ -39,7 +39,7 @@ async def measure(plan: Plan, folder: Path, progress: Progress) -> KeptReads | N
     redis = devservers.Redis(where, on_line=lambda _: None)
     await redis.start()
     try:
-        async with stack.up(folder, **{settings.variable("balances.redis_url"): redis.url}) as running:
+        async with stack.up(folder, {settings.variable("balances.redis_url"): redis.url}) as running:
             owner = await asyncpg.connect(running.dsn(running.record.postgres_owner_dsn))
             try:
                 progress.step("Rounds of balances of now, and from Redis", 2 * plan.rounds)

@@ -89,7 +89,7 @@ async def _measured(connections: int) -> bool:
     }
     async with AsyncExitStack() as open_:
         folder = await open_.enter_async_context(stack.data_folder(Path(tempfile.gettempdir())))
-        running = await open_.enter_async_context(stack.up(folder, **given))
+        running = await open_.enter_async_context(stack.up(folder, given))
         record, api = running.record, running.roots["api"]
         caller = await open_.enter_async_context(Api(url=record.api_url, key=record.api_key))
         wallet = (await caller.post("/wallets", {"name": "Bench"}, key=str(ids.new()))).body["id"]

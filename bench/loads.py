@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from pathlib import Path
+from uuid import UUID
 
 import asyncpg
 import msgspec
@@ -14,13 +15,20 @@ from bench.processes import Moment
 from bench.rows import Cost, cost
 from bench.stack import Running
 from bench.wrk import Answers, Load
+from billfold.app.roles import requests
+from billfold.audit import workers as audit
 from billfold.kernel import ids
+from billfold.notifications import workers as notifications
 
 #: Events are published after the answers; the next measurement begins when all are, or after this.
 DRAIN_TIMEOUT_S = 120.0
 _LOOK_S = 0.1
 #: The outbox of a stack at rest is empty at each of so many looks.
 _QUIET_LOOKS = 3
+#: The worker's own consumers of events, who may be behind when everything is published.
+_FOLLOWERS = (notifications.FEED, audit.SUBSCRIPTION, requests.SUBSCRIPTION)
+#: So much is taken from a measurement's two processors if it is not waited for; a bulk load leaves a minute of it.
+FOLLOW_TIMEOUT_S = 300.0
 
 
 class Lost(Exception):
@@ -35,11 +43,12 @@ class Result(msgspec.Struct, frozen=True):
     acknowledged: int
     found: int
     per_s: float
-    #: Processor time of a transfer until its answer, and until its event is published.
+    #: Processor time of a transfer until its answer, and until its event is published, in the feed and in the audit.
     answering: Cost
     publishing: Cost
-    #: From the last answer until the last event was published.
+    #: From the last answer until the last event was published, and until feed and audit had it.
     drain_s: float
+    follow_s: float
     #: The share of all processors' time that went to others while the load ran: what blurs a figure.
     others: float
 
@@ -97,8 +106,9 @@ class Site:
         others = Moment.now().others_since(began)
         answered = processes.cpu_seconds(self._running.roots)
         drain_s = await self.drained()
+        follow_s = drain_s + await self.followed()
         published = processes.cpu_seconds(self._running.roots)
-        found = await self._connection.fetchval("SELECT count(*) FROM ledger.transfers WHERE id >= $1", first)
+        found = await self.posted_since(first)
         acknowledged = answers.accepted * items
         if acknowledged > found:
             raise Lost(f"{acknowledged} transfers were acknowledged and {found} are in the database")
@@ -110,8 +120,14 @@ class Site:
             cost(processes.spent(before, answered), found),
             cost(processes.spent(before, published), found),
             drain_s,
+            follow_s,
             others,
         )
+
+    async def posted_since(self, first: UUID) -> int:
+        """How many transfers there are whose ids are not smaller: those of a load, and of nobody else."""
+        found: int = await self._connection.fetchval("SELECT count(*) FROM ledger.transfers WHERE id >= $1", first)
+        return found
 
     async def get(self, lines: Path, *, connections: int, seconds: int, header: str | None = None) -> Answers:
         """Send the requests of a file, which read."""
@@ -139,6 +155,18 @@ class Site:
             quiet = 0 if waiting else quiet + 1
             await asyncio.sleep(_LOOK_S)
         return time.perf_counter() - began - _QUIET_LOOKS * _LOOK_S
+
+    async def followed(self) -> float:
+        """Wait until feed, audit and requests have what was published, and say how long that took."""
+        began = time.perf_counter()
+        async with self._running.messaging.connected(name="billfold bench") as broker:
+            for follower in _FOLLOWERS:
+                while time.perf_counter() - began < FOLLOW_TIMEOUT_S:
+                    backlog = await broker.backlog(follower)
+                    if backlog is None or not backlog.waiting + backlog.in_hand:
+                        break
+                    await asyncio.sleep(_LOOK_S)
+        return time.perf_counter() - began
 
     async def stored(self) -> Stored:
         """What is kept by now."""

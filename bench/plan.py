@@ -11,6 +11,7 @@ from bench.latency import Delays
 from bench.loads import Read, Result, Stored
 from bench.machine import Machine
 from bench.pgbench import Speed
+from bench.posting import Posted
 from bench.sealing import Sealed
 from bench.wrk import Answers, Logins
 
@@ -42,6 +43,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     #: Of each kind of balance.
     reads: int = 2_000
     latency_seconds: int = 15
+    #: Blocks of 1,000 transfers that are sent over gRPC in each round.
+    blocks: int = 40
+    #: In which the stack as usual, without the audit, and with traces are loaded one after the other, and for how long.
+    turns: int = 5
+    turn_seconds: int = 6
     #: Begun in a second of a storm: more than ten times what two processors can hash the passwords of.
     logins_per_s: int = 300
     #: Records of the audit that are sealed at once.
@@ -64,6 +70,9 @@ QUICK = Plan(
     backdated=(1_000, 10_000),
     reads=100,
     latency_seconds=2,
+    blocks=2,
+    turns=1,
+    turn_seconds=1,
     logins_per_s=50,
     audit_records=1_000,
     restarts=1,
@@ -78,6 +87,23 @@ class Start(msgspec.Struct, frozen=True):
     idle_bytes: int
 
 
+class Direct(msgspec.Struct, frozen=True):
+    """What a program posted without HTTP, and the processor time of a transfer by who spent it."""
+
+    posted: Posted
+    found: int
+    per_s: float
+    each_ms: dict[str, float]
+
+
+class DirectTurn(msgspec.Struct, frozen=True):
+    """Single transfers of a program with the ledger within, and over gRPC; and blocks over the stream."""
+
+    within: Direct
+    grpc: Direct
+    streamed: Direct
+
+
 class Round(msgspec.Struct, frozen=True):
     """One turn of the yardstick and each load."""
 
@@ -85,6 +111,15 @@ class Round(msgspec.Struct, frozen=True):
     spread: Result
     hot: Result
     bulk: Result
+    direct: DirectTurn
+
+
+class Variants(msgspec.Struct, frozen=True):
+    """One turn of the same load: on a stack as usual, on one without an audit, and on one with traces."""
+
+    usual: Result
+    unaudited: Result
+    traced: Result
 
 
 class Authenticated(msgspec.Struct, frozen=True):
@@ -145,3 +180,4 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     later_starts: list[Start]
     #: None in runs of before there was an audit.
     sealed: Sealed | None = None
+    variants: list[Variants] = []

@@ -10,7 +10,22 @@ from pathlib import Path
 
 import asyncpg
 
-from bench import balances, journal, kept, latency, machine, people, pgbench, population, sealing, stack
+from bench import (
+    balances,
+    costs,
+    direct,
+    journal,
+    kept,
+    latency,
+    machine,
+    people,
+    pgbench,
+    population,
+    roles,
+    sealing,
+    stack,
+)
+from bench.direct import Posting
 from bench.figures import median
 from bench.journal import Past
 from bench.loads import Result, Site
@@ -63,6 +78,8 @@ async def run(plan: Plan, folder: Path, progress: Progress) -> Measured:
             verified = await bench.verify()
             progress.step("Recording and sealing the audit", 0)
             sealed = await sealing.measure(running, records=plan.audit_records)
+    async with roles.servers(folder, running.record) as servers:
+        variants = await costs.measure(plan, servers, folder, progress)
     return Measured(
         plan=plan,
         machine=described,
@@ -76,6 +93,7 @@ async def run(plan: Plan, folder: Path, progress: Progress) -> Measured:
         events=events,
         verified=verified,
         sealed=sealed,
+        variants=variants,
         later_starts=[await _restart(plan, folder, progress) for _ in range(plan.restarts)],
     )
 
@@ -130,8 +148,11 @@ class _Bench:
         self.progress.step("Warming up", 0)
         await self.site.post(files.bulk, label="warm-bulk", connections=2, seconds=WARM_UP_S, items=BULK_ITEMS)
         await self.site.post(files.spread, label="warm", connections=CONNECTIONS, seconds=WARM_UP_S)
-        self.progress.step("Rounds of pgbench, spread, hot and bulk transfers", 4 * self.plan.rounds)
-        rounds = [await self._round(files, clients, str(number)) for number in range(self.plan.rounds)]
+        async with direct.serving(self.running, self.site, self.owner, folder) as posting:
+            await posting.turn("warm", seconds=1, blocks=1, grpc_first=True)
+            step = "Rounds of pgbench, and of spread, hot and bulk transfers and those without HTTP"
+            self.progress.step(step, 5 * self.plan.rounds)
+            rounds = [await self._round(files, clients, number, posting) for number in range(self.plan.rounds)]
         await self.yardstick.drop()
         return clients, rounds
 
@@ -245,6 +266,7 @@ class _Bench:
         files = population.write_files(folder, wallets)
         await journal.analyze(self.owner)
         await self.site.drained()
+        await self.site.followed()
         return files
 
     async def _peak(self) -> int:
@@ -256,7 +278,7 @@ class _Bench:
             self.progress.advance(1)
         return max(speeds, key=lambda clients: speeds[clients].tps)
 
-    async def _round(self, files: Files, clients: int, label: str) -> Round:
+    async def _round(self, files: Files, clients: int, label: int, posting: Posting) -> Round:
         seconds = self.plan.seconds
         await self.yardstick.checkpoint()
         speed = await self.yardstick.run(clients=clients, seconds=seconds)
@@ -273,7 +295,12 @@ class _Bench:
             files.bulk, label=f"bulk-{label}", connections=BULK_CONNECTIONS, seconds=seconds, items=BULK_ITEMS
         )
         self.progress.advance(1)
-        return Round(speed, singles[0], singles[1], bulk)
+        await self.yardstick.checkpoint()
+        turn = await posting.turn(
+            str(label), seconds=self.plan.turn_seconds, blocks=self.plan.blocks, grpc_first=label % 2 == 0
+        )
+        self.progress.advance(1)
+        return Round(speed, singles[0], singles[1], bulk, turn)
 
     async def _pasts(self, entries: Sequence[int], *, backdated: bool) -> list[Past]:
         kind = "back-dated transfers" if backdated else "transfers"

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import quote, urlsplit
@@ -20,6 +20,8 @@ from bench import processes, programs
 from billfold.app import settings
 from billfold.app.supervisor.record import StackRecord
 from billfold.platform import host
+from billfold.platform.messaging.brokers import nats
+from billfold.platform.messaging.port import Messaging
 from billfold.platform.postgres.embedded import SOCKET_PATH_MAX_BYTES, EmbeddedPostgres
 
 #: Far beyond the target; what takes longer hangs.
@@ -35,6 +37,7 @@ class Running(msgspec.Struct, frozen=True):
     record: StackRecord
     folder: Path
     started_s: float
+    messaging: Messaging
 
     @property
     def roots(self) -> dict[str, int]:
@@ -78,12 +81,16 @@ async def data_folder(parent: Path) -> AsyncIterator[Path]:
 
 
 @asynccontextmanager
-async def up(folder: Path, **given: str) -> AsyncIterator[Running]:
-    """The stack until the block ends, with these settings by their names in the environment.
+async def up(
+    folder: Path, given: Mapping[str, str] | None = None, *, messaging: Messaging | None = None
+) -> AsyncIterator[Running]:
+    """The stack until the block ends, with the settings that are `given` by their names in the environment.
+
+    `messaging` is the broker of these settings, where it isn't the stack's own NATS.
 
     Raises: ProgramFailed.
     """
-    env = _environment() | given
+    env = _environment() | dict(given or {})
     began = time.perf_counter()
     command = (sys.executable, "-m", "billfold.app.cli", "up", "--json", "--data", str(folder / "data"))
     process = await asyncio.create_subprocess_exec(
@@ -95,10 +102,16 @@ async def up(folder: Path, **given: str) -> AsyncIterator[Running]:
     reading = asyncio.create_task(_keep_last(process.stderr, log))
     try:
         record = await _ready(process.stdout, log)
-        yield Running(record, folder / "data", time.perf_counter() - began)
+        yield Running(record, folder / "data", time.perf_counter() - began, messaging or own_nats(record))
     finally:
         await programs.stop(process)
         await reading
+
+
+def own_nats(record: StackRecord) -> Messaging:
+    """The NATS that came with the stack."""
+    assert record.nats_url is not None, "a stack with another broker is told of it"
+    return nats.Server(url=record.nats_url, user=record.nats_user, password=record.nats_password)
 
 
 def _environment() -> dict[str, str]:

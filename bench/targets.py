@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from bench import service_rows
 from bench.balances import Timing
 from bench.figures import median, significant
 from bench.loads import Read, Result
 from bench.plan import KeptReads, Measured, Round
 from bench.rows import Row, Target
+from bench.service_rows import BULK
 
 _MIB = 1024 * 1024
 #: The longest past may cost so much more than the shortest.
@@ -20,12 +22,14 @@ def rows(measured: Measured) -> list[Row]:
     """All of them, in the order of the table."""
     return [
         *_transfers(measured),
+        *service_rows.direct(measured.rounds),
         *_authentication(measured),
         *_balances(measured),
         *_kept(measured),
         *_past(measured),
         *_events(measured),
-        *_audit(measured),
+        *service_rows.sealing(measured.sealed),
+        *service_rows.variants(measured.variants),
         *_stack(measured),
     ]
 
@@ -53,7 +57,7 @@ def _transfers(measured: Measured) -> Iterator[Row]:
         note=f"Against spread. p50 {_p50(rounds, lambda turn: turn.hot)} ms, "
         f"p99 {_p99(rounds, lambda turn: turn.hot)} ms.",
     )
-    yield _throughput("Bulk over HTTP, 1,000 a call", rounds, lambda turn: turn.bulk, Target("≥", 7, "×", moonshot=17))
+    yield _throughput("Bulk over HTTP, 1,000 a call", rounds, lambda turn: turn.bulk, BULK)
 
 
 def _authentication(measured: Measured) -> Iterator[Row]:
@@ -97,7 +101,7 @@ _Pick = Callable[[Round], Result]
 def _throughput(work: str, rounds: list[Round], pick: _Pick, target: Target) -> Row:
     loads = [pick(turn) for turn in rounds]
     cost = sorted(loads, key=lambda load: load.answering.serving)[len(loads) // 2].publishing
-    drains = median([load.drain_s for load in loads])
+    drains, follows = (median([getattr(load, name) for load in loads]) for name in ("drain_s", "follow_s"))
     return Row(
         work=work,
         value=median([load.per_s for load in loads]),
@@ -106,7 +110,8 @@ def _throughput(work: str, rounds: list[Round], pick: _Pick, target: Target) -> 
         target=target,
         note=f"p50 {_p50(rounds, pick)} ms, p99 {_p99(rounds, pick)} ms. Processor time of each: {cost}. "
         f"{sum(load.found for load in loads):,} found in the database, {sum(load.acknowledged for load in loads):,} "
-        f"of them acknowledged in time. The last event was published {significant(drains, 2)} s after the last answer.",
+        f"of them acknowledged in time. The last event was published {significant(drains, 2)} s after the last "
+        f"answer, and in the feed and the audit after {significant(follows, 2)} s.",
     )
 
 
@@ -235,18 +240,6 @@ def _events(measured: Measured) -> Iterator[Row]:
         f"Their callers had the answer after p50 {significant(load.answers.p50_ms)} ms, "
         f"p99 {significant(load.answers.p99_ms)} ms.",
     )
-
-
-def _audit(measured: Measured) -> Iterator[Row]:
-    sealed = measured.sealed
-    if sealed is not None:
-        yield Row(
-            work=f"Sealing {sealed.records:,} records of the audit",
-            value=sealed.sealing_s,
-            unit="s",
-            target=Target("≤", 5, "s"),
-            note=f"In one head; to record them took {significant(sealed.recording_s)} s before.",
-        )
 
 
 def _stack(measured: Measured) -> Iterator[Row]:
