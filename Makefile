@@ -154,7 +154,7 @@ bench: $(DEV) wrk ## Measure everything against pgbench on this machine; results
 	@$(BIN)/python -m bench
 
 .PHONY: bench-large
-bench-large: $(DEV) wrk ## The same, with balances over 10^7 entries
+bench-large: $(DEV) wrk ## The same, with balances over 10^7 entries, Kafka, RabbitMQ and ten minutes without NATS
 	@$(BIN)/python -m bench --large
 
 .PHONY: wrk

@@ -17,6 +17,9 @@ posting      a program that posts without HTTP, a process of its own
 direct       how fast it is with the ledger within, and over gRPC
 roles        an API and a worker over servers of our own, under any settings
 costs        what the audit and traces cost the money path
+outage       the broker is away, and is caught up with
+later        requests that are carried out later
+brokers      events on Kafka and RabbitMQ; tailing is their consumer, another process
 figures      medians and percentiles
 service_rows the rows of gRPC, the audit and traces
 rows         a figure, its target, and whether it was reached

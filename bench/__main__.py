@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -23,6 +24,8 @@ from bench.population import NoMoney
 from bench.programs import ProgramFailed
 
 RESULTS = Path(__file__).parent / "results"
+#: Options that say how much is measured.
+_NAMED = ("large", "quick", "brokers")
 _FAILURES = (
     DataInMemory,
     Lost,
@@ -42,6 +45,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run the bench; the exit code."""
     options = _parser().parse_args(arguments)
     chosen = plan.QUICK if options.quick else plan.LARGE if options.large else plan.STANDARD
+    chosen = msgspec.structs.replace(chosen, brokers=options.brokers or chosen.brokers)
     if shutil.which("wrk") is None:
         print("The load generator wrk is missing: apt-get install wrk, or build it from its sources.", file=sys.stderr)
         return 1
@@ -57,7 +61,7 @@ def main(arguments: Sequence[str]) -> int:
         return _INTERRUPTED
     found = report.Report(
         day=datetime.now(UTC).date(),
-        command="python -m bench" + (" --large" if options.large else " --quick" if options.quick else ""),
+        command=" ".join(["python -m bench", *(f"--{name}" for name in _NAMED if getattr(options, name))]),
         commit=machine.commit(),
         rows=targets.rows(measured),
         measured=measured,
@@ -97,8 +101,15 @@ def _progress(bars: Progress) -> plan.Progress:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument(
+        "--brokers", action="store_true", help="events on Kafka and RabbitMQ, too, where their servers are to be had"
+    )
     length = parser.add_mutually_exclusive_group()
-    length.add_argument("--large", action="store_true", help="read balances of accounts with up to 10^7 transfers, too")
+    length.add_argument(
+        "--large",
+        action="store_true",
+        help="also accounts with 10^7 transfers, ten minutes of outage, and --brokers",
+    )
     length.add_argument("--quick", action="store_true", help="only see whether everything works, in a minute")
     parser.add_argument(
         "--folder",

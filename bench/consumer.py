@@ -1,7 +1,7 @@
 """An independent consumer of the events, as a process of its own: `python -m bench.consumer`.
 
-It says `ready` when it listens, takes every posted transfer's event until its standard input closes, and then prints
-when each came, by this machine's clock.
+It says `ready` when it listens, takes every posted transfer's event until its standard input closes and no more come,
+and then prints when each came, by this machine's clock. With a number of the stream in AFTER it begins behind that.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from uuid import UUID
 import msgspec
 import nats
 from nats.aio.msg import Msg
-from nats.js.api import DeliverPolicy
+from nats.js.api import ConsumerConfig, DeliverPolicy
 
 SUBJECT = "billfold.events.transfer.posted.v1"
 #: No event that was published is under way for longer.
@@ -56,16 +56,23 @@ async def _main() -> None:
         # Nothing more here: decoding takes processor time from what is measured.
         arrived.append((time.time(), message.data))
 
-    # An ordered consumer begins with what is published from now on, and repairs gaps by itself.
-    await client.jetstream().subscribe(SUBJECT, cb=take, ordered_consumer=True, deliver_policy=DeliverPolicy.NEW)
+    # An ordered consumer repairs gaps by itself.
+    await client.jetstream().subscribe(SUBJECT, cb=take, ordered_consumer=True, config=_begin(os.environ["AFTER"]))
     print("ready", flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
-    await _quiet(arrived)
+    await quiet(arrived)
     await client.close()
     print(msgspec.json.encode(arrivals(arrived)).decode(), flush=True)
 
 
-async def _quiet(arrived: list[tuple[float, bytes]]) -> None:
+def _begin(after: str) -> ConsumerConfig:
+    """From what is published from now on, or from behind a number."""
+    if not after:
+        return ConsumerConfig(deliver_policy=DeliverPolicy.NEW)
+    return ConsumerConfig(deliver_policy=DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=int(after) + 1)
+
+
+async def quiet(arrived: list[tuple[float, bytes]]) -> None:
     """Wait until nothing has come for a while."""
     count = -1
     while len(arrived) > count:

@@ -23,6 +23,8 @@ from billfold.app.supervisor.record import StackRecord
 _READY_TIMEOUT_S = 30.0
 #: The last events of a load arrive, and a few hundred thousand are decoded.
 _END_TIMEOUT_S = 60.0
+#: Of many that are there already, so many a second are read at least.
+_READ_PER_S = 2_000
 
 
 class Consumer:
@@ -31,13 +33,13 @@ class Consumer:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
 
-    async def arrivals(self) -> Arrivals:
-        """Stop taking events, and say when they came.
+    async def arrivals(self, of: int = 0) -> Arrivals:
+        """Stop taking events when no more come, `of` so many, and say when they came.
 
         Raises: ProgramFailed.
         """
         try:
-            async with asyncio.timeout(_END_TIMEOUT_S):
+            async with asyncio.timeout(_END_TIMEOUT_S + of / _READ_PER_S):
                 output, _ = await self._process.communicate(b"")
         except TimeoutError:
             raise programs.ProgramFailed("the consumer has not ended") from None
@@ -79,19 +81,36 @@ def delays(arrived: Arrivals, committed: Mapping[UUID, float]) -> Delays:
 
 
 @asynccontextmanager
-async def consumer(record: StackRecord) -> AsyncIterator[Consumer]:
-    """A consumer of the stack's events that listens by now.
+async def consumer(record: StackRecord, *, after: int | None = None) -> AsyncIterator[Consumer]:
+    """A consumer of the stack's events that listens by now: to new ones, or to those `after` a number of the stream.
 
     Raises: ProgramFailed.
     """
-    env = os.environ | {
+    login = {
         "NATS_URL": record.nats_url or "",
         "NATS_USER": record.nats_user or "",
         "NATS_PASSWORD": record.nats_password or "",
+        "AFTER": "" if after is None else str(after),
     }
+    async with _listening("bench.consumer", login) as found:
+        yield found
+
+
+@asynccontextmanager
+async def elsewhere(given: Mapping[str, str]) -> AsyncIterator[Consumer]:
+    """A consumer of new events on the broker of these settings, by their names in the environment.
+
+    Raises: ProgramFailed.
+    """
+    async with _listening("bench.tailing", given) as found:
+        yield found
+
+
+@asynccontextmanager
+async def _listening(module: str, given: Mapping[str, str]) -> AsyncIterator[Consumer]:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bench.consumer"),
-        env=env,
+        *(sys.executable, "-m", module),
+        env=os.environ | given,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )

@@ -32,7 +32,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     wallets: int = 10_000
     rounds: int = 3
     #: Of each load in each round.
-    seconds: int = 8
+    seconds: int = 6
     #: Of each number of clients, when pgbench's peak is looked for.
     search_seconds: int = 5
     #: Each has 100,000 accounts and a branch. A transaction updates a branch: more clients than these would only wait.
@@ -47,7 +47,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     blocks: int = 40
     #: In which the stack as usual, without the audit, and with traces are loaded one after the other, and for how long.
     turns: int = 5
-    turn_seconds: int = 6
+    turn_seconds: int = 5
+    #: For so long the broker is away.
+    outage_seconds: int = 30
+    #: Whether events on Kafka and RabbitMQ are measured too, where these are to be had.
+    brokers: bool = False
     #: Begun in a second of a storm: more than ten times what two processors can hash the passwords of.
     logins_per_s: int = 300
     #: Records of the audit that are sealed at once.
@@ -58,7 +62,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 STANDARD = Plan()
-LARGE = Plan(pasts=(10_000, 1_000_000, 10_000_000))
+LARGE = Plan(pasts=(10_000, 1_000_000, 10_000_000), outage_seconds=600, brokers=True)
 #: Whether everything works, in a minute. Its figures say nothing.
 QUICK = Plan(
     wallets=500,
@@ -73,6 +77,7 @@ QUICK = Plan(
     blocks=2,
     turns=1,
     turn_seconds=1,
+    outage_seconds=2,
     logins_per_s=50,
     audit_records=1_000,
     restarts=1,
@@ -152,6 +157,28 @@ class KeptReads(msgspec.Struct, frozen=True):
     share: float
 
 
+class Outage(msgspec.Struct, frozen=True):
+    """A steady load while the broker was away, and how its events were caught up with."""
+
+    load: Result
+    seconds: int
+    #: Transfers without a published event when the broker was back.
+    waiting: int
+    #: From then on, until all were published as fast as ever, or the load was over.
+    catching_up_s: float
+    published_per_s: float
+    arriving_per_s: float
+
+
+class Later(msgspec.Struct, frozen=True):
+    """Requests that were accepted to be carried out later, and what became of them."""
+
+    answers: Answers
+    completed: int
+    #: From the first one's arrival to the end of the last.
+    seconds: float
+
+
 class Events(msgspec.Struct, frozen=True):
     """A steady load, and what a consumer saw of it."""
 
@@ -181,3 +208,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     #: None in runs of before there was an audit.
     sealed: Sealed | None = None
     variants: list[Variants] = []
+    outage: Outage | None = None
+    later: Later | None = None
+    #: By the name of the broker, those that are not the stack's own.
+    elsewhere: dict[str, Events] = {}

@@ -53,6 +53,15 @@ class Servers:
         )
 
     @asynccontextmanager
+    async def without_broker(self) -> AsyncIterator[None]:
+        """NATS is away until the block ends."""
+        await self.children[self.nats.name].stop()
+        try:
+            yield
+        finally:
+            self.children[self.nats.name] = await self.nats.start()
+
+    @asynccontextmanager
     async def running(self, tree: settings.Settings) -> AsyncIterator[Running]:
         """An API and a worker under these settings, until the block ends.
 

@@ -12,12 +12,15 @@ import asyncpg
 
 from bench import (
     balances,
+    brokers,
     costs,
     direct,
     journal,
     kept,
     latency,
+    later,
     machine,
+    outage,
     people,
     pgbench,
     population,
@@ -73,13 +76,16 @@ async def run(plan: Plan, folder: Path, progress: Progress) -> Measured:
             stored = await bench.site.stored()
             authenticated = await bench.authentication(folder)
             # Before the long pasts are written: the worker reads the whole ledger again every few minutes.
-            events = await bench.events(folder, per_s=STEADY * median([turn.spread.per_s for turn in rounds]))
+            per_s = STEADY * median([turn.spread.per_s for turn in rounds])
+            events = await bench.events(folder, per_s=per_s)
             reads = await bench.reads(folder)
             verified = await bench.verify()
             progress.step("Recording and sealing the audit", 0)
             sealed = await sealing.measure(running, records=plan.audit_records)
     async with roles.servers(folder, running.record) as servers:
         variants = await costs.measure(plan, servers, folder, progress)
+        delayed = await later.measure(plan, servers, folder, progress)
+        away = await outage.measure(plan, servers, folder, progress, per_s=per_s)
     return Measured(
         plan=plan,
         machine=described,
@@ -94,6 +100,9 @@ async def run(plan: Plan, folder: Path, progress: Progress) -> Measured:
         verified=verified,
         sealed=sealed,
         variants=variants,
+        later=delayed,
+        outage=away,
+        elsewhere=await brokers.measure(plan, folder, progress, per_s=per_s) if plan.brokers else {},
         later_starts=[await _restart(plan, folder, progress) for _ in range(plan.restarts)],
     )
 
@@ -233,16 +242,15 @@ class _Bench:
         """Events at a consumer, while so many transfers a second are made."""
         self.progress.step("Events at a consumer", 0)
         files = population.Files.within(folder)
-        async with latency.consumer(self.running.record) as consumer:
-            load = await self.site.post(
-                files.spread,
-                label="steady",
-                connections=CONNECTIONS,
-                seconds=self.plan.latency_seconds,
-                per_s=per_s,
-            )
-            arrived = await consumer.arrivals()
-        return Events(load, latency.delays(arrived, await latency.committed(self.owner, arrived.first)))
+        return await brokers.delayed(
+            self.site,
+            self.owner,
+            latency.consumer(self.running.record),
+            files.spread,
+            label="steady",
+            seconds=self.plan.latency_seconds,
+            per_s=per_s,
+        )
 
     async def verify(self) -> int:
         """Read the whole ledger again.

@@ -1,4 +1,4 @@
-"""The rows of what stands beside the money path: gRPC, the audit, traces. No I/O."""
+"""The rows of what stands beside the money path: gRPC, events, requests, the audit, traces. No I/O."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 
 from bench.figures import median, significant
 from bench.loads import Result
-from bench.plan import Direct, Round, Variants
+from bench.plan import Direct, Events, Later, Outage, Round, Variants
 from bench.posting import STREAMS
 from bench.rows import Row, Target
 from bench.sealing import Sealed
 
+OWN_BROKER = "JetStream"
 #: Whichever way it comes.
 BULK = Target("≥", 7, "×", moonshot=17)
 
@@ -51,6 +52,68 @@ def _each(posting: Sequence[Direct]) -> str:
     return " + ".join(
         f"{title} {significant(median([one.each_ms[name] for one in posting]))}"
         for name, title in (("ledger", "ledger"), ("postgres", "PostgreSQL"))
+    )
+
+
+def events(events: Events, broker: str) -> Iterator[Row]:
+    """How long an event takes to a consumer. Those who ask for something wait for the COMMIT alone."""
+    load, delays = events.load, events.delays
+    where = "" if broker == OWN_BROKER else f" on {broker}"
+    yield Row(
+        work=f"Event at a consumer{where}, p50",
+        value=delays.p50_ms,
+        unit="ms",
+        target=Target("≤", 10, "ms"),
+        note=f"At {significant(load.per_s)} transfers/s, half of the spread figure. From the moment at which "
+        f"PostgreSQL begins to write the COMMIT to its log, to a consumer of {broker} in a process of its own.",
+    )
+    yield Row(
+        work=f"Event at a consumer{where}, p99",
+        value=delays.p99_ms,
+        unit="ms",
+        target=Target("≤", 100, "ms"),
+        note=f"{delays.different:,} different events came, of {load.found:,} transfers found in the database. "
+        f"Their callers had the answer after p50 {significant(load.answers.p50_ms)} ms, "
+        f"p99 {significant(load.answers.p99_ms)} ms.",
+    )
+
+
+def outage(outage: Outage | None) -> Iterator[Row]:
+    """How events are caught up with after the broker was away, while further ones come."""
+    if outage is None:
+        return
+    load = outage.load
+    yield Row(
+        work=f"Events caught up with, NATS was away for {outage.seconds} s",
+        value=outage.published_per_s,
+        unit="/s",
+        ratio=outage.published_per_s / outage.arriving_per_s,
+        target=Target("≥", 1, "×"),
+        note=f"Against {significant(outage.arriving_per_s)} transfers/s that came meanwhile. {outage.waiting:,} waited "
+        f"when NATS answered again; {significant(outage.catching_up_s, 2)} s later the oldest that waited was younger "
+        f"than a second, or the load had ended. All {load.found:,} transfers of this load have their event in the "
+        f"stream. Their callers had the answer after p50 {significant(load.answers.p50_ms)} ms, "
+        f"p99 {significant(load.answers.p99_ms)} ms.",
+    )
+
+
+def later(later: Later | None) -> Iterator[Row]:
+    """Requests with `Prefer: respond-async`."""
+    if later is None:
+        return
+    yield Row(
+        work="Requests accepted to be carried out later",
+        value=later.answers.accepted / later.answers.seconds,
+        unit="/s",
+        note=f"Single transfers with `Prefer: respond-async`, at 128 connections: 202 after "
+        f"p50 {significant(later.answers.p50_ms)} ms, p99 {significant(later.answers.p99_ms)} ms.",
+    )
+    yield Row(
+        work="… carried out",
+        value=later.completed / later.seconds,
+        unit="/s",
+        note=f"By one worker, from the first request until the last of {later.completed:,} had ended "
+        f"{significant(later.seconds, 2)} s later; for {significant(later.answers.seconds, 2)} s of them more came.",
     )
 
 

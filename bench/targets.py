@@ -222,24 +222,11 @@ def _growth_row(lengths: tuple[int, ...], timings: list[Timing]) -> Row:
 
 
 def _events(measured: Measured) -> Iterator[Row]:
-    load, delays = measured.events.load, measured.events.delays
-    yield Row(
-        work="Event at a consumer, p50",
-        value=delays.p50_ms,
-        unit="ms",
-        target=Target("≤", 10, "ms"),
-        note=f"At {significant(load.per_s)} transfers/s, half of the spread figure. From the moment at which "
-        "PostgreSQL begins to write the COMMIT to its log, to a JetStream consumer in a process of its own.",
-    )
-    yield Row(
-        work="Event at a consumer, p99",
-        value=delays.p99_ms,
-        unit="ms",
-        target=Target("≤", 100, "ms"),
-        note=f"{delays.different:,} different events came, of {load.found:,} transfers found in the database. "
-        f"Their callers had the answer after p50 {significant(load.answers.p50_ms)} ms, "
-        f"p99 {significant(load.answers.p99_ms)} ms.",
-    )
+    yield from service_rows.events(measured.events, service_rows.OWN_BROKER)
+    for broker, events in measured.elsewhere.items():
+        yield from service_rows.events(events, broker)
+    yield from service_rows.outage(measured.outage)
+    yield from service_rows.later(measured.later)
 
 
 def _stack(measured: Measured) -> Iterator[Row]:

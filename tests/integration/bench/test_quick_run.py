@@ -55,6 +55,9 @@ def test_a_quick_run_finds_what_was_acknowledged_in_the_database(
         for kind in ("within", "grpc", "streamed"):
             assert 0 < turn["direct"][kind]["posted"]["transfers"] <= turn["direct"][kind]["found"]
     assert found["measured"]["events"]["delays"]["different"] == found["measured"]["events"]["load"]["found"]
+    outage, later = found["measured"]["outage"], found["measured"]["later"]
+    assert 0 < outage["waiting"] <= outage["load"]["found"]
+    assert 0 < later["answers"]["answered"] - later["answers"]["refused"] <= later["completed"]
     assert found["measured"]["verified"] >= sum(load["found"] for load in loads)
     page = result.with_suffix(".md").read_text()
     for row in found["rows"]:

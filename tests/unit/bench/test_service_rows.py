@@ -3,9 +3,10 @@ from __future__ import annotations
 import pytest
 
 from bench import service_rows
+from bench.latency import Delays
 from bench.loads import Result
 from bench.pgbench import Speed
-from bench.plan import Direct, DirectTurn, Round, Variants
+from bench.plan import Direct, DirectTurn, Events, Later, Outage, Round, Variants
 from bench.posting import Posted
 from bench.rows import cost
 from bench.wrk import Answers
@@ -61,3 +62,30 @@ def test_grpc_is_compared_with_the_same_program_and_its_bulk_with_pgbench_of_the
     assert single.target is None
     assert bulk.ratio == pytest.approx(8)
     assert bulk.verdict == "reached"
+
+
+def test_an_outage_is_caught_up_with_when_events_leave_faster_than_they_come() -> None:
+    fast = Outage(_result(1_000), 30, 30_000, 10.0, published_per_s=4_000, arriving_per_s=1_000)
+    (row,) = service_rows.outage(fast)
+    assert (row.ratio, row.verdict) == (4, "reached")
+    slow = Outage(_result(1_000), 30, 30_000, 20.0, published_per_s=900, arriving_per_s=1_000)
+    (row,) = service_rows.outage(slow)
+    assert row.verdict == "missed: 90% of the bound"
+
+
+def test_requests_are_accepted_by_the_second_of_the_load_and_carried_out_by_that_of_their_last_end() -> None:
+    accepted, done = service_rows.later(Later(ANSWERS, completed=100, seconds=4.0))
+    assert (accepted.value, done.value) == (100, 25)
+
+
+def test_another_broker_is_named() -> None:
+    found = Events(_result(1_000), Delays(100, 100, 9.0, 90.0, 95.0))
+    own = list(service_rows.events(found, service_rows.OWN_BROKER))
+    other = list(service_rows.events(found, "Kafka"))
+    assert [row.work for row in own] == ["Event at a consumer, p50", "Event at a consumer, p99"]
+    assert [row.work for row in other] == ["Event at a consumer on Kafka, p50", "Event at a consumer on Kafka, p99"]
+    assert {row.verdict for row in own + other} == {"reached"}
+
+
+def test_what_was_not_measured_has_no_row() -> None:
+    assert [*service_rows.outage(None), *service_rows.later(None), *service_rows.sealing(None)] == []
