@@ -87,20 +87,7 @@ async def _rabbitmq(own: servers.RabbitMQServer) -> Bench:
         return own.server.written()
 
     async def all_up() -> bool:
-        """After a start its queues come up one by one, and its streams can be read later than they can be declared.
-
-        Version 3.10 may lose a stream for good when it is killed again before that.
-        """
-        try:
-            async with server.connected(name="test") as broker:
-                for topic in TOPICS:
-                    await broker.ensure(topic)
-                    if not topic.queue:
-                        async with broker.tailing(topic, bookmark=Bookmark(start="beginning")):
-                            pass
-        except BrokerUnavailable:
-            return False
-        return True
+        return await _can_all_be_used(server)
 
     def kill() -> None:
         asyncio.run(until(all_written))
@@ -112,6 +99,23 @@ async def _rabbitmq(own: servers.RabbitMQServer) -> Bench:
 
     await without_queues()
     return Bench("rabbitmq", server, kill, start, lambda: sum(own.server.queues().values()))
+
+
+async def _can_all_be_used(server: Messaging) -> bool:
+    """After a start its queues come up one by one, and its streams can be read later than they can be declared.
+
+    Version 3.10 may lose a stream for good when it is killed again before that.
+    """
+    try:
+        async with server.connected(name="test") as broker:
+            for topic in TOPICS:
+                await broker.ensure(topic)
+                if not topic.queue:
+                    async with broker.tailing(topic, bookmark=Bookmark(start="beginning")):
+                        pass
+    except BrokerUnavailable:
+        return False
+    return True
 
 
 async def killed_and_started(bench: Bench, *, meanwhile_s: float = 0.0) -> None:
