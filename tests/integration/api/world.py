@@ -70,6 +70,7 @@ class World:
             "user_id": self.user,
             "alias": self.alias,
             "dead_letter_id": self.dead_letter,
+            "refused_event_id": self.refused_event,
             "step_up_id": self.step_up,
             "passkey_id": self.passkey,
             "identity_id": self.external_identity,
@@ -239,6 +240,12 @@ class World:
         return await self._added(
             "INSERT INTO wallets.dead_letters (id, digest, first_seen, last_seen, sequence, deliveries, reason, detail,"
             " subject, headers, content) VALUES ($1, $1, now(), now(), 1, 1, 'malformed', 'No.', 'x', '{}', 'x')"
+        )
+
+    async def refused_event(self, _owner: UUID) -> str:
+        return await self._added(
+            "INSERT INTO messaging.refused_events (id, consumer, digest, type, reason, detail, position, deliveries,"
+            " headers, body) VALUES ($1, 'nobody', $1, 'x', 'event_failed', 'No.', 'x', 1, '{}', 'x')"
         )
 
     async def step_up(self, owner: UUID) -> str:

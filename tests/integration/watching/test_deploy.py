@@ -21,7 +21,13 @@ WATCH_IT = ROOT / "docs" / "how-to" / "watch-it.md"
 #: What the client library and Prometheus put behind a metric's name.
 _SUFFIX = re.compile(r"_(total|bucket|sum|count)$")
 #: Alerts that nothing is wrong enough for on a machine where a stack has just begun.
-QUIET = {"BillfoldLedgerFault", "BillfoldProcessGone", "BillfoldDeadLetters", "BillfoldEventParked"}
+QUIET = {
+    "BillfoldLedgerFault",
+    "BillfoldProcessGone",
+    "BillfoldDeadLetters",
+    "BillfoldEventParked",
+    "BillfoldEventRefused",
+}
 
 
 def queries() -> list[str]:

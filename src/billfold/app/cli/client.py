@@ -60,6 +60,7 @@ _NEXT_STEPS = {
     "hold_unknown": "`billfold holds list` shows yours.",
     "transfer_unknown": "`billfold transfers list` shows yours.",
     "dead_letter_unknown": "`billfold dead-letters list` shows them.",
+    "refused_event_unknown": "`billfold refused-events list` shows them.",
     "alias_unknown": "Check how it is written; `billfold aliases list` shows your own.",
     "payment_request_unknown": "`billfold payment-requests list` shows yours.",
     "request_unknown": "`billfold requests list` shows yours.",

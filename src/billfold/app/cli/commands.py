@@ -60,6 +60,9 @@ COMMANDS = {
     "dead-letters": Command(
         "dead_letters", "app", "Look at messages that could not be applied; retry or discard them."
     ),
+    "refused-events": Command(
+        "refused_events", "app", "Look at events that a part of Billfold could not apply; retry or discard them."
+    ),
     "events": Command("feed", "app", "Watch what happens, and see what has happened."),
     "mail": Command("mail", "app", "Read the mails that a stack without a mail server has kept."),
     "ledger": Command("ledger", "app", "Check the books."),

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from billfold.app.cli import client, commands, options, output
+from billfold.app.cli import client, commands, options, set_aside
 from billfold.app.client import Api
 
 app = commands.group("dead-letters")
@@ -35,43 +34,15 @@ async def list_(
 ) -> None:
     """List dead letters, the newest first."""
     found = await client.listed(api, _PATH, {"status": status}, limit=limit)
-    if json:
-        output.print_json(found)
-    elif not found:
-        typer.echo("No dead letters.")
-    else:
-        rows = [
-            (
-                dead["id"],
-                dead["status"],
-                dead["last_seen"][:19],
-                str(dead["deliveries"]),
-                dead["reason"],
-                dead["detail"],
-            )
-            for dead in found
-        ]
-        output.print_table(("dead letter", "status", "last seen", "deliveries", "reason", "detail"), rows)
+    set_aside.show_list(found, _COLUMNS, _row, none="No dead letters.", json=json)
 
 
 @app.command("show")
 @client.command
-async def show(
-    api: Api,
-    dead_letter: DeadLetterId,
-    raw: Annotated[bool, typer.Option("--raw", help="Print nothing but the message, byte for byte.")] = False,
-    json: options.Json = False,
-) -> None:
+async def show(api: Api, dead_letter: DeadLetterId, raw: set_aside.Raw = False, json: options.Json = False) -> None:
     """Show a dead letter, and the message as it came."""
     found = await api.get(f"{_PATH}/{dead_letter}")
-    if raw:
-        typer.echo(base64.b64decode(found["content"]), nl=False)
-    elif json:
-        output.print_json(found)
-    else:
-        output.show_fields(_fields(found))
-        typer.echo()
-        typer.echo(output.printable(base64.b64decode(found["content"]).decode(errors="backslashreplace")))
+    set_aside.show(found, _fields(found), raw=raw, json=json)
 
 
 @app.command("retry")
@@ -80,29 +51,33 @@ async def retry(api: Api, dead_letter: DeadLetterId, json: options.Json = False)
     """Apply the message once more. However often it is retried, it moves money at most once."""
     answer = await api.post(f"{_PATH}/{dead_letter}/retry", repeatable=True)
     found = answer.body
-    if json:
-        output.print_json(found)
-    elif found["status"] == "retried":
-        typer.echo(f"It is applied: transfer {found['transfer_id']}.")
-    else:
-        typer.echo(f"It is refused again and stays open: {found['detail']} ({found['reason']})")
-    if found["status"] != "retried":
-        raise typer.Exit(1)
+    applied = f"It is applied: transfer {found['transfer_id']}." if found["status"] == Status.RETRIED else None
+    set_aside.show_end(found, applied=applied, json=json)
 
 
 @app.command("discard")
 @client.command
 async def discard(api: Api, dead_letter: DeadLetterId, json: options.Json = False) -> None:
     """Close a dead letter for ever without moving money. It can still be read; sent again, it is dropped."""
-    answer = await api.post(f"{_PATH}/{dead_letter}/discard")
-    if json:
-        output.print_json(answer.body)
-    else:
-        typer.echo(f"{answer.body['id']} is discarded.")
+    await set_aside.discard(api, f"{_PATH}/{dead_letter}", json=json)
 
 
-def _fields(dead: dict[str, Any]) -> list[tuple[str, str]]:
-    fields = [
+_COLUMNS = ("dead letter", "status", "last seen", "deliveries", "reason", "detail")
+
+
+def _row(dead: set_aside.Found) -> tuple[str, ...]:
+    return (
+        dead["id"],
+        dead["status"],
+        dead["last_seen"][:19],
+        str(dead["deliveries"]),
+        dead["reason"],
+        dead["detail"],
+    )
+
+
+def _fields(dead: set_aside.Found) -> list[tuple[str, str]]:
+    return [
         ("Dead letter", dead["id"]),
         ("Status", dead["status"]),
         ("Reason", dead["reason"]),
@@ -114,6 +89,4 @@ def _fields(dead: dict[str, Any]) -> list[tuple[str, str]]:
         ("First seen", dead["first_seen"]),
         ("Last seen", dead["last_seen"]),
         ("Transfer", dead["transfer_id"] or ""),
-        *((f"Header {name}", value) for name, value in dead["headers"].items()),
     ]
-    return [(name, output.printable(text)) for name, text in fields if text]

@@ -10,7 +10,7 @@ import uvloop
 from prometheus_client import REGISTRY
 
 import billfold
-from billfold.app import container, limits, settings
+from billfold.app import container, limits, refused_events, settings
 from billfold.audit import rest as audit_rest
 from billfold.identity import contracts
 from billfold.identity import rest as identity_rest
@@ -69,6 +69,7 @@ async def _serve(tree: settings.Settings) -> None:
                 wallets_rest.part(parts.wallets),
                 notifications_rest.part(parts.notifications),
                 audit_rest.part(parts.audit),
+                refused_events.part(parts.database),
             ],
             authenticator=identity_rest.Bearer(parts.identity),
             checks=parts.checks(),

@@ -55,7 +55,7 @@ SCOPES: Mapping[Scope, str] = {
     "approvals:write": "Approve or reject what another person has asked for.",
     "audit:read": "See what everybody has done, from where, and prove it.",
     "everybody:read": "See what belongs to anybody, where a scope lets one see one's own.",
-    "dead_letters:write": "See, retry and discard messages of the queue that could not be applied.",
+    "dead_letters:write": "See, retry and discard messages and events that could not be applied.",
     "operator": "See and act on what belongs to anybody, where a scope lets one act on one's own.",
 }
 ALL_SCOPES = frozenset(SCOPES)

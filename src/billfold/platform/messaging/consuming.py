@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from itertools import groupby
 
 import msgspec
@@ -39,6 +40,8 @@ TRIES_MAX = 5
 RETRY_PAUSE_S = 0.05
 RETRY_PAUSE_MAX_S = 5.0
 MEASURE_PAUSE_S = 5.0
+#: What an operator wants to be tried again is looked for so often, and when nothing comes after FETCH_WAIT_S.
+WANTED_PAUSE_S = 1.0
 
 log = structlog.get_logger(__name__)
 
@@ -97,7 +100,7 @@ class EventConsumer:
 
     async def _consume(self) -> None:
         loop = asyncio.get_running_loop()
-        measure_due = 0.0
+        measure_due = wanted_due = 0.0
         async with self._messaging.connected(name=f"billfold {self._name}") as broker:
             await broker.ensure(self._subscription.topic)
             async with broker.consuming(self._subscription) as hand:
@@ -105,6 +108,9 @@ class EventConsumer:
                     if loop.time() >= measure_due:
                         await self._measure(broker)
                         measure_due = loop.time() + MEASURE_PAUSE_S
+                    if loop.time() >= wanted_due:
+                        await self._try_again()
+                        wanted_due = loop.time() + WANTED_PAUSE_S
                     deliveries = await hand.fetch(self._batch_max, max_bytes=FETCH_MAX_BYTES, wait_s=FETCH_WAIT_S)
                     if deliveries:
                         await self._take(hand, deliveries)
@@ -113,6 +119,15 @@ class EventConsumer:
         backlog = await broker.backlog(self._subscription)
         if backlog is not None:
             metrics.CONSUMER_LAG.labels(self._name).set(backlog.waiting + backlog.in_hand)
+
+    async def _try_again(self) -> None:
+        """Handle what an operator wants to be handled after all. It may have been applied: the handler knows."""
+        for one in await refused.take_wanted(self._database, self._name):
+            why = await self._refused(one.delivery)
+            self._log.info(
+                "an event was tried again", refused_event=str(one.id), code=None if why is None else why.code
+            )
+            await self._noted(partial(refused.tried, self._database, one.id, why))
 
     async def _take(self, hand: Consumption, deliveries: Sequence[Delivery]) -> None:
         metrics.CONSUMER_REDELIVERED.labels(self._name).inc(sum(one.deliveries > 1 for one in deliveries))
@@ -185,15 +200,19 @@ class EventConsumer:
 
     async def _set_aside(self, delivery: Delivery, why: BillfoldError) -> None:
         self._log.error("an event is set aside", position=delivery.position, code=why.code, reason=why.detail)
+        await self._noted(partial(refused.set_aside, self._database, self._name, delivery, why))
+        metrics.CONSUMER_EVENTS.labels(self._name, "refused").inc()
+
+    async def _noted(self, note: Callable[[], Awaitable[object]]) -> None:
+        """Return once it is written down, however long the database is away."""
         pause_s = RETRY_PAUSE_S
         while True:
             try:
-                await refused.set_aside(self._database, self._name, delivery, why)
+                await note()
             except Unavailable:
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, RETRY_PAUSE_MAX_S)
             else:
-                metrics.CONSUMER_EVENTS.labels(self._name, "refused").inc()
                 return
 
 

@@ -15,6 +15,9 @@ DELAY = Histogram(
     buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 120, 600),
 )
 LEADING = Gauge("billfold_relay_leading", "1 in the process whose relay publishes, 0 in those that stand by.")
+REFUSED_OPEN = Gauge(
+    "billfold_refused_events_open", "Events that a consumer has refused and not applied yet, counted up to 100,000."
+)
 CONSUMER_LAG = Gauge("billfold_consumer_lag", "Events that a consumer has not settled yet.", ["consumer"])
 CONSUMER_EVENTS = Counter(
     "billfold_consumer_events", "Events that a consumer has taken, or refused and set aside.", ["consumer", "outcome"]

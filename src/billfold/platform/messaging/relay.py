@@ -17,7 +17,7 @@ import structlog
 
 from billfold.kernel.errors import Unavailable
 from billfold.kernel.events import Event
-from billfold.platform.messaging import cloudevents, metrics, outbox, tracing
+from billfold.platform.messaging import cloudevents, metrics, outbox, refused, topics, tracing
 from billfold.platform.messaging.leading import leading
 from billfold.platform.messaging.port import Broker, BrokerUnavailable, Message, Messaging
 from billfold.platform.messaging.topics import Topic
@@ -92,13 +92,14 @@ class Relay:
             raise
 
     async def measure(self) -> outbox.Lag:
-        """How far behind publishing is; also sets the metrics. Any process may ask, leading or not.
+        """How far behind publishing is; also sets the metrics of what waits. Any process may ask, leading or not.
 
         Raises:
             DatabaseUnavailable: it can't be known now.
         """
         async with self._database.connection() as connection:
             lag = await outbox.lag(connection)
+            metrics.REFUSED_OPEN.set(await refused.count_open(connection))
         metrics.OUTBOX_ROWS.set(lag.rows)
         metrics.OUTBOX_AGE.set(lag.age_s)
         metrics.OUTBOX_PARKED.set(lag.parked)

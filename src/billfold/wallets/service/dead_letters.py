@@ -15,7 +15,7 @@ from billfold.kernel.errors import BillfoldError
 from billfold.kernel.idempotency import IdempotencyKeyInUse
 from billfold.kernel.principal import Principal
 from billfold.ledger import errors as ledger_errors
-from billfold.platform.messaging import cloudevents, outbox
+from billfold.platform.messaging import cloudevents, legible, outbox
 from billfold.platform.postgres.database import Connection, Database
 from billfold.wallets import contracts, domain, errors, events
 from billfold.wallets.contracts import DeadLetter, DeadLetterContent, DeadLetterStatus, Delivery, Taken, Transfer
@@ -26,12 +26,6 @@ from billfold.wallets.store.dead_letters import NewDeadLetter
 
 #: Beyond this it only matters that they are many.
 COUNT_MAX = 100_000
-#: A sentence, and perhaps a value that somebody has sent; more of that helps nobody.
-TEXT_MAX = 1_000
-#: An attribute of a CloudEvent at its longest, in which each byte is written as three.
-HEADER_MAX = 3 * cloudevents.ATTRIBUTE_MAX
-#: The size of all headers together; they are often traces and seldom more than a few hundred characters.
-HEADERS_MAX = 16 * 1024
 
 log = structlog.get_logger(__name__)
 
@@ -109,7 +103,7 @@ class DeadLetters:
             if isinstance(outcome, Transfer):
                 await store.retried(connection, dead_letter_id, outcome.id)
             else:
-                await store.refused_again(connection, dead_letter_id, outcome.code, _storable(outcome.detail))
+                await store.refused_again(connection, dead_letter_id, outcome.code, legible.text(outcome.detail))
             done = facts.DONE if isinstance(outcome, Transfer) else outcome.code
             await self._keep(connection, "dead_letter.retried.v1", dead_letter_id, outcome=done)
         log.info("a dead letter was retried", dead_letter=str(dead_letter_id), applied=isinstance(outcome, Transfer))
@@ -183,9 +177,9 @@ class DeadLetters:
             sequence=message.sequence,
             deliveries=message.deliveries,
             reason=why.code,
-            detail=_storable(why.detail),
+            detail=legible.text(why.detail),
             subject=message.subject,
-            headers=_headers(message),
+            headers=legible.headers(message.headers),
             content=message.body,
         )
         known, status = await store.record(connection, new)
@@ -253,21 +247,3 @@ def _digest(message: Delivery) -> UUID:
         address = message.subject.split("/")[0].encode()
         content = (msgspec.json.encode(attributes) if attributes else b"") + address + b"\0" + message.body
     return UUID(bytes=blake2b(content, digest_size=16).digest())
-
-
-def _storable(text: str, size_max: int = TEXT_MAX) -> str:
-    """PostgreSQL's text is UTF-8 without NUL, and nobody reads on for ever."""
-    return text.encode(errors="replace").decode().replace("\0", "?")[:size_max]
-
-
-def _headers(message: Delivery) -> dict[str, str]:
-    """As many of the headers as fit into the event, first those that make it what it is: a retry reads them again."""
-    kept: dict[str, str] = {}
-    size = 0
-    for name, value in sorted(message.headers.items(), key=lambda header: not cloudevents.attributes(dict([header]))):
-        kept[_storable(name)] = _storable(value, HEADER_MAX)
-        size += len(name) + len(value)
-        if size > HEADERS_MAX:
-            kept.popitem()
-            break
-    return kept
