@@ -7,7 +7,10 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from tests import otlp, servers
 from tests.integration.api import support
@@ -123,6 +126,31 @@ def test_who_asks_for_no_trace_gets_none(
     collector_server.wait_for(trace_id, ["GET /api/v1/assets"])
     assert collector_server.of_trace(silent) == {}
     assert all(span.parent_id for span in collector_server.spans), "every trace was begun by a caller"
+
+
+def test_what_has_no_end_is_a_span_and_a_measured_request_once_it_has_begun(
+    traced: ApiServer, collector_server: otlp.Collector, operator_key: str
+) -> None:
+    headers = {"authorization": f"Bearer {operator_key}"}
+    root = f"{traced.url}/api/v1"
+    trace_id, sent = traceparent()
+    with httpx2.stream("GET", f"{root}/stream", headers=headers | {"traceparent": sent}) as stream:
+        assert stream.status_code == 200
+        _is_told(traced, collector_server, trace_id, "/api/v1/stream", 200)
+    trace_id, sent = traceparent()
+    with connect(f"{root.replace('http', 'ws')}/ws", additional_headers=headers | {"traceparent": sent}):
+        _is_told(traced, collector_server, trace_id, "/api/v1/ws", 101)
+    with pytest.raises(InvalidStatus):
+        connect(f"{root.replace('http', 'ws')}/no-such", additional_headers={"traceparent": sent})
+    collector_server.wait_for(trace_id, ["GET unmatched"])
+
+
+def _is_told(api: ApiServer, collector: otlp.Collector, trace_id: str, route: str, status: int) -> None:
+    spans = collector.wait_for(trace_id, [f"GET {route}"])
+    (span,) = (span for span in spans.values() if span.name == f"GET {route}")
+    assert (span.attributes["http.response.status_code"], span.failed) == (status, False)
+    told = httpx2.get(f"{api.metrics_url}/metrics").text
+    assert f'billfold_http_request_seconds_count{{method="GET",route="{route}",status="{status}"}} 1.0' in told
 
 
 def test_a_collector_that_is_away_costs_no_request(

@@ -66,12 +66,13 @@ _current: ContextVar[Place | None] = ContextVar("trace", default=None)
 class Span:
     """Work that is recorded, until the block ends. One that raises says so; of an error only its kind is told."""
 
-    __slots__ = ("_span", "_token", "place")
+    __slots__ = ("_left", "_span", "_token", "place")
 
     def __init__(self, span: OtelSpan) -> None:
         context = span.get_span_context()
         self._span = span
         self._token: Token[Place | None] | None = None
+        self._left = False
         self.place = Place(context.trace_id, context.span_id)
 
     def __enter__(self) -> Self:
@@ -81,7 +82,14 @@ class Span:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, *_: object) -> None:
         assert self._token is not None, "it was entered"
         _current.reset(self._token)
-        self.end(error)
+        if not self._left:
+            self.end(error)
+
+    def leave(self) -> None:
+        """The end before that of its block: what goes on in there, from here on, is no part of it."""
+        self._left = True
+        _current.set(None)
+        self.end()
 
     def end(self, error: BaseException | None = None) -> None:
         """The end, for work that no block holds together."""
@@ -123,6 +131,9 @@ class _Nothing:
     def __exit__(self, *_: object) -> None:
         pass
 
+    def leave(self) -> None:
+        """Nothing to leave."""
+
     def set(self, name: str, value: Value) -> None:
         """Nothing to add to."""
 
@@ -137,6 +148,7 @@ class _Nothing:
 
 
 NOTHING = _Nothing()
+AnySpan = Span | _Nothing
 
 
 class _Recorder:
@@ -201,7 +213,7 @@ def span(
     parent: Place | None = None,
     links: Iterable[Place] = (),
     began_ns: int | None = None,
-) -> Span | _Nothing:
+) -> AnySpan:
     """A span below `parent`, or below the current one; nothing where neither is.
 
     Attributes have the names of OpenTelemetry's semantic conventions where those have one. It is for a `with`
@@ -213,7 +225,7 @@ def span(
     return _recorder.start(name, kind=kind, parent=place, links=links, attributes=attributes, began_ns=began_ns)
 
 
-def request(name: str, traceparent: bytes | None) -> Span | _Nothing:
+def request(name: str, traceparent: bytes | None) -> AnySpan:
     """The span of a request that comes in from outside; nothing unless it is to be traced."""
     if _recorder is None:
         return NOTHING

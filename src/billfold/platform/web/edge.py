@@ -10,7 +10,7 @@ import asyncio
 import itertools
 import re
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from time import perf_counter
 from typing import Any, cast
@@ -89,20 +89,12 @@ class Edge:
 
     async def _socket(self, scope: WebSocketScope, receive: Receive, send: Send) -> None:
         headers = _headers_of(scope)
-        request_id = _noted(headers, None)
-        started, path = perf_counter(), scope["path"]
-        template = path if path in self._sockets else _UNMATCHED
-        own = [*self._headers, (b"x-request-id", request_id)]
         await receive()  # That somebody wants to connect.
-        try:
-            route = await self._admitted(scope, headers)
-        except BillfoldError as error:
-            status, more, body = self._problems.answer(error, instance=path, request_id=request_id.decode())
-            await sockets.refuse(send, status, [*more, *own], body)
-            self._requests.observe("GET", template, status, perf_counter() - started)
+        # A connection lasts as long as its reader wants: what is measured and traced is how it came about.
+        with traces.request("GET", headers.get(b"traceparent")) as span:
+            route = await self._shaken(scope, headers, send, span)
+        if route is None:
             return
-        await sockets.accept(send, own)
-        self._requests.observe("GET", template, HTTPStatus.SWITCHING_PROTOCOLS, perf_counter() - started)
         socket = Socket(scope, headers, receive, send, gate=self._gate)
         try:
             await route.handler(socket)
@@ -111,6 +103,25 @@ class Edge:
         except Exception:
             log.exception("connection failed")
             await socket.close(sockets.FAILED, errors.InternalError.code)
+
+    async def _shaken(
+        self, scope: WebSocketScope, headers: Mapping[bytes, bytes], send: Send, span: traces.AnySpan
+    ) -> SocketRoute | None:
+        """Answer the handshake. Whoever is let in talks with the route that is given back."""
+        request_id = _noted(headers, span.place)
+        started, path = perf_counter(), scope["path"]
+        own = [*self._headers, (b"x-request-id", request_id)]
+        route, status = None, int(HTTPStatus.SWITCHING_PROTOCOLS)
+        try:
+            route = await self._admitted(scope, headers)
+            await sockets.accept(send, own)
+        except BillfoldError as error:
+            status, more, body = self._problems.answer(error, instance=path, request_id=request_id.decode())
+            await sockets.refuse(send, status, [*more, *own], body)
+        template = path if path in self._sockets else _UNMATCHED
+        self._requests.observe("GET", template, status, perf_counter() - started)
+        _describe(span, "GET", template, status, request_id)
+        return route
 
     async def _admitted(self, scope: WebSocketScope, headers: Mapping[bytes, bytes]) -> SocketRoute:
         """Who talks at this path, if whoever calls may come in."""
@@ -128,25 +139,22 @@ class Edge:
         given_trace = headers.get(b"traceparent")
         with traces.request(method, given_trace) as span:
             request_id = _noted(headers, span.place)
-            exchange = await self._exchanged(scope, headers, receive, send, request_id)
-            if isinstance(span, traces.Span):
-                _describe(span, exchange, method)
+            own = self._headers if self._cors is None else [*self._headers, *self._cors.answer(headers)]
+            exchange = _Exchange(send, own, request_id, method=method, span=span, endless=self._measure)
+            await self._exchanged(scope, headers, receive, exchange)
+            if not exchange.is_endless:
+                self._measure(exchange)
 
     async def _exchanged(
-        self, scope: HTTPScope, headers: Mapping[bytes, bytes], receive: Receive, send: Send, request_id: bytes
-    ) -> _Exchange:
-        """Answer, whatever happens, and say how it was answered."""
-        started = perf_counter()
-        method, path = cast("str", scope["method"]), scope["path"]
-        found = self._routes.find(method, path)
-        own = self._headers
-        if self._cors is not None:
-            own = [*own, *self._cors.answer(headers)]
-        exchange = _Exchange(send, own, request_id)
-        self._gate.begin(scope, request_id)
+        self, scope: HTTPScope, headers: Mapping[bytes, bytes], receive: Receive, exchange: _Exchange
+    ) -> None:
+        """Answer, whatever happens."""
+        path = scope["path"]
+        found = self._routes.find(exchange.method, path)
+        self._gate.begin(scope, exchange.request_id)
         try:
             if found is not None:
-                exchange.template = found[0].template
+                exchange.lean = found[0].template
                 await self._lean(found, headers, scope, receive, exchange)
             else:
                 await self._plain(scope, headers, receive, exchange)
@@ -160,14 +168,17 @@ class Edge:
                 await self._gate.tell_denied(error, headers, route=exchange.template)
             await self._gate.tell_refused(error, scope, route=exchange.template)
             await self._refuse(await self._gate.answered(error, scope, headers), exchange, path)
-        # What has no end took until its beginning.
-        seconds = (exchange.endless_from or perf_counter()) - started
-        self._requests.observe(method, exchange.template, exchange.status, seconds)
-        if seconds > SLOW_S or exchange.status >= _SERVER_ERROR:
-            log.warning(
-                "request", method=method, route=exchange.template, status=exchange.status, seconds=round(seconds, 3)
-            )
-        return exchange
+
+    def _measure(self, exchange: _Exchange) -> None:
+        """Count the request and end its span: once it is answered, or once it is begun if its answer has no end."""
+        seconds = perf_counter() - exchange.started
+        method, template, status = exchange.method, exchange.template, exchange.status
+        self._requests.observe(method, template, status, seconds)
+        if seconds > SLOW_S or status >= _SERVER_ERROR:
+            log.warning("request", method=method, route=template, status=status, seconds=round(seconds, 3))
+        _describe(exchange.span, method, template, status, exchange.request_id)
+        if exchange.is_endless:
+            exchange.span.leave()
 
     async def _lean(
         self,
@@ -204,10 +215,8 @@ class Edge:
             # Litestar has no HEAD for a GET handler. The server, which has the scope as it came, leaves out the body.
             inner["method"] = "GET"
             inner[streaming.HEAD] = True
-        try:
-            await self._app(cast("Scope", inner), receive, exchange.send)
-        finally:
-            exchange.template = inner.get("path_template") or _UNMATCHED
+        exchange.inner = inner
+        await self._app(cast("Scope", inner), receive, exchange.send)
 
     async def _refuse(self, error: BaseException, exchange: _Exchange, path: str) -> None:
         known, allow = _known(error)
@@ -225,28 +234,61 @@ class Edge:
 class _Exchange:
     """The way out: adds our headers to the answer of whoever sends one, and remembers its status."""
 
-    __slots__ = ("_headers", "_send", "endless_from", "request_id", "status", "template")
+    __slots__ = (
+        "_endless",
+        "_headers",
+        "_send",
+        "inner",
+        "is_endless",
+        "lean",
+        "method",
+        "request_id",
+        "span",
+        "started",
+        "status",
+    )
 
-    def __init__(self, send: Send, headers: Headers, request_id: bytes) -> None:
+    def __init__(
+        self,
+        send: Send,
+        headers: Headers,
+        request_id: bytes,
+        *,
+        method: str,
+        span: traces.AnySpan,
+        endless: Callable[[_Exchange], None],
+    ) -> None:
+        """`endless` is told that the answer has begun, and has no end."""
+        self.started = perf_counter()
         self._send = send
         self._headers = headers
+        self._endless = endless
         self.request_id = request_id
+        self.method = method
+        self.span = span
         #: 0 until the answer has begun.
         self.status = 0
-        #: When it began, of an answer that has no end.
-        self.endless_from: float | None = None
-        self.template = _UNMATCHED
+        self.is_endless = False
+        #: The template of a lean route; of any other Litestar puts it into its scope, once it has found the route.
+        self.lean: str | None = None
+        self.inner: Mapping[str, Any] = {}
+
+    @property
+    def template(self) -> str:
+        """The route, as far as it is known by now."""
+        return self.lean or self.inner.get("path_template") or _UNMATCHED
 
     async def send(self, message: Message) -> None:
         """Pass on what Litestar sends."""
         if message["type"] == "http.response.start":
             self.status = int(message["status"])
             sent = message["headers"]
-            if streaming.ENDLESS in sent:
-                self.endless_from = perf_counter()
             names = {name for name, _ in sent}
             ours = (header for header in self._headers if header[0] not in names)
             message["headers"] = [*sent, *ours, (b"x-request-id", self.request_id)]
+            if streaming.ENDLESS in sent:
+                self.is_endless = True
+                self._endless(self)
         await self._send(message)
 
     async def answer(self, status: int, headers: Headers, body: bytes) -> None:
@@ -294,13 +336,15 @@ def _trace_id(traceparent: bytes | None, place: traces.Place | None) -> bytes:
     return b"%032x" % given.place.trace_id if given is not None else b""
 
 
-def _describe(span: traces.Span, exchange: _Exchange, method: str) -> None:
-    span.rename(f"{method} {exchange.template}")
+def _describe(span: traces.AnySpan, method: str, template: str, status: int, request_id: bytes) -> None:
+    if not isinstance(span, traces.Span):
+        return
+    span.rename(f"{method} {template}")
     span.set("http.request.method", method)
-    span.set("http.route", exchange.template)
-    span.set("http.response.status_code", exchange.status)
-    span.set("billfold.request_id", exchange.request_id.decode())
-    if exchange.status >= _SERVER_ERROR:
+    span.set("http.route", template)
+    span.set("http.response.status_code", status)
+    span.set("billfold.request_id", request_id.decode())
+    if status >= _SERVER_ERROR:
         span.broken()
 
 

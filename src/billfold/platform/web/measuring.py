@@ -39,7 +39,7 @@ class Requests(Collector):
         """The metric, as prometheus-client asks for it."""
         family = HistogramMetricFamily(
             "billfold_http_request_seconds",
-            "Time from the request's head to the end of its answer.",
+            "Time from the request's head to the end of its answer; of a stream, to its beginning.",
             labels=["method", "route", "status"],
         )
         bounds = [*map(str, BUCKETS), "+Inf"]
