@@ -17,7 +17,7 @@ import structlog
 
 from billfold.kernel.errors import Unavailable
 from billfold.kernel.events import Event
-from billfold.platform.messaging import cloudevents, metrics, outbox, refused, topics, tracing
+from billfold.platform.messaging import cloudevents, metrics, outbox, refused, tracing
 from billfold.platform.messaging.leading import leading
 from billfold.platform.messaging.port import Broker, BrokerUnavailable, Message, Messaging
 from billfold.platform.messaging.topics import Topic
