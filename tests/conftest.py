@@ -60,7 +60,7 @@ def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Na
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.RedisServer]:
     """A real Redis, which a test may kill or stop if it starts it again."""
-    with _had("redis_server"), _folder(tmp_path_factory, "redis") as folder, servers.running_redis(folder) as server:
+    with had("redis_server"), _folder(tmp_path_factory, "redis") as folder, servers.running_redis(folder) as server:
         yield server
 
 
@@ -74,7 +74,7 @@ def declared_events() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def kafka_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.KafkaServer]:
     """A real Kafka, which a test may kill or stop if it starts it again; each uses topics of its own."""
-    with _had("kafka_server"), _folder(tmp_path_factory, "kafka") as folder, servers.running_kafka(folder) as server:
+    with had("kafka_server"), _folder(tmp_path_factory, "kafka") as folder, servers.running_kafka(folder) as server:
         yield server
 
 
@@ -82,7 +82,7 @@ def kafka_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.K
 def rabbitmq_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.RabbitMQServer]:
     """A real RabbitMQ, which a test may kill or stop if it starts it again; each uses queues of its own."""
     with (
-        _had("rabbitmq_server"),
+        had("rabbitmq_server"),
         _folder(tmp_path_factory, "rabbitmq") as folder,
         servers.running_rabbitmq(folder) as server,
     ):
@@ -93,7 +93,7 @@ def rabbitmq_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[server
 def cassandra_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.CassandraServer]:
     """A real Cassandra, which a test may kill or stop if it starts it again; each uses keyspaces of its own."""
     with (
-        _had("cassandra_server"),
+        had("cassandra_server"),
         _folder(tmp_path_factory, "cassandra") as folder,
         servers.running_cassandra(folder) as server,
     ):
@@ -103,7 +103,7 @@ def cassandra_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[serve
 @pytest.fixture(scope="session")
 def mongo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.MongoServer]:
     """A stand-in for MongoDB (see `billfold.devservers.mongo`); each test uses databases of its own."""
-    with _had("mongo_server"), _folder(tmp_path_factory, "mongo") as folder, servers.running_mongo(folder) as server:
+    with had("mongo_server"), _folder(tmp_path_factory, "mongo") as folder, servers.running_mongo(folder) as server:
         yield server
 
 
@@ -118,7 +118,7 @@ def smtp_server() -> Iterator[smtp.SmtpServer]:
 def keycloak_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[keycloak.KeycloakServer]:
     """A real Keycloak with the realm of `deploy/`. A test that changes the realm leaves it as it was."""
     with (
-        _had("keycloak_server"),
+        had("keycloak_server"),
         _folder(tmp_path_factory, "keycloak") as folder,
         keycloak.running_keycloak(keycloak.installed(), folder) as server,
     ):
@@ -128,7 +128,7 @@ def keycloak_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[keyclo
 @pytest.fixture(scope="session")
 async def chromium_server() -> AsyncIterator[browsers.Chromium]:
     """A real Chromium. Each test opens windows of its own in it."""
-    with _had("chromium_server"):
+    with had("chromium_server"):
         if browsers.PROGRAM is None:
             raise servers.Missing("chromium, the Debian package, is not installed")
         async with browsers.running_chromium() as chromium:
@@ -136,8 +136,8 @@ async def chromium_server() -> AsyncIterator[browsers.Chromium]:
 
 
 @contextmanager
-def _had(name: str) -> Iterator[None]:
-    """Tests with a server that can't be had are skipped, and the summary says why."""
+def had(name: str) -> Iterator[None]:
+    """Tests with a server or something else that can't be had are skipped, and the summary says why."""
     try:
         yield
     except servers.Missing as reason:

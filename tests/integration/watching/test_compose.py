@@ -20,6 +20,8 @@ import yaml
 from billfold.app import settings
 from billfold.app.cli.serve import RoleName
 from billfold.app.settings import tree
+from tests import servers
+from tests.conftest import had
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
@@ -30,12 +32,13 @@ COMPOSE_MODULE = "github.com/compose-spec/compose-go/v2@v2.9.0"
 
 @pytest.fixture(scope="module")
 def schema() -> Any:
-    if shutil.which("go") is None:
-        pytest.skip("Compose's schema comes as a Go module, and Go is not installed")
-    command = ("go", "mod", "download", "-json", COMPOSE_MODULE)
-    found = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
-    if found.returncode:
-        pytest.skip(f"Compose's schema can't be fetched: {found.stderr or found.stdout}")
+    with had("schema of Compose"):
+        if shutil.which("go") is None:
+            raise servers.Missing("it comes as a Go module, and Go is not installed")
+        command = ("go", "mod", "download", "-json", COMPOSE_MODULE)
+        found = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
+        if found.returncode:
+            raise servers.Missing(f"it can't be fetched: {found.stderr or found.stdout}")
     return json.loads((Path(json.loads(found.stdout)["Dir"]) / "schema" / "compose-spec.json").read_bytes())
 
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests import servers
+from tests.conftest import had
 from tests.docs import stack
 from tests.servers import prometheus
 
@@ -54,11 +54,9 @@ def prometheus_server(
     watched_stack: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[prometheus.PrometheusServer]:
     targets = {f"billfold-{role}": urlsplit(url).netloc for role, url in watched_stack.items()}
-    try:
-        with prometheus.running_prometheus(tmp_path_factory.mktemp("prometheus"), targets=targets) as server:
-            yield server
-    except servers.Missing as reason:
-        pytest.skip(str(reason))
+    folder = tmp_path_factory.mktemp("prometheus")
+    with had("prometheus_server"), prometheus.running_prometheus(folder, targets=targets) as server:
+        yield server
 
 
 def test_each_metric_that_is_asked_for_is_there() -> None:
@@ -74,10 +72,8 @@ def test_the_documentation_tells_of_each_alert_and_of_no_other() -> None:
 
 
 def test_prometheus_takes_the_configuration() -> None:
-    try:
+    with had("promtool"):
         checked = prometheus.promtool("check", "config", str(prometheus.DEPLOY / "prometheus.yml"))
-    except servers.Missing as reason:
-        pytest.skip(str(reason))
     assert checked.returncode == 0, checked.stderr
 
 
