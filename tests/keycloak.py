@@ -30,6 +30,24 @@ ADA, MALLORY = ("ada", "the analytical engine"), ("mallory", "not what it seems"
 CLIENT, CLIENT_SECRET = "billfold", "only-for-the-sandbox"
 SERVICE, SERVICE_SECRET = "billfold-service", "only-for-the-sandbox-too"
 
+#: What a Billfold is told that takes tokens of its people and of its program.
+_PROVIDER = """
+[[provider]]
+name = "keycloak"
+title = "Keycloak"
+issuer = "{issuer}"
+client_id = "billfold"
+client_secret = "only-for-the-sandbox"
+login = true
+accept_tokens = true
+audience = "billfold"
+services = ["billfold-service"]
+roles_claim = "realm_access.roles"
+
+[provider.roles]
+auditor = "auditor"
+"""
+
 _ARTIFACT = f"org.keycloak:keycloak-quarkus-dist:{VERSION}:zip"
 #: On a busy machine.
 _BUILD_TIMEOUT_S = 600
@@ -61,6 +79,12 @@ class KeycloakServer:
     def issuer(self) -> str:
         """The issuer of the realm's tokens, when they are asked for at `url`."""
         return f"{self.url}/realms/{REALM}"
+
+    def provider_file(self, folder: Path) -> Path:
+        """A file in `folder` by which a Billfold trusts it: the setting `oidc.file`."""
+        file = folder / "providers.toml"
+        file.write_text(_PROVIDER.format(issuer=self.issuer), encoding="utf-8")
+        return file
 
     def service_token(self, *, issuer: str | None = None) -> str:
         """An access token of the client that is a program."""

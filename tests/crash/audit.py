@@ -61,7 +61,7 @@ async def audit(story: Story, plan: load.Plan, owner_dsn: str, app_dsn: str) -> 
         telling.dead_letters(await telling.Told.read(plan.broker, DEAD_LETTERS_STREAM), books)
     finally:
         await connection.close()
-    await _verify(app_dsn)
+    await verify(app_dsn)
     report.update(transfers=len(books.posted), holds=len(books.holds), events=len(told.events), repeats=told.repeats)
     return report
 
@@ -175,7 +175,8 @@ async def _drained(connection: Connection, plan: load.Plan) -> None:
         await broker.close()
 
 
-async def _verify(app_dsn: str) -> None:
+async def verify(app_dsn: str) -> None:
+    """The ledger finds no fault in itself."""
     database = await Database.connect(app_dsn)
     ledger = await Ledger.start(database=database)
     try:

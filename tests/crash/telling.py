@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import msgspec
 import nats
 from nats.js.api import ConsumerConfig, DeliverPolicy
 
+from billfold.platform.messaging import topics
+from billfold.platform.messaging.port import Bookmark, Messaging
 from tests.crash.books import Books
 from tests.crash.story import Story, cents, instant
 
@@ -23,11 +26,13 @@ class Told(msgspec.Struct):
     events: list[Event]
     repeats: int
 
+    #: What each of them said, by source and id.
+    said: dict[tuple[str, str], int]
+
     @classmethod
     async def read(cls, broker: dict[str, Any], stream: str) -> Told:
-        """From the first to the last that the stream has now. An event that comes again says the same again."""
-        told = cls([], 0)
-        seen: dict[tuple[str, str], int] = {}
+        """From the first to the last that the stream has now."""
+        told = cls([], 0, {})
         connection = await nats.connect(**broker)
         try:
             jetstream = connection.jetstream()
@@ -37,18 +42,35 @@ class Told(msgspec.Struct):
             while waiting:
                 for message in await consumer.fetch(min(500, waiting), timeout=10.0):
                     waiting -= 1
-                    event: Event = msgspec.json.decode(message.data)
-                    name, content = (event["source"], event["id"]), hash(message.data)
-                    if name in seen:
-                        assert seen[name] == content, f"told again and otherwise: {event}"
-                        told.repeats += 1
-                    else:
-                        seen[name] = content
-                        told.events.append(event)
+                    told.hear(message.data)
                     await message.ack()
         finally:
             await connection.close()
         return told
+
+    @classmethod
+    async def tailed(cls, messaging: Messaging, whole: Callable[[Told], bool]) -> Told:
+        """From the first until nothing is missing, from whichever broker."""
+        told = cls([], 0, {})
+        async with messaging.connected(name="test") as broker:
+            await broker.ensure(topics.EVENTS)
+            async with broker.tailing(topics.EVENTS, bookmark=Bookmark(start="beginning")) as deliveries:
+                async for delivery in deliveries:
+                    told.hear(delivery.body)
+                    if whole(told):
+                        break
+        return told
+
+    def hear(self, body: bytes) -> None:
+        """An event that comes again says the same again."""
+        event: Event = msgspec.json.decode(body)
+        name, content = (event["source"], event["id"]), hash(body)
+        if name in self.said:
+            assert self.said[name] == content, f"told again and otherwise: {event}"
+            self.repeats += 1
+        else:
+            self.said[name] = content
+            self.events.append(event)
 
     def of(self, prefix: str) -> list[Event]:
         """Those whose type begins so."""
@@ -70,6 +92,31 @@ def dead_letters(told: Told, books: Books) -> None:
     """Each is told of, once."""
     ids = Counter(event["data"]["dead_letter_id"] for event in told.events)
     assert ids == Counter(books.dead_ids), "dead letters that were not told of, or twice, or are not there"
+
+
+def by_key(told: Told, books: Books) -> None:
+    """Each transfer is told of, once; and of two with one key the earlier comes first, whatever comes between keys."""
+    events = told.of("transfer.posted.")
+    _once(events, books.posted.keys(), "transfers")
+    versions: Counter[str] = Counter()
+    for event in events:
+        key, version = event["partitionkey"], event["data"]["debit_version"]
+        assert version > versions[key], f"after version {versions[key]} comes {event}"
+        versions[key] = version
+
+
+def requests(told: Told, ended: Mapping[str, str]) -> None:
+    """Each request is told of when it was accepted and when it ended, with what has become of it, once each."""
+    _once(told.of("request.accepted."), ended.keys(), "requests")
+    ends = [event for kind in ("transfer.completed.", "transfer.failed.") for event in told.of(kind)]
+    _once(ends, ended.keys(), "ends of requests")
+    assert {event["subject"]: event["data"]["status"] for event in ends} == ended
+
+
+def _once(events: list[Event], subjects: Collection[str], what: str) -> None:
+    """There is one event about each of these, and none about anything else."""
+    told, there = Counter(event["subject"] for event in events), Counter(subjects)
+    assert told == there, f"of {len(subjects)} {what} never told of: {there - told}; too often: {told - there}"
 
 
 def _transfers(events: list[Event], books: Books) -> None:

@@ -14,27 +14,24 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
 
+import httpx2
 import msgspec
 
+from billfold.app import settings
 from billfold.platform import host
 from tests import master_keys, servers
+from tests.crash import balancer, brokers
+from tests.crash.brokers import Part
 from tests.crash.stack import RECOVERY_TIMEOUT_S, ROOT, START_TIMEOUT_S, Stack
 from tests.integration.api.support import bootstrapped
 from tests.integration.gateway.support import ENVOY
+from tests.keycloak import KeycloakServer
 
 ROLES = ("api-1", "api-2", "ledger-1", "ledger-2", "worker-1", "worker-2")
-
-
-class Part(Protocol):
-    """Something that can be taken away, and comes back."""
-
-    def kill(self) -> None: ...
-
-    def start(self) -> None: ...
 
 
 class Program:
@@ -88,10 +85,14 @@ class Program:
 class Topology(Stack):
     """All of it, running; for the clients and the audit it is a stack as any other."""
 
-    def __init__(self, folder: Path, parts: Mapping[str, Part], record: Mapping[str, Any]) -> None:
+    def __init__(
+        self, folder: Path, parts: Mapping[str, Part], record: Mapping[str, Any], environ: Mapping[str, str]
+    ) -> None:
         self._folder = folder
         self._parts = parts
         self._told = dict(record)
+        #: What each role is told, for those who look at what the roles use.
+        self.settings = settings.load(environ=environ).settings
 
     @property
     def record(self) -> dict[str, Any]:
@@ -106,6 +107,13 @@ class Topology(Stack):
         """What can be killed."""
         return list(self._parts)
 
+    def client(self, token: str | None = None) -> httpx2.Client:
+        """An HTTP client with this token, or with the operator's key."""
+        http = super().client()
+        if token is not None:
+            http.headers["authorization"] = f"Bearer {token}"
+        return http
+
     def kill(self, part: str) -> None:
         """SIGKILL it, and start it again at its address."""
         self._parts[part].kill()
@@ -113,81 +121,91 @@ class Topology(Stack):
 
 
 @contextlib.contextmanager
-def running(folder: Path, *, cassandra: servers.CassandraServer, redis: servers.RedisServer) -> Iterator[Topology]:
-    """The topology with its files in `folder`, until the block ends.
+def running(
+    folder: Path,
+    *,
+    broker: str,
+    cassandra: servers.CassandraServer,
+    redis: servers.RedisServer,
+    keycloak: KeycloakServer | None = None,
+) -> Iterator[Topology]:
+    """The topology with its files in `folder`, on a broker of this kind, until the block ends.
 
-    Raises: Missing: there is no load balancer on this machine.
+    Raises: Missing: there is no such broker or no load balancer on this machine.
     """
     if ENVOY is None:
         raise servers.Missing("Envoy is not installed: `make envoy`")
     with contextlib.ExitStack() as stack:
+        carrier, carried_by = stack.enter_context(brokers.running(broker, folder / broker))
         postgres = stack.enter_context(servers.running_postgres(folder / "pg"))
-        nats = stack.enter_context(servers.running_nats(folder / "nats"))
         database, records = postgres.create_database(), postgres.create_database()
-        settings = _settings(folder, database, nats, cassandra=cassandra, redis=redis)
-        settings["BILLFOLD_AUDIT__DSN"] = records.app_dsn
+        ours = {
+            "postgres__dsn": database.app_dsn,
+            "audit__dsn": records.app_dsn,
+            "balances__redis_url": redis.url,
+            "history__contact_points": cassandra.url,
+            "history__keyspace": f"topology_{broker}",
+        }
+        if keycloak is not None:
+            ours |= {"oidc__file": str(keycloak.provider_file(folder)), "oidc__allow_loopback": "true"}
+        environ = _environ(folder, ours | carried_by)
         owners = {"POSTGRES__OWNER_DSN": database.owner_dsn, "AUDIT__OWNER_DSN": records.owner_dsn}
-        _migrate(settings | {f"BILLFOLD_{name}": dsn for name, dsn in owners.items()})
+        _migrate(environ | {f"BILLFOLD_{name}": dsn for name, dsn in owners.items()})
         key = asyncio.run(bootstrapped(database))
-        programs, replicas = _roles(folder, settings)
-        for program in programs.values():
-            program.spawn()
-            stack.callback(program.stop)
-        for program in programs.values():
-            program.wait_ready()
-        balancer, url = _balancer(folder, replicas)
-        balancer.start()
-        stack.callback(balancer.stop)
+        programs, url = _started(stack, folder, environ)
         record = {
             "api_url": url,
             "api_key": key,
-            "nats_url": nats.url,
-            "nats_user": nats.user,
-            "nats_password": nats.password,
             "postgres_owner_dsn": database.owner_dsn,
             "postgres_dsn": database.app_dsn,
             "audit_dsn": records.app_dsn,
+            **{name.replace("__", "_"): value for name, value in carried_by.items()},
         }
-        yield Topology(
-            folder, {**programs, "postgres": postgres, "nats": nats, "redis": redis, "cassandra": cassandra}, record
-        )
+        parts: dict[str, Part] = {
+            **programs,
+            "postgres": postgres,
+            broker: carrier,
+            "redis": redis,
+            "cassandra": cassandra,
+        }
+        yield Topology(folder, parts, record, environ)
 
 
-def _settings(
-    folder: Path,
-    database: servers.TestDatabase,
-    nats: servers.NatsServer,
-    *,
-    cassandra: servers.CassandraServer,
-    redis: servers.RedisServer,
-) -> dict[str, str]:
+def _started(stack: contextlib.ExitStack, folder: Path, environ: Mapping[str, str]) -> tuple[dict[str, Program], str]:
+    """The roles, and the address of the load balancer before the APIs among them. `stack` stops them all."""
+    programs, replicas = _roles(folder, environ)
+    for program in programs.values():
+        program.spawn()
+        stack.callback(program.stop)
+    for program in programs.values():
+        program.wait_ready()
+    gateway, url = _balancer(folder, replicas)
+    gateway.start()
+    stack.callback(gateway.stop)
+    return programs, url
+
+
+def _environ(folder: Path, ours: Mapping[str, str]) -> dict[str, str]:
     """What all roles are told."""
-    ours = {
-        "postgres__dsn": database.app_dsn,
-        "nats__url": nats.url,
-        "nats__user": nats.user,
-        "nats__password": nats.password,
+    same = {
         "keys__file": str(master_keys.file_in(folder)),
         "ledger__address": ",".join(f"unix:{folder}/ledger-{number}.sock" for number in (1, 2)),
-        "balances__redis_url": redis.url,
         "history__kind": "cql",
-        "history__contact_points": cassandra.url,
-        "history__keyspace": "topology",
         "history__copies": "1",
         "log__format": "json",
     }
     outer = {name: value for name, value in os.environ.items() if not name.startswith("BILLFOLD_")}
-    return outer | {f"BILLFOLD_{name.upper()}": value for name, value in ours.items()}
+    return outer | {f"BILLFOLD_{name.upper()}": value for name, value in {**same, **ours}.items()}
 
 
-def _migrate(settings: Mapping[str, str]) -> None:
+def _migrate(environ: Mapping[str, str]) -> None:
     """As an operator does before the roles start."""
     command = [sys.executable, "-m", "billfold.app.cli", "migrate"]
-    done = subprocess.run(command, env=dict(settings), capture_output=True, text=True, check=False, cwd=ROOT)
+    done = subprocess.run(command, env=dict(environ), capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 0, done.stderr
 
 
-def _roles(folder: Path, settings: Mapping[str, str]) -> tuple[dict[str, Program], list[int]]:
+def _roles(folder: Path, environ: Mapping[str, str]) -> tuple[dict[str, Program], list[int]]:
     """Two of each, and the ports of the APIs."""
     programs: dict[str, Program] = {}
     replicas: list[int] = []
@@ -204,65 +222,15 @@ def _roles(folder: Path, settings: Mapping[str, str]) -> tuple[dict[str, Program
             replicas.append(port)
             ready = f"http://127.0.0.1:{port}/readyz"
         command = [sys.executable, "-m", "billfold.app.cli", "serve", role]
-        programs[name] = Program(command, {**settings, **own}, ready=ready, log=folder / f"{name}.log")
+        programs[name] = Program(command, {**environ, **own}, ready=ready, log=folder / f"{name}.log")
     return programs, replicas
 
 
 def _balancer(folder: Path, replicas: list[int]) -> tuple[Program, str]:
-    """Envoy, which asks the replicas whether they are well, and in turns takes the next that is."""
     assert ENVOY is not None
     port, admin = host.free_port(), host.free_port()
-    manager = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
-    router = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"
-    # What has not reached a replica goes to the other one, as with the gateway for production.
-    again = {
-        "retry_on": "connect-failure,refused-stream",
-        "num_retries": 2,
-        "retry_host_predicate": [
-            {
-                "name": "envoy.retry_host_predicates.previous_hosts",
-                "typed_config": {
-                    "@type": "type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
-                },
-            }
-        ],
-    }
-    route = {"match": {"prefix": "/"}, "route": {"cluster": "api", "timeout": "30s", "retry_policy": again}}
-    http = {
-        "@type": manager,
-        "stat_prefix": "topology",
-        "route_config": {"virtual_hosts": [{"name": "api", "domains": ["*"], "routes": [route]}]},
-        "http_filters": [{"name": "envoy.filters.http.router", "typed_config": {"@type": router}}],
-    }
-    filters = [{"name": "envoy.filters.network.http_connection_manager", "typed_config": http}]
-    endpoints = [{"endpoint": {"address": _address(replica)}} for replica in replicas]
-    cluster = {
-        "name": "api",
-        "connect_timeout": "1s",
-        "load_assignment": {"cluster_name": "api", "endpoints": [{"lb_endpoints": endpoints}]},
-        "health_checks": [
-            {
-                "timeout": "2s",
-                "interval": "0.5s",
-                "unhealthy_threshold": 1,
-                "healthy_threshold": 1,
-                "http_health_check": {"path": "/readyz"},
-            }
-        ],
-    }
-    config = {
-        "admin": {"address": _address(admin)},
-        "static_resources": {
-            "listeners": [{"name": "http", "address": _address(port), "filter_chains": [{"filters": filters}]}],
-            "clusters": [cluster],
-        },
-    }
     file = folder / "envoy.json"
-    file.write_bytes(msgspec.json.encode(config))
+    file.write_bytes(msgspec.json.encode(balancer.configured(port, admin=admin, replicas=replicas)))
     command = [ENVOY, "--disable-hot-restart", "--concurrency", "1", "--log-level", "warn", "-c", str(file)]
     url = f"http://127.0.0.1:{port}"
     return Program(command, os.environ, ready=f"{url}/readyz", log=folder / "envoy.log"), url
-
-
-def _address(port: int) -> dict[str, Any]:
-    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}

@@ -15,23 +15,6 @@ from tests import keycloak, servers
 from tests.integration.api import support
 from tests.integration.oidc.conftest import trusting
 
-FILE = """
-[[provider]]
-name = "keycloak"
-title = "Keycloak"
-issuer = "{issuer}"
-client_id = "billfold"
-client_secret = "only-for-the-sandbox"
-login = true
-accept_tokens = true
-audience = "billfold"
-services = ["billfold-service"]
-roles_claim = "realm_access.roles"
-
-[provider.roles]
-auditor = "auditor"
-"""
-
 
 @pytest.fixture(scope="module")
 def keycloak_api_server(
@@ -40,8 +23,7 @@ def keycloak_api_server(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[support.ApiServer]:
     folder = tmp_path_factory.mktemp("api")
-    file = folder / "providers.toml"
-    file.write_text(FILE.format(issuer=keycloak_server.issuer))
+    file = keycloak_server.provider_file(folder)
     with support.running_api(oidc_database, folder, oidc__file=str(file), oidc__allow_loopback="true") as server:
         yield server
 

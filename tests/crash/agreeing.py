@@ -1,0 +1,151 @@
+"""What must be true of a topology at its end: what was told, recorded, kept and copied of the ledger agrees with it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from uuid import UUID
+
+import asyncpg
+
+from billfold import wallets
+from billfold.app import messaging
+from billfold.kernel import clock
+from billfold.kernel.errors import Unavailable
+from billfold.platform import cql
+from billfold.wallets.adapters.history import schema
+from tests.crash import audit, telling
+from tests.crash.books import Books, Connection, Posted
+from tests.crash.telling import Told
+from tests.crash.topology import Topology
+
+#: What is under way when the last request has ended. A Cassandra that has just started on a busy machine is slow.
+WITHIN_S = 180.0
+
+
+async def everything(running: Topology) -> None:
+    """The events, the audit, the balances in Redis and the history in CQL; none of it is still on its way for ever."""
+    ledger = await asyncpg.connect(running.record["postgres_owner_dsn"])
+    try:
+        await _until(lambda: _published(ledger), "all that was committed is published")
+        books = await Books.read(ledger)
+        ended = dict(map(tuple, await ledger.fetch("SELECT id::text, status FROM wallets.requests")))
+    finally:
+        await ledger.close()
+    await _told(running, books, ended)
+    await _recorded(running, books)
+    await _kept(running, books)
+    await _copied(running, books)
+    await audit.verify(running.record["postgres_dsn"])
+
+
+async def _until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
+    deadline = asyncio.get_running_loop().time() + WITHIN_S
+    while True:
+        with contextlib.suppress(Unavailable):
+            if await condition():
+                return
+        assert asyncio.get_running_loop().time() < deadline, f"not within {WITHIN_S:.0f} s: {what}"
+        await asyncio.sleep(0.1)
+
+
+async def _published(ledger: Connection) -> bool:
+    waiting: int = await ledger.fetchval(
+        "SELECT (SELECT count(*) FROM messaging.outbox) + (SELECT count(*) FROM messaging.parked)"
+    )
+    return waiting == 0
+
+
+async def _told(running: Topology, books: Books, ended: dict[str, str]) -> None:
+    wanted = len(books.posted) + 2 * len(ended)
+
+    def whole(told: Told) -> bool:
+        # What is kept is read from its beginning, so it is only now and then worth counting.
+        return len(told.events) >= wanted and len(_about(told)) >= wanted
+
+    async with asyncio.timeout(WITHIN_S):
+        told = await Told.tailed(messaging.of(running.settings), whole)
+    telling.by_key(told, books)
+    telling.requests(told, ended)
+
+
+def _about(told: Told) -> list[telling.Event]:
+    return [*told.of("transfer."), *told.of("request.accepted.")]
+
+
+async def _recorded(running: Topology, books: Books) -> None:
+    """The audit has each transfer once, whoever was killed on the way."""
+    records = await asyncpg.connect(running.record["audit_dsn"])
+    try:
+
+        async def all_are() -> bool:
+            rows = await records.fetch("SELECT event_id FROM audit.records WHERE type = 'transfer.posted.v1'")
+            found[:] = [row["event_id"] for row in rows]
+            return len(found) >= len(books.posted)
+
+        found: list[str] = []
+        await _until(all_are, "each transfer is recorded")
+        assert sorted(found) == sorted(books.posted)
+    finally:
+        await records.close()
+
+
+async def _kept(running: Topology, books: Books) -> None:
+    """What is kept of balances is what the ledger has. What a killed Redis has lost comes with the next reader."""
+    url = running.settings.balances.redis_url
+    assert url is not None
+    with running.client() as http:
+        for wallet in books.wallets:
+            http.get(f"/api/v1/wallets/{wallet}/balance", headers={"cache-control": "max-age=3600"}).raise_for_status()
+    async with wallets.balances_in_redis(url, keep_seconds=3600) as pictures:
+        for wallet in books.wallets:
+            entries = [one for one in books.posted.values() if wallet in (one.source, one.target)]
+            right = (len(entries), sum(one.cents if one.target == wallet else -one.cents for one in entries))
+
+            async def is_kept(wallet: str = wallet, right: tuple[int, int] = right) -> bool:
+                picture = (await pictures.look(UUID(wallet))).picture
+                kept = None if picture is None else picture.accounts.get("USD")
+                # A version that is behind will come; with the right one the sum has to be right.
+                if picture is None or (kept.version if kept else 0) < right[0]:
+                    return False
+                assert (kept.version, kept.posted) == right if kept else right == (0, 0), f"{wallet}: {kept}"
+                return True
+
+            await _until(is_kept, f"the balance of {wallet} is kept")
+
+
+async def _copied(running: Topology, books: Books) -> None:
+    """The history has each entry of each wallet once, with the balance that it left."""
+    told = running.settings.history
+    assert told.contact_points is not None
+    address, _, port = told.contact_points.partition(":")
+    async with cql.opened(cql.Server(contact_points=[(address, int(port))])) as session:
+        await session.wait_until_up(WITHIN_S)
+        for wallet in books.wallets:
+            right = {row for one in books.posted.values() for row in _entries(one, wallet)}
+            months = {schema.month_of(clock.microseconds(one.recorded_at)) for one in books.posted.values()}
+
+            async def is_copied(wallet: str = wallet, right: set[Row] = right, months: set[int] = months) -> bool:
+                statement = (
+                    f"SELECT transfer, version, balance FROM {told.keyspace}.transactions "
+                    "WHERE wallet = ? AND month = ?"
+                )
+                pages = [await session.execute(statement, UUID(wallet), month) for month in months]
+                rows = [(str(transfer), version, balance) for page in pages for transfer, version, balance in page]
+                assert set(rows) <= right, f"{wallet}: {set(rows) - right}"
+                return sorted(rows) == sorted(right)
+
+            await _until(is_copied, f"the history of {wallet} is copied")
+
+
+#: A transfer, the version of the wallet's account after it, and what was in it then.
+Row = tuple[str, int, int]
+
+
+def _entries(posted: Posted, wallet: str) -> list[Row]:
+    sides = (
+        (posted.source, posted.debit_version, posted.debit_balance),
+        (posted.target, posted.credit_version, posted.credit_balance),
+    )
+    return [(posted.id, version, balance) for side, version, balance in sides if side == wallet]
