@@ -134,3 +134,10 @@ def test_a_secret_in_a_wrong_setting_is_not_repeated_in_the_error() -> None:
     with pytest.raises(settings.SettingInvalid) as refused:
         load({"BILLFOLD_API__PORT": "hush"})
     assert "hush" not in str(refused.value)
+
+
+def test_settings_are_replaced_by_dotted_name_and_the_rest_stays() -> None:
+    before = load(environ={}, overrides={"api.port": "1234", "nats.user": "me"}).settings
+    after = settings.replaced(before, {"api.port": 99, "api.host": "::", "history.kind": "cql"})
+    assert (after.api.port, after.api.host, after.history.kind, after.nats.user) == (99, "::", "cql", "me")
+    assert before.api.port == 1234

@@ -32,6 +32,7 @@ from billfold.app.settings.tree import (
     Worker,
     leaves,
     mask,
+    replaced,
 )
 
 __all__ = [
@@ -63,5 +64,6 @@ __all__ = [
     "leaves",
     "load",
     "mask",
+    "replaced",
     "variable",
 ]

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_type_hints
 
 import msgspec
 
@@ -34,6 +34,9 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         shown = ", ".join(f"{name}={_masked(self, name)!r}" for name in self.__struct_fields__)
         return f"{type(self).__name__}({shown})"
+
+
+AnySection = TypeVar("AnySection", bound=Section)
 
 
 class Postgres(Section, frozen=True, kw_only=True):
@@ -477,6 +480,15 @@ def build(values: Mapping[str, object]) -> Settings:
     built = _build(Settings, values, "")
     assert isinstance(built, Settings)
     return built
+
+
+def replaced(section: AnySection, values: Mapping[str, object]) -> AnySection:
+    """The section with these values, by dotted name and of the right types already, in the place of its own."""
+    given: dict[str, Any] = {}
+    for key, value in values.items():
+        name, _, below = key.partition(".")
+        given[name] = replaced(given.get(name, getattr(section, name)), {below: value}) if below else value
+    return msgspec.structs.replace(section, **given)
 
 
 def _masked(section: Section, name: str) -> object:
