@@ -14,6 +14,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from billfold import devservers
 from tests import browsers, event_payloads, keycloak, servers, smtp
 
 # Tests start programs in a process that speaks gRPC. What gRPC would do in a fork, for those who go on speaking it
@@ -98,6 +99,14 @@ def cassandra_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[serve
         servers.running_cassandra(folder) as server,
     ):
         yield server
+
+
+@pytest.fixture(scope="session")
+def full_stack() -> None:
+    """What `billfold up --profile full` adds can be had here; whoever asks for this starts it."""
+    with _had("full_stack"):
+        for kind in (devservers.Redis, devservers.Cassandra):
+            kind.fetch()
 
 
 @pytest.fixture(scope="session")

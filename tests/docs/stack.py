@@ -16,14 +16,17 @@ STOP_DEADLINE_S = 60.0
 
 
 @contextmanager
-def running(folder: Path, **settings: str) -> Iterator[dict[str, str]]:
-    """A fresh stack with these settings, and the environment of somebody who has pasted what it printed."""
+def running(folder: Path, *, profile: str = "minimal", **settings: str) -> Iterator[dict[str, str]]:
+    """A stack with these settings and its data in `folder`; the environment of somebody who has pasted what it printed.
+
+    It is a fresh one, or that which ran there before.
+    """
     data = folder / "data"
     log_file = folder / "up.log"
     environment = clean_environment() | {"BILLFOLD_DATA": str(data)}
     environment |= {f"BILLFOLD_{name.upper()}": value for name, value in settings.items()}
     with log_file.open("wb") as log:
-        command = [sys.executable, "-m", "billfold.app.cli", "up"]
+        command = [sys.executable, "-m", "billfold.app.cli", "up", "--profile", profile]
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT, cwd=folder)
     try:
         record = _record(process, data / "stack.json", log_file)

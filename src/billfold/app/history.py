@@ -45,6 +45,16 @@ async def make_tables(tree: settings.History, *, patience_s: float = PATIENCE_S)
         await make_history_tables(session, keyspace=tree.keyspace, datacenter=tree.datacenter, copies=tree.copies)
 
 
+async def check(tree: settings.History, *, patience_s: float) -> None:
+    """Pass if the server of the copy answers.
+
+    Raises:
+        SettingInvalid, ExtraNotInstalled, CqlUnavailable
+    """
+    async with cql.opened(_server(tree)) as session:
+        await session.wait_until_up(patience_s)
+
+
 def _server(tree: settings.History) -> cql.Server:
     if tree.contact_points is None:
         raise settings.SettingInvalid(

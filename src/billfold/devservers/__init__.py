@@ -1,8 +1,9 @@
 """Real servers for development and tests: Kafka, Cassandra, RabbitMQ, Redis, and a stand-in for MongoDB.
 
-`billfold dev servers up` runs them for a developer, the fixtures of `tests/servers` for the tests. Nothing else of
-Billfold may import this package: in production servers are somebody's own, with their own care. They listen on
-127.0.0.1 alone, are small, and are meant for data that nobody would miss.
+`billfold dev servers up` runs them for a developer, `billfold up --profile full` for copies that can be made anew, the
+fixtures of `tests/servers` for the tests. Nothing else of Billfold may import this package: in production servers are
+somebody's own, with their own care. They listen on 127.0.0.1 alone, are small, and are meant for data that nobody would
+miss.
 
 `server` is what they have in common, `fetching` gets those that Java runs, `wire` asks them whether they are ready.
 """

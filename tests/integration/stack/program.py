@@ -32,6 +32,10 @@ async def sandbox(tree: settings.Settings) -> stack.Sandbox:
     return stack.Sandbox(api_key="bf_test_key", example="curl …")
 
 
+async def nothing(*_: object) -> None:
+    pass
+
+
 def parts(tree: settings.Settings) -> stack.Parts:
     worker = (sys.executable, "-c", "raise SystemExit('no such worker')")
     if BROKEN_ROLE not in os.environ:
@@ -47,7 +51,9 @@ def parts(tree: settings.Settings) -> stack.Parts:
             roles.Role(name="worker", command=worker, ready_url=roles.WORKER.ready_url, ports=roles.WORKER.ports),
         ),
         migrate=migrate,
+        prepare=nothing,
         sandbox=sandbox,
+        catch_up=nothing,
     )
 
 

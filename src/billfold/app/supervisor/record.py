@@ -83,6 +83,14 @@ class StackRecord(msgspec.Struct, frozen=True, kw_only=True):
     nats_url: str | None
     nats_user: str | None
     nats_password: str | None
+    #: As `billfold up --profile` was told.
+    profile: str = "minimal"
+    #: Where each part listens, but for the databases.
+    addresses: dict[str, str] = {}
+    #: What belongs to the profile and is not there, and why.
+    left_out: dict[str, str] = {}
+    #: By which the roles find what the profile has added; a command that goes to the database itself needs them, too.
+    settings: dict[str, str | int] = {}
     processes: dict[str, int]
 
 
@@ -144,8 +152,10 @@ def was_killed(data_dir: Path) -> bool:
 
 
 def program_locks(data_dir: Path) -> list[Path]:
-    """The locks that programs of the stack hold while they run, or held."""
-    return sorted(lock for lock in data_dir.glob("*.lock") if lock.name != LOCK)
+    """The locks that programs of the stack hold while they run, or held. What a profile adds has its own inside."""
+    inside = (folder / f"{folder.name}.lock" for folder in data_dir.iterdir() if folder.is_dir())
+    locks = {lock for lock in data_dir.glob("*.lock") if lock.name != LOCK}
+    return sorted(locks | {lock for lock in inside if lock.is_file()})
 
 
 def leftovers(data_dir: Path) -> list[str]:

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import msgspec
-
 from billfold.app import settings
 from billfold.platform import children, host, tls
 
@@ -64,8 +62,11 @@ MAIL_SINK = Role(
 class RoleProcess:
     """A role under the stack's settings."""
 
-    def __init__(self, role: Role, tree: settings.Settings, *, on_line: children.LogLine) -> None:
-        self.name = role.name
+    def __init__(
+        self, role: Role, tree: settings.Settings, *, on_line: children.LogLine, name: str | None = None
+    ) -> None:
+        """`name` tells replicas apart."""
+        self.name = name or role.name
         self._command = role.command
         self._settings = tree
         self._ready_url = role.ready_url(tree)
@@ -116,11 +117,7 @@ def environment(tree: settings.Settings, outer: Mapping[str, str]) -> dict[str, 
 
     The databases' owner is not among them: a role can neither change a schema nor what the journal and the audit have.
     """
-    tree = msgspec.structs.replace(
-        tree,
-        postgres=msgspec.structs.replace(tree.postgres, owner_dsn=None),
-        audit=msgspec.structs.replace(tree.audit, owner_dsn=None),
-    )
+    tree = settings.replaced(tree, {"postgres.owner_dsn": None, "audit.owner_dsn": None})
     kept = {name: value for name, value in outer.items() if not name.startswith(settings.PREFIX)}
     return kept | settings.as_environment(tree) | {"PYTHONUNBUFFERED": "1"}
 

@@ -1,4 +1,4 @@
-"""What is started when, and stopped when: servers, migrations, roles; and roles, NATS, PostgreSQL.
+"""What is started when, and stopped when: servers, migrations, ledgers, roles; and roles, ledgers, servers, PostgreSQL.
 
 The composition of real roles, migrations and sandbox is made by the command `billfold up`.
 """
@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,9 +19,10 @@ import msgspec
 
 import billfold
 from billfold.app import messaging, pages, settings
-from billfold.app.supervisor import master_keys, output, record
+from billfold.app.supervisor import master_keys, output, ports, record
+from billfold.app.supervisor.additions import NONE, Added, Additions, ledger_addresses
 from billfold.app.supervisor.keeper import Keeper, Service
-from billfold.app.supervisor.roles import STOP_TIMEOUT_S, Role, RoleProcess
+from billfold.app.supervisor.roles import LEDGER, STOP_TIMEOUT_S, Role, RoleProcess
 from billfold.platform import children, host
 from billfold.platform.messaging.embedded import EmbeddedNats
 from billfold.platform.postgres import cluster
@@ -29,8 +30,6 @@ from billfold.platform.postgres.embedded import EmbeddedPostgres
 
 #: A port that is chosen by chance is seldom taken while a role starts, and not again and again.
 PORT_TRIES = 3
-#: Where messages to phones go in the sink; it is nobody's (RFC 6761).
-SINK_SMS_DOMAIN = "sms.invalid"
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -54,8 +53,14 @@ class Parts:
     roles: Sequence[Role]
     #: Brings the database up to date, as its owner.
     migrate: Callable[[settings.Settings], Awaitable[object]]
+    #: Makes what is missing in the other servers, when they run.
+    prepare: Callable[[settings.Settings], Awaitable[object]]
     #: Runs after the migrations, while the roles start.
     sandbox: Callable[[settings.Settings], Awaitable[Sandbox]]
+    #: Runs beside the roles: copies to the servers that were added, by name, what they lack, and says so.
+    catch_up: Callable[[settings.Settings, Collection[str], Callable[[str], None]], Awaitable[object]]
+    profile: str = "minimal"
+    additions: Additions = NONE
 
 
 class Stack:
@@ -79,6 +84,14 @@ class Stack:
             )
         servers: tuple[Service, ...] = (self._postgres,) if self._nats is None else (self._postgres, self._nats)
         self._servers = tuple(self._keeper(server, writes_to=self._data_dir) for server in servers)
+        self._added = Added(
+            self._data_dir,
+            keeper=lambda service: self._keeper(service, writes_to=self._data_dir),
+            say=self._say,
+            changed=self._write_record,
+        )
+        self._ledger_ports: tuple[int, ...] = ()
+        self._ledgers: tuple[Keeper, ...] = ()
         self._roles: tuple[Keeper, ...] = ()
         self._claims: dict[int, int] = {}
         self._started_at = datetime.now(UTC)
@@ -95,23 +108,29 @@ class Stack:
                 if await self._unless_stopped(self._start()):
                     assert self._record is not None
                     ready(self._record)
-                    await self._unless_stopped(_together(*(keeper.failed() for keeper in self._keepers())))
+                    kept = (keeper.failed() for keeper in (*self._servers, *self._ledgers, *self._roles))
+                    catching_up = self._parts.catch_up(self._settings, self._added.keepers, self._say)
+                    await self._unless_stopped(_together(*kept, self._added.failed(), catching_up))
             finally:
                 await self._stop_all()
 
     async def _start(self) -> None:
         await end_leftovers(self._data_dir)
         keys_file = master_keys.file_of(self._loaded.settings)
-        self._settings = msgspec.structs.replace(
-            with_ports(self._loaded, claim=self._claim_port),
-            keys=msgspec.structs.replace(self._loaded.settings.keys, file=keys_file),
+        free = self._choose_ports()
+        self._settings = settings.replaced(free, {"keys.file": keys_file})
+        await _together(
+            self._start_database(),
+            *(broker.start() for broker in self._servers[1:]),
+            self._added.start(self._parts.additions, log=self._added_log),
         )
-        await _together(self._start_database(), *(broker.start() for broker in self._servers[1:]))
+        found_by: dict[str, object] = {**self._added.settings}
         if (nats := self._nats) is not None:
-            self._settings = msgspec.structs.replace(
-                self._settings,
-                nats=msgspec.structs.replace(self._settings.nats, url=nats.url, user=nats.user, password=nats.password),
-            )
+            found_by |= {"nats.url": nats.url, "nats.user": nats.user, "nats.password": nats.password}
+        if self._parts.additions.ledgers:
+            found_by |= ledger_addresses(self._data_dir, self._parts.additions.ledgers)
+        self._settings = settings.replaced(self._settings, found_by)
+        await self._parts.prepare(self._settings)
         self._record = self._describe(await self._start_roles())
         self._write_record()
         if (before := record.replace_address(self._data_dir, self._record.api_url)) is not None:
@@ -119,24 +138,39 @@ class Stack:
 
     async def _start_roles(self, tries_left: int = PORT_TRIES) -> Sandbox:
         """Start them, on other ports again where another program has been faster."""
+        self._ledgers = tuple(self._ledger_keepers())
         self._roles = tuple(
             self._keeper(RoleProcess(role, self._settings, on_line=self._log(role.name))) for role in self._parts.roles
         )
-        starting = [keeper.start() for keeper in self._roles]
         try:
+            await _together(*(keeper.start() for keeper in self._ledgers))
+            starting = [keeper.start() for keeper in self._roles]
             sandbox: Sandbox = (await _together(self._parts.sandbox(self._settings), *starting))[0]
         except host.PortTaken as taken:
             if not tries_left:
                 raise
             # One that was set is refused here.
-            free = with_ports(self._loaded, claim=self._claim_port)
+            free = self._choose_ports()
             self._say(f"{taken.detail} Trying a free one …")
-            await asyncio.gather(*(keeper.stop() for keeper in self._roles))
+            await self._stop_roles()
             self._settings = msgspec.structs.replace(
                 self._settings, api=free.api, worker=free.worker, mail=free.mail, mail_sink=free.mail_sink
             )
             return await self._start_roles(tries_left - 1)
         return sandbox
+
+    def _ledger_keepers(self) -> Iterator[Keeper]:
+        addresses = (self._settings.ledger.address or "").split(",")
+        for number, (address, port) in enumerate(zip(addresses, self._ledger_ports, strict=False), start=1):
+            name = f"ledger-{number}"
+            own = settings.replaced(self._settings, {"ledger.listen": address, "ledger.metrics_port": port})
+            yield self._keeper(RoleProcess(LEDGER, own, on_line=self._log(name), name=name))
+
+    def _choose_ports(self) -> settings.Settings:
+        tree, self._ledger_ports = ports.choose(
+            self._loaded, ledgers=self._parts.additions.ledgers, claim=self._claim_port
+        )
+        return tree
 
     def _claim_port(self, port: int) -> bool:
         """Keep other stacks of this user, which may be starting too, from choosing the same port."""
@@ -155,31 +189,34 @@ class Stack:
         await self._servers[0].start()
         assert self._settings.keys.file is not None
         await master_keys.make_missing(self._settings.keys.file, self._postgres.dsn(cluster.OWNER))
-        self._settings = msgspec.structs.replace(
+        dsn = self._postgres.dsn
+        self._settings = settings.replaced(
             self._settings,
-            postgres=msgspec.structs.replace(
-                self._settings.postgres,
-                dsn=self._postgres.dsn(cluster.APP),
-                owner_dsn=self._postgres.dsn(cluster.OWNER),
-            ),
-            audit=msgspec.structs.replace(
-                self._settings.audit,
-                dsn=self._postgres.dsn(cluster.APP, database=cluster.AUDIT),
-                owner_dsn=self._postgres.dsn(cluster.OWNER, database=cluster.AUDIT),
-            ),
+            {
+                "postgres.dsn": dsn(cluster.APP),
+                "postgres.owner_dsn": dsn(cluster.OWNER),
+                "audit.dsn": dsn(cluster.APP, database=cluster.AUDIT),
+                "audit.owner_dsn": dsn(cluster.OWNER, database=cluster.AUDIT),
+            },
         )
         await self._parts.migrate(self._settings)
 
     async def _stop_all(self) -> None:
         self._say("stopping")
-        for group in (self._roles, self._servers[1:], self._servers[:1]):
-            await asyncio.gather(*(keeper.stop() for keeper in group))
+        await self._stop_roles()
+        for group in ((*self._servers[1:], *self._added.keepers.values()), self._servers[:1]):
+            await _stop(group)
         for lock in self._claims.values():
             os.close(lock)
         self._say("stopped")
 
+    async def _stop_roles(self) -> None:
+        """What asks the ledgers goes before them."""
+        for group in (self._roles, self._ledgers):
+            await _stop(group)
+
     def _keepers(self) -> tuple[Keeper, ...]:
-        return (*self._servers, *self._roles)
+        return (*self._servers, *self._added.keepers.values(), *self._ledgers, *self._roles)
 
     def _keeper(self, service: Service, *, writes_to: Path | None = None) -> Keeper:
         return Keeper(service, say=self._say, changed=self._write_record, writes_to=writes_to)
@@ -192,6 +229,10 @@ class Stack:
 
     def _server_log(self, name: str) -> children.LogLine:
         return self._log(name) if self._settings.log.level == "debug" else output.without_routine(self._log(name))
+
+    def _added_log(self, name: str) -> children.LogLine:
+        """Theirs is for whoever looks for a fault in them. Why one has ended is told in any case."""
+        return self._log(name) if self._settings.log.level == "debug" else _unheard
 
     def _describe(self, sandbox: Sandbox) -> record.StackRecord:
         tree = self._settings
@@ -207,8 +248,9 @@ class Stack:
             metrics_urls={
                 "api": tree.metrics.local_url(tree.api.metrics_port),
                 "worker": tree.metrics.local_url(tree.worker.metrics_port),
+                **{f"ledger-{n}": tree.metrics.local_url(port) for n, port in enumerate(self._ledger_ports, start=1)},
             },
-            mail_sink_url=tree.mail_sink.url if has_mail_sink(self._loaded.settings) else None,
+            mail_sink_url=tree.mail_sink.url if ports.has_mail_sink(self._loaded.settings) else None,
             keys_file=str(tree.keys.file),
             api_key=sandbox.api_key,
             example=sandbox.example,
@@ -220,15 +262,32 @@ class Stack:
             nats_url=tree.nats.url,
             nats_user=tree.nats.user,
             nats_password=tree.nats.password,
+            profile=self._parts.profile,
+            addresses=self._addresses(),
+            left_out=self._added.left_out,
+            settings=self._added.settings,
             processes={},
         )
+
+    def _addresses(self) -> dict[str, str]:
+        tree = self._settings
+        ledgers = (tree.ledger.address or "").split(",")[: len(self._ledger_ports)]
+        found = {
+            "postgres": f"127.0.0.1:{self._postgres.port}",
+            "nats": tree.nats.url if self._nats is not None else None,
+            **self._added.addresses,
+            **{f"ledger-{number}": address for number, address in enumerate(ledgers, start=1)},
+            "api": tree.api.local_url,
+            "mail-sink": tree.mail_sink.url if ports.has_mail_sink(self._loaded.settings) else None,
+        }
+        return {name: address for name, address in found.items() if address is not None}
 
     def _write_record(self) -> None:
         """Tell the others, again when a process was replaced. A stack that is still starting is not told of."""
         if self._record is None:
             return
         processes = {keeper.service.name: keeper.child.pid for keeper in self._keepers() if keeper.child is not None}
-        self._record = msgspec.structs.replace(self._record, processes=processes)
+        self._record = msgspec.structs.replace(self._record, processes=processes, left_out=self._added.left_out)
         try:
             record.write(self._data_dir, self._record)
         except OSError as error:
@@ -272,57 +331,6 @@ async def end_leftovers(data_dir: Path) -> None:
         await children.end_leftover(lock, stop_signal=number, timeout_s=STOP_TIMEOUT_S)
 
 
-def with_ports(loaded: settings.Loaded, *, claim: Callable[[int], bool]) -> settings.Settings:
-    """The settings with ports that are free: one that was set is kept or refused, a default gives way.
-
-    It also does so to another stack that has claimed it and does not listen yet.
-
-    Raises: PortTaken, NoFreePort.
-    """
-    api, worker, sink = loaded.settings.api, loaded.settings.worker, loaded.settings.mail_sink
-    chosen: dict[str, int] = {}
-    defaults = {
-        "api.port": api.port,
-        "api.metrics_port": api.metrics_port,
-        "worker.metrics_port": worker.metrics_port,
-        "mail_sink.port": sink.port,
-        "mail_sink.smtp_port": sink.smtp_port,
-    }
-    for key, port in defaults.items():
-        if key in loaded.sources:
-            chosen[key] = host.checked_port(port)
-        else:
-            free = host.port_is_free(port) and port not in chosen.values() and claim(port)
-            chosen[key] = port if free else host.free_port(besides=chosen.values())
-    return msgspec.structs.replace(
-        loaded.settings,
-        api=msgspec.structs.replace(api, port=chosen["api.port"], metrics_port=chosen["api.metrics_port"]),
-        worker=msgspec.structs.replace(worker, metrics_port=chosen["worker.metrics_port"]),
-        mail=_mail(loaded.settings, sink_port=chosen["mail_sink.smtp_port"]),
-        mail_sink=settings.MailSink(port=chosen["mail_sink.port"], smtp_port=chosen["mail_sink.smtp_port"]),
-    )
-
-
-def has_mail_sink(tree: settings.Settings) -> bool:
-    """Whether the stack of these settings, as they were given, has a mail server of its own."""
-    return tree.mail.host is None
-
-
-def _mail(tree: settings.Settings, *, sink_port: int) -> settings.Mail:
-    """The mail server that is set, or the sink. There, phones have a gateway too."""
-    if not has_mail_sink(tree):
-        return tree.mail
-    return msgspec.structs.replace(
-        tree.mail,
-        host="127.0.0.1",
-        port=sink_port,
-        tls="none",
-        user=None,
-        password=None,
-        sms_domain=tree.mail.sms_domain or SINK_SMS_DOMAIN,
-    )
-
-
 def _refuse_foreign_servers(loaded: settings.Loaded) -> None:
     databases = ("postgres.dsn", "postgres.owner_dsn", "audit.dsn", "audit.owner_dsn")
     for key in (*databases, "nats.url", "nats.user", "nats.password"):
@@ -344,6 +352,14 @@ async def _together(*work: Coroutine[Any, Any, Any] | Awaitable[Any]) -> list[An
     except BaseExceptionGroup as failed:
         raise failed.exceptions[0] from None
     return [task.result() for task in tasks]
+
+
+async def _stop(keepers: Iterable[Keeper]) -> None:
+    await asyncio.gather(*(keeper.stop() for keeper in keepers))
+
+
+def _unheard(_: str) -> None:
+    pass
 
 
 async def _as_coroutine(work: Awaitable[Any]) -> Any:
