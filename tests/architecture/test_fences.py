@@ -32,6 +32,7 @@ ASYNCPG = "asyncpg is spoken in platform.postgres and in stores"
 NATS = "NATS is spoken in platform.messaging"
 KAFKA = "Kafka is spoken in platform.messaging"
 CQL = "CQL is spoken in platform.cql"
+MONGODB = "MongoDB is spoken in the audit's adapters"
 AMQP = "AMQP is spoken in platform.messaging"
 DEVSERVERS = "Servers for development are started by their command and the profile full alone"
 REDIS = "Redis is spoken in platform and adapters"
@@ -108,6 +109,7 @@ IMPORTS = [
     Breach("NATS in a service", "ledger.service", "from nats.aio.client import Client", NATS),
     Breach("NATS in the app", "app", "import nats", NATS),
     Breach("Kafka in a service", "ledger.service", "import aiokafka", KAFKA),
+    Breach("MongoDB in a service", "audit.service", "import pymongo", MONGODB),
     Breach("AMQP in a service", "wallets.service", "import aio_pika", AMQP),
     Breach("WebAuthn in a service", "identity.service.factors", "import webauthn", FACTORS),
     Breach("JOSE in a service", "identity.service.foreign", "import joserfc", FOREIGN),

@@ -7,6 +7,7 @@ from billfold.devservers import Missing
 from tests.servers.local import (
     CassandraServer,
     KafkaServer,
+    LocalServer,
     MongoServer,
     RabbitMQServer,
     RedisServer,
@@ -23,6 +24,7 @@ from tests.servers.postgres import PostgresServer, TestDatabase, running_postgre
 __all__ = [
     "CassandraServer",
     "KafkaServer",
+    "LocalServer",
     "LoopThread",
     "Missing",
     "MongoServer",

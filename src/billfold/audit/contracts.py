@@ -38,6 +38,11 @@ class AuditRecord(msgspec.Struct, frozen=True, kw_only=True):
     before: Annotated[Any, Meta(description="What it was before, where that is known.")] = None
     data: Annotated[Any, Meta(description="What is told of it: of an event, its data.")] = None
 
+    @property
+    def key(self) -> str:
+        """What it is known by where it is copied to: its source, and the id that this never gives twice."""
+        return f"{self.source}/{self.id}"
+
 
 class SignedHead(msgspec.Struct, frozen=True, kw_only=True):
     """A tree as it was sealed."""

@@ -1,10 +1,10 @@
 """Why the audit turns a request down.
 
 BillfoldError
-├── NotFound     RecordUnknown, HeadUnknown, AuditNotKept
+├── NotFound     RecordUnknown, HeadUnknown, AuditNotKept, SinkUnknown
 ├── Conflict     NotSealedYet
-├── Invalid      FactInvalid, KeyInvalid, HeadsInvalid
-└── Unavailable  PublishingFailed
+├── Invalid      FactInvalid, KeyInvalid, HeadsInvalid, SinkRefused
+└── Unavailable  PublishingFailed, SinkUnavailable
 """
 
 from __future__ import annotations
@@ -30,6 +30,12 @@ class AuditNotKept(errors.NotFound):
     code = "audit_not_kept"
 
 
+class SinkUnknown(errors.NotFound):
+    """No sink of that name was ever fed."""
+
+    code = "audit_sink_unknown"
+
+
 class NotSealedYet(errors.Conflict):
     """The record is there and not sealed yet; ask again in a few seconds."""
 
@@ -41,6 +47,12 @@ class PublishingFailed(errors.Unavailable):
     """A place did not take a signed head; it is tried again."""
 
     code = "audit_publishing_failed"
+
+
+class SinkUnavailable(errors.Unavailable):
+    """A sink of the audit does not answer, or takes nothing now; the records wait for it."""
+
+    code = "audit_sink_unavailable"
 
 
 class FactInvalid(errors.Invalid):
@@ -59,3 +71,9 @@ class HeadsInvalid(errors.Invalid):
     """The published heads can't be read, or nobody who is trusted has signed them."""
 
     code = "audit_heads_invalid"
+
+
+class SinkRefused(errors.Invalid):
+    """A sink of the audit does not take this record; it is set aside, and the others go on."""
+
+    code = "audit_sink_refused"

@@ -20,11 +20,15 @@ _NO_VALUE = "none"
 
 def parts(_seen: Running) -> dict[str, str]:
     """A section for each of the tree's."""
-    sections = [_section(tree.Settings, "")]
-    for name, hint in get_type_hints(tree.Settings).items():
+    return {"settings": "\n".join(_sections(tree.Settings, ""))}
+
+
+def _sections(section: type[tree.Section], name: str) -> Iterator[str]:
+    if any(not _is_section(hint) for hint in get_type_hints(section).values()):
+        yield _section(section, name)
+    for inner, hint in get_type_hints(section).items():
         if _is_section(hint):
-            sections.append(_section(hint, name))
-    return {"settings": "\n".join(sections)}
+            yield from _sections(hint, f"{name}.{inner}" if name else inner)
 
 
 def _section(section: type[tree.Section], name: str) -> str:

@@ -1,7 +1,7 @@
 """`billfold audit`: what was done, and the proof that nobody has changed the record of it.
 
-`list` and `prove` ask the API, `export`, `heads` and `key` the audit's own database. `verify` asks nobody: it takes a
-file and a public key.
+`list` and `prove` ask the API, `export`, `heads`, `key` and `feed-again` the audit's own database. `verify` asks
+nobody: it takes a file and a public key.
 """
 
 from __future__ import annotations
@@ -127,6 +127,21 @@ def key(json: options.Json = False, config: options.Config = None, data: options
         typer.echo("\n".join(found) if found else "Nothing is sealed yet.")
 
 
+@app.command("feed-again")
+def feed_again(
+    sink: Annotated[str, typer.Argument(metavar="SINK", help="Its name in the settings, such as mongodb.")],
+    json: options.Json = False,
+    config: options.Config = None,
+    data: options.Data = None,
+) -> None:
+    """Have a worker copy every record to a sink again, after it lost some. What it has stays as it is."""
+    records = asyncio.run(_fed_again(config, data, sink))
+    if json:
+        output.print_json({"sink": sink, "records": records})
+    else:
+        typer.echo(f"{sink} is fed {records:,} records, from the first record on.")
+
+
 @app.command("verify")
 def verify(
     export: File,
@@ -234,6 +249,11 @@ async def _heads(config: Path | None, data: Path | None, limit: int) -> list[Any
 async def _keys(config: Path | None, data: Path | None) -> list[str]:
     async with _opened(config, data) as audit:
         return await audit.sealing.public_keys()
+
+
+async def _fed_again(config: Path | None, data: Path | None, sink: str) -> int:
+    async with _opened(config, data) as audit:
+        return await audit.feeding.again(sink)
 
 
 @asynccontextmanager

@@ -25,7 +25,7 @@ import structlog
 import uvloop
 from prometheus_client import REGISTRY, Gauge
 
-from billfold.app import container, mail, messaging, settings
+from billfold.app import container, mail, messaging, settings, sinks
 from billfold.app.container import Container
 from billfold.app.roles import requests
 from billfold.audit import workers as audit_workers
@@ -163,6 +163,17 @@ def _auditing(tree: settings.Audit, parts: Container, broker: Messaging) -> Sequ
         *(
             Duty(f"publish heads of the audit: {place.name}", partial(audit_workers.publish, audit, place))
             for place in audit.publishing.places
+        ),
+        *(
+            duty
+            for sink in sinks.of(tree.sinks)
+            for duty in (
+                Duty(f"feed the audit to {sink.name}", partial(audit_workers.feed, audit, sink.name, broker)),
+                Duty(
+                    f"write the audit to {sink.name}",
+                    partial(audit_workers.fill, sink, messaging=broker, database=parts.database),
+                ),
+            )
         ),
     )
 

@@ -12,6 +12,7 @@ from billfold.app.settings.sources import (
 from billfold.app.settings.tree import (
     Api,
     Audit,
+    AuditSinks,
     Balances,
     Client,
     History,
@@ -39,6 +40,7 @@ __all__ = [
     "PREFIX",
     "Api",
     "Audit",
+    "AuditSinks",
     "Balances",
     "Client",
     "History",

@@ -365,6 +365,29 @@ class Worker(Section, frozen=True, kw_only=True):
     metrics_port: Port = 9081
 
 
+class MongodbSink(Section, frozen=True, kw_only=True):
+    """A database that speaks MongoDB's protocol, where the audit's records are copied. It takes the extra `mongodb`."""
+
+    #: Where it is: mongodb:// or mongodb+srv://. Without it nothing is copied there.
+    url: Secret | None = None
+    #: Who we are there, when the URL doesn't say so.
+    user: str | None = None
+    #: That user's password.
+    password: Secret | None = None
+    #: Who signs its certificate: a PEM file; the authorities of this machine when not set. With it TLS is spoken.
+    tls_ca: Path | None = None
+    #: The database there.
+    database: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,60}$")] = "billfold"
+    #: The collection, which has its indexes made where they are missing.
+    collection: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,60}$")] = "audit"
+
+
+class AuditSinks(Section, frozen=True, kw_only=True):
+    """Where the audit's records are copied to, to be searched."""
+
+    mongodb: MongodbSink = MongodbSink()
+
+
 class Audit(Section, frozen=True, kw_only=True):
     """The record of what was done, in a database of its own. `billfold up` has one beside its other one."""
 
@@ -378,6 +401,7 @@ class Audit(Section, frozen=True, kw_only=True):
     publish_file: Path | None = None
     #: A web address that each signed head is sent to: https://, or http:// on this machine.
     publish_url: Secret | None = None
+    sinks: AuditSinks = AuditSinks()
 
 
 class Metrics(Section, frozen=True, kw_only=True):

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from billfold.app import messaging, settings
+from billfold.app import messaging, settings, sinks
 from billfold.app.supervisor import record, roles
 from billfold.kernel import errors
 from billfold.platform import host, installed
@@ -87,6 +87,7 @@ async def examine(loaded: settings.Loaded) -> list[Finding]:
         findings.append(await _nats(url))
     findings += [finding async for finding in _redis(tree)]
     findings += [finding async for finding in _cassandra(tree)]
+    findings += [finding async for finding in _audit_sinks(tree.audit.sinks)]
     return findings
 
 
@@ -339,6 +340,22 @@ def _redis_seen(found: str, never_evicts: bool, has_balances: bool) -> Finding: 
         found=f"{found} takes nothing new when it is full",
         advice="Set its maxmemory-policy to allkeys-lru. Until then the database answers for what has no room there.",
     )
+
+
+async def _audit_sinks(tree: settings.AuditSinks) -> AsyncIterator[Finding]:
+    """Records wait for a sink that is away: none of this keeps a stack from running."""
+    try:
+        found = sinks.of(tree)
+    except errors.BillfoldError as error:
+        yield Finding(check="audit sink", state="fail", found=error.detail, advice="Correct that setting.")
+        return
+    for sink in found:
+        async with sink.opened() as target:
+            try:
+                yield Finding(check="audit sink", state="ok", found=f"{sink.name}: {await target.examine()}")
+            except errors.Unavailable as error:
+                advice = f"Check audit.sinks.{sink.name}. Until it answers, records wait for it."
+                yield Finding(check="audit sink", state="warn", found=error.detail, advice=advice)
 
 
 def _existing(path: Path) -> Path:

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from billfold.audit.contracts import AuditRecord
 from billfold.kernel.facts import Fact
 
 SALT_BYTES = 16
@@ -52,13 +53,13 @@ def shown(record: bytes) -> Shown:
     return _decode(record)
 
 
-def actor(fact: Fact) -> str | None:
+def actor(fact: Fact | AuditRecord) -> str | None:
     """The owner who did it: a person, or what a program's key belongs to."""
     found = fact.origin.user_id or fact.origin.owner_id
     return str(found) if found else None
 
 
-def owner(fact: Fact) -> str | None:
+def owner(fact: Fact | AuditRecord) -> str | None:
     """Whose things it is about, where it says so."""
     data = fact.data if isinstance(fact.data, Mapping) else {}
     found = data.get("owner_id")

@@ -1,4 +1,4 @@
-"""The facade of the audit: records are added, sealed, published, shown and proven. One file for each."""
+"""The facade of the audit: records are added, sealed, published, fed to sinks, shown and proven. One file for each."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from billfold.audit.adapters.places import File, Webhook
+from billfold.audit.service.feeding import Feeding, Sink
 from billfold.audit.service.publishing import Place, Publishing
 from billfold.audit.service.reading import Reading
 from billfold.audit.service.recording import Recording
 from billfold.audit.service.sealing import Sealing
 from billfold.kernel.clock import Clock, SystemClock
+from billfold.platform import extras
 from billfold.platform.keys import Envelope
 from billfold.platform.postgres.database import Database
 
@@ -25,6 +27,7 @@ class Audit:
         self.sealing = Sealing(database=database, envelope=envelope, clock=clock or SystemClock())
         self.reading = Reading(database=database)
         self.publishing = Publishing(database=database, places=places)
+        self.feeding = Feeding(database=database)
 
 
 def places(*, file: Path | None, url: str | None) -> list[Place]:
@@ -37,3 +40,18 @@ def places(*, file: Path | None, url: str | None) -> list[Place]:
 
         found.append(Webhook(url, Fetcher(private=True, loopback=True)))
     return found
+
+
+def mongodb(
+    *, url: str, user: str | None, password: str | None, tls_ca: Path | None, database: str, collection: str
+) -> Sink:
+    """A sink that speaks MongoDB's protocol; nothing is connected.
+
+    Raises:
+        ExtraNotInstalled: its client is not installed.
+        ValueError: the address is none of a MongoDB.
+    """
+    with extras.imported("mongodb"):
+        from billfold.audit.adapters.sinks_mongodb import Mongodb  # noqa: PLC0415
+
+    return Mongodb(url=url, user=user, password=password, tls_ca=tls_ca, database=database, collection=collection)

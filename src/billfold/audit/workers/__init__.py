@@ -1,4 +1,4 @@
-"""The audit's part of a worker: facts come from the broker, are recorded and sealed, and heads are published."""
+"""The audit's part of a worker: facts come from the broker, are recorded and sealed; heads are published, sinks fed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import msgspec
 from prometheus_client import Counter, Gauge
 
 from billfold.audit import Audit, Place, errors
+from billfold.audit.workers.sinks import feed, fill
 from billfold.kernel import facts
 from billfold.kernel.events import Event
 from billfold.kernel.facts import Fact, Facts
@@ -16,6 +17,8 @@ from billfold.platform.messaging import topics
 from billfold.platform.messaging.consuming import EventConsumer, EventUnknown
 from billfold.platform.messaging.port import Messaging, Subscription
 from billfold.platform.postgres.database import Database
+
+__all__ = ["feed", "fill", "publish", "recording", "seal"]
 
 SUBSCRIPTION = Subscription(name="audit", topic=topics.AUDIT)
 #: Until there is a first head it is looked this often for something to seal.
