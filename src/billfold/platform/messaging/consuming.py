@@ -7,6 +7,7 @@ the inbox what it has applied, or applies it so that twice is once.
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from itertools import groupby
@@ -192,7 +193,8 @@ class EventConsumer:
                 if not error.retryable:
                     raise
                 self._log.warning("events in hand have to wait", events=len(events), reason=error.detail)
-                await asyncio.sleep(pause_s)
+                # Who waits for the same server does not come back at the same moment.
+                await asyncio.sleep(pause_s * random.uniform(0.5, 1))  # noqa: S311 - it spreads, and hides nothing.
                 pause_s = min(2 * pause_s, RETRY_PAUSE_MAX_S)
             else:
                 metrics.CONSUMER_EVENTS.labels(self._name, "taken").inc(len(events))
