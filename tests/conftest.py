@@ -116,6 +116,17 @@ def mongo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.M
         yield server
 
 
+@pytest.fixture(scope="session")
+def opensearch_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.OpenSearchServer]:
+    """A real OpenSearch, which a test may kill or stop if it starts it again; each uses indexes of its own."""
+    with (
+        _had("opensearch_server"),
+        _folder(tmp_path_factory, "opensearch") as folder,
+        servers.running_opensearch(folder) as server,
+    ):
+        yield server
+
+
 @pytest.fixture
 def smtp_server() -> Iterator[smtp.SmtpServer]:
     """A real SMTP server, which a test may stop and start, and tell to behave badly."""

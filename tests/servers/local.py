@@ -1,4 +1,4 @@
-"""The servers of `billfold.devservers` for tests: Kafka, Cassandra, RabbitMQ, Redis, and a stand-in for MongoDB.
+"""The servers of `billfold.devservers` for tests: Kafka, Cassandra, OpenSearch, RabbitMQ, Redis, and one for MongoDB.
 
 What they are and how they run stands there. Here they are started, killed and stopped from any test.
 """
@@ -70,6 +70,7 @@ KafkaServer = LocalServer[devservers.Kafka]
 CassandraServer = LocalServer[devservers.Cassandra]
 RabbitMQServer = LocalServer[devservers.RabbitMQ]
 MongoServer = LocalServer[devservers.Mongo]
+OpenSearchServer = LocalServer[devservers.OpenSearch]
 RedisServer = LocalServer[devservers.Redis]
 
 
@@ -104,6 +105,10 @@ def running_rabbitmq(folder: Path) -> AbstractContextManager[RabbitMQServer]:
 
 def running_mongo(folder: Path) -> AbstractContextManager[MongoServer]:
     return _running(devservers.Mongo, folder)
+
+
+def running_opensearch(folder: Path) -> AbstractContextManager[OpenSearchServer]:
+    return _running(devservers.OpenSearch, folder)
 
 
 def running_redis(folder: Path) -> AbstractContextManager[RedisServer]:

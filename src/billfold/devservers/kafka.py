@@ -6,7 +6,7 @@ import base64
 import secrets
 from pathlib import Path
 
-from billfold.devservers import fetching, wire
+from billfold.devservers import fetching, server, wire
 from billfold.devservers.server import DevServer
 from billfold.platform import children, host
 
@@ -43,17 +43,6 @@ broker.session.timeout.ms=2000
 broker.heartbeat.interval.ms=500
 """
 
-#: Without it there is no log at all.
-_LOGGING = """\
-status=error
-appender.c.type=Console
-appender.c.name=C
-appender.c.layout.type=PatternLayout
-appender.c.layout.pattern=[%d] %p %m%n
-rootLogger.level=warn
-rootLogger.appenderRef.c.ref=C
-"""
-
 
 class Kafka(DevServer):
     """One broker. Topics are made by those who use them."""
@@ -83,7 +72,7 @@ class Kafka(DevServer):
         settings = self.folder / "server.properties"
         filled = _SETTINGS.format(folder=self.folder, port=self.port, controller_port=self._controller_port)
         host.write_private(settings, filled)
-        host.write_private(self.folder / "log4j2.properties", _LOGGING)
+        host.write_private(self.folder / "log4j2.properties", server.LOG4J)
         if not (self.folder / "data" / "meta.properties").exists():
             await self._format(settings)
         return self._java("kafka.Kafka", str(settings))

@@ -18,6 +18,17 @@ READY_TIMEOUT_S = 300.0
 STOP_TIMEOUT_S = 60.0
 POLL_S = 0.05
 
+#: For Log4j 2: what goes wrong, on the console. Servers that use it need such a file to have a log.
+LOG4J = """\
+status=error
+appender.c.type=Console
+appender.c.name=C
+appender.c.layout.type=PatternLayout
+appender.c.layout.pattern=[%d] %p %m%n
+rootLogger.level=warn
+rootLogger.appenderRef.c.ref=C
+"""
+
 
 class DevServer(ABC):
     """One server with its files in `folder`. It can be started again after it has ended; its ports stay."""

@@ -89,6 +89,17 @@ async def mongo(port: int) -> bool:
     return await _asked(port, talk)
 
 
+async def opensearch(port: int) -> bool:
+    """Whether an OpenSearch has found the data that it was left with."""
+    question = b"GET /_cluster/health?wait_for_status=yellow&timeout=5s HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        writer.write(question)
+        return b" 200 " in await reader.readline()
+
+    return await _asked(port, talk)
+
+
 async def _asked(port: int, talk: Talk) -> bool:
     try:
         async with asyncio.timeout(ANSWER_TIMEOUT_S):

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import aio_pika
+import httpx2
 import pymongo
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -80,6 +81,18 @@ def test_cassandra_keeps_what_it_has_answered(cassandra_server: servers.Cassandr
     with _session(cassandra_server.port) as session:
         assert session.execute(f"SELECT number FROM {name}.told").one() == (7,)
         assert session.execute("SELECT release_version FROM system.local").one() == (cassandra_server.version,)
+
+
+def test_opensearch_keeps_what_it_has_answered(opensearch_server: servers.OpenSearchServer, name: str) -> None:
+    document = f"{opensearch_server.url}/{name}/_doc/7"
+    httpx2.put(document, json={"told": True}, timeout=PATIENCE_S).raise_for_status()
+
+    opensearch_server.kill()
+    opensearch_server.start()
+
+    assert httpx2.get(document, timeout=PATIENCE_S).json()["_source"] == {"told": True}
+    about = httpx2.get(opensearch_server.url, timeout=PATIENCE_S).json()
+    assert about["version"]["number"] == opensearch_server.version
 
 
 def test_the_stand_in_for_mongodb_keeps_what_it_was_told_when_it_is_stopped(
