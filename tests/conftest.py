@@ -104,7 +104,7 @@ def cassandra_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[serve
 @pytest.fixture(scope="session")
 def full_stack() -> None:
     """What `billfold up --profile full` adds can be had here; whoever asks for this starts it."""
-    with _had("full_stack"):
+    with had("full_stack"):
         for kind in (devservers.Redis, devservers.Cassandra):
             kind.fetch()
 
@@ -120,7 +120,7 @@ def mongo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.M
 def opensearch_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.OpenSearchServer]:
     """A real OpenSearch, which a test may kill or stop if it starts it again; each uses indexes of its own."""
     with (
-        _had("opensearch_server"),
+        had("opensearch_server"),
         _folder(tmp_path_factory, "opensearch") as folder,
         servers.running_opensearch(folder) as server,
     ):
