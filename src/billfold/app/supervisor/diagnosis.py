@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from billfold.app import messaging, settings, sinks
-from billfold.app.supervisor import record, roles
+from billfold.app.supervisor import ports, record, roles
 from billfold.kernel import errors
 from billfold.platform import host, installed
 from billfold.platform.messaging import embedded as nats
@@ -217,15 +217,7 @@ def _unprivileged_user(data_dir: Path) -> Iterator[Finding]:
 
 def _ports(loaded: settings.Loaded) -> Iterator[Finding]:
     tree = loaded.settings
-    wanted = {
-        "api.port": tree.api.port,
-        "api.metrics_port": tree.api.metrics_port,
-        "worker.metrics_port": tree.worker.metrics_port,
-        "postgres.port": tree.postgres.port,
-        "nats.port": tree.nats.port,
-    }
-    if tree.mail.host is None:
-        wanted |= {"mail_sink.port": tree.mail_sink.port, "mail_sink.smtp_port": tree.mail_sink.smtp_port}
+    wanted = {**ports.of_roles(tree), "postgres.port": tree.postgres.port, "nats.port": tree.nats.port}
     for key, port in wanted.items():
         if port is None or host.port_is_free(port):
             continue

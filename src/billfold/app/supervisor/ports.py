@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import NamedTuple
 
 from billfold.app import settings
+from billfold.app.supervisor import record
 from billfold.platform import host
 
 #: Where messages to phones go in the sink; it is nobody's (RFC 6761).
@@ -28,18 +30,11 @@ def choose(loaded: settings.Loaded, *, ledgers: int, claim: Callable[[int], bool
     Raises: PortTaken, NoFreePort.
     """
     tree = loaded.settings
-    wanted = {
-        "api.port": tree.api.port,
-        "api.metrics_port": tree.api.metrics_port,
-        "worker.metrics_port": tree.worker.metrics_port,
-        "mail_sink.port": tree.mail_sink.port,
-        "mail_sink.smtp_port": tree.mail_sink.smtp_port,
-    }
-    ours = list(wanted)
+    ours = of_roles(tree)
     replicas = [f"ledger.metrics_port{f'+{number}' if number else ''}" for number in range(ledgers)]
-    wanted |= {key: tree.ledger.metrics_port + number for number, key in enumerate(replicas)}
+    theirs = {key: tree.ledger.metrics_port + number for number, key in enumerate(replicas)}
     chosen: dict[str, int] = {}
-    for key, port in wanted.items():
+    for key, port in (ours | theirs).items():
         if key in loaded.sources:
             chosen[key] = host.checked_port(port)
         else:
@@ -47,6 +42,45 @@ def choose(loaded: settings.Loaded, *, ledgers: int, claim: Callable[[int], bool
             chosen[key] = port if free else host.free_port(besides=chosen.values())
     tree = settings.replaced(tree, {key: chosen[key] for key in ours})
     return Chosen(_with_mail(tree), tuple(chosen[key] for key in replicas))
+
+
+def of_roles(tree: settings.Settings) -> dict[str, int]:
+    """Where the roles of every stack listen, by the name of the setting."""
+    found = {
+        "api.port": tree.api.port,
+        "api.metrics_port": tree.api.metrics_port,
+        "worker.metrics_port": tree.worker.metrics_port,
+    }
+    if has_mail_sink(tree):
+        found |= {"mail_sink.port": tree.mail_sink.port, "mail_sink.smtp_port": tree.mail_sink.smtp_port}
+    return found
+
+
+class Claims:
+    """Ports that other stacks of this user, which may be starting too, leave to this one."""
+
+    def __init__(self, *, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._locks: dict[int, int] = {}
+
+    def take(self, port: int) -> bool:
+        """Claim the port; False when another stack has."""
+        if port not in self._locks:
+            try:
+                lock = record.claim_port(port)
+            except OSError as error:
+                self._say(f"port {port} can't be kept from other stacks that start now: {error}")
+                return True
+            if lock is None:
+                return False
+            self._locks[port] = lock
+        return True
+
+    def release(self) -> None:
+        """Claim none any more."""
+        for lock in self._locks.values():
+            os.close(lock)
+        self._locks.clear()
 
 
 def has_mail_sink(tree: settings.Settings) -> bool:

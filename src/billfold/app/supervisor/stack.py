@@ -93,7 +93,7 @@ class Stack:
         self._ledger_ports: tuple[int, ...] = ()
         self._ledgers: tuple[Keeper, ...] = ()
         self._roles: tuple[Keeper, ...] = ()
-        self._claims: dict[int, int] = {}
+        self._claims = ports.Claims(say=self._say)
         self._started_at = datetime.now(UTC)
         self._record: record.StackRecord | None = None
 
@@ -168,22 +168,9 @@ class Stack:
 
     def _choose_ports(self) -> settings.Settings:
         tree, self._ledger_ports = ports.choose(
-            self._loaded, ledgers=self._parts.additions.ledgers, claim=self._claim_port
+            self._loaded, ledgers=self._parts.additions.ledgers, claim=self._claims.take
         )
         return tree
-
-    def _claim_port(self, port: int) -> bool:
-        """Keep other stacks of this user, which may be starting too, from choosing the same port."""
-        if port not in self._claims:
-            try:
-                lock = record.claim_port(port)
-            except OSError as error:
-                self._say(f"port {port} can't be kept from other stacks that start now: {error}")
-                return True
-            if lock is None:
-                return False
-            self._claims[port] = lock
-        return True
 
     async def _start_database(self) -> None:
         await self._servers[0].start()
@@ -206,8 +193,7 @@ class Stack:
         await self._stop_roles()
         for group in ((*self._servers[1:], *self._added.keepers.values()), self._servers[:1]):
             await _stop(group)
-        for lock in self._claims.values():
-            os.close(lock)
+        self._claims.release()
         self._say("stopped")
 
     async def _stop_roles(self) -> None:
