@@ -1,6 +1,7 @@
 """What a running stack says about itself."""
 
 import json
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,8 @@ from urllib.request import urlopen
 
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
+
+from tests import ledgers
 
 TIMEOUT_S = 10.0
 
@@ -22,13 +25,20 @@ class Running:
 
 
 def look(environment: Mapping[str, str]) -> Running:
-    """Ask the stack of this environment."""
+    """Ask the stack of this environment, and a role `ledger` beside it."""
     record = json.loads((Path(environment["BILLFOLD_DATA"]) / "stack.json").read_text(encoding="utf-8"))
-    metrics = {
-        role: sorted(text_string_to_metric_families(_get(url)), key=lambda metric: metric.name)
-        for role, url in record["metrics_urls"].items()
-    }
+    metrics = {role: _metrics(_get(url)) for role, url in record["metrics_urls"].items()}
+    if "ledger" not in metrics:
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            ledgers.serving(record["postgres_dsn"], Path(folder)) as server,
+        ):
+            metrics["ledger"] = _metrics(server.metrics())
     return Running(openapi=json.loads(_get(f"{record['api_url']}/api/v1/openapi.json")), metrics=metrics)
+
+
+def _metrics(text: str) -> list[Metric]:
+    return sorted(text_string_to_metric_families(text), key=lambda metric: metric.name)
 
 
 def _get(url: str) -> str:

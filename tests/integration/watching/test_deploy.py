@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests import ledgers
 from tests.conftest import had
 from tests.docs import stack
 from tests.servers import prometheus
@@ -28,6 +29,21 @@ QUIET = {
     "BillfoldEventParked",
     "BillfoldEventRefused",
 }
+#: What has a series in every stack, so that its panel shows something.
+FROM_THE_START = (
+    'billfold_postgres_connections{state="working"}',
+    "max(billfold_outbox_rows)",
+    "max(billfold_balances_behind_ratio)",
+    "billfold_balances_redis_up",
+    "max(billfold_refused_events_open)",
+    "max by (consumer) (billfold_consumer_lag)",
+    'max(billfold_consumer_lag{consumer="audit"})',
+    "max(billfold_audit_sealed_records)",
+    "sum by (instance) (billfold_streams_open)",
+    "sum by (instance) (billfold_rpc_server_in_flight)",
+)
+#: Columns of a dashboard.
+GRID_WIDTH = 24
 
 
 def queries() -> list[str]:
@@ -45,8 +61,9 @@ def named(text: str) -> set[str]:
 def watched_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """Where the metrics of each role are."""
     with stack.running(tmp_path_factory.mktemp("watched")) as environment:
-        record = Path(environment["BILLFOLD_DATA"]) / "stack.json"
-        yield json.loads(record.read_text(encoding="utf-8"))["metrics_urls"]
+        record = json.loads((Path(environment["BILLFOLD_DATA"]) / "stack.json").read_text(encoding="utf-8"))
+        with ledgers.serving(record["postgres_dsn"], tmp_path_factory.mktemp("ledger")) as ledger:
+            yield {"ledger": ledger.metrics_url} | record["metrics_urls"]
 
 
 @pytest.fixture(scope="module")
@@ -96,5 +113,19 @@ def test_prometheus_answers_every_question_of_the_dashboard(prometheus_server: p
     for query in queries():
         prometheus_server.ask("query", query=query)
     # A panel without any series shows nothing: these have some from the start.
-    for query in ('billfold_postgres_connections{state="working"}', "max(billfold_outbox_rows)"):
-        assert prometheus_server.wait_for(query)
+    assert set(FROM_THE_START) <= set(queries())
+    for query in FROM_THE_START:
+        assert prometheus_server.wait_for(query), query
+
+
+def test_the_dashboard_has_room_for_each_panel() -> None:
+    panels = json.loads(DASHBOARD.read_text(encoding="utf-8"))["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    cells = [
+        (x, y)
+        for place in (panel["gridPos"] for panel in panels)
+        for x in range(place["x"], place["x"] + place["w"])
+        for y in range(place["y"], place["y"] + place["h"])
+    ]
+    assert len(set(cells)) == len(cells)
+    assert max(x for x, _ in cells) < GRID_WIDTH
