@@ -52,7 +52,8 @@ async def _until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
 
 async def _published(ledger: Connection) -> bool:
     waiting: int = await ledger.fetchval(
-        "SELECT (SELECT count(*) FROM messaging.outbox) + (SELECT count(*) FROM messaging.parked)"
+        "SELECT (SELECT count(*) FROM messaging.outbox) + (SELECT count(*) FROM messaging.parked) "
+        "+ (SELECT count(*) FROM messaging.withheld)"
     )
     return waiting == 0
 

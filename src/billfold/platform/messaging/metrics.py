@@ -7,6 +7,10 @@ from prometheus_client import Counter, Gauge, Histogram
 OUTBOX_ROWS = Gauge("billfold_outbox_rows", "Rows in the outbox that are not published yet, counted up to 100,000.")
 OUTBOX_AGE = Gauge("billfold_outbox_age_seconds", "Age of the oldest row that is not published yet.")
 OUTBOX_PARKED = Gauge("billfold_outbox_parked", "Rows that could not be turned into events and wait for a repair.")
+OUTBOX_WITHHELD = Gauge(
+    "billfold_outbox_withheld",
+    "Messages that wait because their queue is full, counted up to 100,000.",
+)
 PUBLISHED = Counter("billfold_outbox_published", "Events published, repeats included.")
 FAILURES = Counter("billfold_outbox_failures", "Rounds of the relay that failed, and are repeated.", ["part"])
 DELAY = Histogram(

@@ -16,6 +16,7 @@ from billfold.kernel.events import Event
 from billfold.kernel.facts import Fact
 from billfold.kernel.origin import Origin
 from billfold.platform.messaging import cloudevents, topics
+from billfold.platform.messaging.port import Message
 from billfold.platform.messaging.topics import Topic
 from billfold.platform.postgres.database import Connection
 from billfold.platform.telemetry import traces
@@ -50,11 +51,12 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class Lag(msgspec.Struct, frozen=True):
-    """What is still to be published, and what is parked."""
+    """What is still to be published, what is parked, and how many messages are withheld from queues that are full."""
 
     rows: int
     age_s: float
     parked: int
+    withheld: int
 
 
 def topic_of(kind: str, event: Event) -> Topic:
@@ -193,13 +195,39 @@ async def unpark(connection: Connection, seq: int) -> None:
     await connection.execute("DELETE FROM messaging.parked WHERE seq = $1", seq)
 
 
+async def withhold(connection: Connection, topic: Topic, messages: Sequence[Message]) -> None:
+    """Put messages aside until their topic takes them. One that is there already is not put there again."""
+    await connection.execute(
+        "INSERT INTO messaging.withheld (topic, id, body) SELECT $1, id, body "
+        "FROM unnest($2::text[], $3::bytea[]) WITH ORDINALITY AS given (id, body, number) ORDER BY number "
+        "ON CONFLICT (topic, id) DO NOTHING",
+        topic.name,
+        [message.id for message in messages],
+        [message.body for message in messages],
+    )
+
+
+async def withheld(connection: Connection, topic: Topic, limit: int) -> list[tuple[int, bytes]]:
+    """The first messages that were put aside of a topic, in their order: the position and the body of each."""
+    found = await connection.fetch(
+        "SELECT position, body FROM messaging.withheld WHERE topic = $1 ORDER BY position LIMIT $2", topic.name, limit
+    )
+    return [(row["position"], row["body"]) for row in found]
+
+
+async def let_go(connection: Connection, positions: Sequence[int]) -> None:
+    """Forget messages that were put aside and are published."""
+    await connection.execute("DELETE FROM messaging.withheld WHERE position = ANY($1)", positions)
+
+
 async def lag(connection: Connection) -> Lag:
-    """How much waits, for how long, and how much is parked."""
+    """How much waits, for how long, and how much is parked and withheld."""
     row = await connection.fetchrow(
         "SELECT (SELECT count(*) FROM (SELECT FROM messaging.outbox LIMIT $1) AS counted), "
         "coalesce((SELECT extract(epoch FROM clock_timestamp() - created_at)::float8 FROM messaging.outbox "
         "          ORDER BY seq LIMIT 1), 0), "
-        "(SELECT count(*) FROM (SELECT FROM messaging.parked LIMIT $1) AS counted)",
+        "(SELECT count(*) FROM (SELECT FROM messaging.parked LIMIT $1) AS counted), "
+        "(SELECT count(*) FROM (SELECT FROM messaging.withheld LIMIT $1) AS counted)",
         LAG_COUNT_MAX,
     )
     assert row is not None

@@ -22,6 +22,12 @@ class BrokerUnavailable(errors.Unavailable):
     code = "broker_unavailable"
 
 
+class TopicFull(BrokerUnavailable):
+    """A queue of the message broker takes no more before somebody takes from it."""
+
+    code = "broker_topic_full"
+
+
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """What is published: a CloudEvent in structured JSON."""
 
@@ -129,6 +135,7 @@ class Broker(Protocol):
         them now.
 
         Raises:
+            TopicFull: and other topics may take what is theirs. Otherwise as with BrokerUnavailable.
             BrokerUnavailable: some of them may have been stored: publish the same again, with the same ids.
         """
         ...

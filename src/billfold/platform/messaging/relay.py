@@ -19,8 +19,9 @@ from billfold.kernel.errors import Unavailable
 from billfold.kernel.events import Event
 from billfold.platform.messaging import cloudevents, metrics, outbox, refused, tracing
 from billfold.platform.messaging.leading import leading
-from billfold.platform.messaging.port import Broker, BrokerUnavailable, Message, Messaging
+from billfold.platform.messaging.port import Broker, BrokerUnavailable, Message, Messaging, TopicFull
 from billfold.platform.messaging.topics import Topic
+from billfold.platform.messaging.withholding import Withheld
 from billfold.platform.postgres import database
 from billfold.platform.postgres.database import Connection, Database
 from billfold.platform.telemetry import traces
@@ -74,6 +75,8 @@ class Relay:
         self._publishing: list[traces.Span] = []
         #: When the session that leads was last heard of.
         self._heard_at = 0.0
+        #: What a queue that is full has not taken.
+        self._withheld = Withheld(())
 
     async def run(self) -> None:
         """Publish until cancelled.
@@ -103,6 +106,7 @@ class Relay:
         metrics.OUTBOX_ROWS.set(lag.rows)
         metrics.OUTBOX_AGE.set(lag.age_s)
         metrics.OUTBOX_PARKED.set(lag.parked)
+        metrics.OUTBOX_WITHHELD.set(lag.withheld)
         return lag
 
     @asynccontextmanager
@@ -123,6 +127,7 @@ class Relay:
 
     async def _publish_for_ever(self, connection: Connection, broker: Broker) -> None:
         loop = asyncio.get_running_loop()
+        self._withheld = Withheld(outbox.TOPICS)
         busy_until = parked_due = 0.0
         done: list[int] = []
         # What the relay before this one published last may still be here; all of it is once we have seen the end.
@@ -131,6 +136,7 @@ class Relay:
             if loop.time() >= parked_due:
                 await self._retry_parked(connection, broker)
                 parked_due = loop.time() + PARKED_PAUSE_S
+            await self._let_go(connection, broker)
             began = loop.time()
             rows = await outbox.waiting(connection, ROWS_MAX, remove=done)
             self._heard_at = began
@@ -176,20 +182,42 @@ class Relay:
             metrics.DELAY.observe(row.age_s + took_s)
         return [row.seq for row in done], events
 
+    async def _let_go(self, connection: Connection, broker: Broker) -> None:
+        """Publish messages that a full queue has not taken, where it may take some now."""
+        found = await self._withheld.next(connection)
+        if found is None:
+            return
+        topic, waiting = found
+        done: list[int] = []
+        try:
+            # One after the other: some brokers take or refuse each message by itself, and none may overtake another.
+            for position, body in waiting:
+                message = self._message(topic, cloudevents.event(cloudevents.decode(body)))
+                await self._sent(connection, broker, [message], perhaps_repeated=True)
+                done.append(position)
+        except TopicFull as full:
+            self._withheld.refused(topic, full)
+        await outbox.let_go(connection, done)
+
     async def _store(
         self, connection: Connection, broker: Broker, messages: Sequence[Message], *, perhaps_repeated: bool
     ) -> None:
-        """Publish messages in their order; there is none between topics."""
+        """Publish messages in their order; there is none between topics. A queue that is full gets its own later."""
         error: Exception | None = None
         try:
             for topic in outbox.TOPICS:
-                if of_one := [message for message in messages if message.topic is topic]:
-                    await self._assure_lead(connection)
-                    async with asyncio.timeout(PUBLISH_TIMEOUT_S):
-                        await broker.publish(of_one, perhaps_repeated=perhaps_repeated)
-        except TimeoutError as late:
-            error = BrokerUnavailable("The message broker is too slow to take the events.")
-            raise error from late
+                of_one = [message for message in messages if message.topic is topic]
+                if of_one and not self._withheld.has(topic):
+                    try:
+                        await self._sent(connection, broker, of_one, perhaps_repeated=perhaps_repeated)
+                    except TopicFull:
+                        # What it has taken of these comes again.
+                        if not topic.queue:
+                            raise
+                    else:
+                        continue
+                if of_one:
+                    await self._withheld.keep(connection, topic, of_one)
         except Unavailable as lost:
             error = lost
             raise
@@ -197,6 +225,16 @@ class Relay:
             for span in self._publishing:
                 span.end(error)
             self._publishing.clear()
+
+    async def _sent(
+        self, connection: Connection, broker: Broker, messages: Sequence[Message], *, perhaps_repeated: bool
+    ) -> None:
+        await self._assure_lead(connection)
+        try:
+            async with asyncio.timeout(PUBLISH_TIMEOUT_S):
+                await broker.publish(messages, perhaps_repeated=perhaps_repeated)
+        except TimeoutError as late:
+            raise BrokerUnavailable("The message broker is too slow to take the events.") from late
         metrics.PUBLISHED.inc(len(messages))
 
     async def _assure_lead(self, connection: Connection) -> None:

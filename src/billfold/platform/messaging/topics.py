@@ -51,8 +51,8 @@ DEAD_LETTERS = Topic(
     max_age_s=90 * _DAY_S,
     max_messages=1_000_000,
 )
-#: What the audit has not recorded yet. Nothing of it may be lost, so when it is full its sender is refused and waits: a
-#: week of a busy ledger, in events of fifty facts.
+#: What the audit has not recorded yet. Nothing of it may be lost, so when it is full its sender is refused, and the
+#: relay keeps the rest in the database: a week of a busy ledger, in events of fifty facts.
 AUDIT = Topic(
     name="audit",
     description="Facts for the audit, with where each command came from. For nobody else to read.",

@@ -14,10 +14,11 @@ from typing import Any, TypeVar
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
-from aio_pika.exceptions import AMQPError, ChannelNotFoundEntity
+from aio_pika.exceptions import AMQPError, ChannelNotFoundEntity, DeliveryError
+from pamqp.commands import Basic
 
 from billfold.platform.messaging.cloudevents import CONTENT_TYPE
-from billfold.platform.messaging.port import BrokerUnavailable, Message
+from billfold.platform.messaging.port import BrokerUnavailable, Message, TopicFull
 from billfold.platform.messaging.topics import Topic
 
 T = TypeVar("T")
@@ -85,6 +86,8 @@ class Connection:
         ]
         results = await self.asked(_all(sent))
         for error in results:
+            if isinstance(error, DeliveryError) and isinstance(error.frame, Basic.Nack):
+                raise TopicFull from error
             with translated():
                 if error is not None:
                     raise error

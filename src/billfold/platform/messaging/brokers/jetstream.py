@@ -21,6 +21,7 @@ from billfold.platform.messaging.brokers.receiving import (
     Pull,
     Replies,
     decoded,
+    refusal,
     translated,
 )
 from billfold.platform.messaging.port import BrokerUnavailable, Message
@@ -120,7 +121,7 @@ class Connection:
         for body in await self._asked(answers):
             error = decoded(body, Answer).error
             if error is not None:
-                raise JetStreamRefused(error, f"a message on {subject_of(messages[-1])}")
+                raise refusal(error, f"a message on {subject_of(messages[-1])}")
 
     async def api(self, call: str, body: dict[str, Any], form: type[T]) -> T:
         """What JetStream answers to `$JS.API.<call>`.

@@ -13,7 +13,7 @@ import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from billfold.platform.messaging.port import BrokerUnavailable
+from billfold.platform.messaging.port import BrokerUnavailable, TopicFull
 
 T = TypeVar("T")
 
@@ -31,6 +31,12 @@ _BUGS = (
     nats.errors.MsgAlreadyAckdError,
     nats.errors.NotJSMessageError,
 )
+
+
+#: How JetStream tells that a message was not stored, for whatever reason.
+_NOT_STORED = 10077
+#: Messages, or bytes, exceeded.
+_FULL = "maximum "
 
 
 class ApiError(msgspec.Struct, frozen=True):
@@ -55,6 +61,13 @@ class JetStreamRefused(BrokerUnavailable):
     def __init__(self, error: ApiError, what: str) -> None:
         super().__init__(f"JetStream refused {what}: {error.description} ({error.err_code}).")
         self.error = error
+
+
+def refusal(error: ApiError, what: str) -> BrokerUnavailable:
+    """JetStream's error as one of ours. It has one number for whatever keeps it from storing a message."""
+    if error.err_code == _NOT_STORED and error.description.startswith(_FULL):
+        return TopicFull(f"JetStream refused {what}: {error.description}.")
+    return JetStreamRefused(error, what)
 
 
 @contextmanager
