@@ -60,9 +60,15 @@ class Connection:
     async def publish(self, messages: Sequence[Message], *, perhaps_repeated: bool = True) -> None:  # noqa: ARG002 - every repeat is stored here.
         """As port.Broker.publish. RabbitMQ remembers no ids, so consumers drop all repeats."""
         for batch in _batches(messages):
-            await self._exchange(
-                [(message.topic.address, message.type, _encoded(message)) for message in batch],
-            )
+            try:
+                await self._exchange(
+                    [(message.topic.address, message.type, _encoded(message)) for message in batch],
+                )
+            except BrokerUnavailable as error:
+                # Of a queue it means that there is no room. Any other topic always has some.
+                if batch[0].topic.queue and _is_refusal(error.__cause__):
+                    raise TopicFull from error
+                raise
 
     async def put(self, queue: str, body: bytes) -> None:
         """Publish right to a queue.
@@ -86,8 +92,6 @@ class Connection:
         ]
         results = await self.asked(_all(sent))
         for error in results:
-            if isinstance(error, DeliveryError) and isinstance(error.frame, Basic.Nack):
-                raise TopicFull from error
             with translated():
                 if error is not None:
                     raise error
@@ -278,6 +282,10 @@ def _failure(result: object) -> BaseException | None:
     if isinstance(result, asyncio.CancelledError):
         return BrokerUnavailable()
     return result if isinstance(result, BaseException) else None
+
+
+def _is_refusal(error: BaseException | None) -> bool:
+    return isinstance(error, DeliveryError) and isinstance(error.frame, Basic.Nack)
 
 
 def _batches(messages: Sequence[Message]) -> Iterator[list[Message]]:
