@@ -1,6 +1,7 @@
 """A database with an outbox or with wallets, and a NATS without streams, for each test."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -25,11 +26,19 @@ async def outbox_template(postgres_server: servers.PostgresServer) -> servers.Te
 async def database(
     postgres_server: servers.PostgresServer, outbox_template: servers.TestDatabase
 ) -> AsyncIterator[Database]:
-    """As the application sees it: with its role's rights."""
-    own = postgres_server.create_database(template=outbox_template)
+    async with outbox_in(postgres_server, outbox_template) as database:
+        yield database
+
+
+@asynccontextmanager
+async def outbox_in(postgres_server: servers.PostgresServer, template: servers.TestDatabase) -> AsyncIterator[Database]:
+    """A database of its own as the application sees it: with its role's rights."""
+    own = postgres_server.create_database(template=template)
     database = await Database.connect(own.app_dsn, name="test")
-    yield database
-    await database.close()
+    try:
+        yield database
+    finally:
+        await database.close()
 
 
 @pytest.fixture
