@@ -52,13 +52,13 @@ async def measure(plan: Plan, folder: Path, progress: Progress) -> KeptReads | N
 
 async def _measured(plan: Plan, site: Site, lines: Path, running: stack.Running, progress: Progress) -> KeptReads:
     # Once for each wallet, so that each is there.
-    await site.get(lines, connections=CONNECTIONS, seconds=plan.seconds, header=_LATELY)
+    await site.get(lines, connections=CONNECTIONS, seconds=plan.turn_seconds, header=_LATELY)
     before = await asyncio.to_thread(_reads, running)
     ledger: list[Read] = []
     redis: list[Read] = []
     for _ in range(plan.rounds):
         for found, header in ((ledger, None), (redis, _LATELY)):
-            found.append(await site.read(lines, connections=CONNECTIONS, seconds=plan.seconds, header=header))
+            found.append(await site.read(lines, connections=CONNECTIONS, seconds=plan.turn_seconds, header=header))
             progress.advance(1)
     after = await asyncio.to_thread(_reads, running)
     read = {answer: after[answer] - before.get(answer, 0) for answer in after}

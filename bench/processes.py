@@ -53,8 +53,8 @@ def cpu_seconds(roots: dict[str, int]) -> dict[str, float]:
 
 
 def spent(before: dict[str, float], after: dict[str, float]) -> dict[str, float]:
-    """What was used in between."""
-    return {name: after[name] - before.get(name, 0.0) for name in after}
+    """What was used in between; nothing by a process that another one was put in the place of."""
+    return {name: max(0.0, after[name] - before.get(name, 0.0)) for name in after}
 
 
 class Moment(msgspec.Struct, frozen=True):

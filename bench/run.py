@@ -198,7 +198,7 @@ class _Bench:
             self.site.storm(
                 person.logins,
                 connections=STORM_CONNECTIONS,
-                seconds=self.plan.seconds,
+                seconds=self.plan.turn_seconds,
                 per_s=self.plan.logins_per_s,
             ),
             self._persons(person, f"storm-{number}", person.key),
@@ -212,7 +212,7 @@ class _Bench:
         self, person: people.Person, label: str, credentials: str, *, seconds: int | None = None
     ) -> Result:
         """Transfers of somebody's."""
-        seconds = seconds or self.plan.seconds
+        seconds = seconds or self.plan.turn_seconds
         return await self.site.post(
             person.transfers, label=label, connections=CONNECTIONS, seconds=seconds, token=credentials
         )
