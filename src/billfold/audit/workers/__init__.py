@@ -21,6 +21,8 @@ from billfold.platform.postgres.database import Database
 __all__ = ["feed", "fill", "publish", "recording", "seal"]
 
 SUBSCRIPTION = Subscription(name="audit", topic=topics.AUDIT)
+#: Nobody waits for a record, and sealing comes seconds later.
+GATHER_S = 0.2
 #: Until there is a first head it is looked this often for something to seal.
 FIRST_PAUSE_S = 1.0
 #: What was not published yet is looked for this often.
@@ -40,7 +42,9 @@ def recording(*, audit: Audit, messaging: Messaging, database: Database) -> Even
     async def handle(events: Sequence[Event]) -> None:
         RECORDED.inc(await audit.recording.add([fact for event in events for fact in _facts(event)]))
 
-    return EventConsumer(messaging=messaging, database=database, subscription=SUBSCRIPTION, handle=handle)
+    return EventConsumer(
+        messaging=messaging, database=database, subscription=SUBSCRIPTION, handle=handle, gather_s=GATHER_S
+    )
 
 
 async def seal(audit: Audit, *, every_s: float) -> None:
