@@ -106,6 +106,11 @@ def test_money_moves_on_all_parts_and_a_folder_keeps_it_from_profile_to_profile(
         full.shows(wallet, amounts=["1.00", "10.00"], balance="9.00")
         assert full.billfold.json("projections", "compare", "balances")["drift"] == []
 
+    # What asks the ledgers has ended before them.
+    ended = [line.split()[0] for line in (tmp_path / "up.log").read_text().splitlines() if " stopped " in line]
+    assert sorted(ended[-4:-2]) == ["api", "worker"]
+    assert sorted(ended[-2:]) == ["ledger-1", "ledger-2"]
+
     with stack.running(tmp_path) as environment:
         minimal = Running(environment)
         assert minimal.billfold.json("status")["profile"] == "minimal"

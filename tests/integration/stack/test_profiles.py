@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -84,9 +85,13 @@ def test_orphans_of_a_server_that_was_added_are_ended_by_down(
         running.end()
     assert support.alive(orphan)
     assert redis_server.child.running
-    ended = support.billfold("down", "--data", str(data))
-    assert f"redis {orphan}" in ended.stdout
-    support.eventually(lambda: not support.alive(orphan), "the end of the Redis")
+    try:
+        ended = support.billfold("down", "--data", str(data))
+        assert f"redis {orphan}" in ended.stdout
+        support.eventually(lambda: not support.alive(orphan), "the end of the Redis")
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(orphan, signal.SIGKILL)
 
 
 class Unlucky:
