@@ -5,11 +5,12 @@ import json
 import random
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 
 import pytest
 
 from billfold.kernel.events import Event
-from billfold.platform.messaging import leading, metrics, outbox, topics
+from billfold.platform.messaging import cloudevents, leading, metrics, outbox, topics
 from billfold.platform.messaging import relay as relay_module
 from billfold.platform.messaging.port import Delivery, Messaging
 from billfold.platform.messaging.relay import Relay
@@ -62,20 +63,24 @@ async def test_relays_on_several_machines_take_turns_and_a_kill_of_the_broker_co
     assert found == {f"key-{key}": list(range(200)) for key in range(3)}
 
 
-async def test_events_wait_while_the_broker_is_away_and_come_in_order_when_it_is_back(
+async def test_what_piles_up_while_the_broker_is_away_comes_whole_and_in_order_when_it_is_back(
     database: Database, bench: Bench
 ) -> None:
+    before, meanwhile, after = 10, 1_000, 50
+    keys = [f"key-{key}" for key in range(20)]
     async with running(Relay(database=database, messaging=bench.messaging, expanders={})):
-        await append(database, fact("k", 0))
+        await _written(database, keys, range(before))
         await published(database)
         await asyncio.to_thread(bench.kill)
-        for number in range(1, 1_000):
-            await append(database, fact("k", number))
-        assert await waiting(database) == 999
+        await _written(database, keys, range(before, before + meanwhile))
+        assert await waiting(database) == len(keys) * meanwhile
         await asyncio.to_thread(bench.start)
-        await published(database)
-    found = _by_key(await tailed(bench.messaging, topics.EVENTS, 1_000), distinct=True)
-    assert found == {"k": list(range(1_000))}
+        # It catches up while more arrives.
+        numbers = before + meanwhile + after
+        await _written(database, keys, range(before + meanwhile, numbers), at_once=1)
+        await _drained(database)
+    found = _by_key(await tailed(bench.messaging, topics.EVENTS, len(keys) * numbers), distinct=True)
+    assert found == {key: list(range(numbers)) for key in keys}
 
 
 async def test_who_has_lost_the_lead_can_neither_publish_another_round_nor_delete(
@@ -168,6 +173,33 @@ async def test_a_relay_that_hung_even_longer_adds_repeats_at_most(
             await append(database, fact("k", 4))
             await published(database)
     assert _by_key(await tailed(messaging, topics.EVENTS, 5), distinct=True) == {"k": [0, 1, 2, 3, 4]}
+
+
+async def _written(database: Database, keys: Sequence[str], numbers: range, *, at_once: int = 50) -> None:
+    """Each key counts through the numbers, so many of them in a transaction, and all keys at the same time."""
+
+    async def count(key: str) -> None:
+        for start in numbers[::at_once]:
+            block = range(start, min(start + at_once, numbers.stop))
+            payloads = [cloudevents.encode(fact(key, number)) for number in block]
+            async with database.transaction() as transaction:
+                await transaction.executemany(
+                    "SELECT messaging.append($1, $2)", [(outbox.EVENT, payload) for payload in payloads]
+                )
+
+    await asyncio.gather(*(count(key) for key in keys))
+
+
+async def _drained(database: Database) -> None:
+    """Wait until nothing waits in the outbox, for as long as it becomes less."""
+    left = await waiting(database)
+    while left:
+        await until(partial(_fewer, database, left))
+        left = await waiting(database)
+
+
+async def _fewer(database: Database, than: int) -> bool:
+    return await waiting(database) < than
 
 
 def _by_key(found: list[Delivery], *, distinct: bool = False) -> dict[str, list[int]]:
