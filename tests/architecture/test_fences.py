@@ -48,7 +48,7 @@ LITESTAR = "Litestar is spoken at the edge"
 SERVER = "The HTTP server is run by platform.web and the app"
 TOLD = "The notifications' insides stay inside"
 APP = "The terminal is the app's"
-HTTP = "The HTTP client is spoken in platform.fetching, and by the command line to our own API"
+HTTP = "The HTTP client is spoken in platform.fetching, and to servers that only the settings name"
 
 
 @dataclass(frozen=True)

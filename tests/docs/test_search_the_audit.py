@@ -18,11 +18,13 @@ def test_the_settings_of_the_page_are_settings(tmp_path: Path) -> None:
     ]
     file = tmp_path / "billfold.toml"
     file.write_text(settings, encoding="utf-8")
-    assert load(file=file, environ={}).settings.audit.sinks.mongodb.user == "billfold"
+    assert load(file=file, environ={}).settings.audit.sinks.opensearch.user == "billfold"
 
 
-def test_what_the_page_says_finds_what_was_done(mongo_server: servers.MongoServer, tmp_path: Path) -> None:
-    sinks = {"audit__sinks__mongodb__url": mongo_server.url}
+def test_what_the_page_says_finds_what_was_done(
+    mongo_server: servers.MongoServer, opensearch_server: servers.OpenSearchServer, tmp_path: Path
+) -> None:
+    sinks = {"audit__sinks__mongodb__url": mongo_server.url, "audit__sinks__opensearch__url": opensearch_server.url}
     with stack.running(tmp_path, **sinks) as environment, shell.running(tmp_path, environment) as bash:
         for example in blocks.examples(PAGE, PAGE.name):
             bash.check(example)

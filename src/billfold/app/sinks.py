@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from billfold import audit
@@ -18,8 +19,7 @@ def of(tree: settings.AuditSinks) -> Sequence[Sink]:
     """
     found: list[Sink] = []
     if (mongodb := tree.mongodb).url is not None:
-        _check_authority("audit.sinks.mongodb.tls_ca", mongodb.tls_ca)
-        try:
+        with _usable("mongodb", mongodb.tls_ca):
             found.append(
                 audit.mongodb(
                     url=mongodb.url,
@@ -30,11 +30,26 @@ def of(tree: settings.AuditSinks) -> Sequence[Sink]:
                     collection=mongodb.collection,
                 )
             )
-        except ValueError as error:
-            raise settings.SettingInvalid(f"audit.sinks.mongodb.url can't be used: {error}.") from error
+    if (search := tree.opensearch).url is not None:
+        with _usable("opensearch", search.tls_ca):
+            found.append(
+                audit.opensearch(
+                    url=search.url,
+                    user=search.user,
+                    password=search.password,
+                    tls_ca=search.tls_ca,
+                    index=search.index,
+                )
+            )
     return found
 
 
-def _check_authority(name: str, file: Path | None) -> None:
-    if file is not None and not file.is_file():
-        raise settings.SettingInvalid(f"{name} is wrong: there is no file {file}.")
+@contextmanager
+def _usable(name: str, authority: Path | None) -> Iterator[None]:
+    """Raises: SettingInvalid, for the ValueError of a sink that can't be made."""
+    if authority is not None and not authority.is_file():
+        raise settings.SettingInvalid(f"audit.sinks.{name}.tls_ca is wrong: there is no file {authority}.")
+    try:
+        yield
+    except ValueError as error:
+        raise settings.SettingInvalid(f"audit.sinks.{name}.url can't be used: {error}.") from error

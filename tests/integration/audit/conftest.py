@@ -7,6 +7,7 @@ import pytest
 from billfold.app.migrate import AUDIT_SETS, SETS
 from billfold.audit import Audit
 from billfold.platform.keys import Envelope, local
+from billfold.platform.messaging.brokers import nats
 from billfold.platform.postgres.database import Database
 from billfold.platform.postgres.migrations import migrate
 from tests import facades, master_keys, servers
@@ -65,4 +66,17 @@ def server(
 async def recorded(kept: servers.TestDatabase) -> AsyncIterator[Audit]:
     database = await Database.connect(kept.app_dsn, name="test")
     yield Audit(database=database, envelope=Envelope(local.load(master_keys.shared())))
+    await database.close()
+
+
+@pytest.fixture
+def messaging(nats_server: servers.NatsServer) -> nats.Server:
+    return nats.Server(url=nats_server.url, user=nats_server.user, password=nats_server.password)
+
+
+@pytest.fixture
+async def shared(core: servers.TestDatabase) -> AsyncIterator[Database]:
+    """The database that everything but the audit is in."""
+    database = await Database.connect(core.app_dsn, name="test")
+    yield database
     await database.close()

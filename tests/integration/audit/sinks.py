@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
+import httpx2
 import pymongo
 from prometheus_client import REGISTRY
 
@@ -24,6 +26,8 @@ from tests.integration.audit import support
 #: A server that is started again takes its time, and a sink that was away is tried again after some seconds.
 PATIENCE_S = 120.0
 AGAIN_S = 0.1
+#: No search gives more at a time.
+_PAGE = 10_000
 
 
 class Kept(Protocol):
@@ -36,6 +40,14 @@ class Kept(Protocol):
 
     def found(self) -> list[dict[str, Any]]:
         """Every document, in the order of their positions."""
+        ...
+
+    def down(self) -> None:
+        """End the server in the worst way that it loses nothing by."""
+        ...
+
+    def empty(self) -> None:
+        """Lose every document."""
         ...
 
 
@@ -54,6 +66,56 @@ class KeptInMongodb:
     def found(self) -> list[dict[str, Any]]:
         with pymongo.MongoClient[dict[str, Any]](self.server.url) as client:
             return list(client[self._database]["audit"].find().sort("position"))
+
+    def down(self) -> None:
+        self.server.stop()
+
+    def empty(self) -> None:
+        with pymongo.MongoClient[dict[str, Any]](self.server.url) as client:
+            client.drop_database(self._database)
+
+
+class KeptInOpensearch:
+    """Indexes of an OpenSearch."""
+
+    def __init__(self, server: servers.OpenSearchServer, sink: Sink, index: str) -> None:
+        self.server: servers.LocalServer[Any] = server
+        self.sink = sink
+        self.settings: Mapping[str, str] = {
+            "BILLFOLD_AUDIT__SINKS__OPENSEARCH__URL": server.url,
+            "BILLFOLD_AUDIT__SINKS__OPENSEARCH__INDEX": index,
+        }
+        self._index = index
+
+    def found(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        while True:
+            asked: dict[str, Any] = {"size": _PAGE, "sort": ["position"], "query": {"match_all": {}}}
+            if found:
+                asked["search_after"] = [found[-1]["position"]]
+            page = self.ask("POST", f"{self._index}-*/_search", asked)["hits"]["hits"]
+            found += [{"_id": one["_id"], **one["_source"]} for one in page]
+            if len(page) < _PAGE:
+                return found
+
+    def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """Its answer, of what is there by now."""
+        httpx2.post(f"{self.server.url}/_refresh", timeout=PATIENCE_S)
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            answer = httpx2.request(method, f"{self.server.url}/{path}", json=body, timeout=PATIENCE_S)
+            if answer.status_code < 300:
+                return answer.json()
+            # An index that is just being made is not there for a moment.
+            assert answer.status_code == 503, answer.text
+            assert time.monotonic() < deadline, answer.text
+            time.sleep(AGAIN_S)
+
+    def down(self) -> None:
+        self.server.kill()
+
+    def empty(self) -> None:
+        self.ask("DELETE", f"{self._index}-2026.01")
 
 
 class Called:

@@ -382,10 +382,26 @@ class MongodbSink(Section, frozen=True, kw_only=True):
     collection: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,60}$")] = "audit"
 
 
+class OpensearchSink(Section, frozen=True, kw_only=True):
+    """An OpenSearch or an Elasticsearch, where the audit's records are copied."""
+
+    #: Where it is: https://, or http:// where nobody listens in between. Without it nothing is copied there.
+    url: Secret | None = None
+    #: Who we are there.
+    user: str | None = None
+    #: That user's password.
+    password: Secret | None = None
+    #: Who signs its certificate: a PEM file; the authorities of this machine when not set.
+    tls_ca: Path | None = None
+    #: What the names of its indexes begin with, one for each month, such as billfold-audit-2026.11.
+    index: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_-]{0,60}$")] = "billfold-audit"
+
+
 class AuditSinks(Section, frozen=True, kw_only=True):
     """Where the audit's records are copied to, to be searched."""
 
     mongodb: MongodbSink = MongodbSink()
+    opensearch: OpensearchSink = OpensearchSink()
 
 
 class Audit(Section, frozen=True, kw_only=True):

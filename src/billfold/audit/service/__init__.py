@@ -55,3 +55,14 @@ def mongodb(
         from billfold.audit.adapters.sinks_mongodb import Mongodb  # noqa: PLC0415
 
     return Mongodb(url=url, user=user, password=password, tls_ca=tls_ca, database=database, collection=collection)
+
+
+def opensearch(*, url: str, user: str | None, password: str | None, tls_ca: Path | None, index: str) -> Sink:
+    """A sink that speaks the HTTP of OpenSearch and Elasticsearch; nothing is connected.
+
+    Raises:
+        ValueError: the address is none, or the file has no certificates.
+    """
+    from billfold.audit.adapters.sinks_opensearch import Opensearch  # noqa: PLC0415 - as above
+
+    return Opensearch(url=url, user=user, password=password, tls_ca=tls_ca, index=index)

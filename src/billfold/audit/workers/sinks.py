@@ -10,8 +10,8 @@ rest waits where it is.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Final
 
 import msgspec
@@ -85,9 +85,11 @@ async def fill(sink: Sink, *, messaging: Messaging, database: Database) -> None:
             UP.labels(sink.name).set(1)
             WRITTEN.labels(sink.name).inc(len(events))
 
-        await EventConsumer(
+        consumer = EventConsumer(
             messaging=messaging, database=database, subscription=queue_of(sink.name), handle=handle
-        ).run()
+        )
+        with _telling(UP, sink.name):
+            await consumer.run()
 
 
 async def _feed(audit: Audit, name: str, messaging: Messaging) -> None:
@@ -95,7 +97,7 @@ async def _feed(audit: Audit, name: str, messaging: Messaging) -> None:
     unseen = 0
     async with messaging.connected(name=f"billfold feeding {queue.name}") as broker:
         await broker.ensure(queue.topic)
-        try:
+        with _telling(LAG, name):
             while True:
                 backlog = await broker.backlog(queue)
                 # Nobody has taken anything yet: then what we have put there is there.
@@ -104,10 +106,16 @@ async def _feed(audit: Audit, name: str, messaging: Messaging) -> None:
                 unseen += put
                 if not put:
                     await asyncio.sleep(PAUSE_S)
-        finally:
-            # Whoever leads now tells it.
-            with contextlib.suppress(KeyError):
-                LAG.remove(name)
+
+
+@contextmanager
+def _telling(gauge: Gauge, name: str) -> Iterator[None]:
+    """Who leads tells it, and nobody who did before."""
+    try:
+        yield
+    finally:
+        with suppress(KeyError):
+            gauge.remove(name)
 
 
 async def _put(audit: Audit, broker: Broker, name: str, *, waiting: int) -> int:
