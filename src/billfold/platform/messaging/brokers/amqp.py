@@ -17,6 +17,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMe
 from aio_pika.exceptions import AMQPError, ChannelNotFoundEntity, DeliveryError
 from pamqp.commands import Basic
 
+from billfold.platform.messaging.brokers import asking
 from billfold.platform.messaging.cloudevents import CONTENT_TYPE
 from billfold.platform.messaging.port import BrokerUnavailable, Message, TopicFull
 from billfold.platform.messaging.topics import Topic
@@ -59,7 +60,7 @@ class Connection:
 
     async def publish(self, messages: Sequence[Message], *, perhaps_repeated: bool = True) -> None:  # noqa: ARG002 - every repeat is stored here.
         """As port.Broker.publish. RabbitMQ remembers no ids, so consumers drop all repeats."""
-        for batch in _batches(messages):
+        for batch in asking.batches(messages, count_max=BATCH_MAX, bytes_max=BATCH_MAX_BYTES):
             try:
                 await self._exchange(
                     [(message.topic.address, message.type, _encoded(message)) for message in batch],
@@ -175,17 +176,7 @@ class Connection:
         Raises:
             BrokerUnavailable: it is a refusal, does not come, or the connection is lost.
         """
-        task = asyncio.ensure_future(question)
-        either: list[asyncio.Future[Any]] = [task, self._closed]
-        try:
-            await asyncio.wait(either, timeout=ANSWER_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
-            # A task of the client's that ends with its connection may end as cancelled.
-            if not task.done() or task.cancelled():
-                raise BrokerUnavailable
-            with translated():
-                return task.result()
-        finally:
-            task.cancel()
+        return await asking.asked(question, closed=self._closed, timeout_s=ANSWER_TIMEOUT_S, translated=translated)
 
 
 class Inlet:
@@ -286,16 +277,3 @@ def _failure(result: object) -> BaseException | None:
 
 def _is_refusal(error: BaseException | None) -> bool:
     return isinstance(error, DeliveryError) and isinstance(error.frame, Basic.Nack)
-
-
-def _batches(messages: Sequence[Message]) -> Iterator[list[Message]]:
-    batch: list[Message] = []
-    size = 0
-    for message in messages:
-        if batch and (len(batch) == BATCH_MAX or size + len(message.body) > BATCH_MAX_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append(message)
-        size += len(message.body)
-    if batch:
-        yield batch

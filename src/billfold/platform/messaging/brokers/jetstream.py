@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
@@ -15,6 +15,7 @@ import msgspec
 import nats.errors
 from nats.aio.client import Client
 
+from billfold.platform.messaging.brokers import asking
 from billfold.platform.messaging.brokers.receiving import (
     Answer,
     JetStreamRefused,
@@ -24,7 +25,7 @@ from billfold.platform.messaging.brokers.receiving import (
     refusal,
     translated,
 )
-from billfold.platform.messaging.port import BrokerUnavailable, Message
+from billfold.platform.messaging.port import Message
 from billfold.platform.messaging.topics import Topic
 
 T = TypeVar("T")
@@ -78,7 +79,7 @@ class Connection:
         Raises:
             BrokerUnavailable: some of them may have been stored: publish the same again, with the same ids.
         """
-        for batch in _batches(messages):
+        for batch in asking.batches(messages, count_max=BATCH_MAX, bytes_max=BATCH_MAX_BYTES):
             try:
                 if len(batch) <= ONE_BY_ONE_MAX and perhaps_repeated:
                     await self._one_by_one(batch)
@@ -170,16 +171,7 @@ class Connection:
 
     async def _asked(self, answer: Awaitable[T]) -> T:
         """The answer, or BrokerUnavailable when it does not come, or as soon as the connection is lost."""
-        task = asyncio.ensure_future(answer)
-        either: list[asyncio.Future[Any]] = [task, self._closed]
-        try:
-            await asyncio.wait(either, timeout=ANSWER_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
-            if not task.done() or task.cancelled():
-                raise BrokerUnavailable
-            with translated():
-                return task.result()
-        finally:
-            task.cancel()
+        return await asking.asked(answer, closed=self._closed, timeout_s=ANSWER_TIMEOUT_S, translated=translated)
 
 
 def subject_of(message: Message) -> str:
@@ -199,16 +191,3 @@ def filters(topic: Topic, types: Sequence[str]) -> list[str]:
         if not any(other.endswith(".") and wanted.startswith(other) and wanted != other for other in types)
     ]
     return [f"{topic.address}.{wanted}>" if wanted.endswith(".") else f"{topic.address}.{wanted}" for wanted in widest]
-
-
-def _batches(messages: Sequence[Message]) -> Iterator[list[Message]]:
-    batch: list[Message] = []
-    size = 0
-    for message in messages:
-        if batch and (len(batch) == BATCH_MAX or size + len(message.body) > BATCH_MAX_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append(message)
-        size += len(message.body)
-    if batch:
-        yield batch

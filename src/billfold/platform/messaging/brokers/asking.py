@@ -1,0 +1,51 @@
+"""What the adapters of several brokers do alike over one connection: ask and wait, and publish in batches."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, TypeVar
+
+from billfold.platform.messaging.port import BrokerUnavailable, Message
+
+T = TypeVar("T")
+
+
+async def asked(
+    question: Awaitable[T],
+    *,
+    closed: asyncio.Future[None],
+    timeout_s: float,
+    translated: Callable[[], AbstractContextManager[None]],
+) -> T:
+    """The answer. `closed` ends with the connection; `translated` turns the client's errors into ours.
+
+    Raises:
+        BrokerUnavailable: it is a refusal, does not come, or the connection is lost.
+    """
+    task = asyncio.ensure_future(question)
+    either: list[asyncio.Future[Any]] = [task, closed]
+    try:
+        await asyncio.wait(either, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        # A task of the client's that ends with its connection may end as cancelled.
+        if not task.done() or task.cancelled():
+            raise BrokerUnavailable
+        with translated():
+            return task.result()
+    finally:
+        task.cancel()
+
+
+def batches(messages: Sequence[Message], *, count_max: int, bytes_max: int) -> Iterator[list[Message]]:
+    """The messages in their order, so many at a time; one that is larger by itself goes alone."""
+    batch: list[Message] = []
+    size = 0
+    for message in messages:
+        if batch and (len(batch) == count_max or size + len(message.body) > bytes_max):
+            yield batch
+            batch, size = [], 0
+        batch.append(message)
+        size += len(message.body)
+    if batch:
+        yield batch
