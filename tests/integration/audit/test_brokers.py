@@ -49,7 +49,8 @@ async def told(
 def topic(monkeypatch: pytest.MonkeyPatch) -> Topic:
     """The audit's, under a name that there has not been."""
     own = msgspec.structs.replace(topics.AUDIT, name=f"audit-{ids.new().hex}")
-    monkeypatch.setattr(outbox, "TOPICS", outbox.TOPICS | {outbox.AUDIT: own})
+    monkeypatch.setattr(outbox, "TOPICS", tuple(own if one is topics.AUDIT else one for one in outbox.TOPICS))
+    monkeypatch.setattr(topics, "AUDIT", own)
     monkeypatch.setattr(workers, "SUBSCRIPTION", msgspec.structs.replace(workers.SUBSCRIPTION, topic=own))
     monkeypatch.setattr(leading, "STANDBY_PAUSE_S", 0.01)
     return own
