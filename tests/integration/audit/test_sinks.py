@@ -103,8 +103,8 @@ async def test_a_document_is_what_the_record_says(kept: Kept) -> None:
 async def test_what_comes_again_or_late_changes_nothing(kept: Kept) -> None:
     async with kept.sink.opened() as target:
         await target.write([record(2, data={"written": "first"})])
-        await target.write([record(1, data={"written": "late"}), record(3, id_="id-1")])
         await target.write([record(2, data={"written": "first"})])
+        await target.write([record(1, data={"written": "late"}), record(3, id_="id-1")])
     found = await sinks.until_there(kept, 2)
     assert [(one["id"], one["position"]) for one in found] == [("id-0", 2), ("id-1", 3)]
     assert found[0]["data"] == {"written": "first"}
