@@ -28,6 +28,7 @@ app = commands.group("audit")
 #: Of so many bytes a progress bar is moved on.
 _BLOCK = 1 << 20
 _HEADS_SHOWN = 10
+_FAULTS_SHOWN = 20
 File = Annotated[Path, typer.Argument(metavar="EXPORT", exists=True, dir_okay=False, help="The file to check.")]
 
 
@@ -189,9 +190,11 @@ def _verified(export: Path, keys: Sequence[str], heads: Path | None) -> Checked:
 
 def _lines_of(given: str) -> list[str]:
     """The keys in a file, or the one that was given itself."""
-    file = Path(given)
-    if "+" in given or not file.is_file():
+    if "+" in given:
         return [given]
+    file = Path(given)
+    if not file.is_file():
+        raise typer.BadParameter(f"{given!r} is no public key, and there is no such file.", param_hint="--key")
     return [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
@@ -205,8 +208,16 @@ def _show(found: Checked, *, against: Path | None) -> None:
         if against is None:
             typer.echo("Whether it was sealed anew, only heads that were kept elsewhere can tell: see --heads.")
         return
-    typer.echo(f"The record was tampered with. Faults found: {len(found.faults):,}")
-    output.print_table(("line", "fault"), [(str(fault.line), output.printable(fault.what)) for fault in found.faults])
+    if found.heads == 0:
+        typer.echo("This is no whole export, and no proof: it has no signed head.")
+    else:
+        typer.echo("The record was tampered with.")
+    typer.echo(f"Faults found: {len(found.faults):,}")
+    # What was removed moves all that stands behind it.
+    shown = [(str(fault.line), output.printable(fault.what)) for fault in found.faults[:_FAULTS_SHOWN]]
+    output.print_table(("line", "fault"), shown)
+    if len(found.faults) > _FAULTS_SHOWN:
+        typer.echo(f"The first {_FAULTS_SHOWN} are shown; --json has all.")
 
 
 def _row(record: dict[str, Any]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import contextlib
 import difflib
 import re
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -59,15 +59,17 @@ def tail(
 
 async def _tail(server: Messaging, begin: From, types: list[str], count: int | None, *, json: bool) -> None:
     left = count
-    async for body in _events(server, begin, types):
-        sys.stdout.write((body.decode() if json else line(cloudevents.decode(body))) + "\n")
-        sys.stdout.flush()
-        left = None if left is None else left - 1
-        if left == 0:
-            return
+    # Closed here, where its connection can still be closed in order.
+    async with contextlib.aclosing(_events(server, begin, types)) as bodies:
+        async for body in bodies:
+            sys.stdout.write((body.decode() if json else line(cloudevents.decode(body))) + "\n")
+            sys.stdout.flush()
+            left = None if left is None else left - 1
+            if left == 0:
+                return
 
 
-async def _events(server: Messaging, begin: From, types: list[str]) -> AsyncIterator[bytes]:
+async def _events(server: Messaging, begin: From, types: list[str]) -> AsyncGenerator[bytes, None]:
     """Events in order, each once, over lost connections too: what was seen last is where the next one goes on."""
     bookmark = Bookmark(start="beginning" if begin is From.BEGINNING else "new")
     patterns = [_pattern(kind) for kind in types]

@@ -153,7 +153,7 @@ def was_killed(data_dir: Path) -> bool:
 
 def program_locks(data_dir: Path) -> list[Path]:
     """The locks that programs of the stack hold while they run, or held. What a profile adds has its own inside."""
-    inside = (folder / f"{folder.name}.lock" for folder in data_dir.iterdir() if folder.is_dir())
+    inside = (folder / f"{folder.name}.lock" for folder in data_dir.glob("*") if folder.is_dir())
     locks = {lock for lock in data_dir.glob("*.lock") if lock.name != LOCK}
     return sorted(locks | {lock for lock in inside if lock.is_file()})
 

@@ -37,10 +37,18 @@ class File:
             raise errors.PublishingFailed(f"{self._path} can't be written: {error.strerror}.") from error
 
     def _append(self, note: str) -> None:
+        left = memoryview(f"{note}\n".encode())
         descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
-            os.write(descriptor, f"{note}\n".encode())
-            os.fsync(descriptor)
+            before = os.fstat(descriptor).st_size
+            try:
+                while left:
+                    left = left[os.write(descriptor, left) :]
+                os.fsync(descriptor)
+            except OSError:
+                # A part of it, where the disk is full, would stand before the whole one that is written later.
+                os.ftruncate(descriptor, before)
+                raise
         finally:
             os.close(descriptor)
 

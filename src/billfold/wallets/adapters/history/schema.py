@@ -128,9 +128,17 @@ def _instant(us: int) -> datetime:
     return clock.EPOCH + timedelta(microseconds=us)
 
 
+#: Seconds since 1970. Its `storage_compatibility_mode` moves that to 2106.
+EXPIRES_MAX_S = 2**31 - 2
+
+
 def ttl_left_s(recorded_us: int, now_us: int, ttl_days: int) -> int:
-    """For how many seconds a row is still kept; 0 where it is too old to be written at all."""
-    return max(0, (recorded_us + ttl_days * _DAY_US - now_us) // 1_000_000)
+    """For how many seconds a row is still kept; 0 where it is too old to be written at all.
+
+    Not beyond the last second that Cassandra can expire as it is configured by itself, in January 2038: it refuses such
+    rows. Who reads for longer than that finds their history in PostgreSQL.
+    """
+    return max(0, (min(recorded_us + ttl_days * _DAY_US, EXPIRES_MAX_S * 1_000_000) - now_us) // 1_000_000)
 
 
 def horizon_us(now_us: int, ttl_days: int) -> int:
