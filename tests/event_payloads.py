@@ -37,15 +37,15 @@ def check(event: Event) -> None:
 @contextmanager
 def checked() -> Iterator[None]:
     """Check what is appended to outboxes, and what rows of the ledger stand for."""
-    append, message = outbox._append, Relay._message
+    row, message = outbox._row, Relay._message
 
-    async def checked_append(connection: Any, kind: str, event: Event) -> None:
+    def checked_row(kind: str, event: Event) -> tuple[str, bytes]:
         check(event)
-        await append(connection, kind, event)
+        return row(kind, event)
 
     def checked_message(self: Relay, topic: Any, event: Event) -> Any:
         check(event)
         return message(self, topic, event)
 
-    with mock.patch.object(outbox, "_append", checked_append), mock.patch.object(Relay, "_message", checked_message):
+    with mock.patch.object(outbox, "_row", checked_row), mock.patch.object(Relay, "_message", checked_message):
         yield

@@ -31,7 +31,7 @@ _STEPS: Mapping[str, tuple[str, Callable[[Office], tuple[object, str]]]] = {
     "4 before it is written down": ("before", lambda _: (store, "intend")),
     "4 after it was written down": ("before", lambda office: (office.ledger, "void")),
     "5 after the key was closed": ("after", lambda office: (office.ledger, "void")),
-    "6 before COMMIT": ("after", lambda _: (outbox, "append")),
+    "6 before COMMIT": ("after", lambda _: (outbox, "append_all")),
     "6 after COMMIT": ("after", lambda office: (office.endings, "end")),
 }
 

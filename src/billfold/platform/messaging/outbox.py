@@ -50,6 +50,14 @@ class Row(msgspec.Struct, frozen=True):
     age_s: float
 
 
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """One of several events that are told together; where its command came from, and what came of that."""
+
+    event: Event
+    of: Origin | None
+    outcome: str = facts.DONE
+
+
 class Lag(msgspec.Struct, frozen=True):
     """What is still to be published, what is parked, and how many messages are withheld from queues that are full."""
 
@@ -84,15 +92,16 @@ async def append(
         EventTooLarge: more than cloudevents.EVENT_MAX_BYTES.
     """
     known = of or origin.current()
-    if known is None:
-        await _append(connection, EVENT, event)
-        return
-    fact = facts.of_event(event, known, before=before, outcome=outcome)
-    carried = facts.carried([fact], key=event.key, time=event.time)
-    rows = ((EVENT, _encoded(event)), (AUDIT, _encoded(carried)))
-    await connection.execute(
-        "SELECT messaging.append($1, $2), messaging.append($3, $4)", *(part for row in rows for part in row)
-    )
+    await _append(connection, _rows(_placed(event), known, before=before, outcome=outcome))
+
+
+async def append_all(connection: Connection, told: Sequence[Told]) -> None:
+    """As `append`, for what came from different places: what is known here is of no event in particular.
+
+    Raises:
+        EventTooLarge: one has more than cloudevents.EVENT_MAX_BYTES.
+    """
+    await _append(connection, [row for one in told for row in _rows(one.event, one.of, outcome=one.outcome)])
 
 
 async def append_fact(
@@ -131,7 +140,7 @@ async def append_facts(connection: Connection, told: Sequence[Fact], *, key: str
     Raises:
         EventTooLarge: more than cloudevents.EVENT_MAX_BYTES.
     """
-    await _append(connection, AUDIT, facts.carried(told, key=key, time=time))
+    await _append(connection, [_row(AUDIT, _placed(facts.carried(told, key=key, time=time)))])
 
 
 async def append_dead_letter(connection: Connection, event: Event) -> None:
@@ -140,18 +149,37 @@ async def append_dead_letter(connection: Connection, event: Event) -> None:
     Raises:
         EventTooLarge: more than cloudevents.EVENT_MAX_BYTES.
     """
-    await _append(connection, DEAD_LETTER, event)
+    await _append(connection, [_row(DEAD_LETTER, _placed(event))])
 
 
-async def _append(connection: Connection, kind: str, event: Event) -> None:
-    await connection.execute("SELECT messaging.append($1, $2)", kind, _encoded(event))
+async def _append(connection: Connection, rows: Sequence[tuple[str, bytes]]) -> None:
+    await connection.execute(
+        "SELECT messaging.append(kind, payload) FROM unnest($1::text[], $2::bytea[]) AS given (kind, payload)",
+        [kind for kind, _ in rows],
+        [payload for _, payload in rows],
+    )
 
 
-def _encoded(event: Event) -> bytes:
+def _rows(event: Event, of: Origin | None, *, before: object = None, outcome: str) -> list[tuple[str, bytes]]:
+    """What tells of an event, and what the audit gets of it."""
+    rows = [_row(EVENT, event)]
+    if of is not None:
+        fact = facts.of_event(event, of, before=before, outcome=outcome)
+        carried = facts.carried([fact], key=event.key, time=event.time)
+        rows.append(_row(AUDIT, msgspec.structs.replace(carried, traceparent=event.traceparent)))
+    return rows
+
+
+def _row(kind: str, event: Event) -> tuple[str, bytes]:
+    return kind, cloudevents.encode(event)
+
+
+def _placed(event: Event) -> Event:
+    """The event with where in its trace it is told."""
     place = traces.current()
-    if place is not None and event.traceparent is None:
-        event = msgspec.structs.replace(event, traceparent=place.traceparent())
-    return cloudevents.encode(event)
+    if place is None or event.traceparent is not None:
+        return event
+    return msgspec.structs.replace(event, traceparent=place.traceparent())
 
 
 async def waiting(connection: Connection, limit: int, *, remove: Sequence[int] = ()) -> list[Row]:

@@ -9,7 +9,7 @@ steps are numbered, and the tests kill a process at each:
 3. the ledger moves its money, or refuses
 4. what it is to end as is written down, if nothing was moved     `endings`
 5. the ledger closes its key, if nothing was moved
-6. its end is written down and told
+6. its end is written down and told, with those of its neighbours
 7. the broker hears that its event was taken                      the consumer
 """
 

@@ -7,17 +7,23 @@ nothing that the next one does not find.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
 
-from billfold.kernel import facts, idempotency, ids
+from billfold.kernel import facts, idempotency, ids, origin
 from billfold.kernel.clock import Clock
 from billfold.kernel.errors import BillfoldError
+from billfold.kernel.origin import Origin
 from billfold.ledger import Ledger
 from billfold.ledger import contracts as ledger
 from billfold.platform.messaging import outbox
 from billfold.platform.postgres.database import Database
+from billfold.platform.postgres.groups import Groups
+from billfold.platform.telemetry import traces
 from billfold.wallets import contracts, events
 from billfold.wallets.contracts import MoneyRequest, Order, RequestError
 from billfold.wallets.store import requests as store
@@ -27,13 +33,23 @@ from billfold.wallets.store.requests import EndsAs, Row
 _DETAIL_MAX = 1_000
 
 
+class _End(NamedTuple):
+    """With what a request ends, where that comes from, and where in its trace."""
+
+    request_id: UUID
+    transfer_id: UUID | None
+    of: Origin | None
+    traceparent: str | None
+
+
 class Endings:
-    """Ends requests."""
+    """Ends requests. What a process ends at about the same time is written down together."""
 
     def __init__(self, *, database: Database, ledger: Ledger, clock: Clock) -> None:
         self._database = database
         self._ledger = ledger
         self._clock = clock
+        self._groups = Groups("end requests", self._write)
 
     async def without_transfer(self, request_id: UUID, ends_as: EndsAs, why: BillfoldError | None = None) -> Row | None:
         """End a request so, unless it is to end otherwise or money was moved by now; None if it has ended before.
@@ -65,22 +81,44 @@ class Endings:
 
     async def end(self, request_id: UUID, *, transfer_id: UUID | None) -> Row | None:
         """Write down what the ledger has decided, and tell it; None if somebody has done so before."""
-        now = self._clock.now()
-        async with self._database.transaction() as connection:
-            row = await store.end(connection, request_id, transfer_id=transfer_id, now=now)
-            if row is None:
-                return None
-            await self._ledger.unreserve(keys=[row.key], transaction=connection)
-            event = events.request_event(
-                event_id=str(ids.new()),
-                kind="transfer.completed.v1" if row.status == "completed" else "transfer.failed.v1",
-                request=view(row),
-                owner_id=row.owner_id,
-                time=now,
-            )
-            outcome = facts.DONE if row.status == "completed" else row.reason or row.status
-            await outbox.append(connection, event, outcome=outcome)
+        place = traces.current()
+        end = _End(request_id, transfer_id, origin.current(), None if place is None else place.traceparent())
+        row = await self._groups.do(end)
+        if row is None:
+            # Somebody holds it or has ended it. Its neighbours need not wait for whoever that is.
+            (row,) = await self._write([end], wait=True)
         return row
+
+    async def _write(self, ends: Sequence[_End], *, wait: bool = False) -> list[Row | None]:
+        """What has ended by each of these, in one database transaction."""
+        now = self._clock.now()
+        firsts: dict[UUID, _End] = {}
+        for end in ends:
+            firsts.setdefault(end.request_id, end)
+        async with self._database.transaction() as connection:
+            transfer_ids = {end.request_id: end.transfer_id for end in firsts.values()}
+            ended = await store.end(connection, transfer_ids, now=now, wait=wait)
+            if ended:
+                await self._ledger.unreserve(keys=[row.key for row in ended], transaction=connection)
+                await outbox.append_all(connection, [_told_of(row, firsts[row.id], now) for row in ended])
+        rows = {row.id: row for row in ended}
+        # It has ended once, so one of those who ended it gets it.
+        return [rows.pop(end.request_id, None) for end in ends]
+
+
+def _told_of(row: Row, end: _End, now: datetime) -> outbox.Told:
+    event = events.request_event(
+        event_id=str(ids.new()),
+        kind="transfer.completed.v1" if row.status == "completed" else "transfer.failed.v1",
+        request=view(row),
+        owner_id=row.owner_id,
+        time=now,
+    )
+    return outbox.Told(
+        event=msgspec.structs.replace(event, traceparent=end.traceparent),
+        of=end.of,
+        outcome=facts.DONE if row.status == "completed" else row.reason or row.status,
+    )
 
 
 def told(error: BillfoldError) -> tuple[str, str, str | None]:

@@ -225,19 +225,28 @@ async def intend(
     return None if row is None else Row(*row)
 
 
-async def end(connection: Connection, request_id: UUID, *, transfer_id: UUID | None, now: datetime) -> Row | None:
-    """End it: with the transfer, or as it is meant to end without one. None if it has ended already."""
-    row = await connection.fetchrow(
-        "UPDATE wallets.requests SET ended_at = $3, transfer_id = $2, "
-        "status = CASE WHEN $2::uuid IS NULL THEN ends_as ELSE 'completed' END, "
-        "reason = CASE WHEN $2 IS NULL THEN reason END, detail = CASE WHEN $2 IS NULL THEN detail END, "
-        "pointer = CASE WHEN $2 IS NULL THEN pointer END "
-        f"WHERE id = $1 AND ended_at IS NULL RETURNING {_COLUMNS}",
-        request_id,
-        transfer_id,
+async def end(
+    connection: Connection, transfer_ids: Mapping[UUID, UUID | None], *, now: datetime, wait: bool
+) -> list[Row]:
+    """End requests: each with its transfer, or as it is meant to end without one. Without those that have ended.
+
+    Without those too whose rows somebody else holds now, unless they shall `wait` for them.
+    """
+    rows = await connection.fetch(
+        "WITH given AS (SELECT * FROM unnest($1::uuid[], $2::uuid[]) AS given (id, transfer_id)), "
+        "open AS MATERIALIZED (SELECT id FROM wallets.requests WHERE id = ANY($1) AND ended_at IS NULL ORDER BY id "
+        f"FOR UPDATE{'' if wait else ' SKIP LOCKED'}) "
+        "UPDATE wallets.requests AS request SET ended_at = $3, transfer_id = given.transfer_id, "
+        "status = CASE WHEN given.transfer_id IS NULL THEN request.ends_as ELSE 'completed' END, "
+        "reason = CASE WHEN given.transfer_id IS NULL THEN request.reason END, "
+        "detail = CASE WHEN given.transfer_id IS NULL THEN request.detail END, "
+        "pointer = CASE WHEN given.transfer_id IS NULL THEN request.pointer END "
+        f"FROM open JOIN given USING (id) WHERE request.id = open.id RETURNING {_RETURNED}",
+        list(transfer_ids),
+        list(transfer_ids.values()),
         now,
     )
-    return None if row is None else Row(*row)
+    return [Row(*row) for row in rows]
 
 
 async def backlog(connection: Connection, *, most: int, now: datetime) -> tuple[int, float]:
