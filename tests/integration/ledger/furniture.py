@@ -51,7 +51,7 @@ async def furnish(bank: Bank) -> Furniture:
     released = await bank.hold(a, 20)
     await bank.ledger.release_hold(key=key(), hold_id=released)
     async with bank.database.transaction() as connection:
-        await bank.ledger.reserve(key=key(), transaction=connection)
+        await bank.ledger.reserve(keys=[key()], transaction=connection)
     last = await bank.pay(a, b, 1)
     return Furniture(
         a=a,

@@ -261,7 +261,7 @@ async def test_a_reserved_key_stands_for_one_request_before_and_after_its_answer
     a, b = await bank.accounts(2, 100)
     ours, other = key("reserved", content="this"), key("reserved", content="another")
     async with bank.database.transaction() as connection:
-        await bank.ledger.reserve(key=ours, transaction=connection)
+        await bank.ledger.reserve(keys=[ours], transaction=connection)
     assert await bank.ledger.answered(keys=[ours]) == set()
     for process in (bank, other_bank):
         with pytest.raises(IdempotencyKeyReused):
@@ -281,7 +281,7 @@ async def test_a_reserved_key_can_be_voided(bank: Bank) -> None:
     a, b = await bank.accounts(2, 100)
     ours = key("reserved and voided")
     async with bank.database.transaction() as connection:
-        await bank.ledger.reserve(key=ours, transaction=connection)
+        await bank.ledger.reserve(keys=[ours], transaction=connection)
     assert names((await bank.ledger.void(key=ours)).results) == ["Voided"]
     assert names((await bank.ledger.post(key=ours, transfers=[new(a, b, 1)])).results) == ["Voided"]
     assert await bank.balances(a, b) == [100, 100]

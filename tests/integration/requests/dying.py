@@ -22,7 +22,7 @@ from tests.integration.requests.support import Office, opened
 #: Whose call ends the process, by the step: before it is made, or after it has returned.
 _STEPS: Mapping[str, tuple[str, Callable[[Office], tuple[object, str]]]] = {
     "1 before it is stored": ("after", lambda _: (store, "insert")),
-    "1 before COMMIT": ("after", lambda _: (outbox, "append")),
+    "1 before COMMIT": ("after", lambda _: (outbox, "append_all")),
     "1 before it is answered": ("after", lambda office: (office.wallets.requests, "_insert")),
     "2 before COMMIT": ("after", lambda _: (store, "take_named")),
     "2 after COMMIT": ("before", lambda office: (office.identity.standing, "of")),

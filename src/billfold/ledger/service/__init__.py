@@ -116,12 +116,12 @@ class Ledger(Accounts, Reader):
             known = await batch_store.answered(connection, [key.digest for key in keys])
         return {digest for digest, answered in known.items() if not answered.is_reserved}
 
-    async def reserve(self, *, key: Key, transaction: Connection) -> None:
-        """Let `key` stand for this request alone from COMMIT on: used for anything else it is refused as reused.
+    async def reserve(self, *, keys: Sequence[Key], transaction: Connection) -> None:
+        """Let each key stand for its request alone from COMMIT on: used for anything else it is refused as reused.
 
         It belongs to who accepts a request to post it later. Whoever posts it with this key sooner has posted it.
         """
-        await batch_store.reserve(transaction, key)
+        await batch_store.reserve(transaction, keys)
 
     async def unreserve(self, *, keys: Iterable[Key], transaction: Connection) -> None:
         """Forget reservations of keys that have an answer by now."""

@@ -114,12 +114,13 @@ async def answered(connection: Connection, digests: Sequence[UUID]) -> dict[UUID
     return known
 
 
-async def reserve(connection: Connection, key: Key) -> None:
-    """Let `key` stand for this request alone."""
+async def reserve(connection: Connection, keys: Sequence[Key]) -> None:
+    """Let each key stand for its request alone."""
     await connection.execute(
-        "INSERT INTO ledger.reservations (digest, fingerprint) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-        key.digest,
-        key.fingerprint,
+        "INSERT INTO ledger.reservations (digest, fingerprint) SELECT * FROM unnest($1::uuid[], $2::bigint[]) "
+        "ON CONFLICT DO NOTHING",
+        [key.digest for key in keys],
+        [key.fingerprint for key in keys],
     )
 
 

@@ -8,7 +8,6 @@ side.
 
 from __future__ import annotations
 
-from datetime import timedelta
 from uuid import UUID
 
 import msgspec
@@ -18,20 +17,17 @@ from billfold.kernel.clock import Clock
 from billfold.kernel.errors import BillfoldError, Refusal, catalogue
 from billfold.kernel.principal import Principal
 from billfold.ledger import Ledger
-from billfold.platform.messaging import outbox
-from billfold.platform.postgres.database import Connection, Database
+from billfold.platform.postgres.database import Database
 from billfold.platform.telemetry import traces
-from billfold.wallets import contracts, errors, events
+from billfold.wallets import contracts, errors
 from billfold.wallets.contracts import Acceptance, MoneyRequest, Order, RequestLimits, RequestStatus
 from billfold.wallets.service import orders
 from billfold.wallets.service.endings import Endings, view
+from billfold.wallets.service.intake import Intake
 from billfold.wallets.service.movements import Movements
 from billfold.wallets.service.watching import Watch
 from billfold.wallets.store import requests as store
 from billfold.wallets.store.requests import Row
-
-#: The broker tells a worker within milliseconds. Who has not been told by then finds it in the database.
-TOLD_WITHIN = timedelta(seconds=2)
 
 
 class Requests:
@@ -53,6 +49,7 @@ class Requests:
         self._endings = endings
         self._limits = limits
         self._clock = clock
+        self._intake = Intake(database=database, ledger=ledger, limits=limits)
         self._watch = Watch(database)
 
     async def accept(self, *, principal: Principal, order: Order, key: str, step_up: UUID | None = None) -> Acceptance:
@@ -67,69 +64,36 @@ class Requests:
         """
         principal.require(contracts.ORDER_SCOPES[order.kind])
         ours = orders.key(principal, key, order)
-        known = await self._known_or_room(principal, ours)
+        known = await self._intake.known_or_room(principal.owner_id, ours)
         if known is not None:
-            return Acceptance(request=view(known), replayed=True)
+            return Acceptance(request=view(_checked(known, ours)), replayed=True)
         await self._movements.check(principal=principal, order=order, key=key, step_up=step_up)
-        if await self._ledger.answered(keys=[ours]):
+        if await self._intake.is_answered(ours):
             return Acceptance(moved=await self._movements.move(principal=principal, order=order, key=key))
         return await self._insert(principal, order, ours, key)
-
-    async def _known_or_room(self, principal: Principal, key: idempotency.Key) -> Row | None:
-        """What was accepted with this key; otherwise there is room for another one.
-
-        So many as are accepted at the very same moment may come on top: a limit that holds to the last one would make
-        all of them wait for each other.
-        """
-        limits = self._limits
-        async with self._database.connection() as connection:
-            known = await store.of_key(connection, key.digest)
-            if known is not None:
-                return _checked(known, key)
-            theirs, everybodys = await store.count_open(
-                connection, principal.owner_id, owners_max=limits.open_per_owner_max, most=limits.open_max
-            )
-        if theirs >= limits.open_per_owner_max:
-            raise errors.BacklogFull("Too many of your accepted requests wait to be carried out; try again later.")
-        if everybodys >= limits.open_max:
-            raise errors.BacklogFull
-        return None
 
     async def _insert(self, principal: Principal, order: Order, key: idempotency.Key, key_text: str) -> Acceptance:
         now = self._clock.now()
         place = traces.current()
-        # No more rights than it takes.
-        needs = principal.scopes & {contracts.ORDER_SCOPES[order.kind], contracts.OPERATOR}
-        async with self._database.transaction() as connection:
-            row = await store.insert(
-                connection,
-                request_id=ids.new(),
-                by=msgspec.structs.replace(principal, scopes=needs),
-                content=msgspec.to_builtins(order),
-                key=key,
-                key_text=key_text,
-                now=now,
-                expires_at=now + self._limits.expire_after,
-                due_at=now + TOLD_WITHIN,
-                traceparent=None if place is None else place.traceparent(),
-            )
-            if row is not None:
-                await self._ledger.reserve(key=key, transaction=connection)
-                await self._tell(connection, row)
-                return Acceptance(request=view(row))
-            known = await store.of_key(connection, key.digest)
-        assert known is not None, "it is in the way, and none is ever deleted"
-        return Acceptance(request=view(_checked(known, key)), replayed=True)
-
-    async def _tell(self, connection: Connection, row: Row) -> None:
-        event = events.request_event(
-            event_id=str(ids.new()),
-            kind=events.REQUEST_ACCEPTED,
-            request=view(row),
-            owner_id=row.owner_id,
-            time=row.accepted_at,
+        row = Row(
+            id=ids.new(),
+            owner_id=principal.owner_id,
+            user_id=principal.user_id,
+            credential_id=principal.credential_id,
+            is_session=principal.is_session,
+            # No more rights than it takes.
+            scopes=sorted(principal.scopes & {contracts.ORDER_SCOPES[order.kind], contracts.OPERATOR}),
+            content=msgspec.to_builtins(order),
+            key_text=key_text,
+            key_digest=key.digest,
+            key_fingerprint=key.fingerprint,
+            accepted_at=now,
+            expires_at=now + self._limits.expire_after,
+            status="accepted",
+            traceparent=None if place is None else place.traceparent(),
         )
-        await outbox.append(connection, event)
+        stored = await self._intake.store(row)
+        return Acceptance(request=view(_checked(stored, key)), replayed=stored.id != row.id)
 
     async def page(
         self,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
@@ -41,16 +41,16 @@ class Row(msgspec.Struct, frozen=True):
     accepted_at: datetime
     expires_at: datetime
     status: RequestStatus
-    ends_as: EndsAs | None
-    tries: int
-    started_at: datetime | None
-    ended_at: datetime | None
-    transfer_id: UUID | None
-    reason: str | None
-    detail: str | None
-    pointer: str | None
+    ends_as: EndsAs | None = None
+    tries: int = 0
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    transfer_id: UUID | None = None
+    reason: str | None = None
+    detail: str | None = None
+    pointer: str | None = None
     #: W3C's, of the trace that it was sent in.
-    traceparent: str | None
+    traceparent: str | None = None
 
     @property
     def key(self) -> Key:
@@ -69,61 +69,62 @@ class Row(msgspec.Struct, frozen=True):
         )
 
 
-async def count_open(connection: Connection, owner: UUID, *, owners_max: int, most: int) -> tuple[int, int]:
-    """How many of an owner's are open, and of everybody's; each counted up to its limit."""
-    row = await connection.fetchrow(
-        "SELECT "
-        "(SELECT count(*) FROM (SELECT FROM wallets.requests WHERE owner_id = $1 AND ended_at IS NULL LIMIT $2) AS a), "
-        "(SELECT count(*) FROM (SELECT FROM wallets.requests WHERE ended_at IS NULL LIMIT $3) AS b)",
-        owner,
+async def count_open(
+    connection: Connection, owners: Collection[UUID], *, owners_max: int, most: int
+) -> tuple[dict[UUID, int], int]:
+    """How many of each of these owners' are open, and of everybody's; each counted up to its limit."""
+    rows = await connection.fetch(
+        "SELECT owner, (SELECT count(*) FROM "
+        "(SELECT FROM wallets.requests WHERE owner_id = owner AND ended_at IS NULL LIMIT $2) AS a), "
+        "(SELECT count(*) FROM (SELECT FROM wallets.requests WHERE ended_at IS NULL LIMIT $3) AS b) "
+        "FROM unnest($1::uuid[]) AS owner",
+        owners,
         owners_max,
         most,
     )
-    assert row is not None
-    return row[0], row[1]
+    return {row[0]: row[1] for row in rows}, rows[0][2] if rows else 0
 
 
-async def of_key(connection: Connection, digest: UUID) -> Row | None:
-    """What was accepted with this idempotency key."""
-    row = await connection.fetchrow(f"SELECT {_COLUMNS} FROM wallets.requests WHERE key_digest = $1", digest)
-    return None if row is None else Row(*row)
+async def of_keys(connection: Connection, digests: Sequence[UUID]) -> dict[UUID, Row]:
+    """What was accepted with these idempotency keys, by their digests."""
+    rows = await connection.fetch(f"SELECT {_COLUMNS} FROM wallets.requests WHERE key_digest = ANY($1)", digests)
+    return {row["key_digest"]: Row(*row) for row in rows}
 
 
-async def insert(
-    connection: Connection,
-    *,
-    request_id: UUID,
-    by: Principal,
-    content: Mapping[str, Any],
-    key: Key,
-    key_text: str,
-    now: datetime,
-    expires_at: datetime,
-    due_at: datetime,
-    traceparent: str | None,
-) -> Row | None:
-    """Add one; None if another one has this idempotency key by now."""
-    row = await connection.fetchrow(
+async def insert(connection: Connection, rows: Sequence[Row], *, due_after: timedelta) -> set[UUID]:
+    """Add new ones, to be taken at the latest so long after they were accepted; the ids of those that were added.
+
+    The others have an idempotency key that another one has by now, one of these perhaps.
+    """
+    # Two who add the same keys wait for each other in this order, or they would wait in a circle.
+    ordered = sorted(rows, key=lambda row: row.key_digest.int)
+    added = await connection.fetch(
         "INSERT INTO wallets.requests (id, owner_id, user_id, credential_id, is_session, scopes, content, key_text, "
         "key_digest, key_fingerprint, accepted_at, expires_at, due_at, traceparent) "
-        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) "
-        f"ON CONFLICT (key_digest) DO NOTHING RETURNING {_COLUMNS}",
-        request_id,
-        by.owner_id,
-        by.user_id,
-        by.credential_id,
-        by.is_session,
-        sorted(by.scopes),
-        content,
-        key_text,
-        key.digest,
-        key.fingerprint,
-        now,
-        expires_at,
-        due_at,
-        traceparent,
+        "SELECT id, owner_id, user_id, credential_id, is_session, string_to_array(scopes, ' '), content::jsonb, "
+        "key_text, key_digest, key_fingerprint, accepted_at, expires_at, accepted_at + $14, traceparent "
+        "FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::boolean[], $6::text[], $7::text[], "
+        "$8::text[], $9::uuid[], $10::bigint[], $11::timestamptz[], $12::timestamptz[], $13::text[]) "
+        "AS new (id, owner_id, user_id, credential_id, is_session, scopes, content, key_text, key_digest, "
+        "key_fingerprint, accepted_at, expires_at, traceparent) "
+        "ON CONFLICT (key_digest) DO NOTHING RETURNING id",
+        [row.id for row in ordered],
+        [row.owner_id for row in ordered],
+        [row.user_id for row in ordered],
+        [row.credential_id for row in ordered],
+        [row.is_session for row in ordered],
+        # No scope has a space in it.
+        [" ".join(row.scopes) for row in ordered],
+        [msgspec.json.encode(row.content).decode() for row in ordered],
+        [row.key_text for row in ordered],
+        [row.key_digest for row in ordered],
+        [row.key_fingerprint for row in ordered],
+        [row.accepted_at for row in ordered],
+        [row.expires_at for row in ordered],
+        [row.traceparent for row in ordered],
+        due_after,
     )
-    return None if row is None else Row(*row)
+    return {row["id"] for row in added}
 
 
 async def find(connection: Connection, request_id: UUID, *, owner: UUID) -> Row | None:
