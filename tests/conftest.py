@@ -127,6 +127,14 @@ def opensearch_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[serv
         yield server
 
 
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.S3Server]:
+    """A real server of the S3 protocol, which a test may kill or stop if it starts it again; each uses buckets of its
+    own."""
+    with had("s3_server"), _folder(tmp_path_factory, "s3") as folder, servers.running_s3(folder) as server:
+        yield server
+
+
 @pytest.fixture
 def smtp_server() -> Iterator[smtp.SmtpServer]:
     """A real SMTP server, which a test may stop and start, and tell to behave badly."""

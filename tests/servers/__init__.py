@@ -12,12 +12,14 @@ from tests.servers.local import (
     OpenSearchServer,
     RabbitMQServer,
     RedisServer,
+    S3Server,
     running_cassandra,
     running_kafka,
     running_mongo,
     running_opensearch,
     running_rabbitmq,
     running_redis,
+    running_s3,
 )
 from tests.servers.loop import LoopThread
 from tests.servers.nats import NatsServer, running_nats
@@ -35,6 +37,7 @@ __all__ = [
     "PostgresServer",
     "RabbitMQServer",
     "RedisServer",
+    "S3Server",
     "TestDatabase",
     "running_cassandra",
     "running_kafka",
@@ -44,4 +47,5 @@ __all__ = [
     "running_postgres",
     "running_rabbitmq",
     "running_redis",
+    "running_s3",
 ]

@@ -1,4 +1,4 @@
-"""The servers of `billfold.devservers` for tests: Kafka, Cassandra, OpenSearch, RabbitMQ, Redis, and one for MongoDB.
+"""The servers of `billfold.devservers` for tests: Kafka, Cassandra, OpenSearch, RabbitMQ, Redis, S3, one for MongoDB.
 
 What they are and how they run stands there. Here they are started, killed and stopped from any test.
 """
@@ -72,6 +72,7 @@ RabbitMQServer = LocalServer[devservers.RabbitMQ]
 MongoServer = LocalServer[devservers.Mongo]
 OpenSearchServer = LocalServer[devservers.OpenSearch]
 RedisServer = LocalServer[devservers.Redis]
+S3Server = LocalServer[devservers.S3]
 
 
 @contextmanager
@@ -113,3 +114,7 @@ def running_opensearch(folder: Path) -> AbstractContextManager[OpenSearchServer]
 
 def running_redis(folder: Path) -> AbstractContextManager[RedisServer]:
     return _running(devservers.Redis, folder)
+
+
+def running_s3(folder: Path) -> AbstractContextManager[S3Server]:
+    return _running(devservers.S3, folder)

@@ -1,4 +1,4 @@
-"""Real servers for development and tests: Kafka, Cassandra, OpenSearch, RabbitMQ, Redis, a stand-in for MongoDB.
+"""Real servers for development and tests: Kafka, Cassandra, OpenSearch, RabbitMQ, Redis, S3Proxy, one for MongoDB.
 
 `billfold dev servers up` runs them for a developer, `billfold up --profile full` for copies that can be made anew, the
 fixtures of `tests/servers` for the tests. Nothing else of Billfold may import this package: in production servers are
@@ -15,10 +15,25 @@ from billfold.devservers.mongo import Mongo
 from billfold.devservers.opensearch import OpenSearch
 from billfold.devservers.rabbitmq import RabbitMQ
 from billfold.devservers.redis import Redis
+from billfold.devservers.s3 import S3
 from billfold.devservers.server import DevServer
 from billfold.platform.children import LogLine
 
 #: All of them, by name.
-KINDS: dict[str, type[DevServer]] = {kind.name: kind for kind in (Cassandra, Kafka, Mongo, OpenSearch, RabbitMQ, Redis)}
+KINDS: dict[str, type[DevServer]] = {
+    kind.name: kind for kind in (Cassandra, Kafka, Mongo, OpenSearch, RabbitMQ, Redis, S3)
+}
 
-__all__ = ["KINDS", "Cassandra", "DevServer", "Kafka", "LogLine", "Missing", "Mongo", "OpenSearch", "RabbitMQ", "Redis"]
+__all__ = [
+    "KINDS",
+    "S3",
+    "Cassandra",
+    "DevServer",
+    "Kafka",
+    "LogLine",
+    "Missing",
+    "Mongo",
+    "OpenSearch",
+    "RabbitMQ",
+    "Redis",
+]

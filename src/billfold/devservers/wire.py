@@ -100,6 +100,18 @@ async def opensearch(port: int) -> bool:
     return await _asked(port, talk)
 
 
+async def s3(port: int) -> bool:
+    """Whether something that speaks the S3 protocol answers, if only that it must know who asks."""
+    question = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        writer.write(question)
+        head = await reader.readuntil(b"\r\n\r\n")
+        return b" 403 " in head.partition(b"\r\n")[0] and b"x-amz-request-id" in head.lower()
+
+    return await _asked(port, talk)
+
+
 async def _asked(port: int, talk: Talk) -> bool:
     try:
         async with asyncio.timeout(ANSWER_TIMEOUT_S):

@@ -60,7 +60,7 @@ def test_each_server_can_be_named() -> None:
 
 def test_another_is_refused_with_the_names_there_are() -> None:
     said = Billfold({})("dev", "servers", "up", "postgres", code=2)
-    assert "'cassandra', 'kafka', 'mongo', 'opensearch', 'rabbitmq', 'redis'" in said.err
+    assert "'cassandra', 'kafka', 'mongo', 'opensearch', 'rabbitmq', 'redis', 's3'" in said.err
 
 
 def test_what_can_not_be_had_is_said_before_anything_is_started(

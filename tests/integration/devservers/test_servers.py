@@ -17,7 +17,9 @@ from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, S
 from cassandra.policies import RoundRobinPolicy
 
 from billfold import devservers
+from billfold.audit.adapters.sigv4 import Credentials, signed
 from billfold.devservers import wire
+from billfold.kernel.clock import SystemClock
 from billfold.platform import children, host
 from tests import servers
 
@@ -107,6 +109,32 @@ def test_the_stand_in_for_mongodb_keeps_what_it_was_told_when_it_is_stopped(
     with pymongo.MongoClient[dict[str, int]](mongo_server.url) as client:
         found = client[name]["told"].find_one({}, {"_id": False})
         assert found == {"number": 7}
+
+
+async def test_s3proxy_keeps_what_it_has_acknowledged_and_takes_nobody_elses_word(
+    s3_server: servers.S3Server, name: str
+) -> None:
+    path = f"/billfold/{name}"
+
+    async def asked(method: str, body: bytes, *, secret_key: str) -> httpx2.Response:
+        headers = signed(
+            Credentials(access_key=s3_server.server.access_key, secret_key=secret_key, region="us-east-1"),
+            method=method,
+            path=path,
+            headers={"host": f"127.0.0.1:{s3_server.port}"},
+            body=body,
+            at=SystemClock().now(),
+        )
+        async with httpx2.AsyncClient(base_url=s3_server.server.endpoint, timeout=PATIENCE_S) as client:
+            return await client.request(method, path, headers=headers, content=body)
+
+    assert (await asked("PUT", b"forged", secret_key="not the one")).status_code == 403
+    (await asked("PUT", b"told", secret_key=s3_server.server.secret_key)).raise_for_status()
+
+    s3_server.kill()
+    s3_server.start()
+
+    assert (await asked("GET", b"", secret_key=s3_server.server.secret_key)).content == b"told"
 
 
 @pytest.mark.parametrize("kind", ["redis", "rabbitmq"])

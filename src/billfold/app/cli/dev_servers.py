@@ -36,6 +36,7 @@ class Name(StrEnum):
     OPENSEARCH = "opensearch"
     RABBITMQ = "rabbitmq"
     REDIS = "redis"
+    S3 = "s3"
 
 
 @servers.command("up")
@@ -46,9 +47,9 @@ def up(
 ) -> None:
     """Start servers and keep them running until Ctrl-C or SIGTERM, or until one of them ends.
 
-    Maven fetches Kafka, Cassandra, OpenSearch and the stand-in for MongoDB when they are first wanted; RabbitMQ and
-    Redis are Debian's. Each listens on 127.0.0.1, at its usual port where that is free. With --json what was started
-    is one document on standard output.
+    Maven fetches Kafka, Cassandra, OpenSearch, S3Proxy and the stand-in for MongoDB when they are first wanted;
+    RabbitMQ and Redis are Debian's. Each listens on 127.0.0.1, at its usual port where that is free. With --json what
+    was started is one document on standard output.
     """
     kinds = [devservers.KINDS[name] for name in dict.fromkeys(names)]
     for kind in kinds:
