@@ -65,7 +65,7 @@ def _comments(section: type[tree.Section]) -> dict[str, str]:
 
 def _kind(hint: Any) -> str:
     """What a value is, in words."""
-    secret = ", secret" if _has(hint, tree.Secret) else ""
+    secret = ", secret" if any(part in get_args(tree.Secret)[1:] for part in _parts(hint)) else ""
     for part in _parts(hint):
         if get_origin(part) is Literal:
             return ", ".join(f"`{value}`" for value in get_args(part))
@@ -85,10 +85,6 @@ def _parts(hint: Any) -> Iterator[Any]:
     is_union = get_origin(hint) in {Union, UnionType}
     for part in get_args(hint) if is_union else (hint.__origin__, *hint.__metadata__):
         yield from _parts(part)
-
-
-def _has(hint: Any, wanted: Any) -> bool:
-    return hint == wanted or any(part == wanted for part in get_args(hint))
 
 
 def _default(key: str, value: object) -> str:
