@@ -15,9 +15,9 @@ from uuid import UUID
 import msgspec
 
 import billfold
-from billfold.app import balances, history, mail, oidc, remote, settings
+from billfold.app import balances, history, mail, oidc, places, remote, settings
 from billfold.app.passkeys import relying_party
-from billfold.audit import Audit, places
+from billfold.audit import Audit
 from billfold.identity import AliasLimits, Attempts, Hashing, Identity
 from billfold.identity.contracts import Left
 from billfold.kernel import money
@@ -164,7 +164,7 @@ async def _audited(tree: settings.Audit, envelope: Envelope, name: str) -> Async
         return
     database = await Database.connect(tree.dsn, size=_AUDIT_POOL_SIZE, name=name, at_once=False)
     try:
-        yield Audit(database=database, envelope=envelope, places=places(file=tree.publish_file, url=tree.publish_url))
+        yield Audit(database=database, envelope=envelope, places=places.of(tree))
     finally:
         await database.close()
 

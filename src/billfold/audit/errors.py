@@ -4,7 +4,7 @@ BillfoldError
 ├── NotFound     RecordUnknown, HeadUnknown, AuditNotKept, SinkUnknown
 ├── Conflict     NotSealedYet
 ├── Invalid      FactInvalid, KeyInvalid, HeadsInvalid, SinkRefused
-└── Unavailable  PublishingFailed, SinkUnavailable
+└── Unavailable  PublishingFailed (HeadDiffers), SinkUnavailable
 """
 
 from __future__ import annotations
@@ -47,6 +47,12 @@ class PublishingFailed(errors.Unavailable):
     """A place did not take a signed head; it is tried again."""
 
     code = "audit_publishing_failed"
+
+
+class HeadDiffers(PublishingFailed):
+    """A place keeps another signed head of this size: a history was written anew, or two deployments share it."""
+
+    code = "audit_head_differs"
 
 
 class SinkUnavailable(errors.Unavailable):

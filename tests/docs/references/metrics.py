@@ -9,7 +9,8 @@ from tests.docs.references.tables import table
 
 #: A label is told only when something has been counted under it, so the tables take them from here.
 _LABELS = {
-    "billfold_audit_published": "`place`: the file, the web address",
+    "billfold_audit_head_differs": "`place`: the file, the web address, the bucket",
+    "billfold_audit_published": "`place`: the file, the web address, the bucket",
     "billfold_balances_reads": "`answer`: redis, missing, old, version, lost",
     "billfold_balances_writes": "`outcome`: written, older, full",
     "billfold_confirmed_transactions": "`outcome`: applied, refused, discarded",

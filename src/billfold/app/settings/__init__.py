@@ -12,6 +12,7 @@ from billfold.app.settings.sources import (
 from billfold.app.settings.tree import (
     Api,
     Audit,
+    AuditObjectStore,
     AuditSinks,
     Balances,
     Client,
@@ -40,6 +41,7 @@ __all__ = [
     "PREFIX",
     "Api",
     "Audit",
+    "AuditObjectStore",
     "AuditSinks",
     "Balances",
     "Client",

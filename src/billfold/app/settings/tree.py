@@ -404,6 +404,25 @@ class AuditSinks(Section, frozen=True, kw_only=True):
     opensearch: OpensearchSink = OpensearchSink()
 
 
+class AuditObjectStore(Section, frozen=True, kw_only=True):
+    """A bucket of an object store that speaks the S3 protocol, where each signed head is put as an object."""
+
+    #: Where the store is, without the bucket: https://, or http:// on this machine. Without it nothing is put there.
+    endpoint: str | None = None
+    #: The bucket, which must be there. Let it keep versions, and lock them.
+    bucket: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")] | None = None
+    #: What the names of the objects begin with. Each deployment needs its own.
+    prefix: Annotated[str, msgspec.Meta(pattern=r"^([A-Za-z0-9][A-Za-z0-9_.-]{0,60}/){0,8}$")] = "audit/heads/"
+    #: The region that is signed for; most stores outside of Amazon's take any.
+    region: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]{1,40}$")] = "us-east-1"
+    #: Who we are there. It needs to put objects, to get them and to list the bucket, and nothing else.
+    access_key: Annotated[str, _SECRET, msgspec.Meta(pattern=r"^[A-Za-z0-9_.+=@-]{1,128}$")] | None = None
+    #: The secret that belongs to it. It is never sent.
+    secret_key: Secret | None = None
+    #: Who signs the store's certificate: a PEM file; the authorities of this machine when not set.
+    tls_ca: Path | None = None
+
+
 class Audit(Section, frozen=True, kw_only=True):
     """The record of what was done, in a database of its own. `billfold up` has one beside its other one."""
 
@@ -417,6 +436,7 @@ class Audit(Section, frozen=True, kw_only=True):
     publish_file: Path | None = None
     #: A web address that each signed head is sent to: https://, or http:// on this machine.
     publish_url: Secret | None = None
+    publish_s3: AuditObjectStore = AuditObjectStore()
     sinks: AuditSinks = AuditSinks()
 
 

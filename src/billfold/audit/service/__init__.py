@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from billfold.audit.adapters.places import File, Webhook
+from billfold.audit.adapters.sigv4 import Credentials
 from billfold.audit.service.feeding import Feeding, Sink
 from billfold.audit.service.publishing import Place, Publishing
 from billfold.audit.service.reading import Reading
@@ -40,6 +41,20 @@ def places(*, file: Path | None, url: str | None) -> list[Place]:
 
         found.append(Webhook(url, Fetcher(private=True, loopback=True)))
     return found
+
+
+def object_store(
+    *, endpoint: str, bucket: str, prefix: str, region: str, access_key: str, secret_key: str, tls_ca: Path | None
+) -> Place:
+    """A place that speaks the S3 protocol; nothing is connected.
+
+    Raises:
+        ValueError: the address is none, or the file has no certificates.
+    """
+    from billfold.audit.adapters.object_store import ObjectStore  # noqa: PLC0415 - as above
+
+    credentials = Credentials(access_key=access_key, secret_key=secret_key, region=region)
+    return ObjectStore(endpoint=endpoint, bucket=bucket, prefix=prefix, credentials=credentials, tls_ca=tls_ca)
 
 
 def mongodb(

@@ -25,6 +25,7 @@ class Place(Protocol):
 
         Raises:
             Unavailable: it did not.
+            HeadDiffers: it has another one of the same size, and keeps that.
         """
         ...
 
@@ -40,7 +41,7 @@ class Publishing:
         """Tell a place what it was not told, and say how many heads that were.
 
         Raises:
-            DatabaseUnavailable, PublishingFailed.
+            DatabaseUnavailable, PublishingFailed, HeadDiffers.
         """
         async with self._database.connection() as connection:
             waiting = await heads.unpublished(connection, place.name, limit=AT_ONCE)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 import msgspec
+import structlog
 from prometheus_client import Counter, Gauge
 
 from billfold.audit import Audit, Place, errors
@@ -32,6 +33,9 @@ RECORDED = Counter("billfold_audit_recorded", "Records that were added to the au
 SEALED = Gauge("billfold_audit_sealed_records", "Records that the newest signed head covers.")
 SEALED_AT = Gauge("billfold_audit_sealed_timestamp_seconds", "When it was last looked whether there is more to seal.")
 PUBLISHED = Counter("billfold_audit_published", "Signed heads that a place outside was told.", ["place"])
+DIFFERS = Gauge("billfold_audit_head_differs", "1 while a place keeps another head than the one it is told.", ["place"])
+
+log = structlog.get_logger(__name__)
 
 _decode = msgspec.json.Decoder(Facts).decode
 
@@ -69,7 +73,16 @@ async def publish(audit: Audit, place: Place) -> None:
         Unavailable: the place or the database is away; call it again.
     """
     while True:
-        told = await audit.publishing.publish(place)
+        try:
+            told = await audit.publishing.publish(place)
+        except errors.HeadDiffers as error:
+            DIFFERS.labels(place.name).set(1)
+            # Where it was raised says nothing that the reason doesn't.
+            log.error(  # noqa: TRY400
+                "a signed head is not the one that is kept elsewhere", place=place.name, reason=error.detail
+            )
+            raise
+        DIFFERS.labels(place.name).set(0)
         PUBLISHED.labels(place.name).inc(told)
         if not told:
             await asyncio.sleep(PUBLISH_PAUSE_S)
