@@ -1,5 +1,9 @@
 """What an audit keeps of an act: what happened, and where the command came from. It is no event: addresses are in it.
 
+Whoever acts is shown the fact as their own, for ever, and its text can't be cut later: the proof takes it whole. So a
+fact has no more in it than its actor may know. What only the other side of a payment may, such as a balance, stays with
+whoever keeps it, where an auditor finds it by the fact's subject.
+
 Facts travel as events of one type to a topic of their own, several together where they belong together.
 """
 
@@ -35,7 +39,7 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     time: str
     origin: Origin
     outcome: str = DONE
-    #: What it was before, where that is known, and what is told of it now.
+    #: What it was before, where that is known, and what is told of it now: to whoever did it too.
     before: Any = None
     data: Any = None
 
@@ -46,8 +50,8 @@ class Facts(msgspec.Struct, frozen=True):
     facts: Sequence[Fact]
 
 
-def of_event(event: Event, origin: Origin, *, before: Any = None, outcome: str = DONE) -> Fact:
-    """The fact that an event tells."""
+def of_event(event: Event, origin: Origin, *, before: Any = None, outcome: str = DONE, data: Any = None) -> Fact:
+    """The fact that an event tells; with `data` it tells that and no more."""
     return Fact(
         type=event.type,
         source=event.source,
@@ -57,7 +61,7 @@ def of_event(event: Event, origin: Origin, *, before: Any = None, outcome: str =
         origin=origin,
         outcome=outcome,
         before=before,
-        data=event.data,
+        data=event.data if data is None else data,
     )
 
 

@@ -59,6 +59,26 @@ class HoldChanged(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime | None
 
 
+class TransferRecorded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What the audit keeps of a posted transfer: what whoever asked for it may know, whichever side is theirs.
+
+    Versions and balances are the ledger's, which has them by the transfer's id: those of one side are not the other's.
+    """
+
+    id: UUID
+    kind: str
+    money: Money
+    debit_account: UUID
+    credit_account: UUID
+    reference: str
+    description: str
+    metadata: Mapping[str, str]
+    effective_at: datetime
+    recorded_at: datetime
+
+
+#: What the audit keeps in the place of the data of events.
+FACTS: Mapping[str, type[msgspec.Struct]] = {POSTED: TransferRecorded}
 #: What is in the data of each, for those who read them: docs/reference/schemas is made of it.
 PAYLOADS: Mapping[str, type[msgspec.Struct]] = {
     kind: TransferPosted if kind == POSTED else HoldChanged for kind in TYPES
@@ -68,10 +88,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def transfer_posted(posted: TransferPosted, *, traceparent: str | None = None) -> events.Event:
-    """The event of a posted transfer. Its id is the transfer's, so telling it twice is seen as once.
-
-    Its data is written here, once: an audit is told the same.
-    """
+    """The event of a posted transfer. Its id is the transfer's, so telling it twice is seen as once."""
     return events.Event(
         id=(transfer_id := str(posted.id)),
         type=POSTED,
@@ -79,9 +96,26 @@ def transfer_posted(posted: TransferPosted, *, traceparent: str | None = None) -
         subject=transfer_id,
         time=posted.recorded_at,
         key=str(posted.debit_account),
-        data=msgspec.Raw(_encode(posted)),
+        data=posted,
         traceparent=traceparent,
     )
+
+
+def transfer_recorded(posted: TransferPosted) -> msgspec.Raw:
+    """What the audit keeps of it, as it is written."""
+    recorded = TransferRecorded(
+        id=posted.id,
+        kind=posted.kind,
+        money=posted.money,
+        debit_account=posted.debit_account,
+        credit_account=posted.credit_account,
+        reference=posted.reference,
+        description=posted.description,
+        metadata=posted.metadata,
+        effective_at=posted.effective_at,
+        recorded_at=posted.recorded_at,
+    )
+    return msgspec.Raw(_encode(recorded))
 
 
 def hold_changed(

@@ -216,12 +216,13 @@ def _carrying(told: Sequence[Event], came_from: Mapping[bytes, Origin]) -> Itera
         known = came_from.get(bytes.fromhex(event.id.replace("-", "")))
         if known is None:
             continue
-        assert isinstance(event.data, msgspec.Raw), "as events.transfer_posted writes it"
-        size += len(event.data)
+        assert isinstance(event.data, events.TransferPosted), "as events.transfer_posted has it"
+        data = events.transfer_recorded(event.data)
+        size += len(data)
         if some and (len(some) == FACTS_MAX or size > FACTS_MAX_BYTES):
             yield facts.carried(some, key="ledger", time=told[0].time)
-            some, size = [], len(event.data)
-        some.append(facts.of_event(event, known))
+            some, size = [], len(data)
+        some.append(facts.of_event(event, known, data=data))
     if some:
         yield facts.carried(some, key="ledger", time=told[0].time)
 

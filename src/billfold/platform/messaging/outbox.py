@@ -81,18 +81,20 @@ async def append(
     before: object = None,
     outcome: str = facts.DONE,
     of: Origin | None = None,
+    fact: object = None,
 ) -> None:
     """Publish `event` if and only if the database transaction of `connection` commits.
 
     For events with the same key to keep the order of their commits, the caller must hold a row lock that belongs to the
     key by now. The audit gets it with where the command came from: `of`, or else what is known now; with what it was
-    `before`, where that is known; and with the code of the refusal where it is none that was carried out.
+    `before`, where that is known; and with the code of the refusal where it is none that was carried out. It gets
+    `fact` in the place of the event's data where whoever does it may not know all of that.
 
     Raises:
         EventTooLarge: more than cloudevents.EVENT_MAX_BYTES.
     """
     known = of or origin.current()
-    await _append(connection, _rows(_placed(event), known, before=before, outcome=outcome))
+    await _append(connection, _rows(_placed(event), known, before=before, outcome=outcome, data=fact))
 
 
 async def append_all(connection: Connection, told: Sequence[Told]) -> None:
@@ -160,11 +162,13 @@ async def _append(connection: Connection, rows: Sequence[tuple[str, bytes]]) -> 
     )
 
 
-def _rows(event: Event, of: Origin | None, *, before: object = None, outcome: str) -> list[tuple[str, bytes]]:
+def _rows(
+    event: Event, of: Origin | None, *, before: object = None, outcome: str, data: object = None
+) -> list[tuple[str, bytes]]:
     """What tells of an event, and what the audit gets of it."""
     rows = [_row(EVENT, event)]
     if of is not None:
-        fact = facts.of_event(event, of, before=before, outcome=outcome)
+        fact = facts.of_event(event, of, before=before, outcome=outcome, data=data)
         carried = facts.carried([fact], key=event.key, time=event.time)
         rows.append(_row(AUDIT, msgspec.structs.replace(carried, traceparent=event.traceparent)))
     return rows

@@ -16,7 +16,9 @@ from billfold.kernel import clock
 from billfold.kernel.events import Event
 from billfold.kernel.money import Money
 from billfold.wallets.contracts import Delivery, MoneyRequest, Wallet
-from billfold.wallets.events.payloads import PAYLOADS
+from billfold.wallets.events.payloads import FACTS as FACTS
+from billfold.wallets.events.payloads import PAYLOADS as PAYLOADS
+from billfold.wallets.events.payloads import PaymentRequestRecorded as PaymentRequestRecorded
 
 SOURCE: Final = "/billfold/wallets"
 CREATED: Final = "wallet.created.v1"

@@ -38,6 +38,14 @@ class PaymentRequestChanged(msgspec.Struct, frozen=True, kw_only=True):
     transfer_id: UUID | None
 
 
+class PaymentRequestRecorded(msgspec.Struct, frozen=True, kw_only=True):
+    """What the audit keeps of one: neither of the two, of whom each does some of it, learns the other's id."""
+
+    payment_request_id: UUID
+    money: Money
+    transfer_id: UUID | None
+
+
 class RequestChanged(msgspec.Struct, frozen=True, kw_only=True):
     """A request that was accepted to be carried out later, as it is then or at its end."""
 
@@ -76,12 +84,12 @@ def _all(of: type[msgspec.Struct], *kinds: str) -> dict[str, type[msgspec.Struct
     return dict.fromkeys(kinds, of)
 
 
+_PAYMENT_REQUESTS = tuple(f"payment_request.{what}.v1" for what in ("created", "paid", "declined", "cancelled"))
+#: What the audit keeps in the place of the data of events.
+FACTS: Mapping[str, type[msgspec.Struct]] = _all(PaymentRequestRecorded, *_PAYMENT_REQUESTS)
 PAYLOADS: Mapping[str, type[msgspec.Struct]] = {
     **_all(WalletChanged, *(f"wallet.{what}.v1" for what in ("created", "updated", "frozen", "unfrozen", "closed"))),
-    **_all(
-        PaymentRequestChanged,
-        *(f"payment_request.{what}.v1" for what in ("created", "paid", "declined", "cancelled")),
-    ),
+    **_all(PaymentRequestChanged, *_PAYMENT_REQUESTS),
     **_all(RequestChanged, "request.accepted.v1", "transfer.completed.v1", "transfer.failed.v1"),
     "confirmed-transaction.refused.v1": ConfirmedTransactionRefused,
 }

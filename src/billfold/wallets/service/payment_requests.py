@@ -302,17 +302,19 @@ class PaymentRequests:
         return row.status
 
     async def _tell(self, connection: Connection, kind: events.PaymentRequestEventType, row: Row) -> None:
+        asked = await self._money(row)
         event = events.payment_request_event(
             event_id=str(ids.new()),
             kind=kind,
             request_id=row.id,
             owner_id=row.owner_id,
             payer_id=row.payer_id,
-            money=await self._money(row),
+            money=asked,
             transfer_id=row.transfer_id,
             time=self._clock.now(),
         )
-        await outbox.append(connection, event)
+        told = events.PaymentRequestRecorded(payment_request_id=row.id, money=asked, transfer_id=row.transfer_id)
+        await outbox.append(connection, event, fact=told)
 
 
 _ENDS: Final[dict[str, events.PaymentRequestEventType]] = {
