@@ -10,6 +10,8 @@ from msgspec import Meta
 
 #: The scope that shows everybody's records.
 READ = "audit:read"
+#: The scope that shows one's own: whatever one has done, logins and keys too, is in them, so it takes a login.
+OWN = "account"
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True):

@@ -41,7 +41,7 @@ def facts(count: int, *, start: int = 0) -> list[Fact]:
 
 def person() -> Principal:
     user_id = ids.new()
-    return Principal(credential_id=ids.new(), owner_id=user_id, scopes=frozenset(), user_id=user_id)
+    return Principal(credential_id=ids.new(), owner_id=user_id, scopes=frozenset({"account"}), user_id=user_id)
 
 
 async def export(audit: Audit) -> list[bytes]:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from billfold.identity.contracts import Grant
 from billfold.platform.postgres.database import Database
 from tests import master_keys, servers, workers
 from tests.integration.api import support as api
@@ -144,3 +145,18 @@ async def test_who_asks_and_who_is_asked_for_money_do_not_learn_each_others_ids(
     await assert_tells_nothing_of(bob, ada, "payment_request.created.v1", "payment_request.cancelled.v1")
     paid = ("payment_request.paid.v1", "payment_request.declined.v1", "transfer.posted.v1")
     await assert_tells_nothing_of(ada, bob, *paid)
+
+
+@pytest.mark.usefixtures("worker")
+async def test_a_key_does_not_read_what_its_owner_has_done(
+    people: tuple[Person, Person], core: servers.TestDatabase, server: api.ApiServer
+) -> None:
+    ada, _ = people
+    (record, *_) = await own(ada, "wallet.created.v1")
+    async with world.beside(core, issuer=server.url) as made:
+        grant = Grant(owner_id=ada.login.user_id, name="Narrow", scopes=frozenset({"assets:read"}))
+        narrow, _ = await made.identity.keys.create_key(by=None, grant=grant)
+    key = server.caller(narrow.key)
+    for path in ("/audit/records", f"/audit/records/{record['id']}"):
+        answer = key.get(path)
+        assert (answer.status_code, answer.json()["code"]) == (403, "missing_scope")

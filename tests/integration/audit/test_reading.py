@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
 from billfold.audit import Audit, errors
@@ -61,6 +62,17 @@ async def test_everybodys_records_take_a_scope(audit: Audit) -> None:
         await audit.reading.page(by=support.person(), asked=Filter())
     with pytest.raises(MissingScope):
         await audit.reading.prove(by=support.person(), record_id="id-0")
+
+
+async def test_ones_own_records_take_a_login(audit: Audit) -> None:
+    ada = support.person()
+    await audit.recording.add([support.fact(0, by=ada.owner_id)])
+    await audit.sealing.seal()
+    key = msgspec.structs.replace(ada, scopes=frozenset({"assets:read", "wallets:read"}))
+    with pytest.raises(MissingScope):
+        await audit.reading.own(by=key)
+    with pytest.raises(MissingScope):
+        await audit.reading.prove_own(by=key, record_id="id-0")
 
 
 async def test_one_sees_and_proves_ones_own_records_and_nobody_elses(audit: Audit) -> None:

@@ -46,7 +46,7 @@ async def list_(
     outcome: Annotated[str | None, typer.Option("--outcome", metavar="CODE", help="done, or a refusal's code.")] = None,
     since: options.Since = None,
     until: options.Until = None,
-    own: Annotated[bool, typer.Option("--own", help="Your own records, which takes no role.")] = False,
+    own: Annotated[bool, typer.Option("--own", help="Your own records, which takes a login and no role.")] = False,
     limit: options.Limit = options.LIMIT_DEFAULT,
     json: options.Json = False,
 ) -> None:
@@ -70,7 +70,7 @@ async def list_(
 async def prove(
     api: Api,
     record: Annotated[str, typer.Argument(metavar="RECORD", help="The id of the record.")],
-    own: Annotated[bool, typer.Option("--own", help="One of your own, which takes no role.")] = False,
+    own: Annotated[bool, typer.Option("--own", help="One of your own, which takes a login and no role.")] = False,
     json: options.Json = False,
 ) -> None:
     """Print a record and the proof that it is sealed on one line, as `billfold audit verify` takes it."""

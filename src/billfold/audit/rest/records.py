@@ -132,9 +132,10 @@ async def prove_record(record_id: str, principal: Principal, audit: Audit | None
     opt=web.operation(
         summary="List your own audit records",
         tag=TAG,
-        scope=web.Access.CALLER,
+        scope=contracts.OWN,
         description="What you have done, and what nobody who is known has done with your account, such as failed "
-        "logins; the newest first. Not what others have done: those records have in them where these others were.",
+        "logins; the newest first. Not what others have done: those records have in them where these others were. It "
+        "takes somebody who has logged in: what a program has done, auditors see.",
         errors=_PAGE,
         answers={"items": [_RECORD], "next": None},
     ),
@@ -149,7 +150,7 @@ async def list_own_records(parameters: OwnList, principal: Principal, audit: Aud
     opt=web.operation(
         summary="Prove your own audit record",
         tag=TAG,
-        scope=web.Access.CALLER,
+        scope=contracts.OWN,
         description="As for auditors. The hashes of the proof tell nothing of other records.",
         errors=_UNPROVEN,
         answers=_PROOF,

@@ -46,11 +46,13 @@ class Reading:
     ) -> paging.Page[AuditRecord]:
         """What the caller did, and what nobody who is known did with what is theirs, such as failed logins.
 
-        Not what others did, to them either: in such a record stands from where those others did it.
+        Not what others did, to them either: in such a record stands from where those others did it. `kernel.facts` says
+        what a record that its actor sees may have in it.
 
         Raises:
-            InvalidCursor, InvalidLimit.
+            MissingScope, InvalidCursor, InvalidLimit.
         """
+        by.require(contracts.OWN)
         return await self._page(Filter(told_to=_self(by)), limit=limit, cursor=cursor)
 
     async def prove(self, *, by: Principal, record_id: str) -> RecordProof:
@@ -66,8 +68,9 @@ class Reading:
         """The same about one of the caller's own records.
 
         Raises:
-            RecordUnknown, NotSealedYet.
+            MissingScope, RecordUnknown, NotSealedYet.
         """
+        by.require(contracts.OWN)
         return await self._prove(record_id, told_to=_self(by))
 
     async def heads(self, *, limit: int | None = None, cursor: str | None = None) -> paging.Page[SignedHead]:
