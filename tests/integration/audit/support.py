@@ -13,7 +13,7 @@ from billfold.audit.domain.notes import Head
 from billfold.audit.service import signing
 from billfold.kernel import ids
 from billfold.kernel.facts import Fact
-from billfold.kernel.origin import Origin
+from billfold.kernel.origin import Channel, Origin
 from billfold.kernel.principal import Principal
 from tests.integration.api import support as api
 
@@ -23,14 +23,21 @@ ARRIVES_S = 60.0
 AUDITOR = Principal(credential_id=ids.new(), owner_id=ids.new(), scopes=frozenset({"audit:read"}))
 
 
-def fact(number: int, *, by: UUID | None = None, about: UUID | None = None, type_: str = "wallet.frozen.v1") -> Fact:
+def fact(
+    number: int,
+    *,
+    by: UUID | None = None,
+    about: UUID | None = None,
+    type_: str = "wallet.frozen.v1",
+    channel: Channel = "api",
+) -> Fact:
     return Fact(
         type=type_,
         source="/billfold/wallets",
         id=f"id-{number}",
         subject=f"subject-{number}",
         time="2026-01-31T12:00:00.000000Z",
-        origin=Origin(channel="api", address="192.0.2.1", owner_id=by),
+        origin=Origin(channel=channel, address="192.0.2.1", owner_id=by),
         data={"owner_id": str(about)} if about else {},
     )
 

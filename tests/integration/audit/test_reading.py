@@ -85,13 +85,14 @@ async def test_one_sees_and_proves_ones_own_records_and_nobody_elses(audit: Audi
             support.fact(2, by=of_bob, about=of_ada),
             support.fact(3, about=of_ada, type_="user.login_failed.v1"),
             support.fact(4),
+            support.fact(5, about=of_ada, channel="cli"),
         ]
     )
     await audit.sealing.seal()
     page = await audit.reading.own(by=ada)
     assert [record.position for record in page.items] == [3, 0]
     trusted = await support.trusted(audit)
-    for position in range(5):
+    for position in range(6):
         if position in (0, 3):
             proven = await audit.reading.prove_own(by=ada, record_id=f"id-{position}")
             assert exports.check_proof(proven, trusted=trusted).faults == []

@@ -46,8 +46,8 @@ class Reading:
     ) -> paging.Page[AuditRecord]:
         """What the caller did, and what nobody who is known did with what is theirs, such as failed logins.
 
-        Not what others did, to them either: in such a record stands from where those others did it. `kernel.facts` says
-        what a record that its actor sees may have in it.
+        Not what others did, to them either, by their credentials or at the machine: in such a record stands from where
+        those others did it. `kernel.facts` says what a record that its actor sees may have in it.
 
         Raises:
             MissingScope, InvalidCursor, InvalidLimit.

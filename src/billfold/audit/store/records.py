@@ -17,6 +17,9 @@ _COLUMNS = (
     *("content", "leaf"),
 )
 
+#: By which channel it came. What was done at the machine has in it who was there, under no id that would be an actor's.
+_CHANNEL = "convert_from(content, 'UTF8')::json -> 'origin' ->> 'channel'"
+
 
 class Row(msgspec.Struct, frozen=True):
     """A record and what it is found by."""
@@ -123,7 +126,7 @@ def _where(asked: Filter) -> tuple[list[str], list[object]]:
         "outcome = {}": asked.outcome,
         "happened_at >= {}": asked.since,
         "happened_at < {}": asked.until,
-        "(actor = {0} OR (actor IS NULL AND owner = {0}))": asked.told_to,
+        f"(actor = {{0}} OR (actor IS NULL AND owner = {{0}} AND {_CHANNEL} IS DISTINCT FROM 'cli'))": asked.told_to,
     }
     where, values = ["true"], list[object]()
     for condition, value in conditions.items():
