@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from itertools import count
+from typing import Any
 from uuid import UUID
 
 import pytest
 
 from billfold.kernel import ids
 from billfold.kernel.principal import Principal
-from billfold.notifications import Notifications, Stream
+from billfold.notifications import Notifications, Stream, store
+from billfold.notifications.contracts import FeedEvent, Place
 from billfold.notifications.service import live
-from billfold.platform.postgres.database import Database
+from billfold.platform.postgres.database import Connection, Database
 from tests import servers
 from tests.integration.messaging.queue import opened_wallets
-from tests.integration.notifications.support import until
+from tests.integration.notifications.support import DEADLINE_S, until
 from tests.integration.notifications.test_feed import created, of
 
 
@@ -34,12 +39,29 @@ async def told(notifications: Notifications, owner: UUID, numbers: range) -> Non
     await notifications.recorder.record([created(owner, number) for number in numbers])
 
 
-async def heard(stream: Stream, count: int) -> list[int]:
+async def heard(stream: Stream, number: int) -> list[int]:
     """The positions of so many events, and of what comes with the last of them."""
     found: list[int] = []
-    while len(found) < count:
-        found += [event.position for event in await stream.next(wait_s=60)]
+    async with asyncio.timeout(DEADLINE_S):
+        while len(found) < number:
+            found += [event.position for event in await stream.next(wait_s=DEADLINE_S)]
     return found
+
+
+@asynccontextmanager
+async def passing_by(notifications: Notifications) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """Waits until the reader has passed by all that was told until then: somebody else hears of what came after it."""
+    owner, numbers = ids.new(), count(1)
+    async with notifications.live.listening(of(owner), again) as stream:
+        await stream.hear(None)
+        assert await stream.next(wait_s=0.1) == ()
+
+        async def passed() -> None:
+            number = next(numbers)
+            await told(notifications, owner, range(number, number + 1))
+            assert await heard(stream, 1) == [number]
+
+        yield passed
 
 
 async def test_what_was_read_and_is_found_as_well_is_told_once(notifications: Notifications) -> None:
@@ -83,3 +105,83 @@ async def test_what_happens_while_one_catches_up_is_told_after_it(notifications:
         assert found == list(range(1, live.PAGE_MAX + 1))
         await told(notifications, owner, range(251, 261))
         assert found + await heard(stream, 160) == list(range(1, 261))
+
+
+async def test_what_commits_while_one_begins_is_told(
+    notifications: Notifications, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner, place = ids.new(), store.place
+
+    async def told_meanwhile(connection: Connection, owner_id: UUID) -> Place:
+        found = await place(connection, owner_id)
+        monkeypatch.setattr(store, "place", place)
+        await told(notifications, owner, range(1, 2))
+        await passed()
+        return found
+
+    async with passing_by(notifications) as passed:
+        monkeypatch.setattr(store, "place", told_meanwhile)
+        async with notifications.live.listening(of(owner), again) as stream:
+            ready = stream.position
+            await stream.hear(None)
+            await told(notifications, owner, range(2, 3))
+            assert (ready, await heard(stream, 2)) == (0, [1, 2])
+
+
+async def test_whoever_first_says_late_what_they_want_hears_from_where_they_began(
+    notifications: Notifications,
+) -> None:
+    owner = ids.new()
+    async with passing_by(notifications) as passed, notifications.live.listening(of(owner), again) as stream:
+        assert await stream.next(wait_s=0.1) == ()
+        await told(notifications, owner, range(1, 4))
+        await passed()
+        await stream.hear(None)
+        assert await heard(stream, 3) == [1, 2, 3]
+        assert await stream.next(wait_s=0.1) == ()
+        await stream.hear(set())
+        await told(notifications, owner, range(4, 6))
+        await passed()
+        await stream.hear(None)
+        await told(notifications, owner, range(6, 7))
+        assert await heard(stream, 1) == [6]
+
+
+async def test_who_goes_back_while_they_catch_up_is_told_all_of_it(
+    notifications: Notifications, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner = ids.new()
+    await told(notifications, owner, range(1, 6))
+    page, reads, goes_on = store.page, asyncio.Event(), asyncio.Event()
+
+    async def slow(*given: Any, **more: Any) -> list[FeedEvent]:
+        found = await page(*given, **more)
+        monkeypatch.setattr(store, "page", page)
+        reads.set()
+        await goes_on.wait()
+        return found
+
+    async with notifications.live.listening(of(owner, "wallets:read", "keys:read"), again) as stream:
+        monkeypatch.setattr(store, "page", slow)
+        await stream.hear({"security"}, after=0)
+        telling = asyncio.create_task(heard(stream, 5))
+        await reads.wait()
+        await stream.hear(set())
+        await stream.hear({"wallets"}, after=0)
+        goes_on.set()
+        assert await telling == [1, 2, 3, 4, 5]
+
+
+async def test_what_waits_is_not_told_to_who_wants_it_no_more(notifications: Notifications) -> None:
+    owner = ids.new()
+    async with notifications.live.listening(of(owner, "wallets:read", "keys:read"), again) as stream:
+        await stream.hear({"wallets"})
+        assert await stream.next(wait_s=0.1) == ()
+        await told(notifications, owner, range(1, 3))
+
+        async def waits() -> bool:
+            return len(stream._waiting) == 2
+
+        await until(waits)
+        await stream.hear({"security"})
+        assert await stream.next(wait_s=0.1) == ()

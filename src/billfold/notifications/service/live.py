@@ -1,7 +1,8 @@
 """Those who listen: one reader of the feed in each process wakes whoever it concerns.
 
-A stream is behind until it has read from the database what happened since its position; from then on it gets what the
-reader finds. What both find is recognised by its position, so nothing is lost between the two, and nothing comes twice.
+A stream begins behind: until it has read from the database what happened since its position. From then on it gets what
+the reader finds. What both find is recognised by its position, so nothing is lost between the two, and nothing comes
+twice.
 """
 
 from __future__ import annotations
@@ -73,7 +74,9 @@ class Stream:
         #: What they want to hear of, and which types that are, among those that they may see.
         self._topics: Collection[Topic] | None = ()
         self._types: frozenset[str] = frozenset()
-        self._behind = False
+        self._behind = True
+        #: How often they have said what they want, or may see. What was read meanwhile answers an older question.
+        self._asked = 0
         self._waiting: deque[FeedEvent] = deque()
         #: Whether something could not wait, so that it has to be read; and since when they have not come for it.
         self._dropped = False
@@ -82,7 +85,7 @@ class Stream:
         self._over = asyncio.Event()
 
     async def hear(self, topics: Collection[Topic] | None, *, after: int | None = None) -> None:
-        """From now on, or from behind this position on, what belongs to one of these topics; None is everything.
+        """From where they are on, or from behind this position on, what belongs to these topics; None is everything.
 
         Raises:
             MissingScope: their credentials see nothing of one of them.
@@ -94,6 +97,7 @@ class Stream:
                 check_after(after, await store.place(connection, self.principal.owner_id))
             self.position, self._behind = after, True
         self._types, self._topics = types, topics
+        self._asked += 1
         self._woken.set()
 
     def renew(self, principal: Principal, again: Again) -> None:
@@ -107,6 +111,7 @@ class Stream:
             raise errors.NotAuthenticated("These credentials are somebody else's: use another connection for them.")
         types = domain.visible(principal, topics=self._topics)
         self.principal, self.again, self._types = principal, again, types
+        self._asked += 1
 
     def push(self, event: FeedEvent) -> None:
         """Let them have an event. It waits for nobody."""
@@ -152,11 +157,13 @@ class Stream:
         try:
             async with asyncio.timeout(wait_s):
                 while True:
-                    found = await self._caught_up() if self._behind else self._taken()
+                    # Who hears of nothing yet stays where they are: what they ask for may have happened since.
+                    reads = self._behind and self._types
+                    found = await self._caught_up() if reads else self._taken()
                     if found:
                         self.position = found[-1].position
                         return found
-                    if not self._behind:
+                    if not reads:
                         self._woken.clear()
                         await self._woken.wait()
         except TimeoutError:
@@ -165,7 +172,8 @@ class Stream:
     def _taken(self) -> list[FeedEvent]:
         if self.ended is not None:
             raise self.ended
-        found = [event for event in self._waiting if event.position > self.position]
+        # What waits may have been asked for before they have said that they want it no more.
+        found = [event for event in self._waiting if event.position > self.position and event.type in self._types]
         self._waiting.clear()
         return found
 
@@ -173,13 +181,15 @@ class Stream:
         """The next page of what was missed. With the last one they are behind no more."""
         if self.ended is not None:
             raise self.ended
-        self._dropped = False
+        self._dropped, asked = False, self._asked
         async with self._database.connection() as connection:
             place = await store.place(connection, self.principal.owner_id)
             check_after(self.position, place)
             found = await store.page(
                 connection, self.principal.owner_id, types=self._types, after=self.position, limit=PAGE_MAX
             )
+        if asked != self._asked:
+            return []
         if len(found) < PAGE_MAX and not self._dropped:
             self._behind = False
             # What is of other types is not to be read again, nor missed when it is forgotten.
