@@ -8,7 +8,7 @@ BillfoldError
 │   └── Unauthenticated  NotAuthenticated
 ├── Invalid            PositionUnknown, TopicUnknown, AfterTooLate, MessageInvalid, MessageUnknown
 ├── TooOften           TooManyStreams, TooManyMessages
-└── Unavailable        StreamsFull, ServerStopping
+└── Unavailable        StreamsFull, StreamFailed, ServerStopping
 """
 
 from __future__ import annotations
@@ -83,6 +83,12 @@ class StreamsFull(errors.Unavailable):
     """This server has as many streams open as it takes; try again in a moment, or read the list of events."""
 
     code = "streams_full"
+
+
+class StreamFailed(errors.Unavailable):
+    """This server can't tell what happens now; connect again in a moment, and go on where you were."""
+
+    code = "stream_failed"
 
 
 class ServerStopping(errors.Unavailable):

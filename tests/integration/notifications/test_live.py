@@ -10,10 +10,13 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+import structlog
+from asyncpg.exceptions import DataCorruptedError
 
 from billfold.kernel import ids
+from billfold.kernel.errors import Unauthenticated
 from billfold.kernel.principal import Principal
-from billfold.notifications import Notifications, Stream, store
+from billfold.notifications import Notifications, Stream, errors, store
 from billfold.notifications.contracts import FeedEvent, Place
 from billfold.notifications.service import live
 from billfold.platform.postgres.database import Connection, Database
@@ -185,3 +188,71 @@ async def test_what_waits_is_not_told_to_who_wants_it_no_more(notifications: Not
         await until(waits)
         await stream.hear({"security"})
         assert await stream.next(wait_s=0.1) == ()
+
+
+async def test_a_reader_that_fails_goes_on_and_those_who_listen_miss_nothing(
+    notifications: Notifications, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner, between = ids.new(), store.between
+
+    async def broken(*_: Any, **__: Any) -> list[store.Told]:
+        monkeypatch.setattr(store, "between", between)
+        raise DataCorruptedError("invalid page")
+
+    async with notifications.live.listening(of(owner), again) as stream:
+        await stream.hear(None)
+        assert await stream.next(wait_s=0.1) == ()
+        monkeypatch.setattr(store, "between", broken)
+        with structlog.testing.capture_logs() as logs:
+            await told(notifications, owner, range(1, 3))
+            assert await heard(stream, 2) == [1, 2]
+        assert [one["event"] for one in logs if one["log_level"] == "error"] == ["reading the feed fails"]
+        await told(notifications, owner, range(3, 4))
+        assert await heard(stream, 1) == [3]
+
+
+async def test_streams_end_when_reading_fails_again_and_again_and_others_begin_once_it_does_not(
+    notifications: Notifications, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner, head = ids.new(), store.head
+    monkeypatch.setattr(live, "LOST_PAUSE_S", 0.01)
+    monkeypatch.setattr(live, "BEGIN_TIMEOUT_S", 0.5)
+
+    async def broken(_: Connection) -> int:
+        raise DataCorruptedError("invalid page")
+
+    async with notifications.live.listening(of(owner), again) as stream:
+        await stream.hear(None)
+        monkeypatch.setattr(store, "head", broken)
+        with pytest.raises(errors.StreamFailed):
+            await heard(stream, 1)
+        with pytest.raises(errors.StreamFailed):
+            async with notifications.live.listening(of(ids.new()), again):
+                pass
+        monkeypatch.setattr(store, "head", head)
+        monkeypatch.setattr(live, "BEGIN_TIMEOUT_S", DEADLINE_S)
+        # The first one has not gone yet, and the reader is the same.
+        async with notifications.live.listening(of(owner), again) as other:
+            await other.hear(None)
+            await told(notifications, owner, range(1, 2))
+            assert await heard(other, 1) == [1]
+
+
+async def test_credentials_that_can_not_be_looked_at_end_their_stream_and_others_are_looked_at(
+    notifications: Notifications, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "RECHECKED_S", 0.1)
+
+    async def failing() -> Principal:
+        raise AssertionError("nobody has thought of that")
+
+    async def revoked() -> Principal:
+        raise Unauthenticated
+
+    listening = notifications.live.listening
+    async with listening(of(ids.new()), failing) as first, listening(of(ids.new()), revoked) as second:
+        async with asyncio.timeout(DEADLINE_S):
+            with pytest.raises(errors.StreamFailed):
+                await first.over()
+            with pytest.raises(Unauthenticated):
+                await second.over()

@@ -48,6 +48,7 @@ class StreamQuestion(msgspec.Struct, frozen=True, kw_only=True):
             errors.EventsForgotten,
             errors.TooManyStreams,
             errors.StreamsFull,
+            errors.StreamFailed,
             errors.ServerStopping,
         ),
         media_types=(web.EVENT_STREAM,),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from time import monotonic
 from uuid import UUID
 
@@ -37,8 +37,11 @@ ROWS_MAX = 1_000
 BUSY_PAUSE_S = 0.02
 IDLE_PAUSE_S = 0.05
 LINGER_S = 1.0
-#: A reader that has lost the database looks again after this.
+#: A reader that has lost the database looks again after this, and one that fails later each time.
 LOST_PAUSE_S = 1.0
+FAILED_PAUSE_MAX_S = 30.0
+#: So often in a row reading may fail before all streams end: those who listen shall know that they hear nothing.
+FAILURES_MAX = 3
 #: Whoever begins to listen waits no longer for the reader to begin, too.
 BEGIN_TIMEOUT_S = 5.0
 #: All credentials that streams were opened with are looked at again within this time …
@@ -126,6 +129,11 @@ class Stream:
             self._full_since = self._full_since or monotonic()
         self._woken.set()
 
+    def look_back(self) -> None:
+        """Read from the database what may have been passed by."""
+        self._behind = self._dropped = True
+        self._woken.set()
+
     def check_pace(self) -> None:
         """End it if nobody has come for what has happened."""
         if self._full_since is not None and monotonic() - self._full_since > SLOW_S:
@@ -207,6 +215,9 @@ class Live:
         self._open = 0
         self._tasks: list[asyncio.Task[None]] = []
         self._reading = asyncio.Event()
+        #: How far the reader is; None is not begun.
+        self._seq: int | None = None
+        self._busy_until = 0.0
         self._checks: set[asyncio.Task[None]] = set()
         self._stopped = False
 
@@ -224,8 +235,11 @@ class Live:
     def stop(self) -> None:
         """End all streams, and begin no others: this process is told to end."""
         self._stopped = True
+        self._end_all(errors.ServerStopping)
+
+    def _end_all(self, why: type[BillfoldError]) -> None:
         for stream in self._all():
-            stream.end(errors.ServerStopping())
+            stream.end(why())
 
     @asynccontextmanager
     async def listening(self, principal: Principal, again: Again) -> AsyncIterator[Stream]:
@@ -234,7 +248,7 @@ class Live:
         `again` finds out whether the credentials are still good.
 
         Raises:
-            TooManyStreams, StreamsFull, ServerStopping, DatabaseUnavailable.
+            TooManyStreams, StreamsFull, StreamFailed, ServerStopping, DatabaseUnavailable.
         """
         self.admit()
         if len(self._streams.get(principal.owner_id, ())) >= self._limits.of_owner:
@@ -252,7 +266,7 @@ class Live:
 
     def _add(self, stream: Stream) -> None:
         if not self._open:
-            self._reading.clear()
+            self._begin_anew()
             self._tasks = [
                 asyncio.create_task(self._read(), name="read the feed"),
                 asyncio.create_task(self._recheck(), name="look at credentials again"),
@@ -282,31 +296,50 @@ class Live:
             async with asyncio.timeout(BEGIN_TIMEOUT_S):
                 await self._reading.wait()
         except TimeoutError:
-            raise errors.StreamsFull from None
+            raise errors.StreamFailed from None
+
+    def _begin_anew(self) -> None:
+        self._seq = None
+        self._reading.clear()
 
     async def _read(self) -> None:
-        """Give everybody what concerns them, until cancelled."""
-        seq: int | None = None
-        busy_until = 0.0
+        """Give everybody what concerns them, until cancelled. What fails is logged, and it goes on after a while."""
+        failures = 0
         while True:
             try:
-                async with self._database.connection() as connection:
-                    head = await store.head(connection)
-                    if seq is None:
-                        seq = head
-                    self._reading.set()
-                    if seq != head:
-                        busy_until = monotonic() + LINGER_S
-                    while seq < head:
-                        found = await store.between(
-                            connection, after=seq, until=head, owners=list(self._streams), limit=ROWS_MAX
-                        )
-                        self._give(found)
-                        seq = found[-1].seq if len(found) == ROWS_MAX else head
+                pause_s = await self._look()
+                failures = 0
             except Unavailable as error:
                 log.warning("the feed can't be read", reason=error.detail)
-                await asyncio.sleep(LOST_PAUSE_S)
-            await asyncio.sleep(BUSY_PAUSE_S if monotonic() < busy_until else IDLE_PAUSE_S)
+                pause_s = LOST_PAUSE_S
+            except Exception:
+                log.exception("reading the feed fails")
+                pause_s = min(LOST_PAUSE_S * 2**failures, FAILED_PAUSE_MAX_S)
+                failures += 1
+                # What it fails at may be there at each look, and concern one owner alone: it is not taken again.
+                self._begin_anew()
+                if failures >= FAILURES_MAX:
+                    self._end_all(errors.StreamFailed)
+            await asyncio.sleep(pause_s)
+
+    async def _look(self) -> float:
+        """Give what there is since the last look, and say how soon to look again."""
+        async with self._database.connection() as connection:
+            head = await store.head(connection)
+            if self._seq is None:
+                self._seq = head
+                for stream in self._all():
+                    stream.look_back()
+            self._reading.set()
+            if self._seq != head:
+                self._busy_until = monotonic() + LINGER_S
+            while self._seq < head:
+                found = await store.between(
+                    connection, after=self._seq, until=head, owners=list(self._streams), limit=ROWS_MAX
+                )
+                self._give(found)
+                self._seq = found[-1].seq if len(found) == ROWS_MAX else head
+        return BUSY_PAUSE_S if monotonic() < self._busy_until else IDLE_PAUSE_S
 
     def _give(self, found: Sequence[store.Told]) -> None:
         for told in found:
@@ -337,12 +370,16 @@ class Live:
 
 async def _check(stream: Stream) -> None:
     """End the stream of credentials that are good for less than they were when it began."""
-    with suppress(Unavailable):  # It is not known now, and asked again soon.
-        try:
-            principal = await stream.again()
-            if not stream.principal.scopes <= principal.scopes:
-                stream.end(MissingScope("Your credentials may see less than when this began."))
-        except Unavailable:
-            raise
-        except BillfoldError as error:
-            stream.end(error)
+    try:
+        principal = await stream.again()
+    except Unavailable:
+        pass  # It is not known now, and asked again soon.
+    except BillfoldError as error:
+        stream.end(error)
+    except Exception:
+        # Nobody knows whether they are good: what they may hear ends here, and the looks at all others go on.
+        log.exception("looking at the credentials of a stream fails")
+        stream.end(errors.StreamFailed())
+    else:
+        if not stream.principal.scopes <= principal.scopes:
+            stream.end(MissingScope("Your credentials may see less than when this began."))
