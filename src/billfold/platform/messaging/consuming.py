@@ -100,10 +100,14 @@ class EventConsumer:
         Raises:
             Unavailable: the broker or the lead is lost; nothing is, so call it again.
         """
-        if self._subscription.ordered:
-            await while_leading(self._database, lock_of(f"consumer {self._name}"), self._consume)
-        else:
-            await self._consume()
+        try:
+            if self._subscription.ordered:
+                await while_leading(self._database, lock_of(f"consumer {self._name}"), self._consume)
+            else:
+                await self._consume()
+        finally:
+            # Whoever takes the events now measures; what was measured here would stay as it is.
+            metrics.CONSUMER_LAG.remove(self._name)
 
     async def _consume(self) -> None:
         loop = asyncio.get_running_loop()

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from prometheus_client import REGISTRY
 
 from billfold.kernel.errors import Invalid, Unavailable
 from billfold.kernel.events import Event
@@ -101,6 +102,20 @@ async def test_the_inbox_forgets_what_can_not_come_again(
         await inbox.first_time(connection, "a", [fact_of(20)])
     async with database.connection() as connection:
         assert await connection.fetchval("SELECT count(*) FROM messaging.inbox") <= 1
+
+
+async def test_a_consumer_that_takes_no_events_any_more_says_nothing_of_their_number(
+    messaging: Messaging, consumer: Consuming
+) -> None:
+    async def is_measured() -> bool:
+        return _lag() is not None
+
+    await _publish(messaging, [fact_of(0)])
+    seen: list[int] = []
+    async with consumed(consumer(_into(seen))):
+        await until(is_measured)
+        await until(lambda: _reached(seen, 1))
+    assert _lag() is None
 
 
 async def test_an_event_that_fails_takes_no_other_with_it_and_is_set_aside_and_told(
@@ -288,6 +303,11 @@ async def _refused(database: Database) -> list[Any]:
 
 async def _refused_are(database: Database, count: int) -> bool:
     return len(await _refused(database)) == count
+
+
+def _lag() -> float | None:
+    """What Prometheus would be told."""
+    return REGISTRY.get_sample_value("billfold_consumer_lag", {"consumer": SUBSCRIPTION.name})
 
 
 async def _end_leads(database: Database) -> None:
