@@ -17,6 +17,7 @@ import nats
 from msgspec.structs import replace
 
 from billfold.ledger import Ledger
+from billfold.platform.messaging.brokers.nats import closed_for_good
 from billfold.platform.postgres.database import Database
 from tests.crash import asking, balances, load, reckoning, telling
 from tests.crash.books import Books, Connection
@@ -172,7 +173,7 @@ async def _drained(connection: Connection, plan: load.Plan) -> None:
             assert asyncio.get_running_loop().time() < deadline, f"after {DRAIN_S} s: {queued} on the queue, {counts}"
             await asyncio.sleep(0.2)
     finally:
-        await broker.close()
+        await closed_for_good(broker)
 
 
 async def verify(app_dsn: str) -> None:

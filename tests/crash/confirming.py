@@ -13,6 +13,7 @@ import msgspec
 import nats
 import nats.errors
 
+from billfold.platform.messaging.brokers.nats import closed_for_good
 from tests.crash import journal
 from tests.crash.asking import PAUSE_S
 
@@ -54,7 +55,7 @@ class Bank:
                         self._written.write(journal.Kept(intent.key))
             await asyncio.sleep(BETWEEN_S)
         with contextlib.suppress(nats.errors.Error, TimeoutError, OSError):
-            await broker.close()
+            await closed_for_good(broker)
 
     def _intent(self, source: str, sender_id: str) -> journal.Intent:
         data: dict[str, Any] = {

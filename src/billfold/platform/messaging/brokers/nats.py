@@ -99,7 +99,17 @@ async def connected(server: Server, *, name: str) -> AsyncIterator[Broker]:
     finally:
         # Whatever goes wrong in closing, the connection is of no more use; what ends the block must not be covered up.
         with suppress(nats.errors.Error, OSError, TimeoutError):
-            await client.close()
+            await closed_for_good(client)
+
+
+async def closed_for_good(client: Client) -> None:
+    """Close the client, which may say that we were cancelled where a task of its own was, after a kill of the server."""
+    try:
+        await client.close()
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
 
 
 class Broker(Connection):
