@@ -74,6 +74,13 @@ def topic_of(kind: str, event: Event) -> Topic:
     return topics.AUDIT if event.type == facts.RECORDED else topics.EVENTS
 
 
+def _kind_of(topic: Topic) -> str:
+    """As what a message of this topic is written by itself."""
+    if topic is topics.DEAD_LETTERS:
+        return DEAD_LETTER
+    return AUDIT if topic is topics.AUDIT else EVENT
+
+
 async def append(
     connection: Connection,
     event: Event,
@@ -209,6 +216,18 @@ async def park(connection: Connection, row: Row, reason: str) -> None:
         row.seq,
         reason.replace("\x00", "")[:REASON_MAX],
     )
+
+
+async def park_message(connection: Connection, message: Message, reason: str) -> None:
+    """Put a message aside that its topic does not take, whatever row it came from, as a row of its own."""
+    async with connection.transaction():
+        row = await connection.fetchrow(
+            "INSERT INTO messaging.outbox (kind, payload) VALUES ($1, $2) RETURNING seq, kind, payload, 0::float8",
+            _kind_of(message.topic),
+            message.body,
+        )
+        assert row is not None
+        await park(connection, Row(*row), reason)
 
 
 async def parked(connection: Connection, *, after: int, limit: int) -> list[Row]:

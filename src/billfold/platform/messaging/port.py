@@ -28,6 +28,12 @@ class TopicFull(BrokerUnavailable):
     code = "broker_topic_full"
 
 
+class MessageTooLarge(BrokerUnavailable):
+    """A message is larger than its topic in the message broker takes."""
+
+    code = "broker_message_too_large"
+
+
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """What is published: a CloudEvent in structured JSON."""
 
@@ -135,6 +141,7 @@ class Broker(Protocol):
         them now.
 
         Raises:
+            MessageTooLarge: at least one of them is, or all together; some of them may have been stored.
             TopicFull: and other topics may take what is theirs. Otherwise as with BrokerUnavailable.
             BrokerUnavailable: some of them may have been stored: publish the same again, with the same ids.
         """

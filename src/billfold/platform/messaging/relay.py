@@ -19,7 +19,7 @@ from billfold.kernel.errors import Unavailable
 from billfold.kernel.events import Event
 from billfold.platform.messaging import cloudevents, metrics, outbox, refused, tracing
 from billfold.platform.messaging.leading import leading
-from billfold.platform.messaging.port import Broker, BrokerUnavailable, Message, Messaging, TopicFull
+from billfold.platform.messaging.port import Broker, BrokerUnavailable, Message, MessageTooLarge, Messaging, TopicFull
 from billfold.platform.messaging.topics import Topic
 from billfold.platform.messaging.withholding import Withheld
 from billfold.platform.postgres import database
@@ -165,7 +165,7 @@ class Relay:
         events = 0
         messages: list[Message] = []
         for some in _blocks(rows):
-            for row, found in await self._found(connection, broker, some):
+            for row, found in await self._found(connection, some):
                 if isinstance(found, Poison):
                     log.error("an outbox row can't be published and is parked", seq=row.seq, reason=str(found))
                     await outbox.park(connection, row, str(found))
@@ -193,23 +193,34 @@ class Relay:
             # One after the other: some brokers take or refuse each message by itself, and none may overtake another.
             for position, body in waiting:
                 message = self._message(topic, cloudevents.event(cloudevents.decode(body)))
-                await self._sent(connection, broker, [message], perhaps_repeated=True)
+                await self._sent_or_parked(connection, broker, [message], perhaps_repeated=True)
                 done.append(position)
         except TopicFull as full:
             self._withheld.refused(topic, full)
         await outbox.let_go(connection, done)
 
     async def _store(
-        self, connection: Connection, broker: Broker, messages: Sequence[Message], *, perhaps_repeated: bool
+        self,
+        connection: Connection,
+        broker: Broker,
+        messages: Sequence[Message],
+        *,
+        perhaps_repeated: bool,
+        parking: bool = True,
     ) -> None:
-        """Publish messages in their order; there is none between topics. A queue that is full gets its own later."""
+        """Publish messages in their order; there is none between topics. A queue that is full gets its own later.
+
+        Raises:
+            MessageTooLarge: not with `parking`, which puts aside what its topic does not take.
+        """
+        send = self._sent_or_parked if parking else self._sent
         error: Exception | None = None
         try:
             for topic in outbox.TOPICS:
                 of_one = [message for message in messages if message.topic is topic]
                 if of_one and not self._withheld.has(topic):
                     try:
-                        await self._sent(connection, broker, of_one, perhaps_repeated=perhaps_repeated)
+                        await send(connection, broker, of_one, perhaps_repeated=perhaps_repeated)
                     except TopicFull:
                         # What it has taken of these comes again.
                         if not topic.queue:
@@ -226,9 +237,34 @@ class Relay:
                 span.end(error)
             self._publishing.clear()
 
+    async def _sent_or_parked(
+        self, connection: Connection, broker: Broker, messages: Sequence[Message], *, perhaps_repeated: bool
+    ) -> None:
+        """Publish messages of one topic in their order, and park those that are larger than it takes.
+
+        Which they are is found by halves, as a broker may refuse what comes together: the first half is out, or parked,
+        before the second one is tried.
+        """
+        try:
+            await self._sent(connection, broker, messages, perhaps_repeated=perhaps_repeated)
+        except MessageTooLarge as large:
+            if len(messages) == 1:
+                await self._park(connection, messages[0], large.detail)
+                return
+            middle = len(messages) // 2
+            for half in (messages[:middle], messages[middle:]):
+                await self._sent_or_parked(connection, broker, half, perhaps_repeated=True)
+
+    async def _park(self, connection: Connection, message: Message, reason: str) -> None:
+        log.error("an event can't be published and is parked", message=message.id, reason=reason)
+        await outbox.park_message(connection, message, reason)
+
     async def _sent(
         self, connection: Connection, broker: Broker, messages: Sequence[Message], *, perhaps_repeated: bool
     ) -> None:
+        largest = max(len(message.body) for message in messages)
+        if largest > broker.body_max_bytes:
+            raise MessageTooLarge(f"An event has {largest} bytes and the broker takes {broker.body_max_bytes}.")
         await self._assure_lead(connection)
         try:
             async with asyncio.timeout(PUBLISH_TIMEOUT_S):
@@ -250,7 +286,7 @@ class Relay:
             self._heard_at = now
 
     async def _found(
-        self, connection: Connection, broker: Broker, rows: Sequence[outbox.Row]
+        self, connection: Connection, rows: Sequence[outbox.Row]
     ) -> list[tuple[outbox.Row, list[Message] | Poison]]:
         """These rows with what each stands for. Those of one kind are expanded together."""
         of_kind: dict[str, list[outbox.Row]] = {}
@@ -259,24 +295,20 @@ class Relay:
         found = {
             row.seq: messages
             for alike in of_kind.values()
-            for row, messages in zip(alike, await self._expanded(connection, broker, alike), strict=True)
+            for row, messages in zip(alike, await self._expanded(connection, alike), strict=True)
         }
         return [(row, found[row.seq]) for row in rows]
 
-    async def _expanded(
-        self, connection: Connection, broker: Broker, rows: Sequence[outbox.Row]
-    ) -> list[list[Message] | Poison]:
+    async def _expanded(self, connection: Connection, rows: Sequence[outbox.Row]) -> list[list[Message] | Poison]:
         """What each of these rows of one kind stands for: all together, and one by one when that fails."""
         try:
-            return [*await self._messages(connection, broker, rows)]
+            return [*await self._messages(connection, rows)]
         except Poison as poison:
             if len(rows) == 1:
                 return [poison]
-        return [found for row in rows for found in await self._expanded(connection, broker, [row])]
+        return [found for row in rows for found in await self._expanded(connection, [row])]
 
-    async def _messages(
-        self, connection: Connection, broker: Broker, rows: Sequence[outbox.Row]
-    ) -> list[list[Message]]:
+    async def _messages(self, connection: Connection, rows: Sequence[outbox.Row]) -> list[list[Message]]:
         """The messages of each of these rows of one kind.
 
         Raises:
@@ -300,9 +332,6 @@ class Relay:
             raise Poison(f"{type(error).__name__} at {where}: {error}") from error
         if not all(messages):
             raise Poison("It stands for no event.")
-        largest = max(len(message.body) for found in messages for message in found)
-        if largest > broker.body_max_bytes:
-            raise Poison(f"An event has {largest} bytes and the broker takes {broker.body_max_bytes}.")
         return messages
 
     def _message(self, topic: Topic, event: Event) -> Message:
@@ -324,11 +353,16 @@ class Relay:
         after = 0
         while rows := await outbox.parked(connection, after=after, limit=ROWS_MAX):
             for row in rows:
-                (found,) = await self._expanded(connection, broker, [row])
+                (found,) = await self._expanded(connection, [row])
                 if isinstance(found, Poison):
                     log.warning("a parked outbox row can still not be published", seq=row.seq, reason=str(found))
                     continue
-                await self._store(connection, broker, found, perhaps_repeated=True)
+                try:
+                    # Of several, the one that is too large has been parked by itself when this returns.
+                    await self._store(connection, broker, found, perhaps_repeated=True, parking=len(found) > 1)
+                except MessageTooLarge as large:
+                    log.warning("a parked outbox row can still not be published", seq=row.seq, reason=large.detail)
+                    continue
                 await outbox.unpark(connection, row.seq)
                 log.info("a parked outbox row is published", seq=row.seq)
             after = rows[-1].seq

@@ -44,9 +44,9 @@ ONE_BY_ONE_MAX = 8
 PIPELINE_MAX = 12
 #: What the headers of a message of ours may take.
 HEADERS_MAX_BYTES = 4_096
-#: JetStream's errors for a batch with a message id that it has stored lately, and for a message that is not
-#: right after the one before it.
-_NOT_AS_EXPECTED = frozenset({10201, 10070})
+#: JetStream's errors for a batch with a message id that it has stored lately, for a message that is not right after the
+#: one before it, and for a batch of which it has refused a message, whose own error it does not tell.
+_NOT_AS_EXPECTED = frozenset({10201, 10070, 10176})
 #: What a client holds before it waits for the socket: more than a batch, so that a batch goes out in one piece.
 PENDING_BYTES = 2 * BATCH_MAX_BYTES
 

@@ -17,7 +17,15 @@ from typing import Any, Literal, Protocol
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import ConsumerStoppedError, IllegalOperation, KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    ConsumerStoppedError,
+    IllegalOperation,
+    KafkaError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+    TopicAlreadyExistsError,
+    for_code,
+)
 from aiokafka.helpers import create_ssl_context
 from aiokafka.structs import OffsetAndMetadata
 
@@ -29,6 +37,7 @@ from billfold.platform.messaging.port import (
     BrokerUnavailable,
     Delivery,
     Message,
+    MessageTooLarge,
     Subscription,
     selects,
 )
@@ -111,6 +120,7 @@ class Broker:
         self._admin = admin
         self._clients = clients
         self._producer: AIOKafkaProducer | None = None
+        clients.push_async_callback(self._without_producer)
         self._reader: AIOKafkaConsumer | None = None
 
     @property
@@ -146,8 +156,16 @@ class Broker:
                     await asyncio.sleep(CREATED_PAUSE_S)
 
     async def publish(self, messages: Sequence[Message], *, perhaps_repeated: bool = True) -> None:
-        """As port.Broker.publish: in order by key."""
+        """As port.Broker.publish: in order by key. Kafka measures what goes to a partition together."""
         del perhaps_repeated  # There is nothing that it could change.
+        try:
+            await self._stored(messages)
+        except MessageTooLarge:
+            # Its numbers have a gap now, and the partition would refuse whatever it sent behind that.
+            await self._without_producer()
+            raise
+
+    async def _stored(self, messages: Sequence[Message]) -> None:
         with translated():
             producer = await self._producing()
             sent = [
@@ -159,9 +177,8 @@ class Broker:
                 )
                 for message in messages
             ]
-            for outcome in await asyncio.gather(*sent, return_exceptions=True):
-                if isinstance(outcome, BaseException):
-                    raise outcome
+            # What comes behind a batch that was refused may be tried for ever, so the first refusal counts.
+            await asyncio.gather(*sent)
 
     @asynccontextmanager
     async def consuming(self, subscription: Subscription) -> AsyncIterator[GroupHand]:
@@ -224,10 +241,14 @@ class Broker:
                 max_batch_size=BATCH_MAX_BYTES,
                 max_request_size=REQUEST_MAX_BYTES,
             )
-            self._clients.push_async_callback(_ended, producer)
-            await producer.start()
             self._producer = producer
+            await producer.start()
         return self._producer
+
+    async def _without_producer(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await _ended(producer)
 
     async def _reading(self) -> AIOKafkaConsumer:
         if self._reader is None:
@@ -262,6 +283,8 @@ def translated() -> Iterator[None]:
     """Turn the client's errors into BrokerUnavailable."""
     try:
         yield
+    except (MessageSizeTooLargeError, RecordListTooLargeError) as error:
+        raise MessageTooLarge("Kafka refused it: it is larger than the topic's max.message.bytes.") from error
     except (KafkaError, ConsumerStoppedError, IllegalOperation, OSError, TimeoutError) as error:
         raise BrokerUnavailable(f"The message broker can't be used now: {error or type(error).__name__}") from error
 

@@ -103,7 +103,7 @@ async def connected(server: Server, *, name: str) -> AsyncIterator[Broker]:
 
 
 async def closed_for_good(client: Client) -> None:
-    """Close the client, which may say that we were cancelled where a task of its own was, after a kill of the server."""
+    """Close the client, which may say that we were cancelled where a task of its own was, after a server was killed."""
     try:
         await client.close()
     except asyncio.CancelledError:

@@ -13,7 +13,7 @@ import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from billfold.platform.messaging.port import BrokerUnavailable, TopicFull
+from billfold.platform.messaging.port import BrokerUnavailable, MessageTooLarge, TopicFull
 
 T = TypeVar("T")
 
@@ -37,6 +37,8 @@ _BUGS = (
 _NOT_STORED = 10077
 #: Messages, or bytes, exceeded.
 _FULL = "maximum "
+#: The message is larger than the stream's max_msg_size.
+_TOO_LARGE = 10054
 
 
 class ApiError(msgspec.Struct, frozen=True):
@@ -67,6 +69,8 @@ def refusal(error: ApiError, what: str) -> BrokerUnavailable:
     """JetStream's error as one of ours. It has one number for whatever keeps it from storing a message."""
     if error.err_code == _NOT_STORED and error.description.startswith(_FULL):
         return TopicFull(f"JetStream refused {what}: {error.description}.")
+    if error.err_code == _TOO_LARGE:
+        return MessageTooLarge(f"JetStream refused {what}: {error.description}, the stream's max_msg_size.")
     return JetStreamRefused(error, what)
 
 
