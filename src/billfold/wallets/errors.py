@@ -264,7 +264,7 @@ class ProcessingFailed(errors.Invalid):
 
 
 class DeliveryLimitReached(errors.Invalid):
-    """The message was delivered over and over, and the worker has never come to its end."""
+    """The message has ended the worker whenever it was taken."""
 
     code = "delivery_limit_reached"
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 
 import structlog
 from prometheus_client import Counter, Gauge
@@ -15,6 +16,7 @@ from prometheus_client import Counter, Gauge
 from billfold.kernel.errors import BillfoldError, Unavailable
 from billfold.platform.messaging import port, topics, tracing
 from billfold.platform.messaging.port import Consumption, Messaging, Subscription
+from billfold.platform.messaging.tries import SUSPECT_FROM
 from billfold.platform.postgres.database import DatabaseUnavailable
 from billfold.wallets import Wallets
 from billfold.wallets.contracts import Delivery, Taken
@@ -26,11 +28,6 @@ SUBSCRIPTION = Subscription(name="billfold", topic=topics.CONFIRMED, ordered=Fal
 FETCH_MAX = 500
 FETCH_MAX_BYTES = 8 * 1024 * 1024
 FETCH_WAIT_S = 5.0
-#: From this delivery on a message is taken alone: perhaps it is what makes workers fail, and its neighbours shall not
-#: fail with it.
-SUSPECT_FROM = 3
-#: A message that has come so often ends the process whenever it is taken.
-DELIVERIES_MAX = 20
 #: The pause before something in hand is taken again, and the longest one.
 RETRY_PAUSE_S = 0.05
 RETRY_PAUSE_MAX_S = 5.0
@@ -91,40 +88,56 @@ class ConfirmedTransactions:
             if message.deliveries >= SUSPECT_FROM:
                 await self._take_suspect(hand, message)
 
-    async def _take(self, hand: Consumption, messages: Sequence[port.Delivery]) -> None:
+    async def _take(self, hand: Consumption, messages: Sequence[port.Delivery], *, suspect: bool = False) -> None:
         """Take messages together, and those that have to wait again and again."""
         pause_s = RETRY_PAUSE_S
         while messages:
             waiting, done = [], []
-            for message, taken in zip(messages, await self._tried(messages), strict=True):
+            for message, taken in zip(messages, await self._tried(messages, suspect=suspect), strict=True):
                 if taken == "later":
                     waiting.append(message)
                 else:
                     TAKEN.labels(taken).inc()
                     done.append(message)
             if done:
-                await hand.settle(done)
+                await self._settle(hand, done, suspect=suspect)
             messages = waiting
             if messages:
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, RETRY_PAUSE_MAX_S)
 
-    async def _tried(self, messages: Sequence[port.Delivery]) -> list[Taken]:
-        places = (message.headers.get(tracing.HEADER) for message in messages)
+    async def _tried(self, messages: Sequence[port.Delivery], *, suspect: bool) -> list[Taken]:
         try:
-            with tracing.processing(SUBSCRIPTION.name, SUBSCRIPTION.topic, places):
-                return await self._wallets.deliveries.take(deliveries=[_delivery(message) for message in messages])
+            if not suspect:
+                return await self._answered(messages)
+            (message,) = messages
+            async with self._wallets.deliveries.tries.one(message.body) as may:
+                if not may:
+                    raise DeliveryLimitReached
+                return await self._answered(messages)
         except Unavailable as error:
             log.warning("confirmed transactions in hand have to wait", messages=len(messages), reason=error.detail)
             return ["later"] * len(messages)
 
+    async def _answered(self, messages: Sequence[port.Delivery]) -> list[Taken]:
+        places = (message.headers.get(tracing.HEADER) for message in messages)
+        with tracing.processing(SUBSCRIPTION.name, SUBSCRIPTION.topic, places):
+            return await self._wallets.deliveries.take(deliveries=[_delivery(message) for message in messages])
+
+    async def _settle(self, hand: Consumption, done: Sequence[port.Delivery], *, suspect: bool) -> None:
+        if suspect:
+            # What is not forgotten now is found as settled by whoever takes it again.
+            with suppress(DatabaseUnavailable):
+                for message in done:
+                    await self._wallets.deliveries.tries.forget(message.body)
+        await hand.settle(done)
+
     async def _take_suspect(self, hand: Consumption, message: port.Delivery) -> None:
         """Take a message alone. Whatever it does, it is settled afterwards, unless it ends the process."""
-        if message.deliveries >= DELIVERIES_MAX:
-            await self._give_up(hand, message, DeliveryLimitReached())
-            return
         try:
-            await self._take(hand, [message])
+            await self._take(hand, [message], suspect=True)
+        except DeliveryLimitReached as limit:
+            await self._give_up(hand, message, limit)
         except BillfoldError:
             raise
         except Exception as error:
@@ -141,7 +154,7 @@ class ConfirmedTransactions:
                 pause_s = min(2 * pause_s, RETRY_PAUSE_MAX_S)
             else:
                 TAKEN.labels(taken).inc()
-                await hand.settle([message])
+                await self._settle(hand, [message], suspect=True)
                 return
 
 

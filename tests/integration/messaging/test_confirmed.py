@@ -14,7 +14,7 @@ from nats.aio.msg import Msg
 from billfold.kernel import ids
 from billfold.kernel.errors import Unavailable
 from billfold.ledger import Ledger
-from billfold.platform.messaging import topics
+from billfold.platform.messaging import topics, tries
 from billfold.platform.messaging.brokers import nats, streams
 from billfold.platform.messaging.relay import Relay
 from billfold.platform.postgres.database import Database
@@ -253,7 +253,7 @@ async def test_a_message_that_makes_the_worker_fail_takes_no_other_with_it(
     assert await balance(wallets, wallet) == "50.00"
     (dead,) = await dead_letters(wallets)
     assert (dead.reason, dead.content) == ("processing_failed", poison)
-    assert dead.deliveries >= workers.SUSPECT_FROM
+    assert dead.deliveries >= tries.SUSPECT_FROM
     monkeypatch.undo()
     await wallets.dead_letters.retry(principal=OPERATOR, dead_letter_id=dead.id)
     assert await balance(wallets, wallet) == "51.00"
@@ -262,7 +262,7 @@ async def test_a_message_that_makes_the_worker_fail_takes_no_other_with_it(
 async def test_a_message_that_ends_every_process_that_takes_it_is_set_aside_untried(
     wallets: Wallets, server: nats.Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workers, "DELIVERIES_MAX", 5)
+    monkeypatch.setattr(tries, "ENDED_MAX", 1)
     wallet = await new_wallet(wallets)
     await send(server, [plain(wallet, "1.00", sender_id="deadly")])
     async with nats.connected(server, name="a process that ends") as broker:
@@ -271,6 +271,8 @@ async def test_a_message_that_ends_every_process_that_takes_it_is_set_aside_untr
                 async with broker.consuming(workers.SUBSCRIPTION) as hand:
                     assert len(await hand.fetch(1, max_bytes=1 << 20, wait_s=10)) == 1
                     raise Unavailable
+    # As a process that was killed in the middle leaves it.
+    await wallets.deliveries.tries._begin(tries._digest(plain(wallet, "1.00", sender_id="deadly")))
     async with consuming(ConfirmedTransactions(wallets=wallets, messaging=server)):
         await emptied(server)
     (dead,) = await dead_letters(wallets)

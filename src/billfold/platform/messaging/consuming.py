@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from itertools import groupby
 
@@ -21,20 +22,18 @@ from billfold.kernel.events import Event
 from billfold.platform.messaging import cloudevents, metrics, refused, tracing
 from billfold.platform.messaging.leading import lock_of, while_leading
 from billfold.platform.messaging.port import Broker, Consumption, Delivery, Messaging, Subscription, selects
+from billfold.platform.messaging.tries import SUSPECT_FROM, Tries
 from billfold.platform.postgres.database import Database
 
 #: Takes events whose effect is durable when it returns. Raising what is retryable (Unavailable) it is given all of them
 #: again in a moment; any other refusal is for good, and anything else is a bug.
 Handler = Callable[[Sequence[Event]], Awaitable[None]]
+#: What a handler is called in.
+Attempt = Callable[[], AbstractAsyncContextManager[None]]
 
 #: What is in memory at a time, whatever waits in the topic.
 FETCH_MAX_BYTES = 8 * 1024 * 1024
 FETCH_WAIT_S = 5.0
-#: From this delivery on an event is taken alone: perhaps it is what ends processes, and its neighbours shall not end
-#: with it.
-SUSPECT_FROM = 3
-#: An event that has come so often ends the process whenever it is taken.
-DELIVERIES_MAX = 20
 #: How often an event that makes the handler fail is tried by itself.
 TRIES_MAX = 5
 #: The pause before something in hand is taken again, and the longest one.
@@ -60,7 +59,7 @@ class EventFailed(errors.Invalid):
 
 
 class EventLimitReached(errors.Invalid):
-    """The event was delivered over and over, and its consumer has never come to its end."""
+    """The event has ended the process of its consumer whenever it was taken."""
 
     code = "event_delivery_limit_reached"
 
@@ -92,6 +91,7 @@ class EventConsumer:
         self._batch_max = batch_max
         self._gather_s = gather_s
         self._name = subscription.name
+        self._tries = Tries(database, self._name)
         self._log = log.bind(consumer=self._name)
 
     async def run(self) -> None:
@@ -167,22 +167,31 @@ class EventConsumer:
 
     async def _take_alone(self, hand: Consumption, delivery: Delivery) -> None:
         """Whatever it does, it is settled afterwards, unless it ends the process."""
-        why = await self._refused(delivery)
+        suspect = delivery.deliveries >= SUSPECT_FROM
+        why = await self._refused(delivery, attempt=partial(self._attempt, delivery) if suspect else nullcontext)
         if why is not None:
             await self._set_aside(delivery, why)
+        if suspect:
+            await self._noted(partial(self._tries.forget, delivery.body))
         await hand.settle([delivery])
 
-    async def _refused(self, delivery: Delivery) -> BillfoldError | None:
+    @asynccontextmanager
+    async def _attempt(self, delivery: Delivery) -> AsyncIterator[None]:
+        """One try of what may be what ends processes. While it waits for what its handler needs, it is not tried."""
+        async with self._tries.one(delivery.body) as may:
+            if not may:
+                raise EventLimitReached
+            yield
+
+    async def _refused(self, delivery: Delivery, *, attempt: Attempt = nullcontext) -> BillfoldError | None:
         """Why it could not be handled, or None when it is."""
-        if delivery.deliveries >= DELIVERIES_MAX:
-            return EventLimitReached()
         event = _read(delivery, self._subscription.types)
         if isinstance(event, BillfoldError):
             return event
         pause_s = RETRY_PAUSE_S
         for last in (False,) * (TRIES_MAX - 1) + (True,):
             try:
-                await self._handled([event])
+                await self._handled([event], attempt=attempt)
             except Refusal as refusal:
                 return refusal
             except Exception as error:  # noqa: BLE001 - it is told once it is set aside.
@@ -195,13 +204,15 @@ class EventConsumer:
                 break
         return None
 
-    async def _handled(self, events: Sequence[Event]) -> None:
+    async def _handled(self, events: Sequence[Event], *, attempt: Attempt = nullcontext) -> None:
         """Return once they are handled, however long what the handler needs is away."""
         pause_s = RETRY_PAUSE_S
         while events:
             try:
-                with tracing.processing(self._name, self._subscription.topic, (event.traceparent for event in events)):
-                    await self._handle(events)
+                places = (event.traceparent for event in events)
+                async with attempt():
+                    with tracing.processing(self._name, self._subscription.topic, places):
+                        await self._handle(events)
             except BillfoldError as error:
                 if not error.retryable:
                     raise

@@ -29,6 +29,7 @@ from billfold.identity import Approvals, Identity, StepUp
 from billfold.kernel.clock import Clock, SystemClock
 from billfold.kernel.errors import BillfoldError
 from billfold.ledger import Ledger
+from billfold.platform.messaging.tries import Tries
 from billfold.platform.postgres.database import Database
 from billfold.wallets.adapters.history.cql import CqlHistory
 from billfold.wallets.contracts import ConfirmedTransaction, RequestLimits, Transfer
@@ -150,7 +151,9 @@ class Wallets:
         self.holders = Holders(database=database)
         self.dead_letters = DeadLetters(database=database, bulk=self.bulk, clock=clock)
         self.departures = Departures(ledger=ledger, clock=clock)
-        self.deliveries = Deliveries(bulk=self.bulk, dead_letters=self.dead_letters)
+        self.deliveries = Deliveries(
+            bulk=self.bulk, dead_letters=self.dead_letters, tries=Tries(database, "confirmed transactions")
+        )
         self.transactions = Transactions(
             ledger=ledger, resolution=resolution, holdings=holdings, reading=Reading(ledger=ledger, copy=history)
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from billfold.kernel.errors import BillfoldError
+from billfold.platform.messaging.tries import Tries
 from billfold.wallets.contracts import ConfirmedTransaction, Delivery, Taken, Transfer
 from billfold.wallets.service import confirmed
 from billfold.wallets.service.bulk import Bulk
@@ -14,7 +15,9 @@ from billfold.wallets.service.dead_letters import DeadLetters
 class Deliveries:
     """Use cases of the queue of confirmed transactions. Whoever may write to it is trusted; nobody else asks."""
 
-    def __init__(self, *, bulk: Bulk, dead_letters: DeadLetters) -> None:
+    def __init__(self, *, bulk: Bulk, dead_letters: DeadLetters, tries: Tries) -> None:
+        #: Of messages that came often.
+        self.tries = tries
         self._bulk = bulk
         self._dead_letters = dead_letters
 

@@ -12,7 +12,7 @@ from prometheus_client import REGISTRY
 
 from billfold.kernel.errors import Invalid, Unavailable
 from billfold.kernel.events import Event
-from billfold.platform.messaging import cloudevents, consuming, inbox, leading, topics
+from billfold.platform.messaging import cloudevents, consuming, inbox, leading, topics, tries
 from billfold.platform.messaging.consuming import EventConsumer, Handler
 from billfold.platform.messaging.port import Delivery, Message, Messaging, Subscription
 from billfold.platform.messaging.relay import Relay
@@ -190,7 +190,7 @@ async def test_events_wait_for_what_the_handler_needs_however_long_it_is_away(
     async def handle(found: Sequence[Event]) -> None:
         nonlocal calls
         calls += 1
-        if calls < 3 * consuming.DELIVERIES_MAX:
+        if calls < 60:
             raise Unavailable
         seen.extend(map(_number, found))
 
@@ -198,6 +198,49 @@ async def test_events_wait_for_what_the_handler_needs_however_long_it_is_away(
         await until(lambda: _reached(seen, 5))
     assert seen == list(range(5))
     assert await _refused(database) == []
+
+
+async def test_events_that_came_often_while_what_the_handler_needs_was_away_are_not_set_aside(
+    database: Database, messaging: Messaging, consumer: Consuming, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tries, "ENDED_MAX", 2)
+    await _publish(messaging, [fact_of(number) for number in range(3)])
+    for _ in range(8):
+        tried = asyncio.Event()
+
+        async def away(found: Sequence[Event], tried: asyncio.Event = tried) -> None:
+            tried.set()
+            raise Unavailable
+
+        async with consumed(consumer(away)):
+            await asyncio.wait_for(tried.wait(), 30)
+    seen: list[int] = []
+    async with consumed(consumer(_into(seen))):
+        await until(lambda: _reached(seen, 3))
+    assert seen == [0, 1, 2]
+    assert await _refused(database) == []
+
+
+async def test_an_event_that_ended_its_process_whenever_it_was_tried_is_set_aside_untried(
+    database: Database, messaging: Messaging, consumer: Consuming, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tries, "ENDED_MAX", 2)
+    event = fact_of(0)
+    await _publish(messaging, [event])
+    for _ in range(3):
+        async with messaging.connected(name="a process that ends") as broker:
+            with pytest.raises(Unavailable):
+                async with broker.consuming(SUBSCRIPTION) as hand:
+                    assert await hand.fetch(1, max_bytes=1 << 20, wait_s=30)
+                    raise Unavailable
+    # A process that is killed leaves its tries as they are.
+    for _ in range(2):
+        await tries.Tries(database, SUBSCRIPTION.name)._begin(tries._digest(cloudevents.encode(event)))
+    seen: list[int] = []
+    async with consumed(consumer(_into(seen))):
+        await until(lambda: _refused_are(database, 1))
+    assert seen == []
+    assert [row["reason"] for row in await _refused(database)] == ["event_delivery_limit_reached"]
 
 
 async def test_one_process_consumes_at_a_time_and_another_takes_over_in_order(

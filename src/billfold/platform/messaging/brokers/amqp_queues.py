@@ -4,8 +4,7 @@ The queue is the topic's own where the topic is one. Of any other topic it is th
 published from when it was first made.
 
 What is in hand goes back when its channel closes, also when its process is killed. RabbitMQ counts how often a message
-has come, and from a high number on moves it to the dead letters: that is for what never reaches a Billfold that could
-set it aside.
+has come, and is told never to give it up: a long outage is no reason to, and those who take it set aside what is.
 """
 
 from __future__ import annotations
@@ -16,17 +15,14 @@ from typing import Any
 
 from aio_pika.abc import AbstractIncomingMessage
 
-from billfold.platform.messaging import topics
 from billfold.platform.messaging.brokers.amqp import Connection, Inlet, headers_of, translated
 from billfold.platform.messaging.port import Backlog, Delivery, Subscription
 from billfold.platform.messaging.topics import Topic
 
 #: What RabbitMQ sends ahead. It counts messages and not bytes, so this bounds what is in memory.
 PREFETCH = 200
-#: Five times as often as those who take from it let a message come before they set it aside. Since version 4 the
-#: server's own default is 20, and without a dead-letter exchange it would drop the message.
-DELIVERY_LIMIT = 100
-_UNLIMITED = 1_000_000_000
+#: Since version 4 the server's own default is 20, after which it would drop the message.
+DELIVERY_LIMIT = 1_000_000_000
 _DELIVERY_COUNT = "x-delivery-count"
 
 
@@ -68,14 +64,12 @@ async def backlog(connection: Connection, subscription: Subscription) -> Backlog
 
 
 def arguments_of(topic: Topic) -> dict[str, Any]:
-    """How the queue is made: when it is full it refuses more, and what it gives up on goes to the dead letters."""
+    """How the queue is made: when it is full it refuses more, and it gives up on nothing."""
     return {
         "x-queue-type": "quorum",
         "x-max-length": topic.max_messages,
         "x-overflow": "reject-publish",
         "x-delivery-limit": DELIVERY_LIMIT,
-        "x-dead-letter-exchange": topics.DEAD_LETTERS.address,
-        "x-dead-letter-strategy": "at-least-once",
     }
 
 
@@ -106,8 +100,7 @@ def _shared(topic: Topic) -> dict[str, Any]:
         "x-queue-type": "quorum",
         "x-max-length": topic.max_messages,
         "x-overflow": "drop-head",
-        # Those who take from it set aside what comes too often.
-        "x-delivery-limit": _UNLIMITED,
+        "x-delivery-limit": DELIVERY_LIMIT,
     }
 
 
