@@ -21,10 +21,10 @@ from billfold.audit.contracts import AuditRecord, Origin
 from billfold.audit.workers import sinks as feeding
 from billfold.kernel import ids
 from billfold.platform import host
-from billfold.platform.messaging.brokers import nats
+from billfold.platform.messaging.brokers import nats, streams
 from billfold.platform.postgres.database import Database
 from tests import master_keys, servers, workers
-from tests.integration.audit import sinks
+from tests.integration.audit import sinks, support
 from tests.integration.audit.sinks import Called, Kept, KeptInMongodb, KeptInOpensearch
 
 COUNT = 3_000
@@ -161,6 +161,23 @@ async def test_every_record_arrives_in_order_from_the_first_on(
         await sinks.until(lambda: _is(sinks.lag(named.name) == 0))
     assert [one["position"] for one in found] == list(range(700 + COUNT))
     assert [one["id"] for one in found] == [f"id-{number}" for number in range(700 + COUNT)]
+
+
+async def test_of_a_record_that_is_larger_than_its_queue_takes_the_rest_arrives_and_nobody_waits(
+    audit: Audit, kept: Kept, named: Called, messaging: nats.Server, shared: Database
+) -> None:
+    topic = feeding.queue_of(named.name).topic
+    async with messaging.connected(name="operator") as broker:
+        await broker.ensure(topic)
+        stream = streams.of(topic).name
+        info = await broker.api(f"STREAM.INFO.{stream}", {}, dict[str, Any])
+        await broker.api(f"STREAM.UPDATE.{stream}", {**info["config"], "max_msg_size": 4_096}, dict[str, Any])
+    large = msgspec.structs.replace(support.fact(1), data={"text": "x" * 8_192})
+    await audit.recording.add([support.fact(0), large, support.fact(2)])
+    async with sinks.running(audit, named, messaging=messaging, core=shared):
+        found = await sinks.until_there(kept, 3)
+    assert [one["id"] for one in found] == ["id-0", "id-1", "id-2"]
+    assert not found[1]["data"]
 
 
 async def test_several_workers_write_each_record_once(

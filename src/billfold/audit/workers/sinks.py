@@ -25,7 +25,7 @@ from billfold.kernel.events import Event
 from billfold.platform.messaging import cloudevents
 from billfold.platform.messaging.cloudevents import EventTooLarge
 from billfold.platform.messaging.consuming import EventConsumer, EventUnknown
-from billfold.platform.messaging.port import Broker, Message, Messaging, Subscription
+from billfold.platform.messaging.port import Broker, Message, MessageTooLarge, Messaging, Subscription
 from billfold.platform.messaging.topics import Topic
 from billfold.platform.postgres.database import Database
 
@@ -124,9 +124,21 @@ async def _put(audit: Audit, broker: Broker, name: str, *, waiting: int) -> int:
     LAG.labels(name).set(block.at.total - block.at.fed + waiting)
     if block.told:
         topic = queue_of(name).topic
-        await broker.publish([_message(topic, block.at.round, told, broker.body_max_bytes) for told in block.told])
+        try:
+            await broker.publish([_message(topic, block.at.round, told, broker.body_max_bytes) for told in block.told])
+        except MessageTooLarge:
+            # The queue takes less than its broker does, as an operator wants it.
+            for told in block.told:
+                await _put_alone(broker, topic, block.at.round, told)
         await audit.feeding.fed(name, block)
     return len(block.told)
+
+
+async def _put_alone(broker: Broker, topic: Topic, round_: int, told: AuditRecord) -> None:
+    try:
+        await broker.publish([_message(topic, round_, told, broker.body_max_bytes)])
+    except MessageTooLarge:
+        await broker.publish([_message(topic, round_, told, 0)])
 
 
 def _message(topic: Topic, round_: int, told: AuditRecord, max_bytes: int) -> Message:
