@@ -26,6 +26,8 @@ from billfold.platform import host
 
 #: Of the bench's program beside its work: Python, imports, blocks that are written beforehand.
 _GRACE_S = 120.0
+#: Cents. The bench's own wallets begin with a hundred million.
+_RICH = 10_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +100,13 @@ async def serving(
         ledger=settings.Ledger(listen=address, metrics_port=host.free_port()),
         audit=settings.Audit(dsn=running.dsn(running.record.audit_dsn)),
     )
-    accounts = await owner.fetch("SELECT account_id FROM wallets.accounts WHERE asset = $1", ASSET)
+    # Not the sandbox's, which would run out of money.
+    accounts = await owner.fetch(
+        "SELECT account_id FROM wallets.accounts AS known JOIN ledger.accounts AS account ON account.id = account_id "
+        "WHERE known.asset = $1 AND account.posted > $2",
+        ASSET,
+        _RICH,
+    )
     child = await RoleProcess(LEDGER, tree, on_line=lambda _: None).start()
     try:
         yield Posting(
