@@ -10,6 +10,7 @@ import pytest
 from billfold.devservers import fetching
 from billfold.platform.postgres.migrations import migrate
 from tests import ledgers, servers
+from tests.conftest import had
 from tests.docs import blocks
 from tests.integration.ledger.support import MIGRATIONS
 
@@ -24,9 +25,14 @@ def grpcurl() -> Path:
     """The folder of the program: one that is installed, or one that Go makes and a cache keeps."""
     if (found := shutil.which("grpcurl")) is not None:
         return Path(found).parent
+    with had("grpcurl"):
+        return _made_by_go()
+
+
+def _made_by_go() -> Path:
     go = shutil.which("go")
     if go is None:
-        pytest.skip("neither grpcurl nor Go is installed")
+        raise servers.Missing("neither grpcurl nor Go is installed")
 
     def make(folder: Path) -> Path:
         environment = os.environ | {"GOBIN": str(folder)}
@@ -37,8 +43,8 @@ def grpcurl() -> Path:
 
     try:
         return fetching.cached("grpcurl-1.9.3", make)
-    except (subprocess.SubprocessError, OSError):
-        pytest.skip("Go can't fetch grpcurl here")
+    except (subprocess.SubprocessError, OSError) as error:
+        raise servers.Missing("Go can't fetch grpcurl here") from error
 
 
 @pytest.fixture

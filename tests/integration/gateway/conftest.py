@@ -13,6 +13,7 @@ from billfold.app.migrate import SETS
 from billfold.platform.postgres.migrations import migrate
 from tests import certificates, master_keys, servers
 from tests.certificates import Certificate
+from tests.conftest import had
 from tests.integration.api.support import ApiServer, bootstrapped, running_api
 from tests.integration.gateway import support
 from tests.integration.gateway.support import Gateway, Signer
@@ -52,8 +53,9 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
 
 @pytest.fixture(scope="module")
 async def api_database(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
-    if support.ENVOY is None:
-        pytest.skip("Envoy is not installed: `make envoy`")
+    with had("gateway_server"):
+        if support.ENVOY is None:
+            raise servers.Missing("Envoy is not installed: `make envoy`")
     database = postgres_server.create_database()
     await migrate(database.owner_dsn, SETS)
     return database
