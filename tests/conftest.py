@@ -10,11 +10,13 @@ from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from unittest import mock
 
 import hypothesis
 import pytest
 
 from billfold import devservers
+from billfold.platform import redis as platform_redis
 from tests import browsers, event_payloads, keycloak, servers, smtp
 
 # Tests start programs in a process that speaks gRPC. What gRPC would do in a fork, for those who go on speaking it
@@ -60,8 +62,17 @@ def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Na
 
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.RedisServer]:
-    """A real Redis, which a test may kill or stop if it starts it again."""
-    with had("redis_server"), _folder(tmp_path_factory, "redis") as folder, servers.running_redis(folder) as server:
+    """A real Redis, which a test may kill or stop if it starts it again.
+
+    What asks it in this process is more patient than in a user's: a machine that is busy with tests stands still for
+    longer than a Redis is waited for, which would then be given up without being dead.
+    """
+    with (
+        had("redis_server"),
+        _folder(tmp_path_factory, "redis") as folder,
+        servers.running_redis(folder) as server,
+        mock.patch.object(platform_redis, "ANSWER_TIMEOUT_S", 3.0),
+    ):
         yield server
 
 

@@ -17,8 +17,6 @@ from billfold.platform.limiting.limiter import Limiter
 from billfold.platform.limiting.shared import SharedRedis
 from tests.servers import RedisServer
 
-#: Whoever asks nobody else is answered sooner than whoever waits for a Redis that hangs.
-AT_ONCE_S = platform_redis.ANSWER_TIMEOUT_S
 #: So many that waiting in turn would take much longer than counting does on any machine.
 CALLERS = 1_000
 WINDOW = Window(3, 3600)
@@ -86,9 +84,10 @@ async def test_when_it_dies_each_counts_for_itself_and_nobody_waits(redis_server
             # Its own count begins at nothing.
             assert await allowed(limiter, 4) == [True, True, True, False]
             assert not redis.up
+            # Whoever asks nobody is answered sooner than whoever waits for a Redis that hangs.
             began = time.perf_counter()
             await asyncio.gather(*(limiter.hit(f"caller {number}") for number in range(100)))
-            assert time.perf_counter() - began < AT_ONCE_S
+            assert time.perf_counter() - began < platform_redis.ANSWER_TIMEOUT_S
         finally:
             redis_server.start()
         await until(lambda: redis.up)
@@ -105,11 +104,13 @@ async def test_when_it_hangs_only_the_first_wait_and_not_for_long(redis_server: 
             began = time.perf_counter()
             assert all(await asyncio.gather(*(_is_allowed(limiter, str(number)) for number in range(CALLERS))))
             # Not all of them in turn.
-            assert time.perf_counter() - began < CALLERS / platform_redis.CONNECTIONS_MAX * AT_ONCE_S
+            assert (
+                time.perf_counter() - began < CALLERS / platform_redis.CONNECTIONS_MAX * platform_redis.ANSWER_TIMEOUT_S
+            )
             assert not redis.up
             began = time.perf_counter()
             await limiter.hit("ada")
-            assert time.perf_counter() - began < AT_ONCE_S
+            assert time.perf_counter() - began < platform_redis.ANSWER_TIMEOUT_S
         finally:
             redis_server.go_on()
         await until(lambda: redis.up)

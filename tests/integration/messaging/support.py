@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from billfold.app.migrate import SETS
-from billfold.kernel import ids
+from billfold.kernel import facts, ids
 from billfold.kernel.errors import Unavailable
 from billfold.kernel.events import Event
 from billfold.platform.messaging import outbox, topics
@@ -52,6 +52,13 @@ def fact(key: str = "some-key", number: int = 0, *, padding: str = "") -> Event:
         key=key,
         data={"number": number, "padding": padding},
     )
+
+
+def recorded(key: str = "some-key", number: int = 0, *, padding: str = "") -> Event:
+    """As `fact`, for the audit alone."""
+    event = fact(key, number, padding=padding)
+    data = {"number": number, "padding": padding, "facts": []}
+    return msgspec.structs.replace(event, type=facts.RECORDED, data=data)
 
 
 async def in_stream(server: nats.Server, topic: Topic = topics.EVENTS) -> list[Seen]:

@@ -43,17 +43,17 @@ class Tries:
         digest = _digest(body)
         ended = await self._begin(digest)
         try:
-            yield ended < ENDED_MAX
+            try:
+                yield ended < ENDED_MAX
+            except Exception:
+                await self._end_for_sure(digest, ended)
+                raise
+            await self._end_for_sure(digest, ended)
         except asyncio.CancelledError:
             # Whoever stops us does not wait for a database that is away.
             with suppress(Unavailable):
-                await self._end(digest)
+                await self._end(digest, ended)
             raise
-        except BaseException:
-            await self._end_for_sure(digest)
-            raise
-        else:
-            await self._end_for_sure(digest)
 
     async def forget(self, body: bytes) -> None:
         """It is applied or set aside, so nothing more is counted of it.
@@ -77,24 +77,24 @@ class Tries:
             )
         return unended - 1
 
-    async def _end(self, digest: UUID) -> None:
+    async def _end(self, digest: UUID, ended: int) -> None:
+        """Count again as before the try. Twice is once: whether the first time was carried out need not be known."""
         async with self._database.connection() as connection:
             await connection.execute(
-                "UPDATE messaging.tries SET unended = unended - 1 WHERE consumer = $1 AND digest = $2",
+                "UPDATE messaging.tries SET unended = $3 WHERE consumer = $1 AND digest = $2",
                 self._consumer,
                 digest,
+                ended,
             )
 
-    async def _end_for_sure(self, digest: UUID) -> None:
+    async def _end_for_sure(self, digest: UUID, ended: int) -> None:
         pause_s = RETRY_PAUSE_S
         while True:
-            try:
-                await self._end(digest)
-            except Unavailable:
-                await asyncio.sleep(pause_s)
-                pause_s = min(2 * pause_s, RETRY_PAUSE_MAX_S)
-            else:
+            with suppress(Unavailable):
+                await self._end(digest, ended)
                 return
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, RETRY_PAUSE_MAX_S)
 
 
 def _digest(body: bytes) -> UUID:

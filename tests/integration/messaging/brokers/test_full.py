@@ -8,15 +8,23 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
-from billfold.kernel import facts, ids
-from billfold.kernel.events import Event
+from billfold.kernel import ids
 from billfold.platform.messaging import cloudevents, leading, outbox, topics, withholding
 from billfold.platform.messaging.port import Delivery, Messaging, Subscription
 from billfold.platform.messaging.relay import Relay
 from billfold.platform.messaging.topics import Topic
 from billfold.platform.postgres.database import Database
 from tests.integration.messaging.brokers.conftest import Bench, tailed
-from tests.integration.messaging.support import DEADLINE_S, append, append_row, fact, published, running, until
+from tests.integration.messaging.support import (
+    DEADLINE_S,
+    append,
+    append_row,
+    fact,
+    published,
+    recorded,
+    running,
+    until,
+)
 
 ROOM = 5
 
@@ -67,12 +75,8 @@ async def test_a_full_queue_stops_no_event_and_gets_everything_in_order_when_som
 async def _told(database: Database, numbers: Sequence[int]) -> None:
     """Each is an event, and something for the audit."""
     for number in numbers:
-        await append_row(database, outbox.AUDIT, cloudevents.encode(_recorded(number)))
+        await append_row(database, outbox.AUDIT, cloudevents.encode(recorded("k", number)))
         await append(database, fact("k", number))
-
-
-def _recorded(number: int) -> Event:
-    return msgspec.structs.replace(fact("k", number), type=facts.RECORDED)
 
 
 async def _taken(messaging: Messaging, topic: Topic, *, last: int) -> list[int]:

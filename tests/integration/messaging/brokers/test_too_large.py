@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from billfold.kernel import facts, ids
+from billfold.kernel import ids
 from billfold.kernel.events import Event
 from billfold.platform.messaging import cloudevents, leading, outbox, topics, withholding
 from billfold.platform.messaging import relay as relay_module
@@ -19,7 +19,16 @@ from billfold.platform.messaging.relay import Relay
 from billfold.platform.messaging.topics import Topic
 from billfold.platform.postgres.database import Connection, Database
 from tests.integration.messaging.brokers.conftest import Bench, tailed
-from tests.integration.messaging.support import DEADLINE_S, append, append_row, fact, published, running, until
+from tests.integration.messaging.support import (
+    DEADLINE_S,
+    append,
+    append_row,
+    fact,
+    published,
+    recorded,
+    running,
+    until,
+)
 
 #: What the operator lets a message have, and more than that.
 LIMIT = 4_096
@@ -101,10 +110,8 @@ async def test_what_waited_for_a_queue_and_is_too_large_for_it_now_is_parked_and
     relay = Relay(database=database, messaging=bench.messaging, expanders={})
     async with running(relay):
         for number in range(8):
-            told = fact("k", number, padding=LARGE if number == 4 else "")
-            await append_row(
-                database, outbox.AUDIT, cloudevents.encode(msgspec.structs.replace(told, type=facts.RECORDED))
-            )
+            told = recorded("k", number, padding=LARGE if number == 4 else "")
+            await append_row(database, outbox.AUDIT, cloudevents.encode(told))
         await published(database)
         assert (await relay.measure()).withheld >= 6
     await _limit(bench, topic, LIMIT)
