@@ -106,6 +106,29 @@ async def test_facts_with_much_text_go_into_more_events(own_bank: Bank) -> None:
     assert list(origins(told)) == of_ada
 
 
+async def test_batches_that_are_told_together_are_each_told_of_and_carry_their_facts_together(own_bank: Bank) -> None:
+    a, b = await own_bank.accounts(2, 100)
+    await forget(own_bank)
+    came: dict[str, Origin] = {}
+    for number, who in enumerate((ADA, WORKER, ADA)):
+        origin.begin(who)
+        came |= dict.fromkeys(posted(await own_bank.post(new(a, b, number + 1), new(b, a, 1))), who)
+    async with own_bank.database.connection() as connection:
+        payloads = [
+            row["payload"] for row in await connection.fetch("SELECT payload FROM messaging.outbox ORDER BY seq")
+        ]
+        rows = await own_bank.ledger.expanders[journal.AUDITED_KIND](connection, payloads)
+        (alone,) = await own_bank.ledger.expanders[journal.AUDITED_KIND](connection, payloads[:1])
+    told = [event for row in rows for event in row]
+    assert [[event.type for event in row] for row in rows] == [[events.POSTED] * 2] * 2 + [
+        [events.POSTED] * 2 + [facts.RECORDED]
+    ]
+    assert [event.id for event in told if event.type == events.POSTED] == [*came]
+    assert origins(told) == came
+    # A broker that has had those of the first alone must not take these for a repeat.
+    assert alone[-1].id != told[-1].id
+
+
 async def test_where_no_audit_is_kept_a_batch_is_told_as_events_alone(own_bank: Bank) -> None:
     a, b = await own_bank.accounts(2, 100)
     await forget(own_bank)

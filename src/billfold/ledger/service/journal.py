@@ -36,7 +36,7 @@ EARLIER_AUDIT_KIND = "ledger.audit"
 FACTS_MAX = 50
 FACTS_MAX_BYTES = 256 * 1024
 
-#: Turns payloads of rows of one kind into the events of each.
+#: Turns payloads of rows of one kind into the events of each; those that carry facts are of all of them together.
 Expander = Callable[[Connection, Sequence[bytes]], Awaitable[list[list[Event]]]]
 
 _POINTER = struct.Struct(">16s16sI")
@@ -152,10 +152,15 @@ class Journal:
         return await self._told(connection, payloads, traced)
 
     async def _expand_audited(self, connection: Connection, payloads: Sequence[bytes]) -> list[list[Event]]:
-        """The events of each batch, and behind them those that carry its facts."""
+        """The events of each batch, and behind those of the last one the events that carry the facts of all.
+
+        A broker that syncs stores some large messages sooner than many small ones.
+        """
         audited = [_unpack(memoryview(payload)[_POINTER.size :]) for payload in payloads]
         batches = await self._told(connection, payloads, [_traced(one.traced) for one in audited])
-        return [[*told, *_carrying(told, _origins(one.packed))] for told, one in zip(batches, audited, strict=True)]
+        came_from = _origins([packed for one in audited for packed in one.packed])
+        batches[-1] += _carrying([event for told in batches for event in told], came_from)
+        return batches
 
     async def _expand_earlier_audit(self, connection: Connection, payloads: Sequence[bytes]) -> list[list[Event]]:
         """The events that carry the facts of each batch."""

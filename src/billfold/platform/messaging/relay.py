@@ -26,7 +26,8 @@ from billfold.platform.postgres import database
 from billfold.platform.postgres.database import Connection, Database
 from billfold.platform.telemetry import traces
 
-#: Turns the payloads of outbox rows of one kind into the events of each; the same payload always into the same ones.
+#: Turns the payloads of outbox rows of one kind into the events of each. A payload always stands for the same events
+#: and facts; the facts of several may be carried together, behind the last one.
 Expander = Callable[[Connection, Sequence[bytes]], Awaitable[list[list[Event]]]]
 
 #: Rows read at a time. A row may be half a megabyte, and a row of the ledger may stand for thousands of events.
@@ -40,10 +41,6 @@ BUSY_PAUSE_S = 0.005
 IDLE_PAUSE_S = 0.025
 #: The shorter pause is kept for so long after the last row.
 LINGER_S = 1.0
-#: Much of what a round costs, at the broker above all, is the same for ten events and for a thousand. So after a round
-#: of more than these that has found the end, the relay waits for as long as the round took, and finds more the next
-#: time. At half the rate at which a small machine can post, rounds are smaller and nothing waits.
-GATHER_FROM = 64
 #: Less than the silence after which PostgreSQL ends the session of a relay.
 PUBLISH_TIMEOUT_S = 20.0
 #: What was read so long ago is published only if the session that leads still lives: both together are no longer than
@@ -141,11 +138,9 @@ class Relay:
             rows = await outbox.waiting(connection, ROWS_MAX, remove=done)
             self._heard_at = began
             if rows:
-                done, events = await self._publish(connection, broker, rows, perhaps_repeated=perhaps_repeated)
+                done = await self._publish(connection, broker, rows, perhaps_repeated=perhaps_repeated)
                 perhaps_repeated = perhaps_repeated and len(rows) == ROWS_MAX
                 busy_until = loop.time() + LINGER_S
-                if GATHER_FROM < events < EVENTS_MAX and len(rows) < ROWS_MAX:
-                    await asyncio.sleep(loop.time() - began)
                 continue
             done = []
             perhaps_repeated = False
@@ -155,14 +150,10 @@ class Relay:
 
     async def _publish(
         self, connection: Connection, broker: Broker, rows: Sequence[outbox.Row], *, perhaps_repeated: bool
-    ) -> tuple[list[int], int]:
-        """Publish `rows` in order, and park those that can't be.
-
-        The numbers of those that are published, and how many events they stood for.
-        """
+    ) -> list[int]:
+        """Publish `rows` in order, and park those that can't be; the numbers of those that are published."""
         began = asyncio.get_running_loop().time()
         done: list[outbox.Row] = []
-        events = 0
         messages: list[Message] = []
         for some in _blocks(rows):
             for row, found in await self._found(connection, some):
@@ -174,13 +165,12 @@ class Relay:
                     await self._store(connection, broker, messages, perhaps_repeated=perhaps_repeated)
                     messages = []
                 messages += found
-                events += len(found)
                 done.append(row)
         await self._store(connection, broker, messages, perhaps_repeated=perhaps_repeated)
         took_s = asyncio.get_running_loop().time() - began
         for row in done:
             metrics.DELAY.observe(row.age_s + took_s)
-        return [row.seq for row in done], events
+        return [row.seq for row in done]
 
     async def _let_go(self, connection: Connection, broker: Broker) -> None:
         """Publish messages that a full queue has not taken, where it may take some now."""
