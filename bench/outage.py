@@ -64,8 +64,12 @@ async def measure(plan: Plan, servers: Servers, folder: Path, progress: Progress
     Raises: Lost, ProgramFailed.
     """
     progress.step(f"The broker is away for {plan.outage_seconds} seconds", 0)
-    async with costs.connection(servers) as owner, servers.running(servers.tree()) as running:
-        site = Site(running, owner)
+    async with (
+        costs.connection(servers) as owner,
+        costs.connection(servers) as looking,
+        servers.running(servers.tree()) as running,
+    ):
+        site, seen = Site(running, owner), Site(running, looking)
         async with _stream(running) as stream:
             after, before = await stream.last(), await stream.posted()
         first = ids.floor_of(time.time_ns() // 1_000_000)
@@ -83,10 +87,10 @@ async def measure(plan: Plan, servers: Servers, folder: Path, progress: Progress
 
                 async def now() -> _Count:
                     published = await stream.posted() - before
-                    return _Count(time.perf_counter(), await site.posted_since(first), published)
+                    return _Count(time.perf_counter(), await seen.posted_since(first), published)
 
                 begin = await now()
-                while not load.done() and await _oldest_s(owner) > CAUGHT_UP_S:  # noqa: ASYNC110 - the worker's doing
+                while not load.done() and await _oldest_s(looking) > CAUGHT_UP_S:  # noqa: ASYNC110 - the worker's doing
                     await asyncio.sleep(_LOOK_S)
                 end = await now()
             result = await load
@@ -107,9 +111,9 @@ async def measure(plan: Plan, servers: Servers, folder: Path, progress: Progress
     )
 
 
-async def _oldest_s(owner: asyncpg.Connection[asyncpg.Record]) -> float:
+async def _oldest_s(looking: asyncpg.Connection[asyncpg.Record]) -> float:
     """How long the oldest row of the outbox has been there."""
-    found: float | None = await owner.fetchval(
+    found: float | None = await looking.fetchval(
         "SELECT extract(epoch FROM clock_timestamp() - created_at)::float8 FROM messaging.outbox ORDER BY seq LIMIT 1"
     )
     return found or 0.0
