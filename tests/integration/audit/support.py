@@ -57,7 +57,7 @@ async def export(audit: Audit) -> list[bytes]:
 
 async def trusted(audit: Audit) -> exports.Trusted:
     keys = [notes.read_key(key) for key in await audit.sealing.public_keys()]
-    return partial(signing.is_signed, keys=keys)
+    return partial(signing.signed_by, keys=keys)
 
 
 async def checked(audit: Audit, lines: Iterable[bytes] | None = None, *, known: Iterable[Head] = ()) -> Checked:

@@ -38,7 +38,7 @@ async def test_a_head_covers_what_was_recorded_and_is_made_once(audit: Audit) ->
     assert sealed.size == 3
     assert await audit.sealing.seal() is None
     key = notes.read_key((await audit.sealing.public_keys())[0])
-    assert signing.is_signed(notes.read(sealed.note), [key])
+    assert signing.signed_by(notes.read(sealed.note), [key]) == key
 
 
 async def test_an_export_is_whole_over_all_levels_of_the_tree(audit: Audit) -> None:

@@ -52,4 +52,4 @@ def export(size: int, *, every: int = 3) -> list[bytes]:
 
 
 def check(lines: Iterable[bytes], *, signer: signing.Signer = SIGNER, known: Iterable[Head] = ()) -> Checked:
-    return exports.check(lines, trusted=partial(signing.is_signed, keys=[signer.public]), known=known)
+    return exports.check(lines, trusted=partial(signing.signed_by, keys=[signer.public]), known=known)

@@ -95,6 +95,21 @@ def test_somebody_with_another_key_convinces_nobody() -> None:
     assert "not signed by a key that is trusted" in logs.check(logs.export(4), signer=other).faults[0].what
 
 
+def test_a_key_that_was_replaced_signs_nothing_any_more() -> None:
+    new, _ = signing.Signer.new()
+    kept = [logs.record(position) for position in range(3)]
+
+    def signed(*signers: signing.Signer) -> list[bytes]:
+        heads = [exports.head_line(one.sign(logs.head(kept[: size + 1]))) for size, one in enumerate(signers)]
+        return [line for pair in zip(kept, heads, strict=True) for line in pair]
+
+    trusted = partial(signing.signed_by, keys=[logs.SIGNER.public, new.public])
+    assert exports.check(signed(logs.SIGNER, logs.SIGNER, new), trusted=trusted).faults == []
+    found = exports.check(signed(logs.SIGNER, new, logs.SIGNER), trusted=trusted)
+    assert found.sealed == 2
+    assert "by a key that was replaced before" in found.faults[0].what
+
+
 def test_a_log_that_was_written_anew_differs_from_a_head_that_was_published() -> None:
     published = Head(size=4, root=merkle.leaf_hash(b"something else"), time=logs.NOW)
     assert logs.check(logs.export(7)).faults == []
@@ -123,23 +138,23 @@ def test_one_record_is_proven_without_the_others(size: int, data: st.DataObject)
     lines = [logs.record(position) for position in range(size)]
     position = data.draw(st.integers(0, size - 1))
     document = proof_of(lines, position)
-    trusted = partial(signing.is_signed, keys=[logs.SIGNER.public])
+    trusted = partial(signing.signed_by, keys=[logs.SIGNER.public])
     assert exports.check_proof(document, trusted=trusted).faults == []
     another = msgspec.structs.replace(document, record=logs.record(position).decode().replace("192.0.2.1", "192.0.2.2"))
     assert exports.check_proof(another, trusted=trusted).faults
     elsewhere = msgspec.structs.replace(document, record=logs.record(position + 1).decode())
     assert exports.check_proof(elsewhere, trusted=trusted).faults
     stranger, _ = signing.Signer.new()
-    assert exports.check_proof(document, trusted=partial(signing.is_signed, keys=[stranger.public])).faults
+    assert exports.check_proof(document, trusted=partial(signing.signed_by, keys=[stranger.public])).faults
     published = Head(size=size, root=bytes(32), time=logs.NOW)
     assert exports.check_proof(document, trusted=trusted, known=[published]).faults
 
 
 def test_a_proof_that_can_not_be_read_is_a_fault() -> None:
     document = RecordProof(record="?", proof=["x"], head="?")
-    assert exports.check_proof(document, trusted=lambda _: True).faults
+    assert exports.check_proof(document, trusted=lambda _: logs.SIGNER.public).faults
     document = msgspec.structs.replace(proof_of([logs.record(0), logs.record(1)], 0), proof=["x"])
-    assert exports.check_proof(document, trusted=lambda _: True).faults
+    assert exports.check_proof(document, trusted=lambda _: logs.SIGNER.public).faults
 
 
 def test_a_key_is_one_line_that_is_checked() -> None:
@@ -154,7 +169,7 @@ def test_a_signed_head_reads_as_it_was() -> None:
     head = logs.head([logs.record(0)])
     note = notes.read(logs.SIGNER.sign(head))
     assert note.head == head
-    assert signing.is_signed(note, [logs.SIGNER.public])
+    assert signing.signed_by(note, [logs.SIGNER.public]) == logs.SIGNER.public
 
 
 def test_equal_facts_have_one_text_whatever_their_order() -> None:

@@ -1,7 +1,7 @@
 """`billfold audit`: what was done, and the proof that nobody has changed the record of it.
 
-`list` and `prove` ask the API, `export`, `heads`, `key` and `feed-again` the audit's own database. `verify` asks
-nobody: it takes a file and a public key.
+`list` and `prove` ask the API, `export`, `heads`, `key`, `rotate-key` and `feed-again` the audit's own database.
+`verify` asks nobody: it takes a file and public keys.
 """
 
 from __future__ import annotations
@@ -126,6 +126,26 @@ def key(json: options.Json = False, config: options.Config = None, data: options
         output.print_json({"keys": found})
     else:
         typer.echo("\n".join(found) if found else "Nothing is sealed yet.")
+
+
+@app.command("rotate-key")
+def rotate_key(
+    lost: Annotated[
+        bool, typer.Option("--lost", help="The old key can't be opened any more: its master key is lost.")
+    ] = False,
+    json: options.Json = False,
+    config: options.Config = None,
+    data: options.Data = None,
+) -> None:
+    """Have a new key sign from now on, and print its public half. The old one stays good for what it has signed.
+
+    It takes the master keys. Whoever checks the audit needs both keys from now on.
+    """
+    new = asyncio.run(_rotated(config, data, lost=lost))
+    if json:
+        output.print_json({"key": new})
+    else:
+        typer.echo(new)
 
 
 @app.command("feed-again")
@@ -260,6 +280,11 @@ async def _heads(config: Path | None, data: Path | None, limit: int) -> list[Any
 async def _keys(config: Path | None, data: Path | None) -> list[str]:
     async with _opened(config, data) as audit:
         return await audit.sealing.public_keys()
+
+
+async def _rotated(config: Path | None, data: Path | None, *, lost: bool) -> str:
+    async with _opened(config, data) as audit:
+        return await audit.sealing.rotate(lost=lost)
 
 
 async def _fed_again(config: Path | None, data: Path | None, sink: str) -> int:

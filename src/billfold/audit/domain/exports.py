@@ -14,14 +14,14 @@ import msgspec
 
 from billfold.audit.contracts import Checked, Fault, RecordProof
 from billfold.audit.domain import merkle, notes
-from billfold.audit.domain.notes import Head, Note, Unreadable
+from billfold.audit.domain.notes import Head, Note, PublicKey, Unreadable
 from billfold.kernel import clock
 
 #: So many faults are told; where everything is wrong nobody reads on.
 FAULTS_MAX = 100
 
-#: Whether one of the signatures under the note was made by one of the keys that are trusted.
-Trusted = Callable[[Note], bool]
+#: Which of the keys that are trusted has made one of the signatures under the note; None if none of them has.
+Trusted = Callable[[Note], PublicKey | None]
 
 
 class HeadLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -61,6 +61,9 @@ class Checker:
             self._known.setdefault(head.size, []).append(head)
         self._lines = self._heads = self._sealed = 0
         self._last: Head | None = None
+        #: Which key has signed last, and which have before it: those sign nothing any more.
+        self._signer: PublicKey | None = None
+        self._replaced: set[PublicKey] = set()
         self._faults: list[Fault] = []
         #: Whether a head has failed already: every later one does too.
         self._broken = False
@@ -112,14 +115,20 @@ class Checker:
             self._fault(f"the head can't be read: {error}")
             return
         head = note.head
-        if not self._trusted(note):
+        signer = self._trusted(note)
+        if signer is None:
             self._fault(f"the head of {head.size} records is not signed by a key that is trusted")
+        elif signer in self._replaced:
+            self._fault(f"the head of {head.size} records is signed by a key that was replaced before")
         elif head.size != self._tree.size:
             self._fault(f"the head of {head.size} records stands behind {self._tree.size}")
         elif head.root != self._tree.root:
             self._differs(head, "the signed head")
         else:
             self._sealed, self._last = head.size, head
+            if self._signer not in (None, signer):
+                self._replaced.add(self._signer)
+            self._signer = signer
 
     def _compare_known(self) -> None:
         for head in self._known.get(self._tree.size, ()):
@@ -152,7 +161,7 @@ def check_proof(document: RecordProof, *, trusted: Trusted, known: Iterable[Head
     try:
         note = notes.read(document.head)
         head = note.head
-        if not trusted(note):
+        if trusted(note) is None:
             faults.append(Fault(1, "the head is not signed by a key that is trusted"))
         if not _fits(document, head):
             faults.append(Fault(1, "the proof does not lead from this record to the head"))

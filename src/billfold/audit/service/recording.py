@@ -10,7 +10,7 @@ from billfold.audit.store import records as store
 from billfold.audit.store.records import Row
 from billfold.kernel import clock
 from billfold.kernel.facts import Fact
-from billfold.platform.postgres.database import Database
+from billfold.platform.postgres.database import Connection, Database
 
 
 class Recording:
@@ -27,15 +27,20 @@ class Recording:
         Raises:
             DatabaseUnavailable: nothing was recorded, or it is not known; add it again.
         """
-        distinct = {(fact.source, fact.id): fact for fact in reversed(facts)}
         async with self._database.transaction() as connection:
             await store.lock(connection)
-            known = await store.known(connection, list(distinct))
-            fresh = [fact for pair, fact in reversed(distinct.items()) if pair not in known]
-            if fresh:
-                position = await store.count(connection)
-                await store.insert(connection, [_row(fact, position + place) for place, fact in enumerate(fresh)])
-        return len(fresh)
+            return await add(connection, facts)
+
+
+async def add(connection: Connection, facts: Sequence[Fact]) -> int:
+    """Record what is not recorded yet, in the database transaction of `connection`, which holds the lock of records."""
+    distinct = {(fact.source, fact.id): fact for fact in reversed(facts)}
+    known = await store.known(connection, list(distinct))
+    fresh = [fact for pair, fact in reversed(distinct.items()) if pair not in known]
+    if fresh:
+        position = await store.count(connection)
+        await store.insert(connection, [_row(fact, position + place) for place, fact in enumerate(fresh)])
+    return len(fresh)
 
 
 def _row(fact: Fact, position: int) -> Row:

@@ -30,8 +30,8 @@ class Signer:
         return notes.signed(text, self.public, self._private.sign(text.encode()))
 
 
-def is_signed(note: Note, keys: Iterable[PublicKey]) -> bool:
-    """Whether one of these keys has signed the note."""
+def signed_by(note: Note, keys: Iterable[PublicKey]) -> PublicKey | None:
+    """Which of these keys has signed the note, if one of them has."""
     for key in keys:
         signature = note.signatures.get(key.hash)
         if signature is None:
@@ -40,5 +40,5 @@ def is_signed(note: Note, keys: Iterable[PublicKey]) -> bool:
             Ed25519PublicKey.from_public_bytes(key.raw).verify(signature, note.text.encode())
         except InvalidSignature:
             continue
-        return True
-    return False
+        return key
+    return None

@@ -24,7 +24,7 @@ def verify(lines: Iterable[bytes], *, keys: Sequence[str], heads: str = "") -> C
         KeyInvalid, HeadsInvalid.
     """
     public = [_key(key) for key in keys]
-    trusted = partial(signing.is_signed, keys=public)
+    trusted = partial(signing.signed_by, keys=public)
     known = _known(heads, trusted)
     iterator = iter(lines)
     first = next(iterator, None)
@@ -60,6 +60,6 @@ def _known(given: str, trusted: exports.Trusted) -> list[Head]:
     except Unreadable as error:
         raise errors.HeadsInvalid(f"The published heads can't be read: {error}.") from error
     for note in found:
-        if not trusted(note):
+        if trusted(note) is None:
             raise errors.HeadsInvalid(f"The published head of {note.head.size} is not signed by a key that is trusted.")
     return [note.head for note in found]
