@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from billfold import audit
 from billfold.app import settings
-from billfold.audit import Place
+from billfold.audit import Place, Store
 
 
 def of(tree: settings.Audit) -> Sequence[Place]:
@@ -16,17 +16,23 @@ def of(tree: settings.Audit) -> Sequence[Place]:
         SettingInvalid
     """
     found = audit.places(file=tree.publish_file, url=tree.publish_url)
-    if tree.publish_s3.endpoint is not None:
-        found.append(_object_store(tree.publish_s3, tree.publish_s3.endpoint))
-    return found
+    store = object_store(tree.publish_s3)
+    return found if store is None else [*found, store]
 
 
-def _object_store(store: settings.AuditObjectStore, endpoint: str) -> Place:
+def object_store(store: settings.AuditObjectStore) -> Store | None:
+    """The bucket, if one is set; nothing is connected.
+
+    Raises:
+        SettingInvalid
+    """
+    if store.endpoint is None:
+        return None
     if store.tls_ca is not None and not store.tls_ca.is_file():
         raise settings.SettingInvalid(f"audit.publish_s3.tls_ca is wrong: there is no file {store.tls_ca}.")
     try:
         return audit.object_store(
-            endpoint=endpoint,
+            endpoint=store.endpoint,
             bucket=_needed("bucket", store.bucket),
             prefix=store.prefix,
             region=store.region,

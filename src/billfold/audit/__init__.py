@@ -3,7 +3,19 @@
 from billfold.audit import contracts, errors
 from billfold.audit.service import Audit, mongodb, object_store, opensearch, places
 from billfold.audit.service.feeding import Sink
-from billfold.audit.service.publishing import Place
+from billfold.audit.service.publishing import Place, Store
 from billfold.audit.service.verification import verify
 
-__all__ = ["Audit", "Place", "Sink", "contracts", "errors", "mongodb", "object_store", "opensearch", "places", "verify"]
+__all__ = [
+    "Audit",
+    "Place",
+    "Sink",
+    "Store",
+    "contracts",
+    "errors",
+    "mongodb",
+    "object_store",
+    "opensearch",
+    "places",
+    "verify",
+]

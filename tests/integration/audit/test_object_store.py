@@ -12,11 +12,13 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import httpx2
+import msgspec
 import pytest
 import structlog
 from prometheus_client import REGISTRY
 
 from billfold.app import settings
+from billfold.app.supervisor import diagnosis
 from billfold.audit import Audit, Place, errors, object_store, workers
 from billfold.audit.service.verification import verify
 from billfold.platform import host
@@ -220,6 +222,51 @@ async def test_whoever_comes_between_the_look_and_the_put_is_not_overwritten(
     with pytest.raises(errors.HeadDiffers):
         await place.publish(second)
     assert list(bucket.heads().values()) == [first]
+
+
+def settings_of(bucket: Bucket, wrong: dict[str, str]) -> settings.AuditObjectStore:
+    """As the doctor has them."""
+    given = {"endpoint": bucket.server.endpoint, "bucket": bucket.name, "prefix": "audit/heads/"}
+    given |= {"access_key": bucket.server.access_key, "secret_key": bucket.server.secret_key} | wrong
+    return msgspec.convert(given, settings.AuditObjectStore)
+
+
+async def test_the_doctor_says_what_can_be_known_of_a_bucket_and_puts_nothing_there(bucket: Bucket) -> None:
+    (found,) = [finding async for finding in diagnosis._audit_bucket(settings_of(bucket, {}))]
+    assert (found.check, found.state, found.advice) == ("audit bucket", "ok", "")
+    assert "answers and takes the keys; whether they may put heads there shows with the next head" in found.found
+    assert f"{bucket.name}/audit/heads/" in found.found
+    assert not list(bucket.folder.rglob("*.*"))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"secret_key": "a-secret-that-is-wrong"}, "403 SignatureDoesNotMatch"),
+        ({"access_key": "nobody-that-is-known"}, "403 InvalidAccessKeyId"),
+        ({"bucket": "there-is-no-such"}, "404 NoSuchBucket"),
+        ({"endpoint": "http://127.0.0.1:9"}, "does not answer: ConnectError"),
+    ],
+)
+async def test_the_doctor_warns_of_a_bucket_that_would_take_no_head(
+    bucket: Bucket, wrong: dict[str, str], said: str
+) -> None:
+    (found,) = [finding async for finding in diagnosis._audit_bucket(settings_of(bucket, wrong))]
+    assert (found.check, found.state) == ("audit bucket", "warn")
+    assert said in found.found
+    assert "audit.publish_s3" in found.advice
+    assert wrong.get("secret_key", bucket.server.secret_key) not in found.found
+
+
+async def test_the_doctor_says_what_is_missing_in_the_settings_of_a_bucket(bucket: Bucket) -> None:
+    unnamed = msgspec.structs.replace(settings_of(bucket, {}), access_key=None)
+    (found,) = [finding async for finding in diagnosis._audit_bucket(unnamed)]
+    assert (found.check, found.state) == ("audit bucket", "fail")
+    assert "BILLFOLD_AUDIT__PUBLISH_S3__ACCESS_KEY is not" in found.found
+
+
+async def test_the_doctor_says_nothing_of_a_bucket_that_nobody_has_set() -> None:
+    assert [finding async for finding in diagnosis._audit_bucket(settings.AuditObjectStore())] == []
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from billfold.app import messaging, settings, sinks
+from billfold.app import messaging, places, settings, sinks
 from billfold.app.supervisor import ports, record, roles
 from billfold.kernel import errors
 from billfold.platform import host, installed
@@ -87,6 +87,7 @@ async def examine(loaded: settings.Loaded) -> list[Finding]:
         findings.append(await _nats(url))
     findings += [finding async for finding in _redis(tree)]
     findings += [finding async for finding in _cassandra(tree)]
+    findings += [finding async for finding in _audit_bucket(tree.audit.publish_s3)]
     findings += [finding async for finding in _audit_sinks(tree.audit.sinks)]
     return findings
 
@@ -332,6 +333,21 @@ def _redis_seen(found: str, never_evicts: bool, has_balances: bool) -> Finding: 
         found=f"{found} takes nothing new when it is full",
         advice="Set its maxmemory-policy to allkeys-lru. Until then the database answers for what has no room there.",
     )
+
+
+async def _audit_bucket(tree: settings.AuditObjectStore) -> AsyncIterator[Finding]:
+    """Signed heads wait for it as records do for sinks. Nothing is put there: what is may never be removed again."""
+    try:
+        store = places.object_store(tree)
+    except errors.BillfoldError as error:
+        yield Finding(check="audit bucket", state="fail", found=error.detail, advice="Correct that setting.")
+        return
+    if store is not None:
+        try:
+            yield Finding(check="audit bucket", state="ok", found=await store.examine())
+        except errors.Unavailable as error:
+            advice = "Check audit.publish_s3. Until it answers so, signed heads wait for it."
+            yield Finding(check="audit bucket", state="warn", found=error.detail, advice=advice)
 
 
 async def _audit_sinks(tree: settings.AuditSinks) -> AsyncIterator[Finding]:

@@ -79,7 +79,7 @@ class ObjectStore:
             HeadDiffers: another one is there.
             PublishingFailed: the store did not take it.
         """
-        path = f"{self._folder}{notes.read(note).head.size:0{_DIGITS}}.txt"
+        path = self._path(notes.read(note).head.size)
         if await self._is_there(path, note):
             return
         answer = await self._put(path, note, {"if-none-match": "*"})
@@ -88,6 +88,20 @@ class ObjectStore:
         # Another worker may have put it a moment ago.
         if answer.status != _OK and not (answer.status == _CHANGED and await self._is_there(path, note)):
             raise self._failed(answer)
+
+    async def examine(self) -> str:
+        """Ask for a head that nobody ever has, and so change nothing: what is known by the answer.
+
+        Raises:
+            PublishingFailed: the store does not answer, knows no such bucket, or does not let us look into it.
+        """
+        found = await self._asked("GET", self._path(0), b"", {})
+        if found.status != _NOT_FOUND or found.code not in _NO_OBJECT:
+            raise self._failed(found)
+        return f"{self.name} answers and takes the keys; whether they may put heads there shows with the next head"
+
+    def _path(self, size: int) -> str:
+        return f"{self._folder}{size:0{_DIGITS}}.txt"
 
     async def _is_there(self, path: str, note: str) -> bool:
         found = await self._asked("GET", path, b"", {})

@@ -8,7 +8,7 @@ from pathlib import Path
 from billfold.audit.adapters.places import File, Webhook
 from billfold.audit.adapters.sigv4 import Credentials
 from billfold.audit.service.feeding import Feeding, Sink
-from billfold.audit.service.publishing import Place, Publishing
+from billfold.audit.service.publishing import Place, Publishing, Store
 from billfold.audit.service.reading import Reading
 from billfold.audit.service.recording import Recording
 from billfold.audit.service.sealing import Sealing
@@ -45,7 +45,7 @@ def places(*, file: Path | None, url: str | None) -> list[Place]:
 
 def object_store(
     *, endpoint: str, bucket: str, prefix: str, region: str, access_key: str, secret_key: str, tls_ca: Path | None
-) -> Place:
+) -> Store:
     """A place that speaks the S3 protocol; nothing is connected.
 
     Raises:

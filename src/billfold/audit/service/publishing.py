@@ -30,6 +30,18 @@ class Place(Protocol):
         ...
 
 
+class Store(Place, Protocol):
+    """A place that can be looked at before there is a head for it."""
+
+    async def examine(self) -> str:
+        """What can be known of it without putting anything there, for people to read.
+
+        Raises:
+            Unavailable: it would take no head now.
+        """
+        ...
+
+
 class Publishing:
     """Tells places of heads, each in its order."""
 
