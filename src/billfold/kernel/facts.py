@@ -9,7 +9,7 @@ Facts travel as events of one type to a topic of their own, several together whe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from hashlib import blake2b
 from typing import Any, Final
@@ -24,6 +24,10 @@ from billfold.kernel.origin import Origin
 RECORDED: Final = "audit.recorded.v1"
 #: What a fact says of an act that was carried out; of any other it has the code of the refusal.
 DONE: Final = "done"
+#: So many facts go into one event, or fewer when what their callers have written into them takes so much. An event
+#: takes 512 KiB.
+TOGETHER_MAX: Final = 50
+TOGETHER_MAX_BYTES: Final = 256 * 1024
 
 
 class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -64,6 +68,20 @@ def of_event(event: Event, origin: Origin, *, before: Any = None, outcome: str =
         before=before,
         data=event.data if data is None else data,
     )
+
+
+def in_parts(sized: Iterable[tuple[Fact, int]]) -> Iterator[list[Fact]]:
+    """The facts in their order, as many together as one event carries. Beside each stands how many bytes it takes."""
+    some: list[Fact] = []
+    taken = 0
+    for fact, size in sized:
+        if some and (len(some) == TOGETHER_MAX or taken + size > TOGETHER_MAX_BYTES):
+            yield some
+            some, taken = [], 0
+        some.append(fact)
+        taken += size
+    if some:
+        yield some
 
 
 def carried(facts: Sequence[Fact], *, key: str, time: datetime) -> Event:

@@ -6,15 +6,19 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
+import msgspec
+
 from billfold.audit import Audit
 from billfold.audit.contracts import AuditRecord, Checked, Filter
 from billfold.audit.domain import exports, notes
 from billfold.audit.domain.notes import Head
 from billfold.audit.service import signing
 from billfold.kernel import ids
-from billfold.kernel.facts import Fact
+from billfold.kernel.facts import Fact, Facts
 from billfold.kernel.origin import Channel, Origin
 from billfold.kernel.principal import Principal
+from billfold.platform.messaging import outbox
+from billfold.platform.postgres.database import Database
 from tests.integration.api import support as api
 
 #: Far more than it takes.
@@ -72,6 +76,18 @@ async def records(audit: Audit, *, count: int = 1, **asked: Any) -> list[AuditRe
             if len(page.items) >= count:
                 return page.items[::-1]
             await asyncio.sleep(0.05)
+
+
+async def told(database: Database, *, kind: str) -> list[Fact]:
+    """The facts of this type that wait in the outbox, the oldest first. Nobody may take them meanwhile."""
+    async with database.connection() as connection:
+        rows = await connection.fetch("SELECT payload FROM messaging.outbox WHERE kind = $1 ORDER BY seq", outbox.AUDIT)
+    carried = [msgspec.json.decode(row["payload"], type=_Carried).data for row in rows]
+    return [one for each in carried for one in each.facts if one.type == kind]
+
+
+class _Carried(msgspec.Struct):
+    data: Facts
 
 
 def wallet(caller: api.Caller, name: str) -> str:

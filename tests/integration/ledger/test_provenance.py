@@ -101,8 +101,8 @@ async def test_facts_with_much_text_go_into_more_events(own_bank: Bank) -> None:
     ((_, told),) = await expanded(own_bank)
     carrying = [event for event in told if event.type == facts.RECORDED]
     sizes = [len(msgspec.json.encode(event.data)) for event in carrying]
-    assert max(sizes) < journal.FACTS_MAX_BYTES * 1.2
-    assert len(carrying) > len(wanted) / journal.FACTS_MAX
+    assert max(sizes) < facts.TOGETHER_MAX_BYTES * 1.2
+    assert len(carrying) > len(wanted) / facts.TOGETHER_MAX
     assert list(origins(told)) == of_ada
 
 

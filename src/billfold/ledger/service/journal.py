@@ -31,10 +31,6 @@ OUTBOX_KIND = "ledger.batch"
 AUDITED_KIND = "ledger.audited"
 #: What an earlier version has left for the audit beside a pointer, and may be waiting when workers are exchanged.
 EARLIER_AUDIT_KIND = "ledger.audit"
-#: So many facts go into one event, or fewer when what their callers have written into them takes so much. An event
-#: takes 512 KiB.
-FACTS_MAX = 50
-FACTS_MAX_BYTES = 256 * 1024
 
 #: Turns payloads of rows of one kind into the events of each; those that carry facts are of all of them together.
 Expander = Callable[[Connection, Sequence[bytes]], Awaitable[list[list[Event]]]]
@@ -215,21 +211,19 @@ class Journal:
 
 def _carrying(told: Sequence[Event], came_from: Mapping[bytes, Origin]) -> Iterator[Event]:
     """The events that carry the facts of those events whose origin is known."""
-    some: list[Fact] = []
-    size = 0
+    for some in facts.in_parts(_facts(told, came_from)):
+        yield facts.carried(some, key="ledger", time=told[0].time)
+
+
+def _facts(told: Sequence[Event], came_from: Mapping[bytes, Origin]) -> Iterator[tuple[Fact, int]]:
+    """The facts of those events, each with the size of what is told of it."""
     for event in told:
         known = came_from.get(bytes.fromhex(event.id.replace("-", "")))
         if known is None:
             continue
         assert isinstance(event.data, events.TransferPosted), "as events.transfer_posted has it"
         data = events.transfer_recorded(event.data)
-        size += len(data)
-        if some and (len(some) == FACTS_MAX or size > FACTS_MAX_BYTES):
-            yield facts.carried(some, key="ledger", time=told[0].time)
-            some, size = [], len(data)
-        some.append(facts.of_event(event, known, data=data))
-    if some:
-        yield facts.carried(some, key="ledger", time=told[0].time)
+        yield facts.of_event(event, known, data=data), len(data)
 
 
 def _posted(transfer: Transfer, scale: int) -> events.TransferPosted:

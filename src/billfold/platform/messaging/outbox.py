@@ -40,6 +40,8 @@ REASON_MAX = 2_000
 #: An arbitrary number of ours: who leads under it relays this database's outbox.
 LEAD = 0x42_46_4F_55_54_42_4F_58
 
+_encode = msgspec.json.Encoder().encode
+
 
 class Row(msgspec.Struct, frozen=True):
     """A row that is still to be published. `age_s` is by the database's clock."""
@@ -146,10 +148,13 @@ async def append_fact(
 async def append_facts(connection: Connection, told: Sequence[Fact], *, key: str, time: datetime) -> None:
     """Have the audit keep what is no event, if and only if the database transaction of `connection` commits.
 
+    Any number of facts is one statement, and a row for as many of them as one event carries.
+
     Raises:
-        EventTooLarge: more than cloudevents.EVENT_MAX_BYTES.
+        EventTooLarge: one fact has more than cloudevents.EVENT_MAX_BYTES.
     """
-    await _append(connection, [_row(AUDIT, _placed(facts.carried(told, key=key, time=time)))])
+    parts = facts.in_parts((fact, len(_encode(fact))) for fact in told)
+    await _append(connection, [_row(AUDIT, _placed(facts.carried(part, key=key, time=time))) for part in parts])
 
 
 async def append_dead_letter(connection: Connection, event: Event) -> None:

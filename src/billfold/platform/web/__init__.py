@@ -16,6 +16,7 @@ from billfold.platform.web.policy import Access, Scopes
 from billfold.platform.web.prefer import Preferences
 from billfold.platform.web.sockets import Closed, Socket, SocketRoute
 from billfold.platform.web.streaming import EVENT_STREAM, Streamed, Write
+from billfold.platform.web.witness import RefusedPart
 
 __all__ = [
     "EVENT_STREAM",
@@ -33,6 +34,7 @@ __all__ = [
     "Page",
     "Part",
     "Preferences",
+    "RefusedPart",
     "Route",
     "Scopes",
     "Socket",

@@ -6,7 +6,7 @@ The limits of owners are theirs and not those of single keys: whoever may create
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 import msgspec
 import structlog
@@ -24,7 +24,7 @@ from billfold.platform.web.addresses import Addresses
 from billfold.platform.web.authentication import Authenticator, principal_of
 from billfold.platform.web.cookies import Cookies
 from billfold.platform.web.operations import Operation
-from billfold.platform.web.witness import Witness
+from billfold.platform.web.witness import RefusedPart, Witness
 
 #: Whoever keeps this process running asks often, and from one address.
 _HEALTH = frozenset({"/healthz", "/readyz"})
@@ -140,6 +140,11 @@ class Gate:
         """Have the audit keep that a known caller was refused."""
         if self._witness is not None:
             await self._witness.refused(error, method=scope["method"], route=route, path=scope["path"])
+
+    async def tell_refused_parts(self, parts: Iterable[RefusedPart], *, method: str, route: str, path: str) -> None:
+        """Have the audit keep what a known caller was refused of a request that is answered."""
+        if self._witness is not None:
+            await self._witness.refused_parts(parts, method=method, route=route, path=path)
 
     async def tell_denied(self, error: Denied, headers: Mapping[bytes, bytes], *, route: str) -> None:
         """Log that a known caller wanted what they may not have; strangers are counted instead."""

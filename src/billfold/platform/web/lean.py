@@ -6,7 +6,7 @@ match: an odd spelling of the path, HEAD, OPTIONS. Routes that are not hot are p
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID
@@ -19,6 +19,7 @@ from billfold.kernel.principal import Principal
 from billfold.platform.web import decoding, prefer
 from billfold.platform.web.gate import Gate
 from billfold.platform.web.operations import PREFIX, Operation
+from billfold.platform.web.witness import RefusedPart
 
 #: How many headers an answer begins with that every answer has: its type and its length.
 OWN_HEADERS = 2
@@ -55,6 +56,8 @@ class Answer(msgspec.Struct, gc=False):
     replayed: bool = False
     status: int | None = None
     headers: Sequence[tuple[bytes, bytes]] = ()
+    #: Parts of the request that were refused while it is answered, for the audit.
+    refused: Iterable[RefusedPart] | None = None
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,6 +124,8 @@ async def answer(
         result = await route.handler(Call(principal, command, parameters, key, path, step_up, preferences))
     except Deferred as deferred:
         result = accepted(deferred, route.operation)
+    if result.refused is not None:
+        await gate.tell_refused_parts(result.refused, method=route.method, route=PREFIX + route.path, path=target)
     body = _encode(result.body)
     sent = [_JSON, (b"content-length", b"%d" % len(body)), *result.headers]
     if result.replayed:

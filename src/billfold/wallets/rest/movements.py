@@ -1,15 +1,18 @@
 """Routes on which money moves. They are lean: a transfer's way through here costs microseconds."""
 
+from collections.abc import Iterator, Sequence
+
 from litestar import get
 
 from billfold.identity.contracts import Approval, may_be_alias
 from billfold.kernel import ids
+from billfold.kernel.errors import BillfoldError
 from billfold.kernel.principal import Principal
 from billfold.ledger import errors as ledger_errors
 from billfold.platform import web
 from billfold.platform.web import Answer, Call, Route
 from billfold.wallets import Wallets, contracts, errors
-from billfold.wallets.contracts import MoneyRequest, Transfer
+from billfold.wallets.contracts import MoneyRequest, Moved, Order, Transfer
 from billfold.wallets.rest import answers, examples, later, refusals
 from billfold.wallets.rest.bodies import BulkOrder, ExternalOrder, ReversalOrder, TransferOrder
 
@@ -85,7 +88,8 @@ def _bulk(wallets: Wallets) -> Route:
         )
         separate = orders[0].idempotency_key is not None
         replayed = not separate and any(outcome.replayed for outcome in outcomes)
-        return Answer(answers.bulk_result(outcomes, separate=separate), replayed=replayed)
+        body = answers.bulk_result(outcomes, separate=separate)
+        return Answer(body, replayed=replayed, refused=_refused(orders, outcomes) if body.refused else None)
 
     return Route(
         method="POST",
@@ -120,6 +124,23 @@ def _bulk(wallets: Wallets) -> Route:
             answers={"posted": 1, "refused": 0, "results": [{"transfer": examples.TRANSFER}]},
         ),
     )
+
+
+def _refused(orders: Sequence[Order], outcomes: Sequence[Moved | BillfoldError]) -> Iterator[web.RefusedPart]:
+    """The items that were refused, and what each would have moved. It is made only where an audit is kept."""
+    for place, (order, outcome) in enumerate(zip(orders, outcomes, strict=True)):
+        if isinstance(outcome, BillfoldError):
+            yield (
+                outcome,
+                {
+                    "item": place,
+                    "kind": order.kind,
+                    "from": order.source,
+                    "to": order.target,
+                    "amount": order.money.amount,
+                    "asset": order.money.asset,
+                },
+            )
 
 
 def _named(text: str) -> str:
