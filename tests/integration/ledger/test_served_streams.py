@@ -9,7 +9,6 @@ import grpc
 import pytest
 
 from billfold.kernel import ids
-from billfold.kernel.errors import BillfoldError
 from billfold.ledger import errors
 from billfold.ledger.contracts import Posting
 from billfold.ledger.rpc import moving, writing
@@ -121,11 +120,8 @@ async def test_only_the_ids_of_what_was_posted_are_told_to_whoever_wants_no_more
     assert await bank.balances(a, b) == [40, 160]
 
 
-class _Slow:
-    """A ledger that answers at once, and counts."""
-
-    async def post_many(self, *, requests: Sequence[Any]) -> list[Posting | BillfoldError]:
-        return [errors.Overloaded() for _ in requests]
+async def _overloaded(items: Sequence[Any], *, ids_only: bool) -> pb.PostStreamResponse:
+    return writing.answers([errors.Overloaded() for _ in items], ids_only=ids_only)
 
 
 async def test_a_sender_who_takes_no_answers_is_not_read_from() -> None:
@@ -141,8 +137,7 @@ async def test_a_sender_who_takes_no_answers_is_not_read_from() -> None:
         for _ in range(1_000):
             await asyncio.sleep(0)
 
-    ledger: Any = _Slow()
-    stream = moving._Stream(ledger, requests())
+    stream = moving._Stream(requests(), _overloaded)
     reader = asyncio.create_task(stream.read())
     await settled()
     assert read == moving.BLOCKS_MAX

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import functools
 import gc
 import signal
@@ -19,8 +18,9 @@ from prometheus_client import REGISTRY
 
 import billfold
 from billfold.app import remote, settings
-from billfold.ledger import Ledger
+from billfold.ledger import Ledger, events
 from billfold.platform import extras
+from billfold.platform.messaging.notary import Notary
 from billfold.platform.postgres.database import Database
 from billfold.platform.telemetry import listener, logs, traces
 
@@ -44,17 +44,19 @@ def run(tree: settings.Settings) -> None:
 async def _serve(tree: settings.Settings) -> None:
     with extras.imported("grpc"):
         from billfold.ledger import rpc  # noqa: PLC0415
-        from billfold.platform.rpc import serving  # noqa: PLC0415
+        from billfold.platform.rpc import serving, witness  # noqa: PLC0415
 
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     stop = serving.Stop()
-    async with _ledger(tree) as ledger:
-        add = functools.partial(rpc.add, ledger=ledger, stop=stop)
-        door = dataclasses.replace(remote.door(tree.ledger), audited=tree.audit.dsn is not None)
+    async with _ledger(tree) as (ledger, database):
+        door, seen = remote.door(tree.ledger), None
+        if tree.audit.dsn is not None:
+            seen = witness.Witness(Notary(database, source=events.SOURCE, key=ROLE), commands=rpc.COMMANDS)
+        add = functools.partial(rpc.add, ledger=ledger, stop=stop, witness=seen)
         async with (
-            serving.serving(add, door=door, names=rpc.NAMES, stop=stop) as address,
+            serving.serving(add, door=door, names=rpc.NAMES, stop=stop, witness=seen) as address,
             listener.listening(REGISTRY, host=tree.metrics.host, port=tree.ledger.metrics_port),
         ):
             gc.collect()
@@ -66,8 +68,8 @@ async def _serve(tree: settings.Settings) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _ledger(tree: settings.Settings) -> AsyncIterator[Ledger]:
-    """The facade that posts in this process, whatever `ledger.address` says to others."""
+async def _ledger(tree: settings.Settings) -> AsyncIterator[tuple[Ledger, Database]]:
+    """The facade that posts in this process, whatever `ledger.address` says to others; and its database."""
     assert tree.postgres.dsn is not None, "`billfold serve` asks for it"
     name = f"billfold {ROLE}"
     async with contextlib.AsyncExitStack() as stack:
@@ -83,4 +85,4 @@ async def _ledger(tree: settings.Settings) -> AsyncIterator[Ledger]:
         stack.push_async_callback(database.close)
         ledger = await Ledger.start(database=database)
         stack.push_async_callback(ledger.close)
-        yield ledger
+        yield ledger, database

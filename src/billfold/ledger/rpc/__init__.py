@@ -4,6 +4,6 @@
 """
 
 from billfold.ledger.rpc.remote import RemoteLedger, connected
-from billfold.ledger.rpc.servicer import NAMES, add
+from billfold.ledger.rpc.servicer import COMMANDS, NAMES, add
 
-__all__ = ["NAMES", "RemoteLedger", "add", "connected"]
+__all__ = ["COMMANDS", "NAMES", "RemoteLedger", "add", "connected"]

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import functools
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
 from billfold.kernel.errors import BillfoldError
 from billfold.kernel.idempotency import Key
 from billfold.ledger import Ledger, errors
-from billfold.ledger.contracts import GROUP_MAX, HoldChange, NewTransfer, Posting
+from billfold.ledger.contracts import GROUP_MAX, HoldChange, NewTransfer, Posting, Transfer
 from billfold.ledger.rpc import reading, values, writing
 from billfold.ledger.rpc.v1 import ledger_pb2 as pb
 from billfold.platform.rpc.errors import MessageInvalid, Stopping
 from billfold.platform.rpc.serving import Stop
+from billfold.platform.rpc.witness import RefusedPart, Witness
 
 #: Blocks of one stream that are being posted. A sender that is faster than the ledger, or does not take its answers,
 #: waits.
 BLOCKS_MAX = 8
 
 Item = tuple[Key, NewTransfer | errors.LedgerError]
+#: Posts a block of a stream.
+Post = Callable[..., Coroutine[Any, Any, pb.PostStreamResponse]]
 
 
 def counted(messages: Sequence[Any], pointer: str) -> Sequence[Any]:
@@ -41,8 +45,9 @@ class Moving:
 
     _ledger: Ledger
     _stop: Stop
+    _witness: Witness | None
 
-    async def Post(self, request: pb.PostRequest, _context: Any) -> pb.PostResponse:
+    async def Post(self, request: pb.PostRequest, context: Any) -> pb.PostResponse:
         transfers = [
             reading.wanted(message, f"/transfers/{place}")
             for place, message in enumerate(counted(request.transfers, "/transfers"))
@@ -51,12 +56,13 @@ class Moving:
             raise MessageInvalid("Linked transfers are refused all together or not at all.", pointer="/transfers")
         key = reading.key(request.key, "post", transfers, request.linked)
         posting = await self._ledger.post(key=key, transfers=transfers, atomic=request.linked)
+        await self._tell("Post", context, transfers, posting.results)
         return pb.PostResponse(posting=writing.posting(posting))
 
     async def PostStream(
-        self, requests: AsyncIterator[pb.PostStreamRequest], _context: Any
+        self, requests: AsyncIterator[pb.PostStreamRequest], context: Any
     ) -> AsyncIterator[pb.PostStreamResponse]:
-        stream = _Stream(self._ledger, requests)
+        stream = _Stream(requests, functools.partial(self._posted, context))
         reader = asyncio.create_task(stream.read())
         stopper = asyncio.create_task(self._cancel_at_stop(reader))
         try:
@@ -70,6 +76,30 @@ class Moving:
             for task in (reader, stopper):
                 task.cancel()
             await asyncio.wait([reader, stopper])
+
+    async def _posted(
+        self, context: Any, items: Sequence[Item | BillfoldError], *, ids_only: bool
+    ) -> pb.PostStreamResponse:
+        """What became of a block."""
+        right = [item for item in items if not isinstance(item, BillfoldError)]
+        postings = iter(await self._ledger.post_many(requests=right))
+        outcomes = [item if isinstance(item, BillfoldError) else next(postings) for item in items]
+        wanted = [item if isinstance(item, BillfoldError) else item[1] for item in items]
+        results = [outcome.results[0] if isinstance(outcome, Posting) else outcome for outcome in outcomes]
+        await self._tell("PostStream", context, wanted, results)
+        return writing.answers(outcomes, ids_only=ids_only)
+
+    async def _tell(
+        self,
+        method: str,
+        context: Any,
+        wanted: Iterable[NewTransfer | BillfoldError],
+        results: Iterable[Transfer | BillfoldError],
+    ) -> None:
+        """Have the audit keep those that were refused."""
+        if self._witness is not None and self._witness.is_first:
+            name = f"/{pb.DESCRIPTOR.services_by_name['LedgerService'].full_name}/{method}"
+            await self._witness.refused_parts(_refused(wanted, results), method=name, context=context)
 
     async def _cancel_at_stop(self, reader: asyncio.Task[None]) -> None:
         await self._stop.begun.wait()
@@ -176,9 +206,9 @@ def limit_of(request: Any) -> int:
 class _Stream:
     """Blocks of transfers on their way from the caller to the ledger, and their answers on the way back."""
 
-    def __init__(self, ledger: Ledger, requests: AsyncIterator[pb.PostStreamRequest]) -> None:
-        self._ledger = ledger
+    def __init__(self, requests: AsyncIterator[pb.PostStreamRequest], post: Post) -> None:
         self._requests = requests
+        self._post = post
         self._room = asyncio.Semaphore(BLOCKS_MAX)
         #: Blocks that are being posted, in their order; None is the end.
         self._posting: asyncio.Queue[asyncio.Task[pb.PostStreamResponse] | None] = asyncio.Queue()
@@ -193,7 +223,7 @@ class _Stream:
             await self._room.acquire()
             async for request in self._requests:
                 items = [_item(message, place) for place, message in enumerate(counted(request.items, "/items"))]
-                posting = _answers(self._ledger, items, ids_only=request.ids_only)
+                posting = self._post(items, ids_only=request.ids_only)
                 self._posting.put_nowait(asyncio.create_task(posting))
                 await self._room.acquire()
         finally:
@@ -215,7 +245,15 @@ def _item(message: pb.PostStreamRequest.Item, place: int) -> Item | BillfoldErro
         return error
 
 
-async def _answers(ledger: Ledger, items: Sequence[Item | BillfoldError], *, ids_only: bool) -> pb.PostStreamResponse:
-    postings = iter(await ledger.post_many(requests=[item for item in items if not isinstance(item, BillfoldError)]))
-    outcomes = [item if isinstance(item, BillfoldError) else next(postings) for item in items]
-    return writing.answers(outcomes, ids_only=ids_only)
+def _refused(
+    wanted: Iterable[NewTransfer | BillfoldError], results: Iterable[Transfer | BillfoldError]
+) -> Iterator[RefusedPart]:
+    """Those that were refused, and what each would have moved. Of a group it is told what has refused all of it."""
+    for place, (new, result) in enumerate(zip(wanted, results, strict=True)):
+        if isinstance(result, BillfoldError) and not isinstance(result, errors.GroupRefused):
+            yield result, {"item": place, **(_told(new) if isinstance(new, NewTransfer) else {})}
+
+
+def _told(new: NewTransfer) -> dict[str, str]:
+    sides = {"debit_account": str(new.debit_account), "credit_account": str(new.credit_account)}
+    return {**sides, "units": str(new.amount), "asset": new.asset}

@@ -15,11 +15,12 @@ import grpc
 import structlog
 
 from billfold.kernel import ids, origin
-from billfold.kernel.errors import BillfoldError
+from billfold.kernel.errors import BillfoldError, Refusal
 from billfold.kernel.origin import Origin
 from billfold.platform.rpc import statuses
 from billfold.platform.rpc.errors import CallerNotAllowed, CallerUnknown, DeadlinePassed
 from billfold.platform.rpc.metrics import Calls
+from billfold.platform.rpc.witness import CHANNEL, Witness
 from billfold.platform.telemetry import logs, traces
 
 REQUEST_ID = "x-request-id"
@@ -89,8 +90,27 @@ class Audited(Around):
         del streaming
         given = origin.arrived(metadata.get(ORIGIN, ""))
         request_id = logs.request_id.get().decode()
-        origin.begin(given or Origin(channel="grpc", address=context.peer(), request_id=request_id))
+        origin.begin(given or Origin(channel=CHANNEL, address=context.peer(), request_id=request_id))
         yield
+
+
+class Witnessed(Around):
+    """The audit is told of what was refused, before the caller is."""
+
+    def __init__(self, witness: Witness) -> None:
+        self._witness = witness
+
+    @asynccontextmanager
+    async def call(
+        self, method: str, _metadata: Mapping[str, str], context: Context, *, streaming: bool
+    ) -> AsyncIterator[None]:
+        """Outside of those who let nobody in, and of the deadline: it is over when they have refused."""
+        del streaming
+        try:
+            yield
+        except Refusal as error:
+            await self._witness.refused(error, method=method, context=context)
+            raise
 
 
 class Traced(Around):

@@ -25,8 +25,10 @@ from billfold.platform.rpc.interceptors import (
     Timed,
     Told,
     Traced,
+    Witnessed,
 )
 from billfold.platform.rpc.metrics import Calls
+from billfold.platform.rpc.witness import Witness
 from billfold.platform.tls import Mutual
 
 #: A thousand transfers with all the text that they may have are less.
@@ -67,8 +69,6 @@ class Door:
     clients: frozenset[str] | None = None
     #: What callers have to know, too.
     token: str | None = None
-    #: Whether an audit is kept, and so of each command where it comes from.
-    audited: bool = False
 
 
 class Stop:
@@ -80,17 +80,24 @@ class Stop:
 
 @asynccontextmanager
 async def serving(
-    add: Callable[[grpc.aio.Server], None], *, door: Door, names: Sequence[str], stop: Stop
+    add: Callable[[grpc.aio.Server], None],
+    *,
+    door: Door,
+    names: Sequence[str],
+    stop: Stop,
+    witness: Witness | None = None,
 ) -> AsyncIterator[str]:
     """Serve what `add` adds, the services of these names, until the block ends; then answer what is being served.
 
-    Gives the address, with the port that was chosen if it was 0.
+    Gives the address, with the port that was chosen if it was 0. Where an audit is kept there is a `witness`, and of
+    each command it is known where it comes from.
 
     Raises:
         AddressUnusable: it is taken, or it is reached by other machines and there is no TLS.
     """
     _check(door)
-    server = grpc.aio.server(interceptors=_interceptors(door), options=_OPTIONS, maximum_concurrent_rpcs=CALLS_MAX)
+    around = _interceptors(door, witness)
+    server = grpc.aio.server(interceptors=around, options=_OPTIONS, maximum_concurrent_rpcs=CALLS_MAX)
     add(server)
     well = health.aio.HealthServicer()  # type: ignore[attr-defined]
     health_pb2_grpc.add_HealthServicer_to_server(well, server)
@@ -107,12 +114,14 @@ async def serving(
         await server.stop(GRACE_S)
 
 
-def _interceptors(door: Door) -> list[Around]:
+def _interceptors(door: Door, witness: Witness | None) -> list[Around]:
     """From the outermost to the innermost."""
     allowed = [Allowed(door.clients)] if door.clients is not None else []
     known = [Known(door.token)] if door.token is not None else []
-    audited = [Audited()] if door.audited else []
-    return [Identified(), Measured(Calls()), Told(), Traced(), Timed(), *allowed, *known, *audited]
+    inside: list[Around] = [Timed(), *allowed, *known]
+    if witness is not None:
+        inside = [Witnessed(witness), *inside, Audited()]
+    return [Identified(), Measured(Calls()), Told(), Traced(), *inside]
 
 
 def _check(door: Door) -> None:
