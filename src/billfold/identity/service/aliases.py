@@ -31,7 +31,7 @@ from billfold.identity.service.notices import Notices
 from billfold.identity.service.secrets import Secret
 from billfold.identity.store import aliases as store
 from billfold.identity.store import keys as key_store
-from billfold.kernel import ids, paging
+from billfold.kernel import ids, looks, paging
 from billfold.kernel.clock import Clock
 from billfold.kernel.errors import BillfoldError
 from billfold.kernel.principal import Principal
@@ -223,12 +223,14 @@ class Aliases:
         if not found:
             raise errors.AliasUnknown
         owned = found[0]
+        yours = owned.owner_id == by.owner_id
+        looks.saw(own=yours)
         return Payee(
             alias=owned.shown,
             kind=owned.kind,
             payee=_shown(owned, by.owner_id),
             verified=owned.verified,
-            yours=owned.owner_id == by.owner_id,
+            yours=yours,
         )
 
     async def find(self, *, by: Principal, aliases: Sequence[str]) -> Mapping[str, Found | BillfoldError]:

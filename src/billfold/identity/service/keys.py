@@ -13,7 +13,7 @@ from billfold.identity.service.step_up import StepUp
 from billfold.identity.service.verified import Verifier
 from billfold.identity.store import keys as store
 from billfold.kernel import clock as clocks
-from billfold.kernel import idempotency, ids, paging
+from billfold.kernel import idempotency, ids, looks, paging
 from billfold.kernel.clock import Clock
 from billfold.kernel.principal import Principal
 from billfold.platform.messaging import outbox
@@ -153,6 +153,7 @@ class Keys:
             key = await store.find_key(connection, key_id, owner=_seen_by(by))
         if key is None:
             raise errors.ApiKeyUnknown
+        looks.saw(own=by is not None and key.owner_id == str(by.owner_id))
         return key
 
     async def revoke_key(self, *, by: Principal | None, key_id: UUID) -> ApiKey:

@@ -15,6 +15,7 @@ from prometheus_client import Counter
 
 from billfold.kernel import origin
 from billfold.kernel.errors import BillfoldError, Denied, Unauthenticated
+from billfold.kernel.looks import Look
 from billfold.kernel.origin import Origin
 from billfold.kernel.principal import Principal
 from billfold.platform.limiting.exceeded import Exceeded, Window
@@ -104,14 +105,18 @@ class Gate:
             address = self._addresses.address(scope)
             origin.begin(Origin(channel="api", address=address, request_id=request_id.decode()))
 
-    async def looks(self, principal: Principal, operation: Operation, *, method: str, path: str, query: bytes) -> None:
-        """Let a caller see what an operation shows, once the audit knows of it where it is to.
+    def looking(self, principal: Principal, operation: Operation, *, method: str) -> Look | None:
+        """Watch whose things an operation shows, for a caller who may see everybody's and where an audit is kept."""
+        return None if self._witness is None else self._witness.looking(principal, operation, method=method)
+
+    async def looked(self, look: Look | None, operation: Operation, *, path: str, query: bytes) -> None:
+        """Let a caller see what an operation has found, once the audit knows of it where it is to.
 
         Raises:
             DatabaseUnavailable: it can't be written down now.
         """
-        if self._witness is not None and operation.everybody is not None:
-            await self._witness.looked(principal, operation, method=method, path=path, query=query.decode("latin-1"))
+        if look is not None and self._witness is not None:
+            await self._witness.looked(look, operation, path=path, query=query.decode("latin-1"))
 
     async def enter(self, scope: HTTPScope | WebSocketScope, headers: Mapping[bytes, bytes]) -> None:
         """Count a request that may be anybody's, unless its credentials are valid.

@@ -112,7 +112,7 @@ async def answer(
     principal.require(route.scope)
     for scope in route.operation.also:
         principal.require(scope)
-    await gate.looks(principal, route.operation, method=route.method, path=target, query=query_string)
+    look = gate.looking(principal, route.operation, method=route.method)
     parameters = decoding.query(query_string, route.parameters)
     key = header_key(headers) if route.idempotent else ""
     step_up = header_step_up(headers) if route.stepped_up else None
@@ -124,6 +124,8 @@ async def answer(
         result = await route.handler(Call(principal, command, parameters, key, path, step_up, preferences))
     except Deferred as deferred:
         result = accepted(deferred, route.operation)
+    if look is not None:
+        await gate.looked(look, route.operation, path=target, query=query_string)
     if result.refused is not None:
         await gate.tell_refused_parts(result.refused, method=route.method, route=PREFIX + route.path, path=target)
     body = _encode(result.body)

@@ -40,19 +40,12 @@ def served(handler: HTTPRouteHandler, gate: Gate, dependencies: Mapping[str, Any
     async def serve(request: Request[Any, Any, Any]) -> Response[Any]:
         headers = dict(request.scope["headers"])
         given: dict[str, Any] = {"request": request, **request.path_params}
+        look, query = None, request.scope["query_string"]
         if operation.scope is not Access.ANYBODY:
             principal = given["principal"] = await gate.caller(headers, request.method)
             scopes.allow(principal, policies)
-            await gate.looks(
-                principal,
-                operation,
-                method=request.method,
-                path=request.scope["path"],
-                query=request.scope["query_string"],
-            )
-        given["parameters"] = decoding.query(
-            request.scope["query_string"], shape.parameters, is_open=operation.open_query
-        )
+            look = gate.looking(principal, operation, method=request.method)
+        given["parameters"] = decoding.query(query, shape.parameters, is_open=operation.open_query)
         given |= _of_headers(shape, headers)
         if shape.command is not None:
             given["command"] = decoding.body(await decoding.read(request.receive, headers), shape.command)
@@ -63,6 +56,7 @@ def served(handler: HTTPRouteHandler, gate: Gate, dependencies: Mapping[str, Any
             answer = await fn(**{name: given[name] for name in names})
         except Deferred as deferred:
             return _accepted(deferred, operation)
+        await gate.looked(look, operation, path=request.scope["path"], query=query)
         if isinstance(answer, Response):
             return answer
         return Response(_encode(answer), status_code=handler.status_code, media_type="application/json")

@@ -1,12 +1,13 @@
-"""What the audit keeps of requests: refused ones, refused parts of others, and what staff looked at."""
+"""What the audit keeps of requests: refused ones, refused parts of others, and looks at other people's things."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from billfold.kernel import facts, origin
+from billfold.kernel import facts, looks, origin
 from billfold.kernel.clock import Clock
 from billfold.kernel.errors import BillfoldError, Denied, Refusal
+from billfold.kernel.looks import Look
 from billfold.kernel.principal import Principal
 from billfold.platform.messaging import notary
 from billfold.platform.messaging.notary import REFUSED, Notary
@@ -53,15 +54,22 @@ class Witness:
         if told:
             await self._notary.write_refused(told)
 
-    async def looked(self, principal: Principal, operation: Operation, *, method: str, path: str, query: str) -> None:
-        """A person is about to see what may be somebody else's, by a role that lets them. First it is written down.
+    def looking(self, principal: Principal, operation: Operation, *, method: str) -> Look | None:
+        """Begin to watch what is shown to somebody who may see what is somebody else's; None for anybody else."""
+        if operation.everybody is None or method not in _READS or origin.current() is None:
+            return None
+        if operation.everybody in principal.scopes or principal.sees_everybody:
+            return looks.begin()
+        return None
+
+    async def looked(self, look: Look, operation: Operation, *, path: str, query: str) -> None:
+        """Somebody is about to see what was found. Unless that is their own, it is written down before.
 
         Raises:
             DatabaseUnavailable: it can't be written down, so they must not see it.
         """
         known = origin.current()
-        reaches = operation.everybody in principal.scopes or (operation.everybody and principal.sees_everybody)
-        if known is None or principal.user_id is None or method not in _READS or not reaches:
+        if look.is_own or known is None:
             return
         subject = notary.shown(path)
         data = {"operation": operation.summary, "path": subject, "query": notary.shown(query)}

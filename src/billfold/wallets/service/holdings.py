@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from billfold.kernel import ids
+from billfold.kernel import ids, looks
 from billfold.kernel.principal import Principal
 from billfold.ledger import Ledger
 from billfold.ledger import errors as ledger_errors
@@ -24,8 +24,8 @@ class Holdings:
     def __init__(self, *, database: Database, ledger: Ledger) -> None:
         self._database = database
         self._ledger = ledger
-        #: Who was found to own which wallet, and (None) which wallets there are: neither ever changes.
-        self._seen: Recent[tuple[UUID | None, UUID], bool] = Recent(WALLETS_REMEMBERED)
+        #: Whether an owner who has asked for a wallet owns it, which never changes.
+        self._seen: Recent[tuple[UUID, UUID], bool] = Recent(WALLETS_REMEMBERED)
 
     async def check_wallet(self, principal: Principal, wallet_id: UUID) -> None:
         """Go on only if the caller may see the wallet. Once the database has said so, it is remembered.
@@ -33,10 +33,12 @@ class Holdings:
         Raises:
             WalletUnknown
         """
-        seen = (None if principal.sees_everybody else principal.owner_id, wallet_id)
-        if self._seen.get(seen) is None:
-            await self.of_wallet(principal, wallet_id, asset=None)
-            self._seen.put(seen, value=True)
+        asked = (principal.owner_id, wallet_id)
+        mine = self._seen.get(asked)
+        if mine is None or not (mine or principal.sees_everybody):
+            mine = (await self._found(principal, wallet_id)).owner_id == principal.owner_id
+            self._seen.put(asked, value=mine)
+        looks.saw(own=mine)
 
     async def of_wallet(self, principal: Principal, wallet_id: UUID, *, asset: str | None) -> dict[str, UUID]:
         """The accounts of one of the caller's wallets by their asset, or only that of `asset` if it has one.
@@ -44,15 +46,20 @@ class Holdings:
         Raises:
             WalletUnknown, AssetUnknown
         """
+        found = await self._found(principal, wallet_id)
+        looks.saw(own=found.owner_id == principal.owner_id)
+        if asset is None:
+            return found.accounts
+        await self.check_asset(asset)
+        return {asset: found.accounts[asset]} if asset in found.accounts else {}
+
+    async def _found(self, principal: Principal, wallet_id: UUID) -> store.OfWallet:
         owner = None if principal.sees_everybody else principal.owner_id
         async with self._database.connection() as connection:
-            accounts = await store.of_wallet(connection, wallet_id, owner=owner)
-        if accounts is None:
+            found = await store.of_wallet(connection, wallet_id, owner=owner)
+        if found is None:
             raise errors.WalletUnknown
-        if asset is None:
-            return accounts
-        await self.check_asset(asset)
-        return {asset: accounts[asset]} if asset in accounts else {}
+        return found
 
     async def check_asset(self, code: str) -> None:
         """Go on only if there is such an asset.

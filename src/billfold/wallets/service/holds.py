@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from billfold.identity.contracts import may_be_alias
-from billfold.kernel import clock, idempotency, ids, paging
+from billfold.kernel import clock, idempotency, ids, looks, paging
 from billfold.kernel.principal import Principal
 from billfold.ledger import Ledger
 from billfold.ledger import contracts as ledger
@@ -96,7 +96,9 @@ class Holds:
         """
         principal.require(contracts.HOLDS_READ)
         found = await self._ledger.hold(hold_id=hold_id)
-        return await self._view(found, await self._side(principal, found, any_wallet=principal.sees_everybody))
+        side = await self._side(principal, found, any_wallet=principal.sees_everybody)
+        looks.saw(own=side.mine)
+        return await self._view(found, side)
 
     async def holds(
         self,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from billfold.kernel import idempotency
+from billfold.kernel import idempotency, looks
 from billfold.kernel.money import Money
 from billfold.kernel.principal import Principal
 from billfold.ledger import Ledger
@@ -167,6 +167,8 @@ class Movements:
         holders = await self._resolution.holders(principal, (posted.debit_account, posted.credit_account))
         if not principal.sees_everybody and not any(side.mine for side in holders.values()):
             raise ledger_errors.TransferUnknown
+        # Whoever sees everybody's things is shown the balances of both sides.
+        looks.saw(own=all(side.mine for side in holders.values()))
         outside = await self._resolution.outside(posted.asset)
         asset = await self._ledger.asset(code=posted.asset)
         return domain.transfer(

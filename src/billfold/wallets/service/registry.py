@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from uuid import UUID
 
-from billfold.kernel import idempotency, ids, money, paging
+from billfold.kernel import idempotency, ids, looks, money, paging
 from billfold.kernel.clock import Clock
 from billfold.kernel.money import Money
 from billfold.kernel.principal import Principal
@@ -87,7 +87,9 @@ class Registry:
         """
         principal.require(contracts.READ)
         async with self._database.connection() as connection:
-            return await self._get(connection, principal, wallet_id)
+            found = await self._get(connection, principal, wallet_id)
+        looks.saw(own=found.owner_id == str(principal.owner_id))
+        return found
 
     async def wallets(
         self,
@@ -229,17 +231,18 @@ class Registry:
             if before.status == "frozen" and status == "closed":
                 raise errors.WalletFrozen("The wallet is frozen: it has to be unfrozen before it can be closed.")
             await store.set_status(connection, wallet_id, status)
-            accounts = await account_store.of_wallet(connection, wallet_id) or {}
             # The ledger checks the status under the same row lock: whoever posts after this sees it.
-            await self._ledger.set_status(account_ids=list(accounts.values()), status=status, transaction=connection)
+            await self._ledger.set_status(
+                account_ids=await _accounts(connection, wallet_id), status=status, transaction=connection
+            )
             wallet = await self._get(connection, principal, wallet_id)
             await self._tell(connection, kind, wallet, before=before)
         return wallet
 
     async def _what_is_left(self, wallet_id: UUID) -> str:
         async with self._database.connection() as connection:
-            accounts = await account_store.of_wallet(connection, wallet_id) or {}
-        found = await self._ledger.accounts(ids=list(accounts.values()))
+            accounts = await _accounts(connection, wallet_id)
+        found = await self._ledger.accounts(ids=accounts)
         return domain.what_is_left(found, await self._ledger.assets())
 
     async def _floors(self, limits: Sequence[Money]) -> dict[str, int]:
@@ -291,6 +294,11 @@ class Registry:
             credit_limits=list(credit_limits),
         )
         await outbox.append(connection, event, before=before)
+
+
+async def _accounts(connection: Connection, wallet_id: UUID) -> list[UUID]:
+    found = await account_store.of_wallet(connection, wallet_id)
+    return [] if found is None else list(found.accounts.values())
 
 
 def _check_assets_differ(limits: Sequence[Money]) -> None:

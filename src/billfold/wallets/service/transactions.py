@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from billfold.kernel import clock, ids, money, paging
+from billfold.kernel import clock, ids, looks, money, paging
 from billfold.kernel.principal import Principal
 from billfold.ledger import Ledger
 from billfold.ledger import contracts as ledger
@@ -115,6 +115,7 @@ class Transactions:
         for entry in domain.entries(posted):
             side = sides.get(entry.account)
             if side is not None and (side.mine or principal.sees_everybody) and wanted in (None, side.wallet):
+                looks.saw(own=side.mine)
                 return (await self._seen(principal, [entry], sides))[0]
         raise errors.TransactionUnknown
 

@@ -75,11 +75,18 @@ async def insert(
     return {row["account_id"] for row in rows}
 
 
-async def of_wallet(connection: Connection, wallet_id: UUID, *, owner: UUID | None = None) -> dict[str, UUID] | None:
-    """The wallet's accounts by their asset; None if there is no such wallet, or not of `owner`'s if that is given."""
+class OfWallet(msgspec.Struct, frozen=True):
+    """Whose a wallet is, and its accounts by their asset."""
+
+    owner_id: UUID
+    accounts: dict[str, UUID]
+
+
+async def of_wallet(connection: Connection, wallet_id: UUID, *, owner: UUID | None = None) -> OfWallet | None:
+    """The wallet's accounts; None if there is no such wallet, or not of `owner`'s if that is given."""
     rows = await connection.fetch(
         """
-        SELECT account.asset, account.account_id
+        SELECT account.asset, account.account_id, wallet.owner_id
         FROM wallets.wallets AS wallet LEFT JOIN wallets.accounts AS account ON account.wallet_id = wallet.id
         WHERE wallet.id = $1 AND ($2::uuid IS NULL OR wallet.owner_id = $2) ORDER BY account.asset
         """,
@@ -88,7 +95,7 @@ async def of_wallet(connection: Connection, wallet_id: UUID, *, owner: UUID | No
     )
     if not rows:
         return None
-    return {asset: account for asset, account in rows if account is not None}
+    return OfWallet(rows[0][2], {asset: account for asset, account, _ in rows if account is not None})
 
 
 async def of_wallets(
