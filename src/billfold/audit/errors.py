@@ -2,7 +2,7 @@
 
 BillfoldError
 ├── NotFound     RecordUnknown, HeadUnknown, AuditNotKept, SinkUnknown
-├── Conflict     NotSealedYet
+├── Conflict     NotSealedYet, FactDiffers
 ├── Invalid      FactInvalid, KeyInvalid, HeadsInvalid, SinkRefused
 └── Unavailable  PublishingFailed (HeadDiffers), SinkUnavailable
 """
@@ -41,6 +41,12 @@ class NotSealedYet(errors.Conflict):
 
     code = "audit_not_sealed_yet"
     retryable = True
+
+
+class FactDiffers(errors.Conflict):
+    """What came for the audit has the id of what is recorded already, and says something else; it is set aside."""
+
+    code = "audit_fact_differs"
 
 
 class PublishingFailed(errors.Unavailable):

@@ -3,9 +3,10 @@
 import asyncio
 
 import asyncpg
+import msgspec
 import pytest
 
-from billfold.audit import Audit
+from billfold.audit import Audit, errors
 from billfold.audit.contracts import Filter
 from billfold.platform.postgres.database import Database
 from tests import servers
@@ -37,6 +38,34 @@ async def test_rows_of_a_batch_keep_their_order(audit: Audit) -> None:
     await audit.recording.add(support.facts(4))
     page = await audit.reading.page(by=support.AUDITOR, asked=Filter())
     assert [record.id for record in page.items] == ["id-3", "id-2", "id-1", "id-0"]
+
+
+@pytest.mark.parametrize(
+    "subject", ["/api/v1/users/\0", "/" + "界" * 999, "/" + "".join(chr(0x4E00 + 7 * place) for place in range(2_900))]
+)
+async def test_a_subject_that_no_index_takes_is_kept_as_it_is_and_found(audit: Audit, subject: str) -> None:
+    told = msgspec.structs.replace(support.fact(1), subject=subject)
+    assert await audit.recording.add([support.fact(0), told]) == 2
+    page = await audit.reading.page(by=support.AUDITOR, asked=Filter(subject=subject))
+    assert [record.subject for record in page.items] == [subject]
+
+
+async def test_what_is_known_by_nothing_that_could_be_kept_is_refused(audit: Audit) -> None:
+    for wrong in ({"id": "a\0"}, {"id": "x" * 1_001}, {"source": "\0"}):
+        with pytest.raises(errors.FactInvalid):
+            await audit.recording.add([support.fact(0), msgspec.structs.replace(support.fact(1), **wrong)])
+    assert await audit.recording.add(support.facts(1)) == 1
+
+
+async def test_another_fact_under_an_id_that_is_recorded_is_refused_and_changes_nothing(
+    audit: Audit, database: Database
+) -> None:
+    assert await audit.recording.add(support.facts(2)) == 2
+    other = msgspec.structs.replace(support.fact(1), outcome="insufficient_funds")
+    for told in ([support.fact(5), other], [support.fact(6), msgspec.structs.replace(support.fact(6), data={"a": 1})]):
+        with pytest.raises(errors.FactDiffers):
+            await audit.recording.add(told)
+    assert await positions(database) == [0, 1]
 
 
 @pytest.mark.parametrize("table", TABLES)

@@ -16,6 +16,8 @@ from billfold.audit.contracts import AuditRecord
 from billfold.kernel.facts import Fact
 
 SALT_BYTES = 16
+#: A text that records are found by stands in an index, which takes no long ones.
+FOUND_BY_MAX_BYTES = 1_000
 
 _encode = msgspec.json.Encoder(order="sorted").encode
 
@@ -42,6 +44,18 @@ def text(fact: Fact, *, position: int, salt: bytes) -> bytes:
     """The record number `position`, counted from 0, as it is hashed, kept and exported."""
     assert len(salt) == SALT_BYTES, "guessing it must be hopeless"
     return _encode({**msgspec.structs.asdict(fact), "position": position, "salt": salt.hex()})
+
+
+def is_of(record: bytes, fact: Fact) -> bool:
+    """Whether the text is that of this very fact."""
+    kept = msgspec.json.decode(record)
+    return record == text(fact, position=kept["position"], salt=bytes.fromhex(kept["salt"]))
+
+
+def found_by(given: str) -> str:
+    """A text as records are found by it. In what is hashed it stands as it came."""
+    legible = given.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace")
+    return legible[:FOUND_BY_MAX_BYTES].decode(errors="ignore")
 
 
 def shown(record: bytes) -> Shown:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 
+from billfold.audit import errors
 from billfold.audit.domain import merkle, records
 from billfold.audit.store import records as store
 from billfold.audit.store.records import Row
@@ -25,6 +26,8 @@ class Recording:
         A fact is known by its source and id, however often and in however many processes it arrives.
 
         Raises:
+            FactInvalid: one has a source or an id that nothing could be known by.
+            FactDiffers: one is recorded already, and said something else then.
             DatabaseUnavailable: nothing was recorded, or it is not known; add it again.
         """
         async with self._database.transaction() as connection:
@@ -34,13 +37,30 @@ class Recording:
 
 async def add(connection: Connection, facts: Sequence[Fact]) -> int:
     """Record what is not recorded yet, in the database transaction of `connection`, which holds the lock of records."""
-    distinct = {(fact.source, fact.id): fact for fact in reversed(facts)}
+    distinct: dict[tuple[str, str], Fact] = {}
+    for fact in facts:
+        _check(fact, distinct.setdefault((fact.source, fact.id), fact))
     known = await store.known(connection, list(distinct))
-    fresh = [fact for pair, fact in reversed(distinct.items()) if pair not in known]
+    for pair, content in known.items():
+        if not records.is_of(content, distinct[pair]):
+            raise _differs(distinct[pair])
+    fresh = [fact for pair, fact in distinct.items() if pair not in known]
     if fresh:
         position = await store.count(connection)
         await store.insert(connection, [_row(fact, position + place) for place, fact in enumerate(fresh)])
     return len(fresh)
+
+
+def _check(fact: Fact, first: Fact) -> None:
+    for name, given in (("source", fact.source), ("id", fact.id)):
+        if records.found_by(given) != given:
+            raise errors.FactInvalid(f"The {name} of a fact is too long, or no text that can be kept.")
+    if fact != first:
+        raise _differs(fact)
+
+
+def _differs(fact: Fact) -> errors.FactDiffers:
+    return errors.FactDiffers(f"The fact {fact.id} of {fact.source} came before, and said something else.")
 
 
 def _row(fact: Fact, position: int) -> Row:
@@ -49,12 +69,12 @@ def _row(fact: Fact, position: int) -> Row:
         position=position,
         source=fact.source,
         event_id=fact.id,
-        type=fact.type,
-        subject=fact.subject,
+        type=records.found_by(fact.type),
+        subject=records.found_by(fact.subject),
         happened_at=clock.parse(fact.time),
-        outcome=fact.outcome,
+        outcome=records.found_by(fact.outcome),
         actor=records.actor(fact),
-        owner=records.owner(fact),
+        owner=records.found_by(owner) if (owner := records.owner(fact)) else None,
         content=content,
         leaf=merkle.leaf_hash(content),
     )

@@ -8,6 +8,7 @@ from datetime import datetime
 import msgspec
 
 from billfold.audit.contracts import Filter
+from billfold.audit.domain.records import found_by
 from billfold.platform.postgres.database import Connection
 
 #: Whoever holds it appends or seals; "audit" in ASCII.
@@ -55,15 +56,15 @@ async def count(connection: Connection) -> int:
     return found
 
 
-async def known(connection: Connection, pairs: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
-    """Those of these sources and ids that are recorded."""
+async def known(connection: Connection, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], bytes]:
+    """The texts of those of these sources and ids that are recorded."""
     found = await connection.fetch(
-        "SELECT source, event_id FROM audit.records "
+        "SELECT source, event_id, content FROM audit.records "
         "JOIN unnest($1::text[], $2::text[]) AS asked (source, event_id) USING (source, event_id)",
         [source for source, _ in pairs],
         [event_id for _, event_id in pairs],
     )
-    return {(row[0], row[1]) for row in found}
+    return {(row[0], row[1]): row[2] for row in found}
 
 
 async def insert(connection: Connection, rows: Sequence[Row]) -> None:
@@ -122,7 +123,7 @@ def _where(asked: Filter) -> tuple[list[str], list[object]]:
         "type LIKE {} || '%'": _escaped(asked.type) if asked.type and asked.type.endswith(".") else None,
         "actor = {}": asked.actor,
         "owner = {}": asked.owner,
-        "subject = {}": asked.subject,
+        "subject = {}": found_by(asked.subject) if asked.subject else None,
         "outcome = {}": asked.outcome,
         "happened_at >= {}": asked.since,
         "happened_at < {}": asked.until,

@@ -74,9 +74,10 @@ class Notary:
         """As `write`. Nothing has changed by what was refused, so it is refused all the same if it can't be written."""
         try:
             await self.write(told)
-        except Unavailable as unavailable:
+        except Exception as error:  # noqa: BLE001 - whoever is refused must not hear of this instead.
             _LOST.inc(len(told))
-            log.warning("the audit was not told of a refusal", code=told[0].outcome, reason=unavailable.detail)
+            reason = error.detail if isinstance(error, Unavailable) else repr(error)
+            log.warning("the audit was not told of a refusal", code=told[0].outcome, reason=reason)
 
     async def _write_all(self) -> None:
         while self._waiting:
