@@ -67,8 +67,18 @@ class KeycloakServer:
         self._folder = folder
         self.port, self._management_port = host.free_port(), host.free_port()
         self.log = log
-        self.child = thread.run(self._spawned())
+        self.start()
+
+    def start(self) -> None:
+        """Start it, also after `kill`, at the same address and with the same keys, and return when it is ready."""
+        self.child = self._thread.run(self._spawned())
         self._wait_ready()
+
+    def kill(self) -> None:
+        """SIGKILL it: its script, which can't hand that on, and the Java that the script has started."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.child.pid, signal.SIGKILL)
+        self._thread.run(self.child.wait())
 
     @property
     def url(self) -> str:
@@ -162,10 +172,7 @@ def running_keycloak(installed: Path, folder: Path) -> Iterator[KeycloakServer]:
         try:
             yield server
         finally:
-            thread.run(server.child.stop())
-            # That was its script, which can't hand on such an end to the Java that it has started.
-            with suppress(ProcessLookupError):
-                os.killpg(server.child.process.pid, signal.SIGKILL)
+            server.kill()
     finally:
         thread.close()
 

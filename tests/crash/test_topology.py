@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +24,9 @@ from tests.crash.tally import SEED, tally
 from tests.crash.topology import Topology
 from tests.crash.trial import answered, audited
 
-#: Accepted while parts are killed, of which the last ones find no money left.
-REQUESTS = 300
+#: Of the requests that are accepted while parts are killed, the last ones find no money left.
 TOO_MANY = 20
-#: Of each part that is killed while they are sent.
+#: Requests accepted before each kill.
 MORE_BETWEEN = 10
 #: The slowest is a Cassandra that starts on a busy machine while a queue waits for it.
 ENDED_WITHIN_S = 180.0
@@ -85,7 +87,8 @@ async def test_each_part_of_the_topology_can_be_killed_and_nothing_is_lost_or_do
         await audited(whole_stack, clients, outages=len(whole_stack.parts))
     finally:
         clients.close()
-    await asyncio.to_thread(_carried_out_later, whole_stack, whole_stack.parts)
+    away = None if issuing is None else _without(issuing, whole_stack)
+    await asyncio.to_thread(_carried_out_later, whole_stack, whole_stack.parts, away)
     if issuing is not None:
         await asyncio.to_thread(_with_a_token_of, whole_stack, issuing)
     await agreeing.everything(whole_stack)
@@ -98,7 +101,9 @@ async def test_on_another_broker_it_can_be_killed_too_and_nothing_is_lost_or_dou
     await agreeing.everything(other_stack)
 
 
-def _carried_out_later(running: Topology, parts: Sequence[str]) -> None:
+def _carried_out_later(
+    running: Topology, parts: Sequence[str], away: AbstractContextManager[None] | None = None
+) -> None:
     """Requests are accepted while one part after the other is killed, and each is carried out once."""
     requests = MORE_BETWEEN * len(parts) * 3
     with running.client() as http:
@@ -108,10 +113,11 @@ def _carried_out_later(running: Topology, parts: Sequence[str]) -> None:
         accepted: list[str] = []
         sending = threading.Thread(target=_send, args=(http, mine, theirs, requests, accepted))
         sending.start()
-        for part in parts:
-            _more(running, requests, accepted)
-            running.kill(part)
-            tally.killed(part)
+        with away or contextlib.nullcontext():
+            for part in parts:
+                _more(running, requests, accepted)
+                running.kill(part)
+                tally.killed(part)
         sending.join()
         ended = _ended(running, http, accepted, requests)
         outcomes = Counter(request["status"] for request in ended)
@@ -119,6 +125,32 @@ def _carried_out_later(running: Topology, parts: Sequence[str]) -> None:
         transfers = {request["transfer_id"] for request in ended if request["status"] == "completed"}
         assert len(transfers) == requests - TOO_MANY, "two requests were told the same transfer"
         assert {_balance(http, mine), _balance(http, theirs)} == {"0.00", funded}
+
+
+@contextlib.contextmanager
+def _without(issuing: keycloak.KeycloakServer, running: Topology) -> Iterator[None]:
+    """Keycloak is killed: who has its token goes on moving money. It comes back while the block runs."""
+    token = issuing.service_token()
+    with contextlib.ExitStack() as clients:
+        # Past the load balancer: each API has to know Keycloak's keys before it is gone.
+        replicas = [clients.enter_context(running.client(token, replica=url)) for url in running.replicas]
+        till, reserve = (_wallet(replica, name) for replica, name in zip(replicas, ("float", "safe"), strict=True))
+        _deposited(replicas[0], till, "10.00")
+        issuing.kill()
+        with ThreadPoolExecutor(1) as starting:
+            try:
+                tally.killed("keycloak")
+                with pytest.raises(httpx2.TransportError):
+                    issuing.service_token()
+                for replica in replicas:
+                    moved = _asked(replica, "/transfers", _transfer(till, reserve, "1.00"), key=uuid.uuid4().hex)
+                    assert moved.status_code == 201, moved.text
+                assert (_balance(replicas[0], till), _balance(replicas[1], reserve)) == ("8.00", "2.00")
+            finally:
+                # Others need it, whatever went wrong here.
+                back = starting.submit(issuing.start)
+            yield
+            back.result()
 
 
 def _with_a_token_of(running: Topology, issuing: keycloak.KeycloakServer) -> None:

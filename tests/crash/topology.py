@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -86,9 +86,17 @@ class Topology(Stack):
     """All of it, running; for the clients and the audit it is a stack as any other."""
 
     def __init__(
-        self, folder: Path, parts: Mapping[str, Part], record: Mapping[str, Any], environ: Mapping[str, str]
+        self,
+        folder: Path,
+        parts: Mapping[str, Part],
+        record: Mapping[str, Any],
+        environ: Mapping[str, str],
+        *,
+        replicas: Sequence[int],
     ) -> None:
         self._folder = folder
+        #: The addresses of the APIs, past the load balancer.
+        self.replicas = [_url(port) for port in replicas]
         self._parts = parts
         self._told = dict(record)
         #: What each role is told, for those who look at what the roles use.
@@ -107,9 +115,11 @@ class Topology(Stack):
         """What can be killed."""
         return list(self._parts)
 
-    def client(self, token: str | None = None) -> httpx2.Client:
-        """An HTTP client with this token, or with the operator's key."""
+    def client(self, token: str | None = None, *, replica: str | None = None) -> httpx2.Client:
+        """An HTTP client of the load balancer or of a replica, with this token or with the operator's key."""
         http = super().client()
+        if replica is not None:
+            http.base_url = replica
         if token is not None:
             http.headers["authorization"] = f"Bearer {token}"
         return http
@@ -152,7 +162,7 @@ def running(
         owners = {"POSTGRES__OWNER_DSN": database.owner_dsn, "AUDIT__OWNER_DSN": records.owner_dsn}
         _migrate(environ | {f"BILLFOLD_{name}": dsn for name, dsn in owners.items()})
         key = asyncio.run(bootstrapped(database))
-        programs, url = _started(stack, folder, environ)
+        programs, replicas, url = _started(stack, folder, environ)
         record = {
             "api_url": url,
             "api_key": key,
@@ -168,11 +178,13 @@ def running(
             "redis": redis,
             "cassandra": cassandra,
         }
-        yield Topology(folder, parts, record, environ)
+        yield Topology(folder, parts, record, environ, replicas=replicas)
 
 
-def _started(stack: contextlib.ExitStack, folder: Path, environ: Mapping[str, str]) -> tuple[dict[str, Program], str]:
-    """The roles, and the address of the load balancer before the APIs among them. `stack` stops them all."""
+def _started(
+    stack: contextlib.ExitStack, folder: Path, environ: Mapping[str, str]
+) -> tuple[dict[str, Program], Sequence[int], str]:
+    """The roles, the ports of the APIs among them, and the address of the load balancer. `stack` stops them all."""
     programs, replicas = _roles(folder, environ)
     for program in programs.values():
         program.spawn()
@@ -182,7 +194,7 @@ def _started(stack: contextlib.ExitStack, folder: Path, environ: Mapping[str, st
     gateway, url = _balancer(folder, replicas)
     gateway.start()
     stack.callback(gateway.stop)
-    return programs, url
+    return programs, replicas, url
 
 
 def _environ(folder: Path, ours: Mapping[str, str]) -> dict[str, str]:
@@ -217,10 +229,10 @@ def _roles(folder: Path, environ: Mapping[str, str]) -> tuple[dict[str, Program]
             "BILLFOLD_API__PORT": str(port),
             "BILLFOLD_LEDGER__LISTEN": f"unix:{folder}/{name}.sock",
         }
-        ready = f"http://127.0.0.1:{metrics_port}/metrics"
+        ready = f"{_url(metrics_port)}/metrics"
         if role == "api":
             replicas.append(port)
-            ready = f"http://127.0.0.1:{port}/readyz"
+            ready = f"{_url(port)}/readyz"
         command = [sys.executable, "-m", "billfold.app.cli", "serve", role]
         programs[name] = Program(command, {**environ, **own}, ready=ready, log=folder / f"{name}.log")
     return programs, replicas
@@ -232,5 +244,9 @@ def _balancer(folder: Path, replicas: list[int]) -> tuple[Program, str]:
     file = folder / "envoy.json"
     file.write_bytes(msgspec.json.encode(balancer.configured(port, admin=admin, replicas=replicas)))
     command = [ENVOY, "--disable-hot-restart", "--concurrency", "1", "--log-level", "warn", "-c", str(file)]
-    url = f"http://127.0.0.1:{port}"
+    url = _url(port)
     return Program(command, os.environ, ready=f"{url}/readyz", log=folder / "envoy.log"), url
+
+
+def _url(port: int) -> str:
+    return f"http://127.0.0.1:{port}"
