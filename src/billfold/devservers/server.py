@@ -65,6 +65,11 @@ class DevServer(ABC):
         """Where clients connect to, with the credentials where it asks for any."""
 
     @property
+    def address(self) -> str:
+        """Where it listens, for everybody to see."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
     def child(self) -> children.Child:
         """Its process, which may have ended."""
         assert self._child is not None, "the server has not been started"

@@ -66,11 +66,12 @@ async def rabbitmq(port: int) -> bool:
 
 
 async def redis(port: int) -> bool:
-    """Whether a Redis answers a ping."""
+    """Whether a Redis answers a ping, if only that it must know who asks."""
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         writer.write(b"PING\r\n")
-        return await reader.readline() == b"+PONG\r\n"
+        answer = await reader.readline()
+        return answer == b"+PONG\r\n" or answer.startswith(b"-NOAUTH ")
 
     return await _asked(port, talk)
 

@@ -6,10 +6,14 @@ import contextlib
 import os
 import shutil
 import signal
+import stat
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+from redis import Redis
+from redis.exceptions import AuthenticationError
 
 from billfold.app.supervisor import additions, record
 from billfold.app.supervisor.additions import FOLLOWED, Added, Addition, Additions
@@ -65,13 +69,14 @@ def test_a_server_that_was_added_is_started_again_at_its_address(
     with support.up(data, profile="full", env=with_programs(tmp_path / "bin", "redis-server")) as running:
         before = running.pid("redis")
         address = running.first["addresses"]["redis"]
-        assert running.first["settings"] == {"balances.redis_url": address, "limits.redis_url": address}
-        assert address != redis_server.url
+        settings = running.first["settings"]
+        assert address != redis_server.server.address
         os.kill(before, signal.SIGKILL)
         support.eventually(lambda: running.pid("redis") != before, "a new Redis")
         assert running.record["addresses"]["redis"] == address
+        assert running.record["settings"] == settings
         found = support.billfold("doctor", "--data", str(data)).stdout
-        assert f"Redis {redis_server.version} at {address}" in found
+        assert f"Redis {redis_server.version} at redis://:********@{address}/0" in found
 
 
 def test_orphans_of_a_server_that_was_added_are_ended_by_down(
@@ -94,11 +99,39 @@ def test_orphans_of_a_server_that_was_added_are_ended_by_down(
             os.kill(orphan, signal.SIGKILL)
 
 
+def test_a_redis_that_was_added_is_for_those_who_know_its_password_and_nobody_is_shown_it(
+    data: Path, tmp_path: Path, redis_server: servers.RedisServer
+) -> None:
+    assert redis_server.child.running
+    with support.up(data, profile="full", env=with_programs(tmp_path / "bin", "redis-server")) as running:
+        url = running.first["settings"]["balances.redis_url"]
+        assert running.first["settings"] == {"balances.redis_url": url, "limits.redis_url": url}
+        password = urlsplit(url).password
+        assert password is not None
+        with Redis.from_url(url) as roles:
+            assert roles.ping()
+        with Redis.from_url(f"redis://{running.first['addresses']['redis']}/0") as stranger:
+            for command in ("PING", "KEYS *", "CONFIG GET requirepass"):
+                with pytest.raises(AuthenticationError):
+                    stranger.execute_command(*command.split())
+        for pid in (running.process.pid, *support.descendants(running.process.pid)):
+            assert password not in support.command_line(pid)
+        for command in ("status", "doctor"):
+            for form in ((), ("--json",)):
+                assert password not in support.billfold(command, *form, "--data", str(data)).stdout
+        # For their owner alone are its settings, and those by which commands find it.
+        files = [file for folder in (data, data / "redis") for file in folder.iterdir() if file.is_file()]
+        told = [file for file in files if password.encode() in file.read_bytes()]
+        assert sorted(file.name for file in told) == ["redis.conf", "stack.json"]
+        assert {stat.S_IMODE(file.stat().st_mode) for file in told} == {0o600}
+        assert password not in running.log
+
+
 class Unlucky:
     """A server that never comes up."""
 
     name = "unlucky"
-    url = "nowhere"
+    url = address = "nowhere"
 
     async def start(self) -> children.Child:
         raise children.ChildFailed("unlucky ended with exit code 1")

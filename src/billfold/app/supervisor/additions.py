@@ -28,7 +28,12 @@ class Server(Service, Protocol):
 
     @property
     def url(self) -> str:
-        """Where."""
+        """Where, with the credentials where it asks for any."""
+        ...
+
+    @property
+    def address(self) -> str:
+        """Where, for everybody to see."""
         ...
 
 
@@ -77,7 +82,7 @@ class Added:
         self._changed = changed
         self.keepers: dict[str, Keeper] = {}
         self.addresses: dict[str, str] = {}
-        #: By which the roles find them.
+        #: By which the roles find them, with the credentials.
         self.settings: dict[str, str | int] = {}
         #: What is done without, and why.
         self.left_out: dict[str, str] = {}
@@ -106,7 +111,7 @@ class Added:
             return
         self._say(f"{addition.title} is ready")
         self.keepers[addition.name] = keeper
-        self.addresses[addition.name] = server.url
+        self.addresses[addition.name] = server.address
         self.settings |= addition.settings(server.url)
 
     async def _failed(self, name: str, keeper: Keeper) -> None:

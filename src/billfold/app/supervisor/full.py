@@ -136,6 +136,10 @@ class _Kept:
     def url(self) -> str:
         return self._server.url
 
+    @property
+    def address(self) -> str:
+        return self._server.address
+
     async def start(self) -> children.Child:
         await self._server.start()
         return self._server.child

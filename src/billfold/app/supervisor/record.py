@@ -33,6 +33,7 @@ SECRETS = frozenset(
         "audit_dsn",
         "audit_owner_dsn",
         "nats_password",
+        "settings",
     }
 )
 
@@ -89,7 +90,8 @@ class StackRecord(msgspec.Struct, frozen=True, kw_only=True):
     addresses: dict[str, str] = {}
     #: What belongs to the profile and is not there, and why.
     left_out: dict[str, str] = {}
-    #: By which the roles find what the profile has added; a command that goes to the database itself needs them, too.
+    #: By which the roles find what the profile has added, with the credentials. A command that goes to the database
+    #: itself needs them, too.
     settings: dict[str, str | int] = {}
     processes: dict[str, int]
 
