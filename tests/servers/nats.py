@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,6 +40,14 @@ class NatsServer:
         """SIGKILL the server."""
         self.child.process.kill()
         self._thread.run(self.child.wait())
+
+    def hang(self) -> None:
+        """Let it accept connections and answer none."""
+        self.child.process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """The end of `hang`."""
+        self.child.process.send_signal(signal.SIGCONT)
 
     def start(self) -> None:
         """Start it again after `kill` or `stop`; the address and password stay as they are."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import pytest
@@ -27,6 +27,8 @@ class Bench:
     messaging: Messaging
     kill: Callable[[], None]
     start: Callable[[], None]
+    hang: Callable[[], None]
+    go_on: Callable[[], None]
     #: How many messages are given and not settled, where the port can't tell.
     in_hand: Callable[[], int] = lambda: 0
 
@@ -48,7 +50,7 @@ def messaging(bench: Bench) -> Messaging:
 async def _nats(own: servers.NatsServer) -> Bench:
     server = nats.Server(url=own.url, user=own.user, password=own.password)
     await without_streams(server)
-    return Bench("nats", server, own.kill, own.start)
+    return Bench("nats", server, own.kill, own.start, own.hang, own.go_on)
 
 
 async def _kafka(own: servers.KafkaServer) -> Bench:
@@ -66,7 +68,7 @@ async def _kafka(own: servers.KafkaServer) -> Bench:
             return not set(await admin.list_topics()) & set(names)
 
         await until(gone)
-    return Bench("kafka", cluster, own.kill, own.start)
+    return Bench("kafka", cluster, own.kill, own.start, own.hang, own.go_on)
 
 
 async def _rabbitmq(own: servers.RabbitMQServer) -> Bench:
@@ -98,7 +100,7 @@ async def _rabbitmq(own: servers.RabbitMQServer) -> Bench:
         asyncio.run(until(all_up))
 
     await without_queues()
-    return Bench("rabbitmq", server, kill, start, lambda: sum(own.server.queues().values()))
+    return Bench("rabbitmq", server, kill, start, own.hang, own.go_on, lambda: sum(own.server.queues().values()))
 
 
 async def _can_all_be_used(server: Messaging) -> bool:
@@ -116,6 +118,16 @@ async def _can_all_be_used(server: Messaging) -> bool:
     except BrokerUnavailable:
         return False
     return True
+
+
+@contextmanager
+def hanging(bench: Bench) -> Iterator[None]:
+    """The broker's server takes connections, and says nothing."""
+    bench.hang()
+    try:
+        yield
+    finally:
+        bench.go_on()
 
 
 async def killed_and_started(bench: Bench, *, meanwhile_s: float = 0.0) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 
 import pytest
+from prometheus_client import Counter
 
 from billfold.kernel.events import Event
 from billfold.platform.messaging import cloudevents, leading, metrics, outbox, topics
@@ -15,7 +16,7 @@ from billfold.platform.messaging import relay as relay_module
 from billfold.platform.messaging.port import Delivery, Messaging
 from billfold.platform.messaging.relay import Relay
 from billfold.platform.postgres.database import Connection, Database
-from tests.integration.messaging.brokers.conftest import Bench, killed_and_started, tailed
+from tests.integration.messaging.brokers.conftest import Bench, hanging, killed_and_started, tailed
 from tests.integration.messaging.support import (
     DEADLINE_S,
     append,
@@ -81,6 +82,31 @@ async def test_what_piles_up_while_the_broker_is_away_comes_whole_and_in_order_w
         await _drained(database)
     found = _by_key(await tailed(bench.messaging, topics.EVENTS, len(keys) * numbers), distinct=True)
     assert found == {key: list(range(numbers)) for key in keys}
+
+
+async def test_a_broker_that_hangs_for_longer_than_it_is_waited_for_costs_no_event_and_no_order(
+    database: Database, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Longer than Kafka's client waits for an answer, and so for a partition to have a leader.
+    monkeypatch.setattr(relay_module, "PUBLISH_TIMEOUT_S", 6.0)
+    given_up = metrics.FAILURES.labels("broker")
+    keys = [f"key-{key}" for key in range(4)]
+    reached = 0
+    async with running(Relay(database=database, messaging=bench.messaging, expanders={})):
+        for _ in range(2):
+            # More than goes to Kafka at a time, some of it perhaps in hand when the broker begins to hang.
+            at_first, then = range(reached, reached + 200), range(reached + 200, reached + 400)
+            writing = asyncio.create_task(_written(database, keys, at_first, padding="x" * 1_000))
+            await until(partial(_more, metrics.PUBLISHED, metrics.PUBLISHED._value.get()))
+            with hanging(bench):
+                before = given_up._value.get()
+                await writing
+                await _written(database, keys, then, padding="x" * 1_000)
+                await until(partial(_more, given_up, before))
+            reached += 400
+            await _drained(database)
+    found = _by_key(await tailed(bench.messaging, topics.EVENTS, len(keys) * reached), distinct=True)
+    assert found == {key: list(range(reached)) for key in keys}
 
 
 async def test_who_has_lost_the_lead_can_neither_publish_another_round_nor_delete(
@@ -175,13 +201,15 @@ async def test_a_relay_that_hung_even_longer_adds_repeats_at_most(
     assert _by_key(await tailed(messaging, topics.EVENTS, 5), distinct=True) == {"k": [0, 1, 2, 3, 4]}
 
 
-async def _written(database: Database, keys: Sequence[str], numbers: range, *, at_once: int = 50) -> None:
+async def _written(
+    database: Database, keys: Sequence[str], numbers: range, *, at_once: int = 50, padding: str = ""
+) -> None:
     """Each key counts through the numbers, so many of them in a transaction, and all keys at the same time."""
 
     async def count(key: str) -> None:
         for start in numbers[::at_once]:
             block = range(start, min(start + at_once, numbers.stop))
-            payloads = [cloudevents.encode(fact(key, number)) for number in block]
+            payloads = [cloudevents.encode(fact(key, number, padding=padding)) for number in block]
             async with database.transaction() as transaction:
                 await transaction.executemany(
                     "SELECT messaging.append($1, $2)", [(outbox.EVENT, payload) for payload in payloads]
@@ -196,6 +224,10 @@ async def _drained(database: Database) -> None:
     while left:
         await until(partial(_fewer, database, left))
         left = await waiting(database)
+
+
+async def _more(counter: Counter, than: float) -> bool:
+    return bool(counter._value.get() > than)
 
 
 async def _fewer(database: Database, than: int) -> bool:

@@ -37,15 +37,21 @@ async def asked(
         task.cancel()
 
 
-def batches(messages: Sequence[Message], *, count_max: int, bytes_max: int) -> Iterator[list[Message]]:
+def batches(
+    messages: Sequence[Message],
+    *,
+    count_max: int,
+    bytes_max: int,
+    size_of: Callable[[Message], int] = lambda message: len(message.body),
+) -> Iterator[list[Message]]:
     """The messages in their order, so many at a time; one that is larger by itself goes alone."""
     batch: list[Message] = []
     size = 0
     for message in messages:
-        if batch and (len(batch) == count_max or size + len(message.body) > bytes_max):
+        if batch and (len(batch) == count_max or size + size_of(message) > bytes_max):
             yield batch
             batch, size = [], 0
         batch.append(message)
-        size += len(message.body)
+        size += size_of(message)
     if batch:
         yield batch

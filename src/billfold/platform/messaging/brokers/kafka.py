@@ -29,6 +29,7 @@ from aiokafka.errors import (
 from aiokafka.helpers import create_ssl_context
 from aiokafka.structs import OffsetAndMetadata
 
+from billfold.platform.messaging.brokers import asking
 from billfold.platform.messaging.brokers.kafka_group import Committed, GroupHand, delivery_of, group_of, joined
 from billfold.platform.messaging.cloudevents import CONTENT_TYPE
 from billfold.platform.messaging.port import (
@@ -53,8 +54,10 @@ CREATED_PAUSE_S = 0.05
 #: Kafka's own default for a message, with its headers and the batch around it, is some bytes more than a mebibyte.
 BODY_MAX_BYTES = 1_000_000
 REQUEST_MAX_BYTES = 1_048_576
-#: Records of one partition that go out together; a record that is larger goes alone.
+#: Records that go out together; a record that is larger goes alone.
 BATCH_MAX_BYTES = 900_000
+#: What Kafka stores with a record at most, and with each of its headers: their sizes, and what a batch begins with.
+_RECORD_BYTES, _HEADER_BYTES = 100, 10
 #: What a reader along is sent at a time, and how often it looks.
 TAIL_MAX = 500
 TAIL_WAIT_S = 0.5
@@ -156,10 +159,16 @@ class Broker:
                     await asyncio.sleep(CREATED_PAUSE_S)
 
     async def publish(self, messages: Sequence[Message], *, perhaps_repeated: bool = True) -> None:
-        """As port.Broker.publish: in order by key. Kafka measures what goes to a partition together."""
+        """As port.Broker.publish: in order by key. Kafka measures what goes to a partition together.
+
+        So much goes out at a time that no partition gets a second batch before Kafka has taken the first one: when that
+        is refused, or its partition has no leader for too long, the client goes on with the second one. Kafka refuses
+        it because of the gap only where it has something of this producer already.
+        """
         del perhaps_repeated  # There is nothing that it could change.
         try:
-            await self._stored(messages)
+            for some in asking.batches(messages, count_max=len(messages), bytes_max=BATCH_MAX_BYTES, size_of=_size):
+                await self._stored(some)
         except MessageTooLarge:
             # Its numbers have a gap now, and the partition would refuse whatever it sent behind that.
             await self._without_producer()
@@ -177,7 +186,7 @@ class Broker:
                 )
                 for message in messages
             ]
-            # What comes behind a batch that was refused may be tried for ever, so the first refusal counts.
+            # What goes to another partition may be tried for ever, so the first refusal counts.
             await asyncio.gather(*sent)
 
     @asynccontextmanager
@@ -269,6 +278,12 @@ async def _read(reader: AIOKafkaConsumer, types: tuple[str, ...], following: dic
                 following[str(part.partition)] = record.offset + 1
                 if not delivery.type or selects(types, delivery.type):
                     yield delivery
+
+
+def _size(message: Message) -> int:
+    """What a message takes in a batch at most."""
+    headers = sum(_HEADER_BYTES + len(name) + len(value) for name, value in _headers(message).items())
+    return _RECORD_BYTES + len(message.key.encode()) + len(message.body) + headers
 
 
 def _headers(message: Message) -> Mapping[str, str]:
