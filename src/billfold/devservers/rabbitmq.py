@@ -112,10 +112,18 @@ class RabbitMQ(DevServer):
         """What those who are connected say of themselves, their names among it."""
         return self._told("list_connections", "client_properties")
 
+    def set(self, **settings: int) -> None:
+        """Settings of its application `rabbit`, for new channels, until they are set anew or it ends."""
+        calls = (f"application:set_env(rabbit, {name}, {value})" for name, value in settings.items())
+        self._run("eval", f"{', '.join(calls)}.")
+
     def _told(self, what: str, *columns: str) -> list[str]:
-        command = (str(_LIBRARY / "bin" / "rabbitmqctl"), "-q", "-n", _NODE, what, "--no-table-headers", *columns)
+        return self._run(what, "--no-table-headers", *columns).splitlines()
+
+    def _run(self, *command: str) -> str:
         env = environment() | self._environment()
-        return subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout.splitlines()
+        program = (str(_LIBRARY / "bin" / "rabbitmqctl"), "-q", "-n", _NODE, *command)
+        return subprocess.run(program, env=env, capture_output=True, text=True, check=True).stdout
 
     async def _without_epmd(self) -> None:
         if self._epmd is not None:
