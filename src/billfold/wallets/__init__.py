@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from billfold.wallets import contracts, errors, events
 from billfold.wallets.adapters.history.cql import CqlHistory
-from billfold.wallets.adapters.history.cql import make_tables as make_history_tables
+from billfold.wallets.adapters.history.tables import make_tables as make_history_tables
 from billfold.wallets.service import Wallets
 from billfold.wallets.service.pictures import REDIS_UP
 from billfold.wallets.service.pictures import SUBSCRIPTION as BALANCES_SUBSCRIPTION

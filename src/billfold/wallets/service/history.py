@@ -107,8 +107,8 @@ class HistoryCopy:
             RebuildOvertaken: another one has begun.
         """
         mine = ids.new()
-        await self._copy.wait_until_up(PATIENCE_S)
-        await self._copy.begin_again(mine)
+        await self._copy.tables.wait_until_up(PATIENCE_S)
+        await self._copy.tables.begin_again(mine)
         async with self._database.connection() as connection:
             total = await store.count(connection)
         done = HistoryRebuilt(accounts=0, entries=0)
@@ -124,7 +124,7 @@ class HistoryCopy:
             if len(block) < ACCOUNTS_BLOCK:
                 break
             after = block[-1].wallet_id, block[-1].asset
-        if not await self._copy.complete(mine):
+        if not await self._copy.tables.complete(mine):
             raise errors.RebuildOvertaken
         return done
 
@@ -140,14 +140,14 @@ class HistoryCopy:
         await self._copy.write([(kept[entry.account], entry) for entry in entries if entry.account in kept])
 
     async def _copy_account(self, kept: store.Kept) -> int:
-        period = ledger_contracts.EntryFilter(recorded_from=self._copy.kept_since)
+        period = ledger_contracts.EntryFilter(recorded_from=self._copy.tables.kept_since)
         copied = 0
         async for block in self._ledger.stream_entries(account_ids=[kept.account_id], filter=period):
             rows = [(kept.wallet_id, entry) for entry in block]
             try:
                 await self._copy.write(rows)
             except CqlUnavailable:
-                await self._copy.wait_until_up(PATIENCE_S)
+                await self._copy.tables.wait_until_up(PATIENCE_S)
                 await self._copy.write(rows)
             copied += len(block)
         return copied

@@ -38,7 +38,7 @@ async def copy(cql_keyspace: tuple[cql.Session, str], ledger: Ledger) -> CqlHist
     await session.wait_until_up(PATIENCE_S)
     copy = CqlHistory(session=session, ledger=ledger, keyspace=keyspace, ttl_days=None, clock=SystemClock())
     # What `rebuild` makes of an empty ledger, without waiting for those who read the one before.
-    await copy.mark(complete=True, rebuild=ids.new())
+    await copy.tables.mark(complete=True, rebuild=ids.new())
     return copy
 
 

@@ -172,7 +172,7 @@ async def test_an_event_can_not_say_what_is_not_so(histories: Histories, ada: Pr
 async def test_a_copy_that_was_never_completed_is_not_read(histories: Histories, ada: Principal) -> None:
     await wallet_of(histories.journal, ada, holding="10.00")
     await histories.catch_up()
-    await histories.copy.mark(complete=False, rebuild=ids.new())
+    await histories.copy.tables.mark(complete=False, rebuild=ids.new())
     assert (await page(histories, ada)).source == "postgresql"
 
 
@@ -235,12 +235,12 @@ async def test_the_copy_is_made_anew_while_money_moves(histories: Histories, ada
 async def test_of_two_who_make_the_copy_anew_the_later_one_completes_it(histories: Histories, ada: Principal) -> None:
     await wallet_of(histories.journal, ada, holding="50.00")
     first = asyncio.create_task(histories.keeping.rebuild(progress=lambda *_: None))
-    while (await histories.copy.state()).complete:  # noqa: ASYNC110 - the server tells
+    while (await histories.copy.tables.state()).complete:  # noqa: ASYNC110 - the server tells
         await asyncio.sleep(0.01)
     await histories.keeping.rebuild(progress=lambda *_: None)
     with pytest.raises(errors.RebuildOvertaken):
         await first
-    assert (await histories.copy.state()).complete
+    assert (await histories.copy.tables.state()).complete
 
 
 async def test_the_history_of_an_owner_who_leaves_is_erased_for_good(

@@ -118,7 +118,7 @@ async def test_a_node_that_hangs_keeps_nobody_waiting_for_long(
     try:
         answers = await asyncio.gather(*(source_of(histories, ada) for _ in range(20)))
         assert set(answers) == {"postgresql"}
-        assert not histories.copy.up
+        assert not histories.copy.tables.up
     finally:
         cassandra_server.go_on()
     await until(lambda: _is_read(histories, ada))

@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-import msgspec
-
-from billfold.kernel import clock
 from billfold.kernel.clock import Clock
 from billfold.ledger import Ledger
 from billfold.ledger.contracts import Entry, EntryFilter
 from billfold.platform import cql
 from billfold.wallets.adapters.history import Behind, Position, scan, schema
 from billfold.wallets.adapters.history.scan import Chain, Range
+from billfold.wallets.adapters.history.tables import READ_TIMEOUT_S, Tables
 from billfold.wallets.domain import Side
 
 #: Accounts of one list; each is read on its own. An owner who has more of them asks the journal, or names a wallet.
@@ -30,24 +28,11 @@ ACCOUNTS_MAX = 16
 SCANNED_MAX = 2_000
 #: Rows in one answer when a filter is rare; a page is smaller.
 BLOCK = 200
-#: One read altogether, which is some questions one after the other.
-READ_TIMEOUT_S = 3.0
 #: A period that ended so lately may still get entries that are being posted. The journal waits for them.
 RECENT = timedelta(minutes=10)
 
 #: An account's months, the newest first, with its last version in each.
 _Months = list[tuple[int, int]]
-
-
-class State(msgspec.Struct, frozen=True):
-    """What the copy says of itself."""
-
-    #: Whether everything that was there before its consumer has been copied.
-    complete: bool = False
-    #: For how many days its rows were written; 0 is for ever.
-    ttl_days: int = 0
-    #: Who made it.
-    rebuild: UUID | None = None
 
 
 class _Question(NamedTuple):
@@ -56,51 +41,15 @@ class _Question(NamedTuple):
     limit: int
 
 
-async def make_tables(session: cql.Session, *, keyspace: str, datacenter: str | None, copies: int) -> None:
-    """Make the keyspace and the tables where they are missing; a keyspace that is there keeps its replication.
-
-    Raises:
-        CqlUnavailable
-    """
-    if datacenter is None:
-        ((datacenter,),) = await session.execute(schema.DATACENTER)
-    await session.apply_schema(
-        f"CREATE KEYSPACE IF NOT EXISTS {keyspace} WITH replication = "
-        f"{{'class': 'NetworkTopologyStrategy', '{datacenter}': {copies}}}"
-    )
-    for table in schema.TABLES:
-        await session.apply_schema(table.format(keyspace=keyspace))
-
-
 class CqlHistory:
     """The copy: read, written and erased."""
 
     def __init__(
         self, *, session: cql.Session, ledger: Ledger, keyspace: str, ttl_days: int | None, clock: Clock
     ) -> None:
-        self._session = session
         self._ledger = ledger
-        self._keyspace = keyspace
-        self._ttl_days = ttl_days or 0
         self._clock = clock
-
-    @property
-    def up(self) -> bool:
-        """Whether there is any use in asking."""
-        return self._session.up
-
-    @property
-    def kept_since(self) -> datetime | None:
-        """What was recorded before is kept no longer; None where everything is kept."""
-        return self._clock.now() - timedelta(days=self._ttl_days) if self._ttl_days else None
-
-    async def wait_until_up(self, timeout_s: float) -> None:
-        """Return when the server answers.
-
-        Raises:
-            CqlUnavailable: it has not in time.
-        """
-        await self._session.wait_until_up(timeout_s)
+        self.tables = Tables(session=session, keyspace=keyspace, ttl_days=ttl_days, clock=clock)
 
     async def entries(
         self,
@@ -129,9 +78,7 @@ class CqlHistory:
         accounts = await self._ledger.accounts(ids=[side.account for side in sides])
         versions = {account.id: account.version for account in accounts}
         wallets = {UUID(side.wallet) for side in sides}
-        state, found = await asyncio.gather(self.state(), asyncio.gather(*map(self._months, wallets)))
-        if not state.complete or state.ttl_days != self._ttl_days:
-            raise Behind("incomplete")
+        _, found = await asyncio.gather(self.tables.check_complete(), asyncio.gather(*map(self._months, wallets)))
         months = {account: its for of_wallet in found for account, its in of_wallet.items()}
         await self._check_newest(versions, {account: its[0][1] for account, its in months.items()})
         parts = await asyncio.gather(
@@ -152,68 +99,27 @@ class CqlHistory:
         if newer and any(copied[one.id] > one.version for one in await self._ledger.accounts(ids=newer)):
             raise Behind("ahead")
 
-    async def state(self) -> State:
-        """What the copy says of itself.
-
-        Raises:
-            CqlUnavailable
-        """
-        rows = await self._execute(schema.SELECT_STATE)
-        return State(*rows[0]) if rows else State()
-
-    async def begin_again(self, rebuild: UUID) -> None:
-        """Empty the copy. It is read by nobody until `complete`.
-
-        Raises:
-            CqlUnavailable
-        """
-        await self.mark(complete=False, rebuild=rebuild)
-        # Whoever has read before that it was complete has an answer by then.
-        await asyncio.sleep(READ_TIMEOUT_S)
-        for statement in schema.EMPTY:
-            await self._session.apply_schema(self._in_keyspace(statement))
-
-    async def complete(self, rebuild: UUID) -> bool:
-        """Whatever was posted before now is here, or its event is still to come; False if another one began meanwhile.
-
-        Raises:
-            CqlUnavailable
-        """
-        if (await self.state()).rebuild != rebuild:
-            return False
-        await self.mark(complete=True, rebuild=rebuild)
-        return True
-
-    async def mark(self, *, complete: bool, rebuild: UUID) -> None:
-        """Say whether the copy is complete, and who has made it.
-
-        Raises:
-            CqlUnavailable
-        """
-        await self._execute(schema.WRITE_STATE, complete, self._ttl_days, rebuild)
-
     async def write(self, entries: Iterable[tuple[UUID, Entry]]) -> None:
         """Write entries with their wallets; those that are there are written again, which changes nothing.
 
         Raises:
             CqlUnavailable: perhaps some were written, perhaps all.
         """
-        now_us = clock.microseconds(self._clock.now())
         rows = []
         months: dict[tuple[UUID, int], tuple[UUID, UUID, int, int, int, int]] = {}
         for wallet, entry in entries:
             row = schema.row_of(wallet, entry)
             month, recorded_us = row[1], row[3]
-            ttl_s = schema.ttl_left_s(recorded_us, now_us, self._ttl_days) if self._ttl_days else 0
-            if self._ttl_days and not ttl_s:
+            ttl_s = self.tables.ttl_left_s(recorded_us)
+            if ttl_s is None:
                 continue
             rows.append((*row, recorded_us, ttl_s))
             before = months.get((entry.account, month))
             if before is None or before[3] < entry.version:
                 months[entry.account, month] = (wallet, entry.account, month, entry.version, recorded_us, ttl_s)
-        await self._session.execute_all(self._in_keyspace(schema.INSERT), rows)
+        await self.tables.execute_all(schema.INSERT, rows)
         # Last, for they tell that the entries are there.
-        await self._session.execute_all(self._in_keyspace(schema.INSERT_MONTH), months.values())
+        await self.tables.execute_all(schema.INSERT_MONTH, months.values())
 
     async def erase(self, wallet: UUID) -> None:
         """Erase all that is here of a wallet; what was recorded before now can't come back, whichever event comes late.
@@ -221,16 +127,16 @@ class CqlHistory:
         Raises:
             CqlUnavailable: do it again.
         """
-        now_us = clock.microseconds(self._clock.now())
+        now_us = self.tables.now_us
         months = {month for its in (await self._months(wallet)).values() for month, _ in its}
         erased = [(now_us, wallet, month) for month in months]
-        await self._session.execute_all(self._in_keyspace(schema.ERASE), erased)
+        await self.tables.execute_all(schema.ERASE, erased)
         # Last, for it is by them that the others are found when this ends halfway.
-        await self._execute(schema.ERASE_MONTHS, now_us, wallet)
+        await self.tables.execute(schema.ERASE_MONTHS, now_us, wallet)
 
     async def _months(self, wallet: UUID) -> dict[UUID, _Months]:
         months: dict[UUID, _Months] = {}
-        for account, month, version in await self._execute(schema.SELECT_MONTHS, wallet):
+        for account, month, version in await self.tables.execute(schema.SELECT_MONTHS, wallet):
             months.setdefault(account, []).append((month, version))
         return months
 
@@ -248,8 +154,8 @@ class CqlHistory:
         if not (chain.is_at_the_first or within.ends_at_the_first):
             below = [month for month, _ in months if month <= schema.month_of(within.oldest_us)]
             older = await self._beside(schema.SELECT_OLDER, side, below, within.oldest_us)
-        now_us = clock.microseconds(self._clock.now())
-        chain.end(older=older, horizon_us=schema.horizon_us(now_us, self._ttl_days) if self._ttl_days else None)
+        ttl_days = self.tables.ttl_days
+        chain.end(older=older, horizon_us=schema.horizon_us(self.tables.now_us, ttl_days) if ttl_days else None)
         return selected
 
     async def _scan(self, side: Side, months: _Months, within: Range, chain: Chain, question: _Question) -> list[Entry]:
@@ -276,7 +182,7 @@ class CqlHistory:
         """The rows of a month in the range, the newest first."""
         newest_us = within.newest_us
         while True:
-            rows = await self._execute(
+            rows = await self.tables.execute(
                 schema.SELECT, UUID(side.wallet), month, side.account, newest_us, within.oldest_us, size
             )
             yield rows
@@ -287,14 +193,8 @@ class CqlHistory:
     async def _beside(self, statement: str, side: Side, months: Sequence[int], us: int) -> int | None:
         """The version of the nearest row beyond an instant; months with rows are looked into, the nearest first."""
         for month in months:
-            rows = await self._execute(statement, UUID(side.wallet), month, side.account, us)
+            rows = await self.tables.execute(statement, UUID(side.wallet), month, side.account, us)
             if rows:
                 version: int = rows[0][0]
                 return version
         return None
-
-    async def _execute(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
-        return await self._session.execute(self._in_keyspace(statement), *values)
-
-    def _in_keyspace(self, statement: str) -> str:
-        return statement.format(keyspace=self._keyspace)
