@@ -13,7 +13,7 @@ from billfold.identity.events.people import person_event
 from billfold.identity.events.providers import IDENTITY_TYPES, IdentityEventType
 from billfold.identity.events.sessions import SESSION_TYPES, SessionEventType
 from billfold.identity.events.staff import STAFF_TYPES, StaffEventType
-from billfold.identity.events.users import USER_TYPES, UserEventType, attempt_event
+from billfold.identity.events.users import USER_CLOSED, USER_TYPES, UserEventType, attempt_event
 
 TYPES: tuple[str, ...] = (
     *API_KEY_TYPES,
@@ -37,6 +37,7 @@ __all__ = [
     "SOURCE",
     "STAFF_TYPES",
     "TYPES",
+    "USER_CLOSED",
     "USER_TYPES",
     "AliasEventType",
     "ApiKeyEventType",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal, get_args
+from typing import Final, Literal, get_args
 
 from billfold.identity.events.keys import SOURCE
 from billfold.kernel.events import Event
@@ -18,6 +18,8 @@ UserEventType = Literal[
     "user.address_changed.v1",
     "user.closed.v1",
 ]
+#: Told in the database transaction in which the person's wallets are closed, if they have any.
+USER_CLOSED: Final = "user.closed.v1"
 USER_TYPES: tuple[UserEventType, ...] = get_args(UserEventType)
 
 

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from prometheus_client import Counter
 
+from billfold.identity.events import USER_CLOSED
 from billfold.kernel import ids
 from billfold.kernel.events import Event
 from billfold.ledger import Ledger
@@ -20,7 +21,7 @@ from billfold.ledger import events as ledger_events
 from billfold.ledger.contracts import Entry, EntryFilter
 from billfold.platform.cql import CqlUnavailable
 from billfold.platform.postgres.database import Database
-from billfold.wallets import domain, errors, events
+from billfold.wallets import domain, errors
 from billfold.wallets.adapters.history import Behind, History, Position
 from billfold.wallets.adapters.history.cql import CqlHistory
 from billfold.wallets.adapters.history.postgresql import JournalHistory
@@ -77,7 +78,7 @@ class HistoryCopy:
     """What keeps the copy. Each step may be repeated, and done by several processes at the same time."""
 
     #: The events that it takes.
-    TYPES = (ledger_events.POSTED, events.CLOSED)
+    TYPES = (ledger_events.POSTED, USER_CLOSED)
 
     def __init__(self, *, database: Database, ledger: Ledger, copy: CqlHistory) -> None:
         self._database = database
@@ -85,18 +86,18 @@ class HistoryCopy:
         self._copy = copy
 
     async def take(self, taken: Sequence[Event]) -> None:
-        """Copy the transfers that these events tell of, and erase the wallets of owners who have left.
+        """Copy the transfers that these events tell of, and erase those of owners who have left.
 
         Raises:
             CqlUnavailable, DatabaseUnavailable: take them again.
             TransferNotPosted, InvalidId: an event tells of what is not there.
         """
         await self._copy_transfers([ids.parse(one.subject) for one in taken if one.type == ledger_events.POSTED])
-        closed = [ids.parse(one.subject) for one in taken if one.type == events.CLOSED]
+        closed = [ids.parse(one.subject) for one in taken if one.type == USER_CLOSED]
         if closed:
             async with self._database.connection() as connection:
-                left = await departures.left(connection, closed)
-            for wallet in left:
+                wallets = await departures.wallets_left(connection, closed)
+            for wallet in wallets:
                 await self._copy.erase(wallet)
 
     async def rebuild(self, *, progress: Progress) -> HistoryRebuilt:

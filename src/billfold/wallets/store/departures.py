@@ -20,14 +20,14 @@ async def may_create(connection: Connection, owner: UUID) -> bool:
     return gone is None
 
 
-async def left(connection: Connection, wallet_ids: Sequence[UUID]) -> list[UUID]:
-    """Those of the wallets whose owners have left."""
+async def wallets_left(connection: Connection, owners: Sequence[UUID]) -> list[UUID]:
+    """All wallets of those of the owners who have left, however long ago each was closed."""
     rows = await connection.fetch(
         """
         SELECT wallet.id FROM wallets.wallets AS wallet JOIN wallets.departures AS gone USING (owner_id)
-        WHERE wallet.id = ANY($1)
+        WHERE owner_id = ANY($1)
         """,
-        wallet_ids,
+        owners,
     )
     return [row["id"] for row in rows]
 

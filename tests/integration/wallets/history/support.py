@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from billfold.kernel import ids
+from billfold.identity import events as identity_events
+from billfold.kernel import clock, ids
 from billfold.kernel.events import Event
 from billfold.kernel.principal import Principal
 from billfold.ledger import OUTBOX_KIND, Ledger
@@ -55,12 +56,29 @@ class Histories:
         """Let the copy take all that has happened."""
         await self.keeping.take(await self.events())
 
+    async def leave(self, who: Principal) -> None:
+        """Let an owner close their account, as identity does."""
+        async with self.database.transaction() as connection:
+            assert await self.journal.departures.close_all(connection, owner_id=who.owner_id) == []
+            await outbox.append(connection, closed(who))
+
     async def of(self, source: HistorySource) -> Wallets:
         """Those that read there."""
         if source == "cql":
             await self.catch_up()
             return self.copied
         return self.journal
+
+
+def closed(who: Principal) -> Event:
+    """What is told when an account was closed."""
+    return identity_events.person_event(
+        event_id=str(ids.new()),
+        kind=identity_events.USER_CLOSED,
+        user_id=str(who.owner_id),
+        by=who,
+        time=clock.SystemClock().now(),
+    )
 
 
 async def everything(

@@ -19,7 +19,7 @@ from billfold.wallets import CqlHistory, Wallets, errors
 from billfold.wallets.adapters.history import cql as adapter
 from billfold.wallets.contracts import HistorySource, Transaction, TransactionFilter, TransactionPage
 from tests import facades
-from tests.integration.wallets.history.support import Histories, everything, grown_old
+from tests.integration.wallets.history.support import Histories, closed, everything, grown_old
 from tests.integration.wallets.support import move, wallet_of
 
 ALL = TransactionFilter()
@@ -256,8 +256,9 @@ async def test_the_history_of_an_owner_who_leaves_is_erased_for_good(
     told = await histories.events()
     await histories.keeping.take(told)
     assert len(await rows_of(cql_keyspace, mine)) == 1 + 2
-    async with histories.database.transaction() as connection:
-        assert await posting.departures.close_all(connection, owner_id=ada.owner_id) == []
+    # It was closed long before.
+    await posting.registry.close(principal=ada, wallet_id=ids.parse(mine))
+    await histories.leave(ada)
     await histories.catch_up()
     assert await rows_of(cql_keyspace, mine) == []
     await histories.keeping.take(told)
@@ -276,11 +277,13 @@ async def test_the_history_of_an_owner_who_leaves_is_erased_for_good(
 
 
 async def test_a_closed_wallet_of_an_owner_who_stays_keeps_its_history(histories: Histories, ada: Principal) -> None:
+    """Whatever an event says of them."""
     posting = histories.journal
     mine = await wallet_of(posting, ada, holding="10.00")
     await move(posting, ada, "withdrawal", source=mine, amount="10.00")
     await posting.registry.close(principal=ada, wallet_id=ids.parse(mine))
     await histories.catch_up()
+    await histories.keeping.take([closed(ada)])
     assert len(await everything(histories.copied, ada, ALL, source="cql")) == 2
 
 
