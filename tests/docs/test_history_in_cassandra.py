@@ -56,13 +56,14 @@ def test_what_the_page_says_brings_lists_from_cassandra(
         environment = running | {"WALLET": wallet}
         run(f"billfold wallets deposit {wallet} 10 USD", environment)
         assert "Transactions" in run(fence("billfold projections rebuild history"), environment)
-        assert run(fence("curl"), environment).strip() == fence("history-source: cql").strip()
+        assert run(fence("transactions?wallet"), environment).strip() == fence("history-source: cql").strip()
         # From here on the worker copies what happens.
         run(f"billfold wallets withdraw {wallet} 1 USD", environment)
         deadline = time.monotonic() + DEADLINE_S
-        while run(fence("curl"), environment).strip() != "history-source: cql":
+        while run(fence("transactions?wallet"), environment).strip() != "history-source: cql":
             assert time.monotonic() < deadline
             time.sleep(0.1)
+        assert "history-source: cql" in run(fence("billfold requests wait"), environment)
         worker = json.loads(run("billfold status --json", environment))["metrics_urls"]["worker"]
         said = metrics_of(worker)
         for name in re.findall(r"^\| `(billfold_\w+)", PAGE.read_text(encoding="utf-8"), re.MULTILINE):

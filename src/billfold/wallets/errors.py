@@ -11,7 +11,7 @@ BillfoldError
 └── Invalid    SameWallet, SidesWrong, ItemKeysMixed, ItemKeysAtomic, AssetNeeded, WalletNeeded, CreditLimitNegative,
                CreditLimitRepeated, InstantAmbiguous, VersionNotReached, PeriodWrong, StepWrong,
                ConfirmedTransactionInvalid, ConfirmedTransactionTooLarge, ProcessingFailed, DeliveryLimitReached,
-               PayeeNotAsked, PayerIsYou, ExpiryTooLate, TransferNotPosted
+               PayeeNotAsked, PayerIsYou, ExpiryTooLate, TransferNotPosted, RequestNotEnded
 """
 
 from __future__ import annotations
@@ -273,6 +273,12 @@ class TransferNotPosted(errors.Invalid):
     """The event tells of a transfer that the ledger does not have."""
 
     code = "transfer_not_posted"
+
+
+class RequestNotEnded(errors.Invalid):
+    """The event tells of the end of a request that has not ended."""
+
+    code = "request_not_ended"
 
 
 class RebuildOvertaken(errors.Conflict):

@@ -47,7 +47,8 @@ async def test_ada_is_told_where_to_look_and_sees_it_done(api: Api, order: dict[
     assert answer.headers["preference-applied"] == "respond-async"
     assert (request["status"], request["kind"], request["transfer_id"]) == ("accepted", "transfer", None)
     assert {name: request[name] for name in order} == order
-    assert (await api.ada.get(answer.headers["location"])).json() == request
+    looked = await api.ada.get(answer.headers["location"])
+    assert (looked.json(), looked.headers["history-source"]) == (request, "postgresql")
     await carry_out(api, request)
     done = (await api.ada.get(answer.headers["location"])).json()
     assert (done["status"], done["error"]) == ("completed", None)

@@ -22,6 +22,7 @@ _LABELS = {
     "billfold_http_request_seconds": "`method`, `route` (as in the OpenAPI document), `status`",
     "billfold_mail_failed": "`outcome`: postponed, broken, refused, too_late",
     "billfold_requests_taken": "`outcome`: completed, failed, cancelled, expired, retried, repeated",
+    "billfold_request_reads": "`source`: cql, postgresql; `reason`: what the copy lacks, or unavailable",
     "billfold_outbox_failures": "`part`: database, broker",
     "billfold_postgres_connections": "`state`: working, idle",
     "billfold_rpc_client_breaker_open": "`address`",

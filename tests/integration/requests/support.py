@@ -68,8 +68,8 @@ class Office(Bank):
         order = Order(kind=kind, source=source, target=target, money=Money(amount, "USD"))
         return await self.wallets.requests.accept(principal=by, order=order, key=key or str(ids.new()))
 
-    async def look(self, by: Principal, request: MoneyRequest) -> MoneyRequest:
-        return await self.wallets.requests.request(principal=by, request_id=request.id)
+    async def look(self, by: Principal, request: MoneyRequest, *, wait_s: float = 0) -> MoneyRequest:
+        return (await self.wallets.requests.request(principal=by, request_id=request.id, wait_s=wait_s)).request
 
     async def carry_out(self, *requests: MoneyRequest) -> dict[str, int]:
         """As the worker does when an event tells of these."""

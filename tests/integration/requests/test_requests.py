@@ -392,9 +392,8 @@ async def test_somebody_who_waits_is_told_when_it_has_ended(
     office: Office, ada: Principal, hers: str, his: str
 ) -> None:
     request = await office.accept(ada, source=hers, target=his)
-    look = office.wallets.requests.request
-    assert (await look(principal=ada, request_id=request.id, wait_s=0.05)).status == "accepted"
-    waiting = [asyncio.create_task(look(principal=ada, request_id=request.id, wait_s=60)) for _ in range(20)]
+    assert (await office.look(ada, request, wait_s=0.05)).status == "accepted"
+    waiting = [asyncio.create_task(office.look(ada, request, wait_s=60)) for _ in range(20)]
     await asyncio.sleep(0)
     await office.carry_out(request)
     async with asyncio.timeout(30):
@@ -406,18 +405,17 @@ async def test_who_has_too_many_waiting_is_answered_at_once_and_others_wait(
     office: Office, ada: Principal, bob: Principal, hers: str, *, his: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watching, "WAITING_PER_OWNER_MAX", 2)
-    look = office.wallets.requests.request
     request = await office.accept(ada, source=hers, target=his)
     other = await office.accept(bob, source=await office.wallet(bob, holding="5.00"), target=his)
-    waiting = [asyncio.create_task(look(principal=ada, request_id=request.id, wait_s=600)) for _ in range(3)]
+    waiting = [asyncio.create_task(office.look(ada, request, wait_s=600)) for _ in range(3)]
     done, still = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     assert (len(done), len(still)) == (1, 2)
-    theirs = asyncio.create_task(look(principal=bob, request_id=other.id, wait_s=600))
+    theirs = asyncio.create_task(office.look(bob, other, wait_s=600))
     await office.carry_out(request, other)
     assert (await theirs).status == "completed"
     assert {(await one).status for one in still} == {"completed"}
     again = await office.accept(ada, source=hers, target=his)
-    assert (await look(principal=ada, request_id=again.id, wait_s=0.01)).status == "accepted"
+    assert (await office.look(ada, again, wait_s=0.01)).status == "accepted"
 
 
 async def test_no_hand_can_turn_a_request_back(office: Office, ada: Principal, hers: str, his: str) -> None:

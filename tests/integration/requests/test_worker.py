@@ -80,7 +80,7 @@ async def test_the_broker_brings_requests_to_the_worker(
         many = [await office.accept(ada, source=hers, target=his) for _ in range(30)]
         await ended(office, many)
         waiting = await office.accept(ada, source=hers, target=his)
-        found = await office.wallets.requests.request(principal=ada, request_id=waiting.id, wait_s=60)
+        found = await office.look(ada, waiting, wait_s=60)
     assert (found.status, found.tries) == ("completed", 1)
     assert await office.posted(his) == "31.50"
 
@@ -178,6 +178,6 @@ async def test_without_a_broker_requests_are_carried_out_all_the_same(
     keys = master_keys.file_in(tmp_path)
     async with running_worker(office_database, nats_server, keys=keys, more=nowhere):
         request = await office.accept(ada, source=hers, target=his)
-        found = await office.wallets.requests.request(principal=ada, request_id=request.id, wait_s=60)
+        found = await office.look(ada, request, wait_s=60)
     assert found.status == "completed"
     assert await office.posted(his) == "1.00"

@@ -1,10 +1,12 @@
-"""`billfold projections rebuild history`: all transactions copied to Cassandra anew."""
+"""`billfold projections rebuild history`: all transactions and ended requests copied to Cassandra anew."""
 
 from __future__ import annotations
 
 import asyncio
 from pathlib import Path
 from time import monotonic
+
+import msgspec
 
 from billfold.app import container, settings
 from billfold.app.cli import direct, output, progress
@@ -13,7 +15,7 @@ from billfold.wallets.contracts import HistoryRebuilt
 
 
 def rebuild(config: Path | None, data: Path | None, *, json: bool) -> None:
-    """Copy them. Lists are read in the ledger meanwhile, and money goes on moving.
+    """Copy them. They are read in PostgreSQL meanwhile, and money goes on moving.
 
     Raises:
         SettingInvalid: there is to be no copy.
@@ -24,10 +26,15 @@ def rebuild(config: Path | None, data: Path | None, *, json: bool) -> None:
     done = asyncio.run(_rebuild(config, data))
     seconds = monotonic() - started
     if json:
-        output.print_json({"accounts": done.accounts, "entries": done.entries, "seconds": round(seconds, 1)})
+        output.print_json(msgspec.structs.asdict(done) | {"seconds": round(seconds, 1)})
         return
     output.show_fields(
-        [("Accounts", f"{done.accounts:,}"), ("Transactions", f"{done.entries:,}"), ("Time", f"{seconds:.1f} s")]
+        [
+            ("Accounts", f"{done.accounts:,}"),
+            ("Transactions", f"{done.entries:,}"),
+            ("Requests", f"{done.requests:,}"),
+            ("Time", f"{seconds:.1f} s"),
+        ]
     )
 
 
@@ -40,11 +47,12 @@ async def _rebuild(config: Path | None, data: Path | None) -> HistoryRebuilt:
             raise settings.SettingInvalid(
                 f"There is no copy of the history: history.kind is postgresql; set {settings.variable('history.kind')}."
             )
-        with progress.bar("Accounts") as advance:
+        with progress.bar("Accounts and requests") as advance:
             started = monotonic()
 
             def show(done: HistoryRebuilt, total: int) -> None:
-                rate = done.entries / max(monotonic() - started, 1e-9)
-                advance(done.accounts, total, f"{done.entries:,} transactions, {rate:,.0f}/s")
+                rate = (done.entries + done.requests) / max(monotonic() - started, 1e-9)
+                copied = f"{done.entries:,} transactions, {done.requests:,} requests, {rate:,.0f}/s"
+                advance(done.accounts + done.requests, total, copied)
 
             return await parts.wallets.history.rebuild(progress=show)

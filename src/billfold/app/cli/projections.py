@@ -36,7 +36,9 @@ class Comparable(StrEnum):
 
 What = Annotated[
     Projection,
-    typer.Argument(metavar="PROJECTION", help="balances: those in Redis; history: the transactions in Cassandra."),
+    typer.Argument(
+        metavar="PROJECTION", help="balances: those in Redis; history: the transactions and requests in Cassandra."
+    ),
 ]
 Which = Annotated[Comparable, typer.Argument(metavar="PROJECTION", help="balances: those in Redis.")]
 

@@ -12,7 +12,7 @@ from billfold.kernel import paging
 from billfold.kernel.money import Money
 from billfold.wallets.contracts.fields import Basis, Direction, Instant, TransferKind
 
-#: Where a list of transactions was read: in the ledger's journal, or in its copy.
+#: Where a list of transactions, or a request, was read: where it is recorded, or in the copy.
 HistorySource = Literal["postgresql", "cql"]
 
 
@@ -77,6 +77,7 @@ class HistoryRebuilt(msgspec.Struct, frozen=True, kw_only=True):
 
     accounts: int
     entries: int
+    requests: int = 0
 
 
 class TransactionFilter(msgspec.Struct, frozen=True, kw_only=True):

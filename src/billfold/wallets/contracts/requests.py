@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from billfold.kernel.money import Money
 from billfold.wallets.contracts.fields import Instant, OrderKind
+from billfold.wallets.contracts.history import HistorySource
 from billfold.wallets.contracts.movements import Moved
 
 #: It goes on from the first to the second, and from either to one of the others, where it stays.
@@ -61,6 +62,13 @@ class MoneyRequest(msgspec.Struct, frozen=True, kw_only=True, rename={"source": 
     def is_open(self) -> bool:
         """Whether anything can become of it still."""
         return self.ended_at is None
+
+
+class FoundRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A request, and where it was read. In the copy are those alone that have ended, which never change."""
+
+    request: MoneyRequest
+    source: HistorySource = "postgresql"
 
 
 class Acceptance(msgspec.Struct, frozen=True, kw_only=True):

@@ -41,6 +41,8 @@ PaymentRequestEventType = Literal[
 RequestEventType = Literal["request.accepted.v1", "transfer.completed.v1", "transfer.failed.v1"]
 #: What the worker takes requests by.
 REQUEST_ACCEPTED: Final = "request.accepted.v1"
+#: That one has ended; one that was cancelled or has expired is told of as failed, with its status.
+REQUEST_ENDED: Final = ("transfer.completed.v1", "transfer.failed.v1")
 WalletEventType = Literal[
     "wallet.created.v1", "wallet.updated.v1", "wallet.frozen.v1", "wallet.unfrozen.v1", "wallet.closed.v1"
 ]

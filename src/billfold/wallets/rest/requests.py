@@ -54,6 +54,7 @@ async def list_requests(parameters: RequestList, principal: Principal, wallets: 
         scope=contracts.TRANSFERS_READ,
         description="What has become of it. With `Prefer: wait=N` the answer comes when it has ended, or after N "
         "seconds.",
+        headers={"History-Source": "Where it was read: `postgresql`, or `cql` for the copy of what has ended."},
         errors=_ONE,
         answers=examples.REQUEST,
     ),
@@ -63,8 +64,10 @@ async def get_request(
 ) -> Response[MoneyRequest]:
     wait_s = preferences.wait_s
     found = await wallets.requests.request(principal=principal, request_id=ids.parse(request_id), wait_s=wait_s or 0)
-    headers: dict[str, Any] = {} if wait_s is None else {"Preference-Applied": f"wait={wait_s}"}
-    return Response(found, headers=headers)
+    headers: dict[str, Any] = {"History-Source": found.source}
+    if wait_s is not None:
+        headers["Preference-Applied"] = f"wait={wait_s}"
+    return Response(found.request, headers=headers)
 
 
 @post(

@@ -43,6 +43,7 @@ from billfold.wallets.service.carrying_out import CarryingOut
 from billfold.wallets.service.dead_letters import DeadLetters
 from billfold.wallets.service.deliveries import Deliveries
 from billfold.wallets.service.departures import Departures
+from billfold.wallets.service.ended_requests import EndedRequests
 from billfold.wallets.service.endings import Endings
 from billfold.wallets.service.history import HistoryCopy, Reading
 from billfold.wallets.service.holders import Holders
@@ -88,7 +89,7 @@ class Wallets:
         `step_up` is where people approve what they do; `step_up_above` what they withdraw in a day without.
         `request_limits` is how many requests wait to be carried out later.
         `balances_kept` is where balances of a moment ago are, where there is such a place.
-        `history` is a copy of the history that lists are read from.
+        `history` is a copy of the history that lists, and requests that have ended, are read from.
         """
         clock = clock or SystemClock()
         by_oneself = Allowance(
@@ -130,6 +131,7 @@ class Wallets:
             ledger=ledger,
             movements=self.movements,
             endings=endings,
+            ended=EndedRequests(None if history is None else history.requests),
             limits=request_limits or RequestLimits(),
             clock=clock,
         )

@@ -1,5 +1,7 @@
 """The copy of the history: which of the two is read, how events keep the copy, how it is made anew, and erased.
 
+Ended requests belong to it; `ended_requests` knows them.
+
 An event only says that there is something to copy. What is written comes from the ledger, so whoever writes to the
 broker can't write into anybody's history.
 """
@@ -10,6 +12,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from uuid import UUID
 
+import msgspec
 from prometheus_client import Counter
 
 from billfold.identity.events import USER_CLOSED
@@ -21,12 +24,13 @@ from billfold.ledger import events as ledger_events
 from billfold.ledger.contracts import Entry, EntryFilter
 from billfold.platform.cql import CqlUnavailable
 from billfold.platform.postgres.database import Database
-from billfold.wallets import domain, errors
+from billfold.wallets import domain, errors, events
 from billfold.wallets.adapters.history import Behind, History, Position
 from billfold.wallets.adapters.history.cql import CqlHistory
 from billfold.wallets.adapters.history.postgresql import JournalHistory
 from billfold.wallets.contracts import HistoryRebuilt, HistorySource
 from billfold.wallets.domain import Side
+from billfold.wallets.service.ended_requests import PATIENCE_S, RequestCopies
 from billfold.wallets.store import accounts as store
 from billfold.wallets.store import departures
 
@@ -34,8 +38,6 @@ from billfold.wallets.store import departures
 AT_A_TIME = 8
 #: Accounts that are looked up in one go.
 ACCOUNTS_BLOCK = 400
-#: How long a server may be away while the copy is made anew.
-PATIENCE_S = 60.0
 
 READS = Counter(
     "billfold_history_reads",
@@ -43,7 +45,7 @@ READS = Counter(
     ["source", "reason"],
 )
 
-#: What was done of how much.
+#: What was done, and how many accounts and requests there are.
 Progress = Callable[[HistoryRebuilt, int], None]
 
 
@@ -78,27 +80,26 @@ class HistoryCopy:
     """What keeps the copy. Each step may be repeated, and done by several processes at the same time."""
 
     #: The events that it takes.
-    TYPES = (ledger_events.POSTED, USER_CLOSED)
+    TYPES = (ledger_events.POSTED, *events.REQUEST_ENDED, USER_CLOSED)
 
     def __init__(self, *, database: Database, ledger: Ledger, copy: CqlHistory) -> None:
         self._database = database
         self._ledger = ledger
         self._copy = copy
+        self._requests = RequestCopies(database=database, tables=copy.tables, copy=copy.requests)
 
     async def take(self, taken: Sequence[Event]) -> None:
-        """Copy the transfers that these events tell of, and erase those of owners who have left.
+        """Copy the transfers and ended requests that these events tell of, and erase those of owners who have left.
 
         Raises:
             CqlUnavailable, DatabaseUnavailable: take them again.
-            TransferNotPosted, InvalidId: an event tells of what is not there.
+            TransferNotPosted, RequestNotEnded, InvalidId: an event tells of what is not there.
         """
-        await self._copy_transfers([ids.parse(one.subject) for one in taken if one.type == ledger_events.POSTED])
-        closed = [ids.parse(one.subject) for one in taken if one.type == USER_CLOSED]
+        await self._copy_transfers(_about(taken, ledger_events.POSTED))
+        await self._requests.take(_about(taken, *events.REQUEST_ENDED))
+        closed = _about(taken, USER_CLOSED)
         if closed:
-            async with self._database.connection() as connection:
-                wallets = await departures.wallets_left(connection, closed)
-            for wallet in wallets:
-                await self._copy.erase(wallet)
+            await self._erase(closed)
 
     async def rebuild(self, *, progress: Progress) -> HistoryRebuilt:
         """Make the copy anew from the ledger; meanwhile the ledger is read. Events that come meanwhile are not lost.
@@ -111,7 +112,24 @@ class HistoryCopy:
         await self._copy.tables.wait_until_up(PATIENCE_S)
         await self._copy.tables.begin_again(mine)
         async with self._database.connection() as connection:
-            total = await store.count(connection)
+            total = await store.count(connection) + await self._requests.count()
+        done = await self._copy_accounts(lambda done: progress(done, total))
+        requests = await self._requests.take_all(
+            progress=lambda copied: progress(msgspec.structs.replace(done, requests=copied), total)
+        )
+        if not await self._copy.tables.complete(mine):
+            raise errors.RebuildOvertaken
+        return msgspec.structs.replace(done, requests=requests)
+
+    async def _erase(self, closed: Sequence[UUID]) -> None:
+        async with self._database.connection() as connection:
+            left = await departures.left(connection, closed)
+        for owner, wallets in left.items():
+            for wallet in wallets:
+                await self._copy.erase(wallet)
+            await self._requests.erase(owner)
+
+    async def _copy_accounts(self, progress: Callable[[HistoryRebuilt], None]) -> HistoryRebuilt:
         done = HistoryRebuilt(accounts=0, entries=0)
         after: tuple[UUID, str] | None = None
         while True:
@@ -121,13 +139,10 @@ class HistoryCopy:
                 part = block[start : start + AT_A_TIME]
                 copied = await asyncio.gather(*map(self._copy_account, part))
                 done = HistoryRebuilt(accounts=done.accounts + len(part), entries=done.entries + sum(copied))
-                progress(done, total)
+                progress(done)
             if len(block) < ACCOUNTS_BLOCK:
-                break
+                return done
             after = block[-1].wallet_id, block[-1].asset
-        if not await self._copy.tables.complete(mine):
-            raise errors.RebuildOvertaken
-        return done
 
     async def _copy_transfers(self, transfer_ids: Sequence[UUID]) -> None:
         if not transfer_ids:
@@ -152,3 +167,12 @@ class HistoryCopy:
                 await self._copy.write(rows)
             copied += len(block)
         return copied
+
+
+def _about(taken: Sequence[Event], *types: str) -> list[UUID]:
+    """What the events of these types are about.
+
+    Raises:
+        InvalidId
+    """
+    return [ids.parse(one.subject) for one in taken if one.type in types]

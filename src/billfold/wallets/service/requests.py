@@ -20,8 +20,9 @@ from billfold.ledger import Ledger
 from billfold.platform.postgres.database import Database
 from billfold.platform.telemetry import traces
 from billfold.wallets import contracts, errors
-from billfold.wallets.contracts import Acceptance, MoneyRequest, Order, RequestLimits, RequestStatus
+from billfold.wallets.contracts import Acceptance, FoundRequest, MoneyRequest, Order, RequestLimits, RequestStatus
 from billfold.wallets.service import orders
+from billfold.wallets.service.ended_requests import EndedRequests
 from billfold.wallets.service.endings import Endings, view
 from billfold.wallets.service.intake import Intake
 from billfold.wallets.service.movements import Movements
@@ -40,13 +41,16 @@ class Requests:
         ledger: Ledger,
         movements: Movements,
         endings: Endings,
+        ended: EndedRequests,
         limits: RequestLimits,
         clock: Clock,
     ) -> None:
+        """`ended` is the copy of those that have ended."""
         self._database = database
         self._ledger = ledger
         self._movements = movements
         self._endings = endings
+        self._ended = ended
         self._limits = limits
         self._clock = clock
         self._intake = Intake(database=database, ledger=ledger, limits=limits)
@@ -116,18 +120,21 @@ class Requests:
         more = paging.encode(found[size - 1].id) if len(found) > size else None
         return paging.Page([view(row) for row in found[:size]], more)
 
-    async def request(self, *, principal: Principal, request_id: UUID, wait_s: float = 0) -> MoneyRequest:
+    async def request(self, *, principal: Principal, request_id: UUID, wait_s: float = 0) -> FoundRequest:
         """One's own, as it is when it has ended, or else after so many seconds.
 
         Raises:
             MissingScope, RequestUnknown
         """
         principal.require(contracts.TRANSFERS_READ)
+        ended = await self._ended.find(owner=principal.owner_id, request_id=request_id)
+        if ended is not None:
+            return FoundRequest(request=ended, source="cql")
         row = await self._find(principal, request_id)
         if wait_s > 0 and row.ended_at is None:
             await self._watch.until_ended(request_id, wait_s, owner=principal.owner_id)
             row = await self._find(principal, request_id)
-        return view(row)
+        return FoundRequest(request=view(row))
 
     async def outcome(self, *, principal: Principal, accepted: MoneyRequest, wait_s: float) -> Acceptance:
         """What becomes of a request within so many seconds: what was moved, or how far it has come.

@@ -20,16 +20,16 @@ async def may_create(connection: Connection, owner: UUID) -> bool:
     return gone is None
 
 
-async def wallets_left(connection: Connection, owners: Sequence[UUID]) -> list[UUID]:
-    """All wallets of those of the owners who have left, however long ago each was closed."""
+async def left(connection: Connection, owners: Sequence[UUID]) -> dict[UUID, list[UUID]]:
+    """Those of the owners who have left, each with all of their wallets, however long ago it was closed."""
     rows = await connection.fetch(
         """
-        SELECT wallet.id FROM wallets.wallets AS wallet JOIN wallets.departures AS gone USING (owner_id)
-        WHERE owner_id = ANY($1)
+        SELECT owner_id, array(SELECT wallet.id FROM wallets.wallets AS wallet WHERE wallet.owner_id = gone.owner_id)
+        FROM wallets.departures AS gone WHERE owner_id = ANY($1)
         """,
         owners,
     )
-    return [row["id"] for row in rows]
+    return dict(map(tuple, rows))
 
 
 async def note(connection: Connection, owner: UUID, *, now: datetime) -> None:

@@ -25,6 +25,11 @@ _COLUMNS = (
 _RETURNED = ", ".join(f"request.{column}" for column in _COLUMNS.split(", "))
 
 
+#: Before all others.
+_NO_REQUEST = UUID(int=0)
+_STAYS = "NOT EXISTS (SELECT FROM wallets.departures AS gone WHERE gone.owner_id = request.owner_id)"
+
+
 class Row(msgspec.Struct, frozen=True):
     """A request as it is kept."""
 
@@ -156,6 +161,49 @@ async def ended_of(connection: Connection, request_ids: Sequence[UUID]) -> set[U
         "SELECT id FROM wallets.requests WHERE id = ANY($1) AND ended_at IS NOT NULL", request_ids
     )
     return {row["id"] for row in rows}
+
+
+async def ended(connection: Connection, request_ids: Sequence[UUID]) -> list[tuple[Row, bool]]:
+    """Those of these that have ended, and whether the owner of each stays."""
+    rows = await connection.fetch(
+        f"SELECT {_RETURNED}, {_STAYS} FROM wallets.requests AS request WHERE id = ANY($1) AND ended_at IS NOT NULL",
+        request_ids,
+    )
+    return [(Row(*row[:-1]), row[-1]) for row in rows]
+
+
+async def ended_of_those_who_stay(
+    connection: Connection, *, since: datetime | None, after: UUID | None, limit: int
+) -> list[Row]:
+    """What has ended of everybody's, the first accepted first, but for those who have left."""
+    rows = await connection.fetch(
+        f"SELECT {_COLUMNS} FROM wallets.requests AS request WHERE id > $1 AND ended_at IS NOT NULL "
+        f"AND ($2::timestamptz IS NULL OR ended_at >= $2) AND {_STAYS} ORDER BY id LIMIT $3",
+        after or _NO_REQUEST,
+        since,
+        limit,
+    )
+    return [Row(*row) for row in rows]
+
+
+async def count_ended(connection: Connection, *, since: datetime | None) -> int:
+    """How many `ended_of_those_who_stay` finds."""
+    counted: int = await connection.fetchval(
+        "SELECT count(*) FROM wallets.requests AS request WHERE ended_at IS NOT NULL "
+        f"AND ($1::timestamptz IS NULL OR ended_at >= $1) AND {_STAYS}",
+        since,
+    )
+    return counted
+
+
+async def months_of(connection: Connection, owner: UUID) -> tuple[list[datetime], datetime | None]:
+    """In which months an owner's that have ended were accepted, as their ids say; and when the last one ended."""
+    rows = await connection.fetch(
+        "SELECT date_trunc('month', uuid_extract_timestamp(id), 'UTC'), max(ended_at) FROM wallets.requests "
+        "WHERE owner_id = $1 AND ended_at IS NOT NULL GROUP BY 1",
+        owner,
+    )
+    return [row[0] for row in rows], max((row[1] for row in rows), default=None)
 
 
 async def take_named(

@@ -4,15 +4,22 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from billfold.app.migrate import SETS
 from billfold.kernel import ids
 from billfold.kernel.clock import SystemClock
+from billfold.kernel.principal import Principal
 from billfold.ledger import Ledger
 from billfold.platform import cql
 from billfold.platform.postgres.database import Database
+from billfold.platform.postgres.migrations import migrate
 from billfold.wallets import CqlHistory, Wallets, make_history_tables
+from billfold.wallets.contracts import HistorySource
 from tests import facades, servers
+from tests.integration.approvals.people import person
+from tests.integration.requests.support import Office, Watch
 from tests.integration.wallets.history.support import Histories
 
+SOURCES: tuple[HistorySource, ...] = ("postgresql", "cql")
 #: A node on a busy machine takes its time to make a table.
 PATIENCE_S = 120.0
 
@@ -29,6 +36,20 @@ async def cql_keyspace(cassandra_server: servers.CassandraServer) -> AsyncIterat
 
 def where(server: servers.CassandraServer) -> cql.Server:
     return cql.Server(contact_points=[("127.0.0.1", server.port)])
+
+
+@pytest.fixture(scope="session")
+async def wallets_template(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
+    """With people: requests that are carried out later are so in their names."""
+    template = postgres_server.create_database()
+    await migrate(template.owner_dsn, SETS)
+    return template
+
+
+@pytest.fixture(params=SOURCES)
+def source(request: pytest.FixtureRequest) -> HistorySource:
+    found: HistorySource = request.param
+    return found
 
 
 @pytest.fixture
@@ -52,3 +73,21 @@ def histories(database: Database, ledger: Ledger, copy: CqlHistory) -> Histories
         copied=Wallets(database=database, ledger=ledger, identity=identity, history=copy),
         copy=copy,
     )
+
+
+@pytest.fixture
+def office(own_database: servers.TestDatabase, histories: Histories) -> Office:
+    """Where requests are accepted and carried out."""
+    identity, watch = facades.identity(histories.database), Watch()
+    wallets = Wallets(database=histories.database, ledger=histories.ledger, identity=identity, clock=watch)
+    office = Office(
+        own_database.app_dsn, histories.database, identity=identity, ledger=histories.ledger, wallets=wallets
+    )
+    office.clock = watch
+    return office
+
+
+@pytest.fixture
+async def customer(office: Office) -> Principal:
+    """Who sends requests, and has logged in."""
+    return await person(office.database, "user")

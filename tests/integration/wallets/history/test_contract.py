@@ -16,14 +16,6 @@ from billfold.wallets.contracts import HistorySource, Order, Transaction, Transa
 from tests.integration.wallets.history.support import Histories, everything, grown_old
 from tests.integration.wallets.support import move, wallet_of
 
-SOURCES: tuple[HistorySource, ...] = ("postgresql", "cql")
-
-
-@pytest.fixture(params=SOURCES)
-def source(request: pytest.FixtureRequest) -> HistorySource:
-    found: HistorySource = request.param
-    return found
-
 
 async def test_pages_are_stable_while_others_are_posted(
     histories: Histories, ada: Principal, source: HistorySource

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
 import pytest
 
@@ -17,9 +17,10 @@ from billfold.platform.messaging.consuming import EventConsumer
 from billfold.platform.messaging.port import Backlog, Subscription
 from billfold.platform.messaging.relay import Relay
 from billfold.platform.messaging.topics import EVENTS
-from billfold.wallets.contracts import TransactionFilter
+from billfold.wallets.contracts import FoundRequest, HistorySource, MoneyRequest, TransactionFilter
 from billfold.wallets.service.history import HistoryCopy
 from tests import servers
+from tests.integration.requests.support import Office
 from tests.integration.wallets.history.conftest import PATIENCE_S, where
 from tests.integration.wallets.history.support import Histories, everything
 from tests.integration.wallets.support import move, wallet_of
@@ -122,6 +123,46 @@ async def test_a_node_that_hangs_keeps_nobody_waiting_for_long(
     finally:
         cassandra_server.go_on()
     await until(lambda: _is_read(histories, ada))
+
+
+async def test_requests_that_end_while_the_node_is_away_are_told_and_copied_when_it_is_back(
+    histories: Histories,
+    cassandra_server: servers.CassandraServer,
+    broker: nats.Server,
+    office: Office,
+    customer: Principal,
+) -> None:
+    mine, other = await office.wallet(customer, holding="10.00"), await office.wallet(customer)
+
+    async def requests(count: int) -> list[MoneyRequest]:
+        accepted = [await office.accept(customer, source=mine, target=other, amount="0.01") for _ in range(count)]
+        await office.carry_out(*accepted)
+        return accepted
+
+    async def read(request: MoneyRequest) -> FoundRequest:
+        return await histories.copied.requests.request(principal=customer, request_id=request.id)
+
+    async with copying(histories, broker):
+        before = await requests(1)
+        await until(lambda: _all_are("cql", map(read, before)))
+        await asyncio.to_thread(cassandra_server.kill)
+        try:
+            meanwhile = await requests(4 * BATCH)
+            for request in (*before, *meanwhile):
+                found = await read(request)
+                assert (found.source, found.request.status) == ("postgresql", "completed")
+            async with nats.connected(broker, name="test") as connected:
+                await until(lambda: _waits(connected))
+        finally:
+            await asyncio.to_thread(cassandra_server.start)
+        await until(lambda: _all_are("cql", map(read, (*before, *meanwhile))))
+    for request in meanwhile:
+        table = await histories.journal.requests.request(principal=customer, request_id=request.id)
+        assert (await read(request)).request == table.request
+
+
+async def _all_are(source: HistorySource, reading: Iterable[Awaitable[FoundRequest]]) -> bool:
+    return {one.source for one in await asyncio.gather(*reading)} == {source}
 
 
 async def _pay(histories: Histories, principal: Principal, wallet: str, *, times: int) -> None:

@@ -18,6 +18,7 @@ from billfold.ledger import Ledger
 from billfold.ledger.contracts import Entry, EntryFilter
 from billfold.platform import cql
 from billfold.wallets.adapters.history import Behind, Position, scan, schema
+from billfold.wallets.adapters.history.requests import CqlRequests
 from billfold.wallets.adapters.history.scan import Chain, Range
 from billfold.wallets.adapters.history.tables import READ_TIMEOUT_S, Tables
 from billfold.wallets.domain import Side
@@ -50,6 +51,8 @@ class CqlHistory:
         self._ledger = ledger
         self._clock = clock
         self.tables = Tables(session=session, keyspace=keyspace, ttl_days=ttl_days, clock=clock)
+        #: Not part of any list here, and kept beside them.
+        self.requests = CqlRequests(self.tables)
 
     async def entries(
         self,

@@ -1,11 +1,14 @@
-"""The tables of the copy, and how entries become rows and come back.
+"""The tables of the copy, and how entries and requests become rows and come back.
 
 A row is written with the instant at which its entry was recorded as its CQL timestamp. So writing it again, in whatever
 order, changes nothing; of the rows about an account's month the newest stays; and what was erased stays erased when an
 event about it comes late, because the erasure is younger.
 
-`wallet` and `month` are the partition: 202611 is November 2026, in UTC. CQL's own timestamps have milliseconds, entries
-have microseconds, so instants are whole microseconds since 1970.
+A request is copied once it has ended, which is for ever; its instant is its end. Its partition is its owner and the
+month of its id, in which it was accepted: so a row is found by what whoever asks has to know, and nobody else's is.
+
+`wallet` and `month` are the partition of entries: 202611 is November 2026, in UTC. CQL's own timestamps have
+milliseconds, entries have microseconds, so instants are whole microseconds since 1970.
 """
 
 from __future__ import annotations
@@ -38,7 +41,13 @@ CREATE TABLE IF NOT EXISTS {keyspace}.months (
 _STATE = """
 CREATE TABLE IF NOT EXISTS {keyspace}.state (name text PRIMARY KEY, complete boolean, ttl_days int, rebuild uuid)
 """
-TABLES = (_TRANSACTIONS, _MONTHS, _STATE)
+# The order of ids is the order of acceptance.
+_REQUESTS = """
+CREATE TABLE IF NOT EXISTS {keyspace}.requests (
+    owner uuid, month int, id uuid, status text, request text, PRIMARY KEY ((owner, month), id)
+) WITH CLUSTERING ORDER BY (id DESC)
+"""
+TABLES = (_TRANSACTIONS, _MONTHS, _STATE, _REQUESTS)
 
 _COLUMNS = (
     "recorded_us, transfer, version, amount, balance, counterparty, kind, reference, description, metadata, "
@@ -67,12 +76,22 @@ INSERT_MONTH = (
 SELECT_MONTHS = "SELECT account, month, version FROM {keyspace}.months WHERE wallet = ?"
 ERASE = "DELETE FROM {keyspace}.transactions USING TIMESTAMP ? WHERE wallet = ? AND month = ?"
 ERASE_MONTHS = "DELETE FROM {keyspace}.months USING TIMESTAMP ? WHERE wallet = ?"
-EMPTY = ("TRUNCATE {keyspace}.transactions", "TRUNCATE {keyspace}.months")
+INSERT_REQUEST = (
+    "INSERT INTO {keyspace}.requests (owner, month, id, status, request) VALUES (?, ?, ?, ?, ?) "
+    "USING TIMESTAMP ? AND TTL ?"
+)
+SELECT_REQUEST = "SELECT request FROM {keyspace}.requests WHERE owner = ? AND month = ? AND id = ?"
+ERASE_REQUESTS = "DELETE FROM {keyspace}.requests USING TIMESTAMP ? WHERE owner = ? AND month = ?"
+EMPTY = ("TRUNCATE {keyspace}.transactions", "TRUNCATE {keyspace}.months", "TRUNCATE {keyspace}.requests")
 DATACENTER = "SELECT data_center FROM system.local"
 SELECT_STATE = "SELECT complete, ttl_days, rebuild FROM {keyspace}.state WHERE name = 'transactions'"
 WRITE_STATE = "INSERT INTO {keyspace}.state (name, complete, ttl_days, rebuild) VALUES ('transactions', ?, ?, ?)"
 
 _METADATA = msgspec.json.Decoder(dict[str, str])
+#: Of UUIDv7, which begin with the milliseconds since 1970 (RFC 9562 §5.7).
+_ID_VERSION = 7
+_ID_MS_SHIFT = 80
+_LAST_US = clock.microseconds(clock.LATEST)
 _DAY_US = 24 * 60 * 60 * 1_000_000
 
 
@@ -80,6 +99,12 @@ def month_of(us: int) -> int:
     """The month of an instant: 202611 is November 2026."""
     at = clock.EPOCH + timedelta(microseconds=us)
     return at.year * 100 + at.month
+
+
+def month_of_id(made: UUID) -> int | None:
+    """The month in which an id of ours was made; None for one that is not, whoever has made it."""
+    us = (made.int >> _ID_MS_SHIFT) * 1_000
+    return month_of(us) if made.version == _ID_VERSION and us <= _LAST_US else None
 
 
 def row_of(wallet: UUID, entry: Entry) -> tuple[Any, ...]:
