@@ -2,11 +2,11 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
-from billfold.kernel import clock
+from billfold.kernel import clock, ids
 from billfold.ledger.contracts import Entry, EntryFilter
 from billfold.wallets.adapters.history import Behind, Position, scan, schema
 from billfold.wallets.adapters.history.scan import Chain
@@ -131,3 +131,10 @@ def test_a_row_is_kept_until_its_time_is_over() -> None:
     assert schema.ttl_left_s(late, late, 7_000) == 100
     # It goes later than it is counted on.
     assert schema.horizon_us(31 * day_us, 30) == 2 * day_us
+
+
+def test_the_month_of_an_id_is_that_of_its_instant_in_utc_and_others_have_none() -> None:
+    midnight_ms = clock.microseconds(datetime(2026, 2, 1, tzinfo=UTC)) // 1_000
+    assert [schema.month_of_id(ids.floor_of(midnight_ms + ms)) for ms in (-1, 0)] == [202601, 202602]
+    for other in (uuid4(), UUID(int=0), UUID(int=2**128 - 1), ids.floor_of(2**48 - 1)):
+        assert schema.month_of_id(other) is None
