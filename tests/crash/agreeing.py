@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from uuid import UUID
 
 import asyncpg
@@ -30,13 +30,13 @@ async def everything(running: Topology) -> None:
     try:
         await _until(lambda: _published(ledger), "all that was committed is published")
         books = await Books.read(ledger)
-        ended = dict(map(tuple, await ledger.fetch("SELECT id::text, status FROM wallets.requests")))
+        requests = [tuple(row) for row in await ledger.fetch("SELECT owner_id, id, status FROM wallets.requests")]
     finally:
         await ledger.close()
-    await _told(running, books, ended)
+    await _told(running, books, {str(request): status for _, request, status in requests})
     await _recorded(running, books)
     await _kept(running, books)
-    await _copied(running, books)
+    await _copied(running, books, requests)
     await audit.verify(running.record["postgres_dsn"])
 
 
@@ -116,8 +116,8 @@ async def _kept(running: Topology, books: Books) -> None:
             await _until(is_kept, f"the balance of {wallet} is kept")
 
 
-async def _copied(running: Topology, books: Books) -> None:
-    """The history has each entry of each wallet once, with the balance that it left."""
+async def _copied(running: Topology, books: Books, requests: Sequence[Request]) -> None:
+    """The history has each entry of each wallet once, with the balance that it left, and each request as it ended."""
     told = running.settings.history
     assert told.contact_points is not None
     address, _, port = told.contact_points.partition(":")
@@ -138,8 +138,26 @@ async def _copied(running: Topology, books: Books) -> None:
                 return sorted(rows) == sorted(right)
 
             await _until(is_copied, f"the history of {wallet} is copied")
+        await _ended(session, told.keyspace, requests)
 
 
+async def _ended(session: cql.Session, keyspace: str, requests: Sequence[Request]) -> None:
+    statement = f"SELECT id, status FROM {keyspace}.requests WHERE owner = ? AND month = ?"
+    for owner in {owner for owner, _, _ in requests}:
+        right = {(request, status) for its, request, status in requests if its == owner}
+
+        async def is_copied(owner: UUID = owner, right: set[tuple[UUID, str]] = right) -> bool:
+            months = {schema.month_of_id(request) for request, _ in right}
+            pages = [await session.execute(statement, owner, month) for month in months]
+            rows = [(request, status) for page in pages for request, status in page]
+            assert set(rows) <= right, f"{owner}: {set(rows) - right}"
+            return sorted(rows) == sorted(right)
+
+        await _until(is_copied, f"the requests of {owner} are copied")
+
+
+#: Whose it is, its id, and how it has ended.
+Request = tuple[UUID, UUID, str]
 #: A transfer, the version of the wallet's account after it, and what was in it then.
 Row = tuple[str, int, int]
 
