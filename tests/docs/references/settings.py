@@ -10,6 +10,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from msgspec import Meta
 
 from billfold.app.settings import sources, tree
+from billfold.app.settings.section import Secret, Section
 from tests.docs.references.running import Running
 from tests.docs.references.tables import table
 
@@ -23,7 +24,7 @@ def parts(_seen: Running) -> dict[str, str]:
     return {"settings": "\n".join(_sections(tree.Settings, ""))}
 
 
-def _sections(section: type[tree.Section], name: str) -> Iterator[str]:
+def _sections(section: type[Section], name: str) -> Iterator[str]:
     if any(not _is_section(hint) for hint in get_type_hints(section).values()):
         yield _section(section, name)
     for inner, hint in get_type_hints(section).items():
@@ -31,14 +32,14 @@ def _sections(section: type[tree.Section], name: str) -> Iterator[str]:
             yield from _sections(hint, f"{name}.{inner}" if name else inner)
 
 
-def _section(section: type[tree.Section], name: str) -> str:
+def _section(section: type[Section], name: str) -> str:
     title = name or "At the top of the file"
     doc = (section.__doc__ or "").strip() if name else "Before the first `[section]`."
     rows = _rows(section, f"{name}." if name else "")
     return f"## {title}\n\n{doc}\n\n{table(('setting', 'is', 'default', 'what for'), rows)}"
 
 
-def _rows(section: type[tree.Section], prefix: str) -> Iterator[tuple[str, str, str, str]]:
+def _rows(section: type[Section], prefix: str) -> Iterator[tuple[str, str, str, str]]:
     comments = _comments(section)
     values = section()
     for name, hint in get_type_hints(section, include_extras=True).items():
@@ -50,7 +51,7 @@ def _rows(section: type[tree.Section], prefix: str) -> Iterator[tuple[str, str, 
         yield names, _kind(hint), _default(key, getattr(values, name)), comments[name]
 
 
-def _comments(section: type[tree.Section]) -> dict[str, str]:
+def _comments(section: type[Section]) -> dict[str, str]:
     found: dict[str, str] = {}
     above: list[str] = []
     for line in inspect.getsource(section).splitlines():
@@ -65,7 +66,7 @@ def _comments(section: type[tree.Section]) -> dict[str, str]:
 
 def _kind(hint: Any) -> str:
     """What a value is, in words."""
-    secret = ", secret" if any(part in get_args(tree.Secret)[1:] for part in _parts(hint)) else ""
+    secret = ", secret" if any(part in get_args(Secret)[1:] for part in _parts(hint)) else ""
     for part in _parts(hint):
         if get_origin(part) is Literal:
             return ", ".join(f"`{value}`" for value in get_args(part))
@@ -94,4 +95,4 @@ def _default(key: str, value: object) -> str:
 
 
 def _is_section(hint: Any) -> bool:
-    return isinstance(hint, type) and issubclass(hint, tree.Section)
+    return isinstance(hint, type) and issubclass(hint, Section)

@@ -1,5 +1,10 @@
 """Settings: one typed tree, read from defaults, a TOML file, the environment, secret files and the command line."""
 
+from billfold.app.settings.access import Keys, Limits, Oidc, Tokens
+from billfold.app.settings.audit import Audit, AuditObjectStore, AuditSinks
+from billfold.app.settings.roles import Api, Client, Ledger, Log, Requests, Worker
+from billfold.app.settings.section import leaves, mask, replaced
+from billfold.app.settings.servers import Balances, History, Kafka, Mail, MailSink, Nats, Postgres, Rabbitmq
 from billfold.app.settings.sources import (
     PREFIX,
     Loaded,
@@ -9,33 +14,7 @@ from billfold.app.settings.sources import (
     load,
     variable,
 )
-from billfold.app.settings.tree import (
-    Api,
-    Audit,
-    AuditObjectStore,
-    AuditSinks,
-    Balances,
-    Client,
-    History,
-    Kafka,
-    Keys,
-    Ledger,
-    Limits,
-    Log,
-    Mail,
-    MailSink,
-    Nats,
-    Oidc,
-    Postgres,
-    Rabbitmq,
-    Requests,
-    Settings,
-    Tokens,
-    Worker,
-    leaves,
-    mask,
-    replaced,
-)
+from billfold.app.settings.tree import Settings
 
 __all__ = [
     "PREFIX",

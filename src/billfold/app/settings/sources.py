@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from billfold.app.settings import tree
+from billfold.app.settings import section, tree
 from billfold.kernel import errors, forms
 
 PREFIX = "BILLFOLD_"
@@ -78,7 +78,7 @@ def variable(key: str) -> str:
 
 def as_environment(settings: tree.Settings) -> dict[str, str]:
     """The variables that give another process these settings, secrets included."""
-    return {variable(key): str(value) for key, value in tree.leaves(settings, masked=False) if value is not None}
+    return {variable(key): str(value) for key, value in section.leaves(settings, masked=False) if value is not None}
 
 
 def _found(
