@@ -1,7 +1,4 @@
-"""A client of the REST API: JSON both ways, problem details as errors, and repeats where a repeat is safe.
-
-Nothing of the terminal is here, and no meaning of any path.
-"""
+"""Sends requests, and repeats them where a repeat is safe."""
 
 from __future__ import annotations
 
@@ -18,7 +15,15 @@ import msgspec
 
 import billfold
 from billfold.app import pages
-from billfold.kernel import errors
+from billfold.app.client.errors import (
+    AnswerUnreadable,
+    ApiRefusal,
+    ApiUnreachable,
+    GatewayFailed,
+    Json,
+    UrlInvalid,
+    refusal,
+)
 from billfold.platform import tls
 
 PREFIX = "/api/v1"
@@ -39,75 +44,7 @@ _FAILED = 400
 _UNAUTHORIZED = 401
 _FORBIDDEN = 403
 _MISSING_SCOPE = "missing_scope"
-#: What a proxy answers when it gets none from the API.
-_NO_ANSWER = frozenset({502, 503, 504})
-Json = dict[str, Any]
 Params = Mapping[str, object]
-
-
-class ApiUnreachable(errors.Unavailable):
-    """The API can't be reached."""
-
-    code = "api_unreachable"
-
-    #: Whether anything was heard of the API before; and the key with which the request can be sent again.
-    was_reached = False
-    idempotency_key: str | None = None
-
-
-class AnswerUnreadable(errors.BillfoldError):
-    """What listens at this address does not answer like Billfold."""
-
-    code = "answer_unreadable"
-
-
-class GatewayFailed(errors.Unavailable):
-    """Something in front of the API answers, and the API does not."""
-
-    code = "gateway_failed"
-
-    idempotency_key: str | None = None
-
-
-class UrlInvalid(errors.Invalid):
-    """The address of the API is not an http or https URL."""
-
-    code = "url_invalid"
-
-
-class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """Problem details, as far as a client decides by them."""
-
-    code: str
-    detail: str
-    retryable: bool = False
-    request_id: str = ""
-
-
-class ApiRefusal(errors.BillfoldError):
-    """The API has refused the request. `code` is that of the problem details, so it differs from one to the next."""
-
-    code = "api_refusal"
-
-    idempotency_key: str | None = None
-    status: int = 0
-    #: The problem details as a whole.
-    document: Json = {}  # noqa: RUF012 - replaced as a whole, never changed.
-    request_id: str = ""
-    retry_after_s: float = 0.0
-
-    @classmethod
-    def of(cls, problem: Problem, *, status: int, document: Json, retry_after_s: float = 0.0) -> ApiRefusal:
-        """The refusal that these problem details tell of."""
-        error = cls(problem.detail)
-        error.status = status
-        error.document = document
-        error.request_id = problem.request_id
-        error.retry_after_s = retry_after_s
-        # The class can't know them: they are the server's.
-        error.code = problem.code  # type: ignore[misc]
-        error.retryable = problem.retryable  # type: ignore[misc]
-        return error
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -245,7 +182,7 @@ class Api:
             try:
                 if response.status_code >= _FAILED:
                     await response.aread()
-                    raise _refusal(response)
+                    raise refusal(response)
                 yield response.aiter_bytes()
             finally:
                 await response.aclose()
@@ -290,10 +227,10 @@ class Api:
                 hopeless = never_sent and not self._reached
                 if hopeless or not (repeatable or never_sent) or monotonic() + pause_s > deadline:
                     raise self._unreachable(error) from error
-            except (ApiRefusal, GatewayFailed) as refusal:
-                if isinstance(refusal, ApiRefusal):
-                    pause_s = max(pause_s, refusal.retry_after_s)
-                if not (refusal.retryable and repeatable) or monotonic() + pause_s > deadline:
+            except (ApiRefusal, GatewayFailed) as refused:
+                if isinstance(refused, ApiRefusal):
+                    pause_s = max(pause_s, refused.retry_after_s)
+                if not (refused.retryable and repeatable) or monotonic() + pause_s > deadline:
                     raise
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, PAUSE_MAX_S)
@@ -302,7 +239,7 @@ class Api:
         response = await self._send(request)
         self._reached = True
         if response.status_code >= _FAILED:
-            raise _refusal(response)
+            raise refusal(response)
         try:
             body = msgspec.json.decode(response.content) if response.content else None
         except msgspec.DecodeError as error:
@@ -338,7 +275,7 @@ async def _may_be_the_tokens(response: httpx2.Response) -> bool:
     """Whether another token may get another answer than this."""
     if response.status_code == _FORBIDDEN:
         await response.aread()
-        return _refusal(response).code == _MISSING_SCOPE
+        return refusal(response).code == _MISSING_SCOPE
     return response.status_code == _UNAUTHORIZED
 
 
@@ -383,21 +320,3 @@ def _present(params: Params | None) -> dict[str, str] | None:
         for name, value in params.items()
         if value is not None
     }
-
-
-def _refusal(response: httpx2.Response) -> errors.BillfoldError:
-    """The error that an answer tells of. A proxy's own page is no problem details."""
-    try:
-        problem = msgspec.json.decode(response.content, type=Problem)
-    except msgspec.DecodeError:
-        said = f"{response.url.host} answered {response.status_code} without saying why"
-        if response.status_code in _NO_ANSWER:
-            return GatewayFailed(f"{said}; the API behind it may be down.")
-        return AnswerUnreadable(f"{said}; check that --url is the address of the API.")
-    seconds = response.headers.get("retry-after", "")
-    return ApiRefusal.of(
-        problem,
-        status=response.status_code,
-        document=msgspec.json.decode(response.content),
-        retry_after_s=float(seconds) if seconds.isdecimal() else 0.0,
-    )
