@@ -1,25 +1,14 @@
 """Logging in, and what those learn who can't."""
 
-import asyncio
-import statistics
-import time
-from collections.abc import Awaitable, Callable
 from uuid import UUID
 
-import asyncpg
 import pytest
 
 from billfold.identity import errors
 from billfold.identity.contracts import NewAlias, Proof, SecondFactor
-from billfold.identity.service.attempts import Attempts
-from billfold.identity.service.logins import REFUSED_AFTER_S
 from billfold.identity.service.passwords import Passwords, Verdict
 from billfold.kernel.principal import Principal
-from billfold.platform import redis as platform_redis
-from billfold.platform.limiting import shared as limiting
-from billfold.platform.limiting.backoff import FREE
 from billfold.platform.postgres.database import Database
-from tests import servers
 from tests.integration.identity.town import (
     CHEAP,
     ELSEWHERE,
@@ -29,22 +18,15 @@ from tests.integration.identity.town import (
     Town,
     a_new_address,
     principal,
+    refused,
 )
 
-#: Interleaved pairs of which the medians are compared.
-SAMPLES = 25
-#: Of the longer median, or so many seconds, which is what other programs take now and then. Without a hash for nobody
-#: it is nine tenths, and 30 ms.
-DIFFERENCE_MAX = 0.35
-DIFFERENCE_MAX_S = 0.010
-#: Whatever else the machine does may take one of them longer; what is slower by itself is so each time.
-ROUNDS = 3
 
-
-async def refused(town: Town, login: str, password: str = OTHER_PASSWORD, *, address: str = ELSEWHERE) -> Exception:
-    with pytest.raises((errors.LoginFailed, errors.TooManyAttempts)) as found:
-        await town.log_in(login, password, address=address)
-    return found.value
+async def test_a_login_is_a_session(town: Town) -> None:
+    email, ada = await town.person()
+    tokens = await town.log_in(email, address=ELSEWHERE)
+    assert tokens.session_id in await town.sessions(ada)
+    assert principal(tokens).owner_id == ada.owner_id
 
 
 async def test_every_reason_is_the_same(town: Town) -> None:
@@ -174,144 +156,6 @@ async def test_whoever_has_a_second_factor_gets_no_session_without_it(
     assert type(await refused(town, email)) is errors.LoginFailed
 
 
-async def test_strangers_wait_longer_each_time_and_the_user_does_not(town: Town) -> None:
-    email, _ = await town.person()
-    for _ in range(FREE + 1):
-        assert type(await refused(town, email)) is errors.LoginFailed
-    held_back = await refused(town, email)
-    assert isinstance(held_back, errors.TooManyAttempts)
-    assert held_back.wait_s >= 1
-    # Not with the right password either, from there; but from where they have been before.
-    assert isinstance(await refused(town, email, PASSWORD), errors.TooManyAttempts)
-    await town.log_in(email, address=HOME)
-
-
-async def test_an_account_that_there_is_not_is_held_back_alike(town: Town) -> None:
-    email, _ = await town.person()
-    found = [[type(await refused(town, login)) for _ in range(FREE + 3)] for login in (email, a_new_address())]
-    assert found[0] == found[1]
-    assert found[0][-1] is errors.TooManyAttempts
-
-
-async def test_guessing_where_the_user_has_been_keeps_them_from_no_other_such_place(town: Town) -> None:
-    email, _ = await town.person()
-    await town.log_in(email, address=ELSEWHERE)
-    for _ in range(FREE + 1):
-        await refused(town, email, address=HOME)
-    assert isinstance(await refused(town, email, address=HOME), errors.TooManyAttempts)
-    await town.log_in(email, address=ELSEWHERE)
-
-
-async def test_an_address_has_only_so_many_attempts_whoever_it_tries(database: Database) -> None:
-    town = Town(database)
-    town.identity.logins._attempts = type(town.identity.logins._attempts)(per_minute=3)
-    for _ in range(3):
-        assert type(await refused(town, a_new_address())) is errors.LoginFailed
-    assert isinstance(await refused(town, a_new_address()), errors.TooManyAttempts)
-    assert type(await refused(town, a_new_address(), address="192.0.2.1")) is errors.LoginFailed
-    town.identity.close()
-
-
-async def test_who_is_known_at_an_address_is_told_to_nobody_there(database: Database) -> None:
-    town = Town(database)
-    email, _ = await town.person()
-    town.identity.logins._attempts = Attempts(per_minute=3)
-    for _ in range(4):
-        await refused(town, a_new_address(), address=HOME)
-    said = [await refused(town, login, address=HOME) for login in (email, a_new_address()) for _ in range(FREE + 3)]
-    assert {type(one) for one in said} == {errors.TooManyAttempts}
-    assert max(one.wait_s for one in said) - min(one.wait_s for one in said) <= 1  # type: ignore[attr-defined]
-    town.identity.close()
-
-
-async def test_the_right_password_is_taken_where_its_user_is_known_whatever_others_do_there(database: Database) -> None:
-    town = Town(database)
-    email, _ = await town.person()
-    town.identity.logins._attempts = Attempts(per_minute=3)
-    for _ in range(10):
-        await refused(town, a_new_address(), address=HOME)
-        await refused(town, email)
-    await town.log_in(email, address=HOME)
-    town.identity.close()
-
-
-async def test_what_was_tried_elsewhere_tells_nobody_where_somebody_is_known(town: Town) -> None:
-    email, _ = await town.person()
-    found = []
-    for login in (email, a_new_address()):
-        for _ in range(FREE + 3):
-            await refused(town, login)
-        found.append(type(await refused(town, login, address=HOME)))
-    assert found == [errors.TooManyAttempts] * 2
-
-
-async def test_whoever_has_to_wait_is_told_so_as_late_whoever_it_is(town: Town) -> None:
-    email, _ = await town.person()
-    unknown = a_new_address()
-    for login in (email, unknown):
-        for _ in range(FREE + 5):
-            await refused(town, login)
-    town.identity.logins._refused_after_s = REFUSED_AFTER_S
-    for login in (email, unknown):
-        began = time.perf_counter()
-        assert isinstance(await refused(town, login, address=HOME), errors.TooManyAttempts)
-        assert REFUSED_AFTER_S <= time.perf_counter() - began + 0.001 < REFUSED_AFTER_S + 0.4
-
-
-async def test_an_account_is_counted_once_by_whichever_of_its_names(town: Town) -> None:
-    email, ada = await town.person()
-    handles = [f"@ada_{number}{ada.owner_id.hex[-12:]}" for number in range(3)]
-    for handle in handles:
-        await town.identity.aliases.add(by=ada, new=NewAlias(alias=handle))
-    found = [type(await refused(town, login)) for login in [email, *handles] for _ in range(FREE + 1)]
-    assert found.count(errors.LoginFailed) == FREE + 1
-    # Nor does anybody count against it by typing the id that it is counted by.
-    email, bob = await town.person()
-    for text in (str(bob.owner_id), f"user {bob.owner_id}"):
-        for _ in range(FREE + 3):
-            await refused(town, text)
-    assert type(await refused(town, email)) is errors.LoginFailed
-
-
-async def test_processes_count_failures_together_and_alone_when_their_redis_dies(
-    database: Database, redis_server: servers.RedisServer
-) -> None:
-    async with (
-        limiting.opened(platform_redis.connections(redis_server.url)) as one,
-        limiting.opened(platform_redis.connections(redis_server.url)) as another,
-    ):
-        async with asyncio.timeout(20):
-            while not (one.up and another.up):  # noqa: ASYNC110 - what is waited for knows no events.
-                await asyncio.sleep(0.01)
-        towns = [Town(database, shared=one), Town(database, shared=another)]
-        email, _ = await towns[0].person()
-        for turn in range(FREE + 1):
-            assert type(await refused(towns[turn % 2], email)) is errors.LoginFailed
-        for town in towns:
-            assert isinstance(await refused(town, email), errors.TooManyAttempts)
-        redis_server.kill()
-        try:
-            for town in towns:
-                found = [type(await refused(town, email)) for _ in range(FREE + 3)]
-                assert found[:FREE] == [errors.LoginFailed] * FREE
-                assert found[-1] is errors.TooManyAttempts
-                await town.log_in(email)
-        finally:
-            redis_server.start()
-        for town in towns:
-            town.identity.close()
-
-
-async def test_a_full_queue_counts_against_nobody(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
-    email, _ = await town.person()
-    monkeypatch.setattr(town.identity.passwords, "_most", 0)
-    for _ in range(FREE + 5):
-        with pytest.raises(errors.PasswordsBusy):
-            await town.log_in(email, address=ELSEWHERE)
-    monkeypatch.undo()
-    await town.log_in(email, address=ELSEWHERE)
-
-
 async def test_an_oversized_password_is_refused_before_anybody_is_looked_for(
     town: Town, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -337,117 +181,3 @@ async def test_a_password_that_is_changed_meanwhile_logs_nobody_in(town: Town, m
     monkeypatch.setattr(town.identity.passwords, "verify", slowly)
     with pytest.raises(errors.LoginFailed):
         await town.log_in(email)
-
-
-async def test_guessing_ones_own_password_from_a_session_is_held_back(town: Town) -> None:
-    _, ada = await town.person()
-
-    async def right(password: str) -> bool:
-        return await town.identity.logins.check_password(user_id=ada.owner_id, password=password)
-
-    assert await right(PASSWORD)
-    assert [await right(OTHER_PASSWORD) for _ in range(FREE + 1)] == [False] * (FREE + 1)
-    with pytest.raises(errors.TooManyAttempts):
-        await right(PASSWORD)
-
-
-async def _medians(town: Town, *asked: Callable[[], Awaitable[object]]) -> list[float]:
-    """How long each takes, asked in turns, so that whatever else the machine does befalls all alike."""
-    seconds: list[list[float]] = [[] for _ in asked]
-    for _ in range(SAMPLES):
-        for times, ask in zip(seconds, asked, strict=True):
-            began = time.perf_counter()
-            await asyncio.gather(ask(), return_exceptions=True)
-            times.append(time.perf_counter() - began)
-    return [statistics.median(times) for times in seconds]
-
-
-async def _differ(town: Town, known: Callable[[], Awaitable[object]], unknown: Callable[[], Awaitable[object]]) -> bool:
-    """Whether one is slower, again and again."""
-    for _ in range(ROUNDS):
-        first, second = await _medians(town, known, unknown)
-        if abs(first - second) < max(DIFFERENCE_MAX_S, DIFFERENCE_MAX * max(first, second)):
-            return False
-    return True
-
-
-async def test_the_time_of_an_answer_says_nothing(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
-    email, _ = await town.person()
-
-    async def free(*_: object, **__: object) -> int:
-        return 0
-
-    async def always(*_: object, **__: object) -> bool:
-        return True
-
-    for counts in ("stranger", "known"):
-        monkeypatch.setattr(town.identity.logins._attempts, counts, free)
-    # The same of what may be mailed; as 0 would be none, which is no time to compare.
-    for counts in ("code", "reset"):
-        monkeypatch.setattr(town.identity.logins._attempts, counts, always)
-    await town.log_in(email)
-    assert not await _differ(
-        town,
-        lambda: town.log_in(email, OTHER_PASSWORD, address=ELSEWHERE),
-        lambda: town.log_in(a_new_address(), OTHER_PASSWORD, address=ELSEWHERE),
-    )
-    assert not await _differ(town, lambda: town.register(email), lambda: town.register(a_new_address()))
-    assert not await _differ(town, lambda: town.forgot(email), lambda: town.forgot(a_new_address()))
-
-
-async def test_the_time_would_say_it_without_a_hash_for_nobody(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The test above can fail."""
-    email, _ = await town.person()
-
-    async def free(*_: object, **__: object) -> None: ...
-
-    verify = town.identity.passwords.verify
-
-    async def only_of_somebody(password: str, kept: str | None) -> Verdict:
-        return Verdict(ok=False) if kept is None else await verify(password, kept)
-
-    monkeypatch.setattr(town.identity.logins._attempts, "stranger", free)
-    monkeypatch.setattr(town.identity.passwords, "verify", only_of_somebody)
-    assert await _differ(
-        town,
-        lambda: town.log_in(email, OTHER_PASSWORD, address=ELSEWHERE),
-        lambda: town.log_in(a_new_address(), OTHER_PASSWORD, address=ELSEWHERE),
-    )
-
-
-async def test_both_ask_the_database_as_often(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
-    email, _ = await town.person()
-    asked: list[str] = []
-
-    async def statements(ask: Callable[[], Awaitable[object]]) -> list[str]:
-        asked.clear()
-        await asyncio.gather(ask(), return_exceptions=True)
-        # What was done for nobody is undone by a statement of its own.
-        return ["SAVEPOINT" if "SAVEPOINT" in one else one for one in asked]
-
-    for name in ("execute", "fetch", "fetchrow", "fetchval"):
-        original = getattr(asyncpg.Connection, name)
-
-        async def listened(
-            self: object, query: str, *args: object, _original: object = original, **more: object
-        ) -> object:
-            asked.append(query)
-            return await _original(self, query, *args, **more)  # type: ignore[operator]
-
-        monkeypatch.setattr(asyncpg.Connection, name, listened)
-    pairs: list[tuple[Callable[[], Awaitable[object]], Callable[[], Awaitable[object]]]] = [
-        (lambda: town.log_in(email, OTHER_PASSWORD), lambda: town.log_in(a_new_address(), OTHER_PASSWORD)),
-        (lambda: town.register(email), lambda: town.register(a_new_address())),
-        (lambda: town.forgot(email), lambda: town.forgot(a_new_address())),
-    ]
-    for known, unknown in pairs:
-        of_known, of_unknown = await statements(known), await statements(unknown)
-        assert len(of_known) > 3
-        assert of_known == of_unknown
-
-
-async def test_a_login_is_a_session(town: Town) -> None:
-    email, ada = await town.person()
-    tokens = await town.log_in(email, address=ELSEWHERE)
-    assert tokens.session_id in await town.sessions(ada)
-    assert principal(tokens).owner_id == ada.owner_id

@@ -9,8 +9,9 @@ from typing import Any
 from uuid import UUID
 
 import pyotp
+import pytest
 
-from billfold.identity import Identity
+from billfold.identity import Identity, errors
 from billfold.identity.contracts import ROLE_SCOPES, Left, Registration, SessionTokens
 from billfold.identity.service.attempts import Attempts
 from billfold.identity.service.passwords import Hashing
@@ -168,3 +169,10 @@ def principal(tokens: SessionTokens) -> Principal:
         user_id=user_id,
         is_session=True,
     )
+
+
+async def refused(town: Town, login: str, password: str = OTHER_PASSWORD, *, address: str = ELSEWHERE) -> Exception:
+    """Why they were not logged in."""
+    with pytest.raises((errors.LoginFailed, errors.TooManyAttempts)) as found:
+        await town.log_in(login, password, address=address)
+    return found.value
