@@ -264,6 +264,25 @@ async def test_a_connection_that_was_refused_leaves_nothing_behind(
     assert asyncio.all_tasks() <= before
 
 
+async def test_a_server_that_says_nothing_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rabbitmq, "CONNECT_TIMEOUT_S", 2.0)
+    met: list[asyncio.StreamWriter] = []
+
+    async def meet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        met.append(writer)
+
+    async with await asyncio.start_server(meet, "127.0.0.1", 0) as listening:
+        port = listening.sockets[0].getsockname()[1]
+        with pytest.raises(BrokerUnavailable):
+            async with rabbitmq.Server(url=f"amqp://127.0.0.1:{port}/").connected(name="test"):
+                pass
+        for writer in met:
+            writer.close()
+    assert met
+    # What is still open would be told of by a warning, which is an error here.
+    gc.collect()
+
+
 async def test_the_server_can_show_who_is_connected(
     rabbitmq_server: servers.RabbitMQServer, server: rabbitmq.Server
 ) -> None:

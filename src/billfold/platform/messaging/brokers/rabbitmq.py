@@ -15,8 +15,9 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from typing import Any
 
 import aio_pika
-import aio_pika.abc
+import aiormq
 import msgspec
+from aiormq.connection import TCPTransportFactory, TLSTransportFactory
 from yarl import URL
 
 from billfold.platform.messaging import topics
@@ -77,6 +78,7 @@ async def connected(server: Server, *, name: str) -> AsyncIterator[Broker]:
         with suppress(BrokerUnavailable), translated():
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 await connection.close()
+        connection.carrier.close()
 
 
 class Broker(Connection):
@@ -117,28 +119,56 @@ class Broker(Connection):
         return await amqp_logs.backlog(self, subscription)
 
 
+class _Carrier(aiormq.TransportFactory):
+    """What carries the connection. The client leaves it open when the server ends a connection or dies in a login."""
+
+    def __init__(self) -> None:
+        self._opened: asyncio.StreamWriter | None = None
+
+    async def create(self, url: URL, **kwargs: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Open it."""
+        opening = TLSTransportFactory() if url.scheme == "amqps" else TCPTransportFactory()
+        reader, self._opened = await opening.create(url, **kwargs)
+        return reader, self._opened
+
+    def close(self) -> None:
+        """Close it, if that has not been done."""
+        if self._opened is not None:
+            self._opened.close()
+
+
 class _Client(aio_pika.Connection):
     """The client's connection, which `connected` closes."""
+
+    def __init__(self, url: URL) -> None:
+        super().__init__(url)
+        self.carrier = self.kwargs["transport_factory"] = _Carrier()
+
+    async def log_in(self) -> None:
+        """Connect, or leave nothing open."""
+        try:
+            await self.connect(timeout=CONNECT_TIMEOUT_S)
+        except BaseException:
+            self.carrier.close()
+            raise
 
     def __del__(self) -> None:
         """Do nothing. The client's own would begin to close what was never open, whenever it is collected."""
 
 
-async def _connection(server: Server, name: str) -> aio_pika.abc.AbstractConnection:
+async def _connection(server: Server, name: str) -> _Client:
     """To the first node that answers."""
     error: BrokerUnavailable | None = None
     for text in server.url.split(","):
         url = URL(text.strip())
         if server.user is not None:
             url = url.with_user(server.user).with_password(server.password)
+        client = _Client(url.update_query(heartbeat=HEARTBEAT_S, name=name))
         try:
             with translated():
                 async with asyncio.timeout(CONNECT_TIMEOUT_S * 2):
-                    return await aio_pika.connect(
-                        url.update_query(heartbeat=HEARTBEAT_S, name=name),
-                        timeout=CONNECT_TIMEOUT_S,
-                        connection_class=_Client,
-                    )
+                    await client.log_in()
+                    return client
         except BrokerUnavailable as refused:
             error = refused
     raise error or BrokerUnavailable
