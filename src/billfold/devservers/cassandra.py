@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from billfold.devservers import fetching, wire
+from billfold.devservers import fetching, server, wire
 from billfold.devservers.server import DevServer
 from billfold.platform import children, host
 
@@ -65,15 +65,6 @@ hints_directory: "{folder}/hints"
 cdc_raw_directory: "{folder}/cdc"
 """
 
-_LOGGING = """\
-<configuration>
-  <appender name="C" class="ch.qos.logback.core.ConsoleAppender">
-    <encoder><pattern>%level %msg%n</pattern></encoder>
-  </appender>
-  <root level="WARN"><appender-ref ref="C"/></root>
-</configuration>
-"""
-
 
 class Cassandra(DevServer):
     """One node. Keyspaces are made by those who use them."""
@@ -104,7 +95,7 @@ class Cassandra(DevServer):
         settings, logging = self.folder / "cassandra.yaml", self.folder / "logback.xml"
         filled = _SETTINGS.format(folder=self.folder, port=self.port, storage_port=self._storage_port)
         host.write_private(settings, filled)
-        host.write_private(logging, _LOGGING)
+        host.write_private(logging, server.LOGBACK)
         (agent,) = jars.glob("jamm-*.jar")
         return self._as_program(
             *(fetching.java(self.title), *_JAVA, f"-javaagent:{agent}", f"-Dcassandra.storagedir={self.folder}"),

@@ -75,6 +75,17 @@ def maven(goal: str, *options: str, what: str) -> None:
     run(command, timeout_s=FETCH_TIMEOUT_S, what=f"Maven can't fetch {what}")
 
 
+def compiler(wanted_by: str) -> str:
+    """The program that compiles Java, which not every Java has.
+
+    Raises: Missing.
+    """
+    found = shutil.which("javac")
+    if found is None:
+        raise Missing(f"{wanted_by} needs javac (the Debian package default-jdk-headless), which is not installed")
+    return found
+
+
 def java(wanted_by: str) -> str:
     """The program Java.
 

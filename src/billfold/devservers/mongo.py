@@ -7,10 +7,7 @@ and when it is killed its last writes are gone. What is shown on it must hold wi
 
 from __future__ import annotations
 
-import shutil
-
 from billfold.devservers import fetching, wire
-from billfold.devservers.fetching import Missing
 from billfold.devservers.server import DevServer
 from billfold.platform import children, host
 
@@ -42,8 +39,7 @@ class Mongo(DevServer):
     @classmethod
     def fetch(cls) -> None:
         fetching.java(cls.title)
-        if shutil.which("javac") is None:
-            raise Missing(f"{cls.title} needs javac (the Debian package default-jdk-headless), which is not installed")
+        fetching.compiler(cls.title)
         fetching.jars("mongo-java-server", VERSION, *_ARTIFACTS)
 
     @classmethod

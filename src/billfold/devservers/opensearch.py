@@ -11,7 +11,6 @@ import zipfile
 from pathlib import Path
 
 from billfold.devservers import fetching, server, wire
-from billfold.devservers.fetching import Missing
 from billfold.devservers.server import DevServer
 from billfold.platform import children, host
 
@@ -116,8 +115,7 @@ class OpenSearch(DevServer):
     @classmethod
     def fetch(cls) -> None:
         fetching.java(cls.title)
-        if shutil.which("javac") is None:
-            raise Missing(f"{cls.title} needs javac (the Debian package default-jdk-headless), which is not installed")
+        fetching.compiler(cls.title)
         _home()
 
     @classmethod

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
-from billfold.devservers import fetching, wire
+from billfold.devservers import fetching, server, wire
 from billfold.devservers.server import DevServer
 from billfold.platform import children, host
 
@@ -25,15 +25,6 @@ s3proxy.identity={access_key}
 s3proxy.credential={secret_key}
 jclouds.provider=filesystem-nio2
 jclouds.filesystem.basedir={buckets}
-"""
-
-_LOGBACK = """\
-<configuration>
-  <appender name="C" class="ch.qos.logback.core.ConsoleAppender">
-    <encoder><pattern>[%d] %p %m%n</pattern></encoder>
-  </appender>
-  <root level="warn"><appender-ref ref="C"/></root>
-</configuration>
 """
 
 
@@ -75,7 +66,7 @@ class S3(DevServer):
             port=self.port, access_key=self.access_key, secret_key=self.secret_key, buckets=self.buckets
         )
         host.write_private(settings, filled)
-        host.write_private(logback, _LOGBACK)
+        host.write_private(logback, server.LOGBACK)
         options = ("-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", f"-Dlogback.configurationFile={logback}")
         return self._as_program(
             *(fetching.java(self.title), *options, "-cp", f"{_jars()}/*"),

@@ -28,6 +28,15 @@ appender.c.layout.pattern=[%d] %p %m%n
 rootLogger.level=warn
 rootLogger.appenderRef.c.ref=C
 """
+#: The same for Logback.
+LOGBACK = """\
+<configuration>
+  <appender name="C" class="ch.qos.logback.core.ConsoleAppender">
+    <encoder><pattern>[%d] %p %m%n</pattern></encoder>
+  </appender>
+  <root level="warn"><appender-ref ref="C"/></root>
+</configuration>
+"""
 
 
 class DevServer(ABC):
