@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 import msgspec
@@ -37,6 +38,14 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
 
     items: list[T]
     next_cursor: str | None = None
+
+
+def cut(found: list[T], size: int, *, place: Callable[[T], object]) -> Page[T]:
+    """The page of `size` items, of which one more was read so as to know whether another page follows.
+
+    `place` is the position of an item.
+    """
+    return Page(found[:size], encode(place(found[size - 1])) if len(found) > size else None)
 
 
 def encode(position: object) -> str:

@@ -69,3 +69,10 @@ def test_a_limit_within_bounds_is_taken(limit: int) -> None:
 def test_a_limit_out_of_bounds_is_refused(limit: int) -> None:
     with pytest.raises(paging.InvalidLimit):
         paging.check_limit(limit)
+
+
+@pytest.mark.parametrize(("read", "items", "goes_on"), [(0, 0, False), (2, 2, False), (3, 3, False), (4, 3, True)])
+def test_a_page_goes_on_when_one_item_more_was_read(read: int, items: int, *, goes_on: bool) -> None:
+    page = paging.cut(list(range(read)), 3, place=lambda number: f"place {number}")
+    assert page.items == list(range(items))
+    assert page.next_cursor == (paging.encode("place 2") if goes_on else None)

@@ -128,8 +128,7 @@ class Aliases:
         before = paging.decode(cursor, UUID) if cursor is not None else None
         async with self._database.connection() as connection:
             found = await store.page(connection, owner=by.owner_id, before=before, limit=limit + 1)
-        more = len(found) > limit
-        return paging.Page(found[:limit], paging.encode(UUID(found[limit - 1].id)) if more else None)
+        return paging.cut(found, limit, place=lambda alias: alias.id)
 
     async def change(self, *, by: Principal, alias: str, change: AliasChange) -> Alias:
         """Change what one's alias shows to others.

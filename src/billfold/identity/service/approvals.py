@@ -105,8 +105,7 @@ class Approvals:
         before = paging.decode(cursor, UUID) if cursor is not None else None
         async with self._database.connection() as connection:
             found = await store.page(connection, maker=_seen_by(by), status=status, before=before, limit=size + 1)
-        more = len(found) > size
-        return paging.Page(found[:size], paging.encode(UUID(found[size - 1].id)) if more else None)
+        return paging.cut(found, size, place=lambda approval: approval.id)
 
     async def find(self, *, by: Principal, approval_id: UUID) -> Approval:
         """A request.

@@ -140,8 +140,7 @@ class Keys:
         before = paging.decode(cursor, UUID) if cursor is not None else None
         async with self._database.connection() as connection:
             keys = await store.list_keys(connection, owner=_seen_by(by), before=before, limit=limit + 1)
-        more = len(keys) > limit
-        return paging.Page(keys[:limit], paging.encode(keys[limit - 1].id) if more else None)
+        return paging.cut(keys, limit, place=lambda key: key.id)
 
     async def find_key(self, *, by: Principal | None, key_id: UUID) -> ApiKey:
         """One key.

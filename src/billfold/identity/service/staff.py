@@ -69,8 +69,7 @@ class Staff:
         )
         async with self._database.connection() as connection:
             found = await store.page(connection, query, limit=size + 1)
-        more = len(found) > size
-        return paging.Page(found[:size], paging.encode(UUID(found[size - 1].id)) if more else None)
+        return paging.cut(found, size, place=lambda user: user.id)
 
     async def find(self, *, by: Principal, user_id: UUID) -> UserDetail:
         """Somebody, and where they are logged in.

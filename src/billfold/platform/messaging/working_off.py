@@ -54,7 +54,7 @@ class WorkingOff:
         before = None if cursor is None else paging.decode(cursor, UUID)
         async with self._database.connection() as connection:
             found = await refused.page(connection, consumer=consumer, status=status, before=before, limit=size + 1)
-        return paging.Page(found[:size], paging.encode(found[size - 1].id) if len(found) > size else None)
+        return paging.cut(found, size, place=lambda event: event.id)
 
     async def get(self, *, principal: Principal, refused_event_id: UUID) -> RefusedEventContent:
         """One of them, with its content.

@@ -64,8 +64,7 @@ class DeadLetters:
         before = None if cursor is None else paging.decode(cursor, UUID)
         async with self._database.connection() as connection:
             found = await store.page(connection, status=status, before=before, limit=size + 1)
-        more = len(found) > size
-        return paging.Page(found[:size], paging.encode(found[size - 1].id) if more else None)
+        return paging.cut(found, size, place=lambda dead_letter: dead_letter.id)
 
     async def dead_letter(self, *, principal: Principal, dead_letter_id: UUID) -> DeadLetterContent:
         """One of them, with its content.

@@ -115,8 +115,7 @@ class Registry:
         )
         async with self._database.connection() as connection:
             found = await store.page(connection, query, limit=size + 1)
-        more = len(found) > size
-        return paging.Page(found[:size], paging.encode(found[size - 1].id) if more else None)
+        return paging.cut(found, size, place=lambda wallet: wallet.id)
 
     async def update(self, *, principal: Principal, wallet_id: UUID, change: WalletChange) -> Wallet:
         """Change what is given.
