@@ -67,10 +67,11 @@ def _misnamed(context: Path) -> Iterator[str]:
 
 
 def _tables_named_elsewhere(package: Path) -> Iterator[str]:
+    said = list(_everything_said(package))
     for owner, tables in _tables(package).items():
         named = re.compile(rf"(?<![\w.])(?:{'|'.join(map(re.escape, sorted(tables)))})(?!\w)")
-        for path, line, text in _everything_said(package):
-            if not _may_name(path, owner, package) and (found := named.search(text)):
+        for path, line, text in said:
+            if (found := named.search(text)) and not _may_name(path, owner, package):
                 yield f"{path.relative_to(package)}:{line} names {found[0]}"
 
 
