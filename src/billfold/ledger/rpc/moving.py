@@ -14,9 +14,10 @@ from billfold.ledger import Ledger, errors
 from billfold.ledger.contracts import GROUP_MAX, HoldChange, NewTransfer, Posting, Transfer
 from billfold.ledger.rpc import reading, values, writing
 from billfold.ledger.rpc.v1 import ledger_pb2 as pb
+from billfold.platform.messaging.notary import RefusedPart
 from billfold.platform.rpc.errors import MessageInvalid, Stopping
 from billfold.platform.rpc.serving import Stop
-from billfold.platform.rpc.witness import RefusedPart, Witness
+from billfold.platform.rpc.witness import Witness
 
 #: Blocks of one stream that are being posted. A sender that is faster than the ledger, or does not take its answers,
 #: waits.

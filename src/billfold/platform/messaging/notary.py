@@ -6,7 +6,7 @@ So each waits for one commit and not for its turn.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -14,7 +14,7 @@ from prometheus_client import Counter
 
 from billfold.kernel import clock, ids
 from billfold.kernel.clock import Clock, SystemClock
-from billfold.kernel.errors import Unavailable
+from billfold.kernel.errors import BillfoldError, Refusal, Unavailable
 from billfold.kernel.facts import Fact
 from billfold.kernel.origin import Origin
 from billfold.platform.messaging import outbox
@@ -29,6 +29,8 @@ TOGETHER_MAX = 1_000
 _SHOWN_MAX = 1_000
 _LOST = Counter("billfold_audit_refusals_lost", "Refused requests of which the audit could not be told.")
 
+#: A part of a request that was refused, and what of the caller's own words tells which.
+RefusedPart = tuple[BillfoldError, Mapping[str, str | int | None]]
 _Waiting = tuple[Sequence[Fact], "asyncio.Future[None]"]
 
 log = structlog.get_logger(__name__)
@@ -70,8 +72,23 @@ class Notary:
             self._writer = asyncio.create_task(self._write_all(), name=f"audit of {self._source}")
         await written
 
-    async def write_refused(self, told: Sequence[Fact]) -> None:
+    async def write_refused(
+        self, parts: Iterable[RefusedPart], *, of: Origin, subject: str, where: Mapping[str, str]
+    ) -> None:
         """As `write`. Nothing has changed by what was refused, so it is refused all the same if it can't be written."""
+        told = [
+            self.fact(
+                REFUSED,
+                of,
+                subject=subject,
+                outcome=error.code,
+                data={**where, "detail": shown(error.detail), **_all_shown(part)},
+            )
+            for error, part in parts
+            if isinstance(error, Refusal)
+        ]
+        if not told:
+            return
         try:
             await self.write(told)
         except Exception as error:  # noqa: BLE001 - whoever is refused must not hear of this instead.
@@ -107,7 +124,7 @@ def shown(text: str) -> str:
     return logs.mask_text(text)[:_SHOWN_MAX]
 
 
-def all_shown(told: Mapping[str, str | int | None]) -> Mapping[str, str | int]:
+def _all_shown(told: Mapping[str, str | int | None]) -> Mapping[str, str | int]:
     """Those texts and numbers of the caller's that there are."""
     return {name: shown(one) if isinstance(one, str) else one for name, one in told.items() if one is not None}
 

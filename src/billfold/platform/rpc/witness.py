@@ -6,24 +6,21 @@ would be told twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Final
 
 from billfold.kernel import origin
-from billfold.kernel.errors import BillfoldError, Denied, Refusal
+from billfold.kernel.errors import Denied, Refusal
 from billfold.kernel.origin import Origin
 from billfold.platform.limiting.exceeded import Window
 from billfold.platform.limiting.memory import Memory
 from billfold.platform.messaging import notary
-from billfold.platform.messaging.notary import REFUSED, Notary
+from billfold.platform.messaging.notary import Notary, RefusedPart
 from billfold.platform.telemetry import logs
 
 #: Of callers who are not let in so many are kept of one address: whoever may not call must not fill the disk either.
 STRANGERS = Window(60, 60)
 CHANNEL: Final = "grpc"
-
-#: A part of a call that was refused, and what of the caller's own words tells which.
-RefusedPart = tuple[BillfoldError, Mapping[str, str | int | None]]
 
 
 class Witness:
@@ -60,16 +57,4 @@ class Witness:
             return
         names = ", ".join(name.decode(errors="replace") for name in context.peer_identities() or ())
         where = {"method": method, "caller": notary.shown(names)} if names else {"method": method}
-        told = [
-            self._notary.fact(
-                REFUSED,
-                known,
-                subject=method[1:],
-                outcome=error.code,
-                data={**where, "detail": notary.shown(error.detail), **notary.all_shown(part)},
-            )
-            for error, part in parts
-            if isinstance(error, Refusal)
-        ]
-        if told:
-            await self._notary.write_refused(told)
+        await self._notary.write_refused(parts, of=known, subject=method[1:], where=where)

@@ -5,6 +5,7 @@
 See README.md beside this file.
 """
 
+from billfold.platform.messaging.notary import RefusedPart
 from billfold.platform.web.addresses import Client
 from billfold.platform.web.application import Part, build
 from billfold.platform.web.authentication import Authenticator
@@ -16,7 +17,6 @@ from billfold.platform.web.policy import Access, Scopes
 from billfold.platform.web.prefer import Preferences
 from billfold.platform.web.sockets import Closed, Socket, SocketRoute
 from billfold.platform.web.streaming import EVENT_STREAM, Streamed, Write
-from billfold.platform.web.witness import RefusedPart
 
 __all__ = [
     "EVENT_STREAM",

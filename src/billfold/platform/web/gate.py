@@ -20,12 +20,13 @@ from billfold.kernel.origin import Origin
 from billfold.kernel.principal import Principal
 from billfold.platform.limiting.exceeded import Exceeded, Window
 from billfold.platform.limiting.limiter import Limiter
+from billfold.platform.messaging.notary import RefusedPart
 from billfold.platform.web import errors
 from billfold.platform.web.addresses import Addresses
 from billfold.platform.web.authentication import Authenticator, principal_of
 from billfold.platform.web.cookies import Cookies
 from billfold.platform.web.operations import Operation
-from billfold.platform.web.witness import RefusedPart, Witness
+from billfold.platform.web.witness import Witness
 
 #: Whoever keeps this process running asks often, and from one address.
 _HEALTH = frozenset({"/healthz", "/readyz"})

@@ -16,10 +16,10 @@ import msgspec
 from billfold.kernel import idempotency, ids
 from billfold.kernel.deferred import Deferred
 from billfold.kernel.principal import Principal
+from billfold.platform.messaging.notary import RefusedPart
 from billfold.platform.web import decoding, prefer
 from billfold.platform.web.gate import Gate
 from billfold.platform.web.operations import PREFIX, Operation
-from billfold.platform.web.witness import RefusedPart
 
 #: How many headers an answer begins with that every answer has: its type and its length.
 OWN_HEADERS = 2

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from billfold.kernel import facts, looks, origin
 from billfold.kernel.clock import Clock
-from billfold.kernel.errors import BillfoldError, Denied, Refusal
+from billfold.kernel.errors import Denied, Refusal
 from billfold.kernel.looks import Look
 from billfold.kernel.principal import Principal
 from billfold.platform.messaging import notary
-from billfold.platform.messaging.notary import REFUSED, Notary
+from billfold.platform.messaging.notary import Notary, RefusedPart
 from billfold.platform.postgres.database import Database
 from billfold.platform.web.operations import Operation
 
 SOURCE = "/billfold/api"
 LOOKED = "data.looked_at.v1"
-#: A part of a request that was refused, and what of the caller's own words tells which.
-RefusedPart = tuple[BillfoldError, Mapping[str, str | int | None]]
 #: Methods that change nothing.
 _READS = frozenset({"GET", "HEAD"})
 
@@ -39,20 +37,8 @@ class Witness:
         known = origin.current()
         if known is None or known.credential_id is None:
             return
-        subject, where = f"{method} {route}", {"method": method, "route": route, "path": notary.shown(path)}
-        told = [
-            self._notary.fact(
-                REFUSED,
-                known,
-                subject=subject,
-                outcome=error.code,
-                data={**where, "detail": notary.shown(error.detail), **notary.all_shown(part)},
-            )
-            for error, part in parts
-            if isinstance(error, Refusal)
-        ]
-        if told:
-            await self._notary.write_refused(told)
+        where = {"method": method, "route": route, "path": notary.shown(path)}
+        await self._notary.write_refused(parts, of=known, subject=f"{method} {route}", where=where)
 
     def looking(self, principal: Principal, operation: Operation, *, method: str) -> Look | None:
         """Begin to watch what is shown to somebody who may see what is somebody else's; None for anybody else."""
