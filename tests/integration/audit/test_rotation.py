@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from billfold.audit import Audit, verify
-from billfold.audit.contracts import Filter
+from billfold.audit.contracts import Filter, SignedHead
 from billfold.audit.domain import notes, records
 from billfold.audit.domain.exports import HeadLine
+from billfold.audit.service import recording
+from billfold.audit.service.signing import Signer
 from billfold.kernel import origin
 from billfold.kernel.origin import Origin
 from billfold.platform.keys import Envelope, KeysUnavailable, local
-from billfold.platform.postgres.database import Database
+from billfold.platform.postgres.database import Connection, Database
 from tests import facades
 from tests.integration.audit import support
 
@@ -101,6 +104,37 @@ async def test_sealers_that_know_the_old_key_sign_by_the_new_one_once_it_is_ther
     new = await audit.sealing.rotate()
     await sealed(worker, 3, start=3)
     assert signers(await support.export(audit))[-1] == notes.read_key(new).hash.hex()
+
+
+async def test_a_sealer_that_is_overtaken_by_a_rotation_signs_by_the_new_key(
+    audit: Audit, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await sealed(audit, 1, start=0)
+    worker = Audit(database=database, envelope=facades.ENVELOPE)
+    look, made = worker.sealing._signer_now, list[str]()
+
+    async def overtaken() -> Signer:
+        signer = await look()
+        if not made:
+            made.append(await audit.sealing.rotate())
+        return signer
+
+    monkeypatch.setattr(worker.sealing, "_signer_now", overtaken)
+    monkeypatch.setattr(audit.sealing, "_seal", _adding(audit))
+    await sealed(worker, 1, start=1)
+    assert signers(await support.export(audit))[-1] == notes.read_key(made[0]).hash.hex()
+
+
+def _adding(audit: Audit) -> Callable[[Connection, Signer], Awaitable[SignedHead | None]]:
+    """As it seals, with one more record that it does not cover."""
+    seal = audit.sealing._seal
+
+    async def sealing(connection: Connection, signer: Signer) -> SignedHead | None:
+        head = await seal(connection, signer)
+        await recording.add(connection, [support.fact(99)])
+        return head
+
+    return sealing
 
 
 async def test_whoever_seals_and_rotates_at_the_same_time_leaves_a_log_that_is_whole(
