@@ -12,7 +12,7 @@ from prometheus_client import REGISTRY
 
 from billfold.kernel.errors import Invalid, Unavailable
 from billfold.kernel.events import Event
-from billfold.platform.messaging import cloudevents, consuming, inbox, leading, topics, tries
+from billfold.platform.messaging import cloudevents, consuming, inbox, leading, refused, topics, tries
 from billfold.platform.messaging.consuming import EventConsumer, Handler
 from billfold.platform.messaging.port import Delivery, Message, Messaging, Subscription
 from billfold.platform.messaging.relay import Relay
@@ -177,6 +177,35 @@ async def test_what_is_no_event_is_set_aside_once_and_those_behind_it_go_on(
         await until(lambda: _refused_are(database, 1))
     (row,) = await _refused(database)
     assert (row["reason"], row["body"]) == (reason, body)
+
+
+@pytest.mark.parametrize("body", [b"?", cloudevents.encode(fact("k", 9))])
+async def test_what_a_process_ends_before_setting_aside_is_set_aside_by_the_next_one(
+    database: Database,
+    messaging: Messaging,
+    consumer: Consuming,
+    monkeypatch: pytest.MonkeyPatch,
+    body: bytes,
+) -> None:
+    about_to = asyncio.Event()
+
+    async def hang(*_: object) -> None:
+        about_to.set()
+        await asyncio.Event().wait()
+
+    async def handle(found: Sequence[Event]) -> None:
+        raise Invalid("Nobody wants these.")
+
+    async with messaging.connected(name="test") as broker:
+        await broker.ensure(topics.EVENTS)
+        await broker.publish([Message(topic=topics.EVENTS, type="test.happened.v1", id="1", key="k", body=body)])
+    with monkeypatch.context() as patch:
+        patch.setattr(refused, "set_aside", hang)
+        async with consumed(consumer(handle)):
+            await asyncio.wait_for(about_to.wait(), 30)
+    async with consumed(consumer(handle)):
+        await until(lambda: _refused_are(database, 1))
+    assert [row["body"] for row in await _refused(database)] == [body]
 
 
 async def test_events_wait_for_what_the_handler_needs_however_long_it_is_away(
