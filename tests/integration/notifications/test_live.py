@@ -15,7 +15,7 @@ from asyncpg.exceptions import DataCorruptedError
 
 from billfold.kernel import ids
 from billfold.kernel.errors import Unauthenticated
-from billfold.kernel.principal import Principal
+from billfold.kernel.principal import MissingScope, Principal
 from billfold.notifications import Notifications, Stream, errors, store
 from billfold.notifications.contracts import FeedEvent, Place
 from billfold.notifications.service import live
@@ -108,6 +108,28 @@ async def test_what_happens_while_one_catches_up_is_told_after_it(notifications:
         assert found == list(range(1, live.PAGE_MAX + 1))
         await told(notifications, owner, range(251, 261))
         assert found + await heard(stream, 160) == list(range(1, 261))
+
+
+async def test_a_burst_of_more_than_can_wait_during_the_last_page_is_told_after_it(
+    notifications: Notifications, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner, burst = ids.new(), range(2, live.WAITING_MAX + 50)
+    await told(notifications, owner, range(1, 2))
+    page = store.page
+
+    async def burst_meanwhile(*given: Any, **more: Any) -> list[FeedEvent]:
+        found = await page(*given, **more)
+        monkeypatch.setattr(store, "page", page)
+        await told(notifications, owner, burst)
+        await passed()
+        return found
+
+    async with passing_by(notifications) as passed, notifications.live.listening(of(owner), again) as stream:
+        monkeypatch.setattr(store, "page", burst_meanwhile)
+        await stream.hear(None, after=0)
+        assert await heard(stream, 1) == [1]
+        assert await heard(stream, 1) == [*burst][: live.PAGE_MAX]
+        assert await heard(stream, len(burst) - live.PAGE_MAX) == [*burst][live.PAGE_MAX :]
 
 
 async def test_what_commits_while_one_begins_is_told(
@@ -256,3 +278,29 @@ async def test_credentials_that_can_not_be_looked_at_end_their_stream_and_others
                 await first.over()
             with pytest.raises(Unauthenticated):
                 await second.over()
+
+
+async def test_a_stream_ends_when_its_credentials_may_see_less_and_no_other_does(
+    notifications: Notifications, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "RECHECKED_S", 0.1)
+    looks = 0
+
+    async def fewer() -> Principal:
+        return of(ids.new(), "wallets:read")
+
+    async def more() -> Principal:
+        nonlocal looks
+        looks += 1
+        return of(ids.new(), "wallets:read", "keys:read", "account")
+
+    async def looked_at_often() -> bool:
+        return looks > 2
+
+    both, listening = ("wallets:read", "keys:read"), notifications.live.listening
+    async with listening(of(ids.new(), *both), fewer) as first, listening(of(ids.new(), *both), more) as second:
+        async with asyncio.timeout(DEADLINE_S):
+            with pytest.raises(MissingScope):
+                await first.over()
+        await until(looked_at_often)
+        assert second.ended is None

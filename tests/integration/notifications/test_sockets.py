@@ -132,6 +132,16 @@ async def test_credentials_are_renewed_and_end_with_what_they_are_for(town: Town
         assert await talker.closed() == (4401, "unauthorized")
 
 
+async def test_whoever_is_given_another_role_is_cut_off_from_what_it_does_not_see(town: Town) -> None:
+    ada = await town.world.login("treasurer")
+    async with town.socket(ada.token) as talker:
+        await talker.ask(type="subscribe", topics=["balances"])
+        async with town.world._database.connection() as connection:
+            await connection.execute("UPDATE identity.users SET roles = '{user}' WHERE id = $1", ada.user_id)
+        assert (await talker.hear())["code"] == "missing_scope"
+        assert await talker.closed() == (4403, "missing_scope")
+
+
 async def test_too_large_and_too_many_messages_end_it(town: Town) -> None:
     ada = await town.world.login("user")
     async with town.socket(ada.token) as talker:
