@@ -12,6 +12,7 @@ from billfold.kernel.money import Money
 from billfold.kernel.principal import Principal
 from billfold.ledger import errors as ledger_errors
 from billfold.wallets.contracts import MoneyRequest, Order
+from billfold.wallets.store import requests as store
 from tests.integration.messaging.support import until
 from tests.integration.requests.support import Office
 
@@ -160,3 +161,27 @@ async def test_what_was_sent_to_be_done_at_once_meanwhile_is_what_it_ends_with(
     moved = await office.move(ada, source=hers, target=his, key="k")
     assert (await finished(office, ada, request)).transfer_id == moved.transfer.id
     assert await office.posted(his) == "2.00"
+
+
+async def test_a_try_that_fails_changes_nothing_of_a_cancellation_that_was_written_down_meanwhile(
+    office: Office, ada: Principal, hers: str, his: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = await office.accept(ada, source=hers, target=his)
+
+    async def cancelled_meanwhile(**_: object) -> object:
+        # As whoever cancels has it, and dies before the ledger closes the key.
+        async with office.database.connection() as connection:
+            await store.intend(connection, request.id, ends_as="cancelled")
+            before.append(await store.find(connection, request.id, owner=ada.owner_id))
+        raise ledger_errors.Overloaded
+
+    before: list[store.Row | None] = []
+    with monkeypatch.context() as patched:
+        patched.setattr(office.wallets.movements, "move", cancelled_meanwhile)
+        assert await office.carry_out(request) == {"retried": 1}
+    async with office.database.connection() as connection:
+        assert [await store.find(connection, request.id, owner=ada.owner_id)] == before
+    assert await office.sweep() == {"cancelled": 1}
+    ended = await office.look(ada, request)
+    assert (ended.status, ended.error, ended.transfer_id) == ("cancelled", None, None)
+    assert await office.posted(hers) == "100.00"
