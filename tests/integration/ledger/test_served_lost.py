@@ -2,20 +2,24 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import Any, Self
 from uuid import UUID
 
+import grpc
 import pytest
 
-from billfold.kernel.errors import Unavailable
+from billfold.kernel.errors import BillfoldError, Unavailable
+from billfold.kernel.idempotency import IdempotencyKeyInUse
 from billfold.ledger import errors
 from billfold.ledger.contracts import NewHold, Posting
-from billfold.platform.rpc import replicas
+from billfold.ledger.rpc import remote
+from billfold.platform.rpc import replicas, statuses
 from billfold.platform.rpc.errors import ServiceUnavailable
 from tests import ledgers, servers
+from tests.integration.ledger.blocker import blocker
 from tests.integration.ledger.support import PATIENCE_S, Bank, eventually, key, new
 from tests.ledgers import LedgerServer
 
@@ -186,6 +190,47 @@ async def test_while_no_server_answers_callers_are_told_at_once_and_later_the_sa
         await bank.ledger.check()
 
 
+@pytest.mark.parametrize("call", ["post", "post_many"])
+async def test_who_asks_again_while_the_first_try_is_worked_on_gets_its_answer_and_hears_of_no_key_in_use(
+    own_database: servers.TestDatabase, pair: list[LedgerServer], monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    in_use, said, none_in_use = asyncio.Event(), statuses.said, remote._none_in_use
+
+    def see(outcome: object) -> None:
+        if isinstance(outcome, IdempotencyKeyInUse):
+            in_use.set()
+        else:
+            # The first try is given up. From now on there is time, however slow the machine is.
+            monkeypatch.setattr(replicas, "TRY_S", ledgers.TIMEOUT_S)
+
+    def said_and_seen(failed: grpc.aio.AioRpcError) -> BillfoldError | None:
+        error = said(failed)
+        see(error)
+        return error
+
+    def told_and_seen(outcomes: Sequence[Posting | BillfoldError]) -> bool:
+        for outcome in outcomes:
+            see(outcome)
+        return none_in_use(outcomes)
+
+    monkeypatch.setattr(replicas, "OPEN_AFTER_S", PATIENCE_S)
+    monkeypatch.setattr(statuses, "said", said_and_seen)
+    monkeypatch.setattr(remote, "_none_in_use", told_and_seen)
+    async with Bank.opened(own_database.app_dsn, served_by=pair[:1]) as bank:
+        a, b = await bank.accounts(2, 100)
+        async with blocker(own_database.owner_dsn) as stranger:
+            await stranger.lock_row(a)
+            monkeypatch.setattr(replicas, "TRY_S", 0.5)
+            if call == "post":
+                paying: asyncio.Task[Posting | BillfoldError] = asyncio.create_task(bank.post(new(a, b, 1), text="k"))
+            else:
+                paying = asyncio.create_task(_only_one(bank.ledger.post_many(requests=[(key("k"), new(a, b, 1))])))
+            await asyncio.wait_for(in_use.wait(), PATIENCE_S)
+        outcome = await paying
+        assert isinstance(outcome, Posting), outcome
+        assert await bank.balances(a, b) == [99, 101]
+
+
 async def test_calls_go_round_among_the_servers(bank: Bank, pair: list[LedgerServer]) -> None:
     a, b = await bank.accounts(2, 1_000)
     for _ in range(20):
@@ -219,3 +264,8 @@ async def test_whoever_follows_an_account_is_told_to_go_elsewhere_and_misses_not
         again = other.ledger.watch(account_id=a, after=seen.recorded_at)
         assert [entry.amount for entry in (await anext(again)).entries] == [-2]
         await again.aclose()  # type: ignore[attr-defined]
+
+
+async def _only_one(outcomes: Awaitable[Sequence[Posting | BillfoldError]]) -> Posting | BillfoldError:
+    (outcome,) = await outcomes
+    return outcome
