@@ -11,7 +11,7 @@ from billfold.platform.messaging import cloudevents, outbox, topics
 from billfold.platform.messaging.brokers import nats
 from billfold.platform.messaging.port import Message
 from billfold.platform.messaging.relay import Relay
-from billfold.platform.postgres.database import Connection, Database
+from billfold.platform.postgres.database import Connection, Database, DatabaseUnavailable
 from tests.integration.messaging.support import (
     append,
     append_row,
@@ -71,21 +71,31 @@ async def test_a_transaction_that_commits_late_is_not_skipped(database: Database
 async def test_a_transaction_that_commits_between_reading_and_deleting_is_not_deleted_with_the_others(
     database: Database, server: nats.Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    commit, committed = asyncio.Event(), asyncio.Event()
-    publish = nats.Broker.publish
+    commit, committed, lost = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    publish, read = nats.Broker.publish, outbox.waiting
 
     async def commit_meanwhile(broker: nats.Broker, messages: Sequence[Message], *, perhaps_repeated: bool) -> None:
         commit.set()
         await committed.wait()
         await publish(broker, messages, perhaps_repeated=perhaps_repeated)
 
+    async def lose_the_answer(connection: Connection, limit: int, *, remove: Sequence[int]) -> list[outbox.Row]:
+        found = await read(connection, limit, remove=remove)
+        if remove and not lost.is_set():
+            # Deleted is deleted, and what was read with it is in no memory: the row has to be in the table still.
+            lost.set()
+            raise DatabaseUnavailable
+        return found
+
     monkeypatch.setattr(nats.Broker, "publish", commit_meanwhile)
+    monkeypatch.setattr(outbox, "waiting", lose_the_answer)
     async with running(Relay(database=database, messaging=server, expanders={})):
         async with database.transaction() as slow:
             await outbox.append(slow, fact("slow", 1))
             await append(database, fact("quick", 2))
             await asyncio.wait_for(commit.wait(), 30)
         committed.set()
+        await asyncio.wait_for(lost.wait(), 30)
         await published(database)
     assert [seen.body["data"]["number"] for seen in await in_stream(server)] == [2, 1]
 
@@ -195,6 +205,20 @@ async def test_a_stream_keeps_the_limits_of_its_operator_and_gets_what_it_lacks(
     assert info["config"]["max_msgs"] == 12345
     assert info["config"]["subjects"] == ["billfold.events.>", "other.>"]
     assert info["config"]["allow_atomic"] is True
+
+
+async def test_nothing_is_stored_behind_what_the_stream_has_refused(server: nats.Server) -> None:
+    messages = [
+        Message(topic=topics.EVENTS, type="test.happened.v1", id=str(number), key="k", body=b"{}")
+        for number in range(5)
+    ]
+    # One that the server refuses by itself, as it may any that it has no room for.
+    messages[2] = msgspec.structs.replace(messages[2], headers={"Nats-Expected-Last-Sequence": "99"})
+    async with nats.connected(server, name="test") as broker:
+        await broker.ensure(topics.EVENTS)
+        with pytest.raises(nats.JetStreamRefused):
+            await broker.publish(messages, perhaps_repeated=False)
+    assert [seen.msg_id for seen in await in_stream(server)] == ["0", "1"]
 
 
 async def test_cancelling_a_relay_ends_it(database: Database, server: nats.Server) -> None:

@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from billfold.kernel.events import Event
-from billfold.platform.messaging import leading, metrics, outbox
+from billfold.platform.messaging import leading, metrics, outbox, relay
 from billfold.platform.messaging.brokers import nats
 from billfold.platform.messaging.port import Message
 from billfold.platform.messaging.relay import Relay
@@ -122,6 +122,25 @@ async def test_a_relay_that_ends_between_publishing_and_deleting_leaves_no_repea
     async with running(Relay(database=database, messaging=server, expanders={})):
         await published(database)
     assert [seen.body["data"]["number"] for seen in await in_stream(server)] == list(range(51))
+
+
+async def test_a_relay_that_begins_says_that_all_up_to_the_end_may_be_out_by_now_and_later_that_nothing_is(
+    database: Database, server: nats.Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish, said = nats.Broker.publish, []
+
+    async def seen(broker: nats.Broker, messages: Sequence[Message], *, perhaps_repeated: bool) -> None:
+        said.append((len(messages), perhaps_repeated))
+        await publish(broker, messages, perhaps_repeated=perhaps_repeated)
+
+    monkeypatch.setattr(nats.Broker, "publish", seen)
+    for number in range(relay.ROWS_MAX + 3):
+        await append(database, fact("k", number))
+    async with running(Relay(database=database, messaging=server, expanders={})):
+        await published(database)
+        await append(database, fact("k", relay.ROWS_MAX + 3))
+        await published(database)
+    assert said == [(relay.ROWS_MAX, True), (3, True), (1, False)]
 
 
 async def test_a_relay_that_hangs_loses_the_lead(

@@ -10,9 +10,10 @@ import pytest
 
 from billfold.kernel import ids
 from billfold.platform.messaging import cloudevents, leading, outbox, topics, withholding
-from billfold.platform.messaging.port import Delivery, Messaging, Subscription
+from billfold.platform.messaging.port import Delivery, Messaging, Subscription, TopicFull
 from billfold.platform.messaging.relay import Relay
 from billfold.platform.messaging.topics import Topic
+from billfold.platform.messaging.withholding import Withheld
 from billfold.platform.postgres.database import Database
 from tests.integration.messaging.brokers.conftest import Bench, tailed
 from tests.integration.messaging.support import (
@@ -42,8 +43,19 @@ def small(monkeypatch: pytest.MonkeyPatch) -> Topic:
 
 @pytest.mark.parametrize("bench", ["nats", "rabbitmq"], indirect=True)
 async def test_a_full_queue_stops_no_event_and_gets_everything_in_order_when_somebody_takes_from_it(
-    database: Database, bench: Bench, small: Topic
+    database: Database, bench: Bench, small: Topic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    refused, times = Withheld.refused, 0
+
+    def counted(self: Withheld, topic: Topic, full: TopicFull) -> None:
+        nonlocal times
+        times += 1
+        refused(self, topic, full)
+
+    async def is_still_full() -> bool:
+        return times > 2
+
+    monkeypatch.setattr(Withheld, "refused", counted)
     relay = Relay(database=database, messaging=bench.messaging, expanders={})
     async with running(relay):
         await _told(database, range(40))
@@ -54,6 +66,8 @@ async def test_a_full_queue_stops_no_event_and_gets_everything_in_order_when_som
             return (await relay.measure()).withheld > 0
 
         await until(is_full)
+        # What it does not take when it is tried again goes on waiting.
+        await until(is_still_full)
     # The next one that leads finds what waits.
     async with running(Relay(database=database, messaging=bench.messaging, expanders={})):
         # What comes while room is made overtakes nothing that waits.
