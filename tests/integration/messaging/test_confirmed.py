@@ -12,15 +12,18 @@ import pytest
 from nats.aio.msg import Msg
 
 from billfold.kernel import ids
-from billfold.kernel.errors import Unavailable
+from billfold.kernel.errors import BillfoldError, Unavailable
+from billfold.kernel.idempotency import IdempotencyKeyInUse
 from billfold.ledger import Ledger
+from billfold.ledger import errors as ledger_errors
 from billfold.platform.messaging import topics, tries
 from billfold.platform.messaging.brokers import nats, streams
 from billfold.platform.messaging.relay import Relay
 from billfold.platform.postgres.database import Database
 from billfold.platform.postgres.migrations import migrate
 from billfold.wallets import Wallets, errors, workers
-from billfold.wallets.contracts import Delivery, Taken
+from billfold.wallets.contracts import ConfirmedTransaction, Delivery, Taken, Transfer
+from billfold.wallets.service.bulk import Bulk
 from billfold.wallets.service.deliveries import Deliveries
 from billfold.wallets.workers import ConfirmedTransactions
 from tests import servers
@@ -257,6 +260,27 @@ async def test_a_message_that_makes_the_worker_fail_takes_no_other_with_it(
     monkeypatch.undo()
     await wallets.dead_letters.retry(principal=OPERATOR, dead_letter_id=dead.id)
     assert await balance(wallets, wallet) == "51.00"
+
+
+async def test_what_is_to_be_taken_later_is_no_dead_letter(
+    wallets: Wallets, server: nats.Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apply, later = Bulk.apply_confirmed, [IdempotencyKeyInUse(), ledger_errors.Overloaded()]
+
+    async def at_first_in_other_hands(
+        self: Bulk, *, transactions: Sequence[ConfirmedTransaction]
+    ) -> list[Transfer | BillfoldError]:
+        answers = await apply(self, transactions=transactions)
+        return [later.pop(), *answers[1:]] if later else answers
+
+    monkeypatch.setattr(Bulk, "apply_confirmed", at_first_in_other_hands)
+    wallet = await new_wallet(wallets)
+    await send(server, [plain(wallet, "1.00", sender_id=str(number)) for number in range(10)])
+    async with consuming(ConfirmedTransactions(wallets=wallets, messaging=server)):
+        await emptied(server)
+    assert later == []
+    assert await balance(wallets, wallet) == "10.00"
+    assert await dead_letters(wallets) == []
 
 
 async def test_a_message_that_ends_every_process_that_takes_it_is_set_aside_untried(
