@@ -297,12 +297,15 @@ async def test_what_the_copy_keeps_no_longer_is_read_in_the_ledger(
     identity = facades.identity(histories.database)
     short = Wallets(database=histories.database, ledger=histories.ledger, identity=identity, history=copy)
     assert short.history is not None
-    # For another time than the copy was made for, it can't be taken.
-    assert (await short.transactions.page(principal=ada, wanted=ALL)).source == "postgresql"
+    assert (await histories.keeping.rebuild(progress=lambda *_: None)).entries == 5
+    # For another time than the copy was made for, it can't be taken, however much of it is there.
+    assert (await histories.copied.transactions.page(principal=ada, wanted=ALL, limit=1)).source == "cql"
+    assert (await short.transactions.page(principal=ada, wanted=ALL, limit=1)).source == "postgresql"
     assert (await short.history.rebuild(progress=lambda *_: None)).entries == 2
     journal = await everything(histories.journal, ada, ALL)
     assert await everything(short, ada, ALL, limit=1) == journal
     assert (await short.transactions.page(principal=ada, wanted=ALL, limit=1)).source == "cql"
+    assert (await histories.copied.transactions.page(principal=ada, wanted=ALL, limit=1)).source == "postgresql"
     assert (await short.transactions.page(principal=ada, wanted=ALL)).source == "postgresql"
     recent = TransactionFilter(since=now - timedelta(days=25))
     assert await everything(short, ada, recent, source="cql") == journal[:2]
