@@ -1,7 +1,7 @@
 """An account that is followed."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from uuid import UUID
@@ -10,7 +10,9 @@ import pytest
 
 from billfold.kernel import ids
 from billfold.ledger import errors
-from billfold.ledger.contracts import Watched
+from billfold.ledger.contracts import Account, Watched
+from billfold.ledger.store import accounts as account_store
+from billfold.platform.postgres.database import Connection
 from tests.integration.ledger.support import PATIENCE_S, Bank, key
 
 
@@ -88,6 +90,31 @@ async def test_whoever_falls_behind_gets_everything_in_its_order(bank: Bank) -> 
         for _ in range(3):
             await asyncio.gather(*[bank.pay(a, b, 1) for _ in range(50)])
         assert [version for version, _, _ in await follower.entries(150)] == list(range(2, 152))
+
+
+@pytest.mark.in_process("it comes between two reads")
+async def test_what_is_posted_between_the_reads_of_the_account_and_of_its_entries_is_told_with_what_comes_of_it(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = await bank.accounts(2, 100)
+    seen = await bank.pay(a, b, 1)
+    read = account_store.accounts
+
+    async def posted_behind(connection: Connection, ids: Sequence[UUID]) -> list[Account]:
+        found = await read(connection, ids)
+        monkeypatch.setattr(account_store, "accounts", read)
+        await bank.pay(a, b, 3)
+        return found
+
+    await bank.pay(a, b, 2)
+    async with following(bank, a, after=seen.recorded_at) as follower:
+        monkeypatch.setattr(account_store, "accounts", posted_behind)
+        for version, amount, posted in ((3, -2, 97), (4, -3, 94)):
+            told = await follower.next()
+            assert (told.account.version, told.account.posted) == (version, posted)
+            assert [(entry.version, entry.amount, entry.balance) for entry in told.entries] == [
+                (version, amount, posted)
+            ]
 
 
 async def test_an_account_that_is_not_there_cannot_be_followed(bank: Bank) -> None:
