@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import itertools
+from typing import Any
 
 import asyncpg
 import hypothesis.strategies as st
@@ -12,9 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from billfold.audit import Audit, errors
 from billfold.audit.domain import exports, merkle, notes
 from billfold.audit.service import signing
+from billfold.audit.store import heads
 from billfold.platform.postgres.database import Database
 from tests import facades, servers
 from tests.integration.audit import support
+from tests.integration.messaging.support import somebody_waits, until
 
 TAMPERING = {
     "changed": "UPDATE audit.records SET content = decode(replace(encode(content, 'hex'), '3132', '3133'), 'hex')"
@@ -56,6 +59,34 @@ async def test_sealers_at_once_make_one_key_and_one_head(database: Database, aud
     made = await asyncio.gather(*(other.sealing.seal() for other in others))
     assert len([head for head in made if head is not None]) == 1
     assert len(await audit.sealing.public_keys()) == 1
+    assert (await support.checked(audit)).faults == []
+
+
+async def test_a_sealer_waits_for_the_one_that_is_about_to_write_its_head(
+    database: Database, audit: Audit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    insert, about_to, go_on = heads.insert, asyncio.Event(), asyncio.Event()
+
+    async def slow(*given: Any) -> None:
+        monkeypatch.setattr(heads, "insert", insert)
+        about_to.set()
+        await go_on.wait()
+        await insert(*given)
+
+    async def waits() -> bool:
+        return second.done() or await somebody_waits(database)
+
+    await audit.sealing.public_keys()
+    await audit.recording.add(support.facts(5))
+    monkeypatch.setattr(heads, "insert", slow)
+    first = asyncio.create_task(audit.sealing.seal())
+    await about_to.wait()
+    second = asyncio.create_task(Audit(database=database, envelope=facades.ENVELOPE).sealing.seal())
+    await until(waits)
+    go_on.set()
+    made = await first
+    assert made is not None
+    assert (made.size, await second) == (5, None)
     assert (await support.checked(audit)).faults == []
 
 

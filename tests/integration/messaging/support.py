@@ -98,6 +98,16 @@ async def waiting(database: Database) -> int:
     return rows
 
 
+async def somebody_waits(database: Database) -> bool:
+    """Whether a session in this database waits for what another one has locked."""
+    async with database.connection() as connection:
+        found: bool = await connection.fetchval(
+            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() "
+            "AND wait_event_type = 'Lock')"
+        )
+    return found
+
+
 async def published(database: Database) -> None:
     """Wait until nothing waits in the outbox."""
 

@@ -24,6 +24,7 @@ from billfold.platform.postgres.database import Database
 from billfold.wallets import Wallets
 from tests import servers
 from tests.integration.messaging.queue import opened_wallets
+from tests.integration.messaging.support import somebody_waits, until
 
 WRITERS = 4
 EVENTS = 600
@@ -195,6 +196,29 @@ async def test_what_is_old_is_forgotten_and_said_to_be(database: Database, walle
     assert [event.position for event in page.items] == [3]
 
 
+@pytest.mark.parametrize("turn", [1, -1])
+async def test_forgetting_and_writing_at_the_same_time_do_not_wait_for_each_other_in_a_circle(
+    database: Database, wallets: Wallets, turn: int
+) -> None:
+    notifications, owners = Notifications(database=database, wallets=wallets), sorted([ids.new(), ids.new()])
+    await notifications.recorder.record([created(owner, 1) for owner in owners])
+    first, second = ([_entry(owner)] for owner in owners[::turn])
+
+    async def forget() -> int:
+        async with database.transaction() as connection:
+            return await store.forget(connection, before=datetime.now(UTC) + timedelta(days=1), limit=100)
+
+    async def waits() -> bool:
+        return forgetting.done() or await somebody_waits(database)
+
+    async with database.transaction() as connection:
+        await store.append(connection, first)
+        forgetting = asyncio.create_task(forget())
+        await until(waits)
+        await store.append(connection, second)
+    assert await forgetting == 4
+
+
 async def test_whoever_leaves_is_forgotten(database: Database, wallets: Wallets) -> None:
     notifications, owner = Notifications(database=database, wallets=wallets), ids.new()
     await notifications.recorder.record([created(owner, 1), created(owner, 2, kind="user.closed.v1")])
@@ -209,3 +233,7 @@ async def test_what_nobody_may_see_is_written_for_nobody(database: Database, wal
     await notifications.recorder.record([created(owner, 1, kind="wallet.secret.v1"), created(owner, 2, kind="x")])
     async with database.connection() as connection:
         assert await store.head(connection) == 0
+
+
+def _entry(owner: UUID) -> store.Entry:
+    return store.Entry(owner, "/billfold/wallets", str(ids.new()), "wallet.created.v1", "2", datetime.now(UTC), "{}")
