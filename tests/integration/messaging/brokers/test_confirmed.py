@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from urllib.parse import quote
 
@@ -13,7 +14,7 @@ from billfold.kernel.errors import Unavailable
 from billfold.platform.messaging import topics, tries
 from billfold.platform.messaging.port import BrokerUnavailable, Messaging
 from billfold.wallets import Wallets, workers
-from billfold.wallets.contracts import Delivery, Taken
+from billfold.wallets.contracts import Delivery, Taken, TransactionFilter
 from billfold.wallets.service.deliveries import Deliveries
 from billfold.wallets.workers import ConfirmedTransactions
 from tests import servers
@@ -150,6 +151,24 @@ async def test_a_cloud_event_in_binary_mode_is_applied_and_a_dead_one_keeps_its_
         await _send(bench.messaging, [json.dumps(again).encode()])
         await _settled(bench)
     assert await balance(wallets, wallet) == "6.00"
+
+
+async def test_a_senders_clock_decides_neither_what_is_applied_nor_when_it_was_recorded(
+    wallets: Wallets, bench: Bench
+) -> None:
+    wallet, began = await new_wallet(wallets), datetime.now(UTC)
+    credit = cloud_event(wallet, "5.00", sender_id="a")
+    debit = cloud_event(wallet, "4.00", sender_id="b", direction="debit")
+    async with consuming(ConfirmedTransactions(wallets=wallets, messaging=bench.messaging)):
+        for body, time, left in ((credit, "2999-12-31", "5.00"), (debit, "1970-01-01", "1.00")):
+            await _send(bench.messaging, [body.replace(b"2026-01-31T", f"{time}T".encode())])
+            await until(lambda left=left: _is(wallets, wallet, left))  # type: ignore[misc]
+        await _settled(bench)
+    assert await dead_letters(wallets) == []
+    found = await wallets.transactions.page(principal=OPERATOR, wanted=TransactionFilter(wallet=wallet))
+    assert [one.money.amount for one in found.items] == ["4.00", "5.00"]
+    for one in found.items:
+        assert began - timedelta(minutes=1) < one.recorded_at < datetime.now(UTC) + timedelta(minutes=1)
 
 
 async def test_a_message_that_ends_every_process_that_takes_it_is_set_aside_untried(
