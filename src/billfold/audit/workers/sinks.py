@@ -55,6 +55,7 @@ def queue_of(name: str) -> Subscription:
         description=f"Records of the audit, on their way to {name}. For nobody else to read.",
         max_messages=2 * WAITING_MAX,
         queue=True,
+        in_order=True,
     )
     return Subscription(name=f"audit-{name}", topic=topic, types=(TOLD,))
 

@@ -21,6 +21,8 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True):
     #: A queue: each message goes to one consumer, and leaves when it is settled. When it is full its sender is refused,
     #: and knows it. In any other topic all consumers see all messages, and when it is full the oldest go.
     queue: bool = False
+    #: Of a queue: it has one consumer at a time, who gets everything in order, also what the one before had in hand.
+    in_order: bool = False
 
     @property
     def address(self) -> str:
@@ -58,4 +60,5 @@ AUDIT = Topic(
     description="Facts for the audit, with where each command came from. For nobody else to read.",
     max_messages=10_000_000,
     queue=True,
+    in_order=True,
 )

@@ -64,11 +64,16 @@ async def backlog(connection: Connection, subscription: Subscription) -> Backlog
 
 
 def arguments_of(topic: Topic) -> dict[str, Any]:
-    """How the queue is made: when it is full it refuses more, and it gives up on nothing."""
+    """How the queue is made: when it is full it refuses more, and it gives up on nothing.
+
+    For some moments after a restart RabbitMQ takes the consumer of before for alive, and gives what is not in its hand
+    to whoever else consumes. A single active consumer waits until that one is gone, and gets what it had first.
+    """
     return {
         "x-queue-type": "quorum",
         "x-max-length": topic.max_messages,
         "x-overflow": "reject-publish",
+        "x-single-active-consumer": topic.in_order,
         "x-delivery-limit": DELIVERY_LIMIT,
     }
 
