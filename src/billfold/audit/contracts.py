@@ -101,4 +101,6 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
     heads: int
     #: Of the newest head that fits.
     sealed_at: str | None
+    #: So many of the heads that were kept elsewhere fit.
+    kept: int
     faults: list[Fault]

@@ -80,7 +80,7 @@ class KeyInvalid(errors.Invalid):
 
 
 class HeadsInvalid(errors.Invalid):
-    """The published heads can't be read, or nobody who is trusted has signed them."""
+    """The published heads can't be read, there are none, or nobody who is trusted has signed them."""
 
     code = "audit_heads_invalid"
 

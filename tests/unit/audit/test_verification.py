@@ -35,10 +35,13 @@ def test_a_proof_is_checked_on_one_line_and_over_several() -> None:
 def test_published_heads_are_compared_whatever_is_checked() -> None:
     lines = [logs.record(position) for position in range(5)]
     fits = "\n".join(logs.SIGNER.sign(logs.head(lines[:size])) for size in (2, 5)) + "\n"
-    assert verify(logs.export(5), keys=[KEY], heads=fits).faults == []
+    assert (found := verify(logs.export(5), keys=[KEY], heads=fits)).faults == []
+    assert found.kept == 2
     differs = logs.SIGNER.sign(logs.head([logs.record(9), *lines[1:]]))
     assert verify(logs.export(5), keys=[KEY], heads=differs).faults != []
     assert verify([msgspec.json.encode(proof())], keys=[KEY], heads=differs).faults != []
+    assert verify([msgspec.json.encode(proof())], keys=[KEY], heads=fits).kept == 1
+    assert verify(logs.export(5), keys=[KEY]).kept == 0
 
 
 def test_what_is_no_key_and_no_head_is_refused() -> None:
@@ -48,3 +51,9 @@ def test_what_is_no_key_and_no_head_is_refused() -> None:
     for heads in ("something else", stranger.sign(logs.head([logs.record(0)]))):
         with pytest.raises(errors.HeadsInvalid):
             verify(logs.export(1), keys=[KEY], heads=heads)
+
+
+@pytest.mark.parametrize("heads", ["", "\n", "\n\n \n"])
+def test_no_head_to_compare_with_is_no_comparison_that_has_been_passed(heads: str) -> None:
+    with pytest.raises(errors.HeadsInvalid, match="no published head"):
+        verify(logs.export(1), keys=[KEY], heads=heads)

@@ -183,7 +183,7 @@ def verify(
     if json:
         output.print_json(found)
     else:
-        _show(found, against=heads)
+        _show(found, compared=heads is not None)
     if found.faults:
         raise typer.Exit(exits.FAULT_FOUND)
 
@@ -192,7 +192,7 @@ def _verified(export: Path, keys: Sequence[str], heads: Path | None) -> Checked:
     from billfold import audit  # noqa: PLC0415 - the help needs none of it.
 
     trusted = [one for given in keys for one in _lines_of(given)]
-    known = heads.read_text(encoding="utf-8") if heads is not None else ""
+    known = heads.read_text(encoding="utf-8") if heads is not None else None
     with export.open("rb") as file, progress.bar("Export") as advance:
         size = export.stat().st_size
 
@@ -218,14 +218,17 @@ def _lines_of(given: str) -> list[str]:
     return [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
-def _show(found: Checked, *, against: Path | None) -> None:
+def _show(found: Checked, *, compared: bool) -> None:
     fields = [("Records", f"{found.records:,}"), ("Sealed", f"{found.sealed:,}"), ("Signed heads", f"{found.heads:,}")]
     if found.sealed_at is not None:
         fields.append(("Newest head of", found.sealed_at))
+    if compared:
+        fields.append(("Kept heads", f"{found.kept:,} fit"))
     output.show_fields(fields)
     if not found.faults:
         typer.echo("Every record is as it was sealed.")
-        if against is None:
+        # A proof is of one head, which may be of another size than all that were kept.
+        if found.kept == 0:
             typer.echo("Whether it was sealed anew, only heads that were kept elsewhere can tell: see --heads.")
         return
     if found.heads == 0:

@@ -59,7 +59,7 @@ class Checker:
         self._known: dict[int, list[Head]] = {}
         for head in known:
             self._known.setdefault(head.size, []).append(head)
-        self._lines = self._heads = self._sealed = 0
+        self._lines = self._heads = self._sealed = self._kept = 0
         self._last: Head | None = None
         #: Which key has signed last, and which have before it: those sign nothing any more.
         self._signer: PublicKey | None = None
@@ -94,6 +94,7 @@ class Checker:
             sealed=self._sealed,
             heads=self._heads,
             sealed_at=_time(self._last),
+            kept=self._kept,
             faults=self._faults[:FAULTS_MAX],
         )
 
@@ -132,7 +133,9 @@ class Checker:
 
     def _compare_known(self) -> None:
         for head in self._known.get(self._tree.size, ()):
-            if head.root != self._tree.root:
+            if head.root == self._tree.root:
+                self._kept += 1
+            else:
                 self._differs(head, "a published head")
 
     def _differs(self, head: Head, by: str) -> None:
@@ -158,6 +161,7 @@ def check_proof(document: RecordProof, *, trusted: Trusted, known: Iterable[Head
     """Check one record and its proof."""
     faults: list[Fault] = []
     head = None
+    kept = 0
     try:
         note = notes.read(document.head)
         head = note.head
@@ -165,11 +169,13 @@ def check_proof(document: RecordProof, *, trusted: Trusted, known: Iterable[Head
             faults.append(Fault(1, "the head is not signed by a key that is trusted"))
         if not _fits(document, head):
             faults.append(Fault(1, "the proof does not lead from this record to the head"))
-        if any(other.size == head.size and other.root != head.root for other in known):
+        same_size = [other for other in known if other.size == head.size]
+        kept = sum(other.root == head.root for other in same_size)
+        if kept < len(same_size):
             faults.append(Fault(1, "the head is not the one that was published"))
     except Unreadable as error:
         faults.append(Fault(1, f"it can't be read: {error}"))
-    return Checked(records=1, sealed=0 if faults else 1, heads=1, sealed_at=_time(head), faults=faults)
+    return Checked(records=1, sealed=0 if faults else 1, heads=1, sealed_at=_time(head), kept=kept, faults=faults)
 
 
 def _fits(document: RecordProof, head: Head) -> bool:

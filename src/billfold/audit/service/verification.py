@@ -17,7 +17,7 @@ _PROOF_BEGINS = b"{"
 _PROOF_MAX = 4 * 1024 * 1024
 
 
-def verify(lines: Iterable[bytes], *, keys: Sequence[str], heads: str = "") -> Checked:
+def verify(lines: Iterable[bytes], *, keys: Sequence[str], heads: str | None = None) -> Checked:
     """What is wrong with an export, or with the document of one proof. `heads` are notes as they were published.
 
     Raises:
@@ -25,7 +25,7 @@ def verify(lines: Iterable[bytes], *, keys: Sequence[str], heads: str = "") -> C
     """
     public = [_key(key) for key in keys]
     trusted = partial(signing.signed_by, keys=public)
-    known = _known(heads, trusted)
+    known = [] if heads is None else _known(heads, trusted)
     iterator = iter(lines)
     first = next(iterator, None)
     if first is None:
@@ -59,6 +59,9 @@ def _known(given: str, trusted: exports.Trusted) -> list[Head]:
         found = notes.read_all(given)
     except Unreadable as error:
         raise errors.HeadsInvalid(f"The published heads can't be read: {error}.") from error
+    if not found:
+        # Of what was not fetched nothing differs: to say that all is well would be to say it without a comparison.
+        raise errors.HeadsInvalid("There is no published head to compare with: the file of --heads is empty.")
     for note in found:
         if trusted(note) is None:
             raise errors.HeadsInvalid(f"The published head of {note.head.size} is not signed by a key that is trusted.")
