@@ -167,7 +167,8 @@ async def _served(ledger: Ledger) -> AsyncIterator[addresses.Address]:
         address = addresses.parse(f"unix:{folder}/ledger.sock")
         stop = Stop()
         add = functools.partial(rpc.add, ledger=ledger, stop=stop)
-        async with serving_.serving(add, door=serving_.Door(address=address), names=rpc.NAMES, stop=stop):
+        door = serving_.Door(address=address)
+        async with serving_.serving(add, door=door, names=rpc.NAMES, stop=stop, check=ledger.check):
             yield address
 
 

@@ -5,6 +5,7 @@ The key is kept in the data folder, where only its owner may read it, so that it
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import shlex
 from pathlib import Path
@@ -12,8 +13,10 @@ from pathlib import Path
 from billfold.app import container, settings
 from billfold.app.supervisor.stack import Sandbox
 from billfold.identity import Identity, errors
+from billfold.kernel.errors import Unavailable
 from billfold.kernel.money import Money
 from billfold.kernel.principal import Principal
+from billfold.ledger import Ledger
 from billfold.platform import host
 from billfold.wallets import Wallets
 from billfold.wallets.contracts import NewWallet, Order
@@ -22,15 +25,45 @@ OWNER = "sandbox"
 KEY_FILE = "sandbox.key"
 #: Enough to play with for a while.
 OPENING = Money("1000.00", "USD")
+#: A ledger that is starting itself has this long; one that posts in this process is there.
+LEDGER_PATIENCE_S = 15.0
+LEDGER_POLL_S = 0.2
+
+
+class LedgerNotServing(Unavailable):
+    """The ledger of `ledger.address` does not serve; look at its log, and at its `postgres.dsn`."""
+
+    code = "ledger_not_serving"
 
 
 async def prepare(tree: settings.Settings) -> Sandbox:
-    """Make the sandbox, or find it as it was made."""
+    """Make the sandbox, or find it as it was made.
+
+    Raises: LedgerNotServing.
+    """
     async with container.opened(tree, name="billfold sandbox") as parts:
+        await _ledger_served(parts.ledger)
         api_key, principal = await _key(parts.identity, tree.data_dir / KEY_FILE)
         ada = await _wallet(parts.wallets, principal, "Ada")
         bob = await _wallet(parts.wallets, principal, "Bob")
     return Sandbox(api_key=api_key, example=_example(tree.api, api_key, ada, bob))
+
+
+async def _ledger_served(ledger: Ledger) -> None:
+    """Pass when it serves; a ledger of another process may be starting, too."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + LEDGER_PATIENCE_S
+    while True:
+        try:
+            return await ledger.check()
+        except Unavailable as error:
+            if loop.time() > deadline:
+                raise LedgerNotServing(
+                    f"The ledger of {settings.variable('ledger.address')} can't be used: {error.detail} Its log says "
+                    "why. Its postgres.dsn must be that of this stack now, whose PostgreSQL has another port at each "
+                    f"start unless {settings.variable('postgres.port')} is set."
+                ) from error
+        await asyncio.sleep(LEDGER_POLL_S)
 
 
 async def _key(identity: Identity, file: Path) -> tuple[str, Principal]:

@@ -13,16 +13,18 @@ import structlog.testing
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from billfold.app import remote, settings
+from billfold.app import remote, sandbox, settings
+from billfold.ledger.rpc import RemoteLedger
 from billfold.ledger.rpc.v1 import ledger_pb2 as pb
 from billfold.ledger.rpc.v1 import ledger_pb2_grpc as pb_grpc
 from billfold.platform import host, tls
 from billfold.platform.postgres.database import Database
+from billfold.platform.postgres.migrations import migrate
 from billfold.platform.rpc import replicas, statuses
 from billfold.platform.rpc.errors import ServiceUnavailable
 from tests import ledgers, servers
 from tests.certificates import Authority, Certificate
-from tests.integration.ledger.support import PATIENCE_S
+from tests.integration.ledger.support import MIGRATIONS, PATIENCE_S, eventually
 from tests.ledgers import LedgerServer
 
 TOKEN = "a token that nobody guesses"
@@ -262,6 +264,44 @@ async def test_health_and_reflection_say_what_there_is(role_server: LedgerServer
             answer = await health.Check(health_pb2.HealthCheckRequest(service=name))
             assert answer.status == health_pb2.HealthCheckResponse.SERVING
         assert "billfold.ledger.v1.LedgerService" in await _services(channel)
+
+
+async def test_health_tells_while_the_database_cannot_be_reached(tmp_path: Path) -> None:
+    with servers.running_postgres(tmp_path / "pg") as postgres:
+        own = postgres.create_database()
+        await migrate(own.owner_dsn, MIGRATIONS)
+        database = await Database.connect(own.app_dsn, name="test")
+        with ledgers.serving(own.app_dsn, tmp_path) as server:
+            async with ledgers.calling(database, [server]) as ledger:
+                await ledger.check()
+                postgres.kill()
+                await eventually(lambda: _says(ledger, "answers that it does not serve: it can't reach its database"))
+                postgres.start()
+                await eventually(lambda: _says(ledger, ""))
+        await database.close()
+
+
+async def _says(ledger: RemoteLedger, wanted: str) -> bool:
+    """Whether that is why it can't be used now; an empty text is that it can."""
+    try:
+        await ledger.check()
+    except ServiceUnavailable as error:
+        return bool(wanted) and wanted in error.detail
+    return not wanted
+
+
+async def test_a_stack_does_not_start_on_a_ledger_that_does_not_serve(
+    shared_database: servers.TestDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sandbox, "LEDGER_PATIENCE_S", 0.0)
+    tree = settings.replaced(
+        settings.Settings(),
+        {"postgres.dsn": shared_database.app_dsn, "ledger.address": f"unix:{tmp_path}/nobody.sock"},
+    )
+    with pytest.raises(
+        sandbox.LedgerNotServing, match=r"nobody.sock does not answer\. .*BILLFOLD_POSTGRES__PORT is set"
+    ):
+        await sandbox.prepare(tree)
 
 
 async def _services(channel: grpc.aio.Channel) -> list[str]:

@@ -21,8 +21,9 @@ from billfold.app import remote, settings
 from billfold.ledger import Ledger, events
 from billfold.platform import extras
 from billfold.platform.messaging.notary import Notary
-from billfold.platform.postgres.database import Database
+from billfold.platform.postgres.database import LOCK_TIMEOUT_S, Database
 from billfold.platform.telemetry import listener, logs, traces
+from billfold.platform.telemetry.health import Check
 
 ROLE = "ledger"
 #: As in the API: looking for cycles after every few objects finds none.
@@ -50,13 +51,13 @@ async def _serve(tree: settings.Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     stop = serving.Stop()
-    async with _ledger(tree) as (ledger, database):
+    async with _ledger(tree) as (ledger, database), _reached(database) as check:
         door, seen = remote.door(tree.ledger), None
         if tree.audit.dsn is not None:
             seen = witness.Witness(Notary(database, source=events.SOURCE, key=ROLE), commands=rpc.COMMANDS)
         add = functools.partial(rpc.add, ledger=ledger, stop=stop, witness=seen)
         async with (
-            serving.serving(add, door=door, names=rpc.NAMES, stop=stop, witness=seen) as address,
+            serving.serving(add, door=door, names=rpc.NAMES, stop=stop, witness=seen, check=check) as address,
             listener.listening(REGISTRY, host=tree.metrics.host, port=tree.ledger.metrics_port),
         ):
             gc.collect()
@@ -86,3 +87,18 @@ async def _ledger(tree: settings.Settings) -> AsyncIterator[tuple[Ledger, Databa
         ledger = await Ledger.start(database=database)
         stack.push_async_callback(ledger.close)
         yield ledger, database
+
+
+@contextlib.asynccontextmanager
+async def _reached(database: Database) -> AsyncIterator[Check]:
+    """What passes while the database answers. Beside the pool: that all of its connections are busy is no outage."""
+    session = database.session(lock_timeout_s=LOCK_TIMEOUT_S)
+
+    async def check() -> None:
+        async with session.transaction() as connection:
+            await connection.execute("SELECT 1")
+
+    try:
+        yield check
+    finally:
+        await session.close()

@@ -108,21 +108,22 @@ class Replica:
             if self._probing is None or self._probing.done():
                 self._probing = asyncio.create_task(self._probe(), name=f"probe {self.name}")
 
-    async def serves(self) -> bool:
-        """Whether it says so itself, now."""
+    async def ails(self) -> str | None:
+        """Why it does not serve now; None when it does."""
         try:
             answer = await self._health.Check(health_pb2.HealthCheckRequest(), timeout=PROBE_TIMEOUT_S)
         except grpc.aio.AioRpcError:
-            return False
-        serves: bool = answer.status == health_pb2.HealthCheckResponse.SERVING
-        return serves
+            return f"{self.name} does not answer."
+        if answer.status != health_pb2.HealthCheckResponse.SERVING:
+            return f"{self.name} answers that it does not serve: it can't reach its database, or is stopping."
+        return None
 
     async def _probe(self) -> None:
         pause = PROBE_PAUSE_S
         while not self.is_well:
             await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - it spreads, and hides nothing.
             pause = min(pause * 2, PROBE_PAUSE_MAX_S)
-            if await self.serves():
+            if await self.ails() is None:
                 self.answered()
 
 
@@ -157,8 +158,9 @@ class Replicas:
 
         Raises: ServiceUnavailable.
         """
-        if not any(await asyncio.gather(*(replica.serves() for replica in self._replicas))):
-            raise ServiceUnavailable
+        reasons = await asyncio.gather(*(replica.ails() for replica in self._replicas))
+        if None not in reasons:
+            raise ServiceUnavailable(" ".join(filter(None, reasons)))
 
     async def call(
         self,

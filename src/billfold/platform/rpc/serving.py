@@ -6,10 +6,11 @@ import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 
 import grpc
+import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
@@ -29,6 +30,7 @@ from billfold.platform.rpc.interceptors import (
 )
 from billfold.platform.rpc.metrics import Calls
 from billfold.platform.rpc.witness import Witness
+from billfold.platform.telemetry.health import Check
 from billfold.platform.tls import Mutual
 
 #: A thousand transfers with all the text that they may have are less.
@@ -39,6 +41,9 @@ METADATA_MAX_BYTES = 16 * 1024
 CALLS_MAX = 10_000
 #: Calls that are being served when we are told to stop have this long.
 GRACE_S = 10.0
+#: What the service can't do without is asked so often, and has this long to answer: longer than a busy machine takes.
+CHECK_EVERY_S = 1.0
+CHECK_TIMEOUT_S = 5.0
 #: A caller may ask so often whether we are still there.
 PING_MIN_S = 5
 _OPTIONS = (
@@ -50,6 +55,9 @@ _OPTIONS = (
     ("grpc.http2.min_recv_ping_interval_without_data_ms", PING_MIN_S * 1000),
     ("grpc.keepalive_permit_without_calls", 1),
 )
+
+
+log = structlog.get_logger(__name__)
 
 
 class AddressUnusable(errors.BillfoldError):
@@ -85,12 +93,13 @@ async def serving(
     door: Door,
     names: Sequence[str],
     stop: Stop,
+    check: Check,
     witness: Witness | None = None,
 ) -> AsyncIterator[str]:
     """Serve what `add` adds, the services of these names, until the block ends; then answer what is being served.
 
     Gives the address, with the port that was chosen if it was 0. Where an audit is kept there is a `witness`, and of
-    each command it is known where it comes from.
+    each command it is known where it comes from. While `check` fails, its health is NOT_SERVING.
 
     Raises:
         AddressUnusable: it is taken, or it is reached by other machines and there is no TLS.
@@ -106,12 +115,45 @@ async def serving(
     reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
     bound = _bind(server, door)
     await server.start()
+    checking = asyncio.create_task(_keep_checking(check, well, names), name="health")
     try:
         yield bound
     finally:
+        checking.cancel()
+        with suppress(asyncio.CancelledError):
+            await checking
         await well.enter_graceful_shutdown()
         stop.begun.set()
         await server.stop(GRACE_S)
+
+
+async def _keep_checking(check: Check, well: health.aio.HealthServicer, names: Sequence[str]) -> None:  # type: ignore[name-defined]
+    serves = True
+    while True:
+        await asyncio.sleep(CHECK_EVERY_S)
+        reason = await _failure(check)
+        if serves == (reason is None):
+            continue
+        serves = reason is None
+        if serves:
+            log.info("serving again")
+        else:
+            log.warning("not serving", reason=reason)
+        status = health_pb2.HealthCheckResponse.SERVING if serves else health_pb2.HealthCheckResponse.NOT_SERVING
+        for name in (health.OVERALL_HEALTH, *names):
+            await well.set(name, status)
+
+
+async def _failure(check: Check) -> str | None:
+    """Why we can't serve now."""
+    try:
+        async with asyncio.timeout(CHECK_TIMEOUT_S):
+            await check()
+    except TimeoutError:
+        return f"no answer within {CHECK_TIMEOUT_S:g} seconds"
+    except errors.BillfoldError as error:
+        return error.detail
+    return None
 
 
 def _interceptors(door: Door, witness: Witness | None) -> list[Around]:
