@@ -1,5 +1,6 @@
 """The pages in the root and under docs/: what is marked to be run does what the page says."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -22,9 +23,18 @@ def _is_run_here(page: Path) -> bool:
 
 @pytest.mark.parametrize("page", [page for page in PAGES if _is_run_here(page)], ids=_name)
 def test_the_examples_of_a_page_do_what_it_says(page: Path, running_stack: dict[str, str], tmp_path: Path) -> None:
-    with shell.running(tmp_path, running_stack) as bash:
+    with shell.running(tmp_path, _at_home(running_stack, tmp_path / "home")) as bash:
         for example in blocks.examples(page, _name(page)):
             bash.check(example)
+
+
+def _at_home(environment: Mapping[str, str], home: Path) -> dict[str, str]:
+    """The environment of a reader whose stack is where it is when nobody says where."""
+    folder = home / ".local" / "share"
+    folder.mkdir(parents=True)
+    (folder / "billfold").symlink_to(environment["BILLFOLD_DATA"])
+    kept = {name: value for name, value in environment.items() if name not in {"BILLFOLD_DATA", "XDG_DATA_HOME"}}
+    return kept | {"HOME": str(home)}
 
 
 def test_every_curl_of_the_readme_is_run() -> None:
