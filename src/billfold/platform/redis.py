@@ -48,6 +48,7 @@ class Line:
         self._name = name
         self._question = probe
         self._gauge = gauge
+        gauge.set(0)
         # The library's own pool that lets callers wait loses some of those that are told to stop waiting.
         self._free = asyncio.Semaphore(CONNECTIONS_MAX)
         self._probing = asyncio.create_task(self._probe())

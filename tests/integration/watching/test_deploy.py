@@ -28,6 +28,7 @@ QUIET = {
     "BillfoldDeadLetters",
     "BillfoldEventParked",
     "BillfoldEventRefused",
+    "BillfoldLimitsApart",
 }
 #: What has a series in every stack, so that its panel shows something.
 FROM_THE_START = (

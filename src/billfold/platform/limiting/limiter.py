@@ -16,8 +16,10 @@ from billfold.platform.limiting.memory import Memory
 
 SHARED_UP = Gauge(
     "billfold_limits_redis_up",
-    "1 while a Redis counts for all processes, 0 while this one counts for itself.",
+    "1 while a Redis counts for all processes, 0 while this one counts for itself; NaN where none is set.",
 )
+#: So that an alert on 0 is of those alone who have one. Its line says 0 before it has answered.
+SHARED_UP.set(math.nan)
 T = TypeVar("T")
 
 
