@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,18 @@ def running(folder: Path, *, profile: str = "minimal", **settings: str) -> Itera
         process.terminate()
         process.wait(STOP_DEADLINE_S)
     assert process.returncode == 0, f"`billfold up` ended with {process.returncode}:\n{log_file.read_text()}"
+
+
+def second_terminal(environment: Mapping[str, str]) -> dict[str, str]:
+    """What somebody has there who has pasted what was printed, and has set nothing else again."""
+    pasted = {"BILLFOLD_DATA", "BILLFOLD_URL", "BILLFOLD_API_KEY"}
+    return {name: value for name, value in environment.items() if not name.startswith("BILLFOLD_") or name in pasted}
+
+
+def told(environment: Mapping[str, str], *arguments: str) -> str:
+    """What a command of `billfold` prints there."""
+    command = [sys.executable, "-m", "billfold.app.cli", *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
 
 
 def _record(process: "subprocess.Popen[bytes]", file: Path, log: Path) -> dict[str, Any]:

@@ -18,6 +18,10 @@ def test_what_the_page_says_runs_a_stack_on_rabbitmq(rabbitmq_server: servers.Ra
         record = json.loads((tmp_path / "data" / "stack.json").read_text(encoding="utf-8"))
         assert set(record["processes"]) == {"postgres", "api", "worker", "mail-sink"}
         assert record["nats_url"] is None
-        with shell.running(tmp_path, environment) as bash:
+        elsewhere = stack.second_terminal(environment)
+        shown = json.loads(stack.told(elsewhere, "status", "--json"))
+        assert ":********@" in shown["settings"]["rabbitmq.url"]
+        assert shown["addresses"]["rabbitmq"] == shown["settings"]["rabbitmq.url"]
+        with shell.running(tmp_path, elsewhere) as bash:
             for example in blocks.examples(PAGE, PAGE.name):
                 bash.check(example)

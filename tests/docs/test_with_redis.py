@@ -25,7 +25,7 @@ def test_the_examples_of_a_page_do_what_it_says_with_a_redis(
 ) -> None:
     with (
         stack.running(tmp_path, balances__redis_url=redis_server.url) as environment,
-        shell.running(tmp_path, environment) as bash,
+        shell.running(tmp_path, stack.second_terminal(environment)) as bash,
     ):
         for example in blocks.examples(page, page.name):
             bash.check(example)

@@ -141,3 +141,10 @@ def test_settings_are_replaced_by_dotted_name_and_the_rest_stays() -> None:
     after = settings.replaced(before, {"api.port": 99, "api.host": "::", "history.kind": "cql"})
     assert (after.api.port, after.api.host, after.history.kind, after.nats.user) == (99, "::", "cql", "me")
     assert before.api.port == 1234
+
+
+def test_settings_that_json_has_kept_are_of_their_types_again() -> None:
+    kept = {"kafka.tls_ca": "/etc/ca.pem", "kafka.tls": True, "kafka.replicas": 3}
+    assert settings.converted(kept, "stack.json") == {**kept, "kafka.tls_ca": Path("/etc/ca.pem")}
+    with pytest.raises(settings.SettingInvalid, match=r"kafka.replicas from stack.json"):
+        settings.converted({"kafka.replicas": "many"}, "stack.json")

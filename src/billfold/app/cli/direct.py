@@ -44,9 +44,9 @@ def database_settings(config: Path | None, data: Path | None) -> settings.Settin
                 "keys.file": Path(found.keys_file),
                 "audit.dsn": found.audit_dsn,
                 "audit.owner_dsn": found.audit_owner_dsn,
-                **found.settings,
             },
         )
+        tree = found.over(tree)
     if tree.audit.dsn is not None:
         begin_here()
     return settings.replaced(tree, {"postgres.pool_size": _POOL_SIZE})

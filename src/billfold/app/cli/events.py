@@ -137,10 +137,7 @@ def _broker_of(config: Path | None, data: Path | None) -> Messaging:
             f"{error.detail} Or name a NATS server of your own with {settings.variable('nats.url')}."
         ) from error
     if found.nats_url is None:
-        raise settings.SettingInvalid(
-            f"The stack in {tree.data_dir} has another broker: set {settings.variable('broker.kind')} as it was set "
-            "for `billfold up`, and where it is."
-        )
+        return messaging.of(found.over(tree))
     return nats.Server(url=found.nats_url, user=found.nats_user, password=found.nats_password)
 
 

@@ -117,6 +117,7 @@ def status(config: options.Config = None, data: options.Data = None, json: optio
     ready, key_refused = asyncio.run(_probe(found))
     if json:
         shown = {name: getattr(found, name) for name in found.__struct_fields__ if name not in record.SECRETS}
+        shown["settings"] = found.shown_settings()
         output.print_json({"ready": ready, "api_key_refused": key_refused, **shown})
     else:
         _show_parts(found)
@@ -217,6 +218,8 @@ def _show_parts(found: record.StackRecord) -> None:
     """Each part with its process and address, and what is left out with the reason."""
     parts = {"billfold": found.pid, **found.processes}
     rows = [(name, "runs", str(pid), found.addresses.get(name, "")) for name, pid in parts.items()]
+    others = found.addresses.keys() - parts.keys() - found.left_out.keys()
+    rows += [(name, "yours", "", found.addresses[name]) for name in sorted(others)]
     rows += [(name, "left out", "", "") for name in found.left_out]
     output.print_table(("part", "state", "pid", "address"), rows)
     for name, why in found.left_out.items():

@@ -11,6 +11,7 @@ from billfold.app.settings.sources import (
     SettingInvalid,
     SettingUnknown,
     as_environment,
+    converted,
     load,
     variable,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "Tokens",
     "Worker",
     "as_environment",
+    "converted",
     "leaves",
     "load",
     "mask",

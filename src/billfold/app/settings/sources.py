@@ -81,6 +81,14 @@ def as_environment(settings: tree.Settings) -> dict[str, str]:
     return {variable(key): str(value) for key, value in section.leaves(settings, masked=False) if value is not None}
 
 
+def converted(values: Mapping[str, object], source: str) -> dict[str, object]:
+    """The values by dotted name, as JSON has kept them, with the types that the tree has.
+
+    Raises: SettingInvalid.
+    """
+    return {key: _converted(key, value, source, strict=False) for key, value in values.items()}
+
+
 def _found(
     file: Path | None, environ: Mapping[str, str], overrides: Mapping[str, object]
 ) -> Iterator[tuple[str, object, str]]:

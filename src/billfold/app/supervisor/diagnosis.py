@@ -58,7 +58,7 @@ async def examine(loaded: settings.Loaded) -> list[Finding]:
     tree = loaded.settings
     running = _running(tree.data_dir)
     if running is not None:
-        tree = settings.replaced(tree, running.settings)
+        tree = running.over(tree)
     findings = [
         Finding(check="settings", state="ok", found=f"{len(loaded.sources)} set, the rest are defaults"),
         _python(),

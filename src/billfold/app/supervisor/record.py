@@ -14,6 +14,8 @@ from pathlib import Path
 
 import msgspec
 
+from billfold.app import settings
+from billfold.app.settings import Settings
 from billfold.kernel import errors
 from billfold.platform import children, host
 
@@ -90,10 +92,22 @@ class StackRecord(msgspec.Struct, frozen=True, kw_only=True):
     addresses: dict[str, str] = {}
     #: What belongs to the profile and is not there, and why.
     left_out: dict[str, str] = {}
-    #: By which the roles find what the profile has added, with the credentials. A command that goes to the database
-    #: itself needs them, too.
-    settings: dict[str, str | int] = {}
+    #: By which the roles find other servers, with the credentials: those that the profile has added and those that were
+    #: named for this start. A command in another terminal needs them, too.
+    settings: dict[str, str | int | float | bool] = {}
     processes: dict[str, int]
+
+    def over(self, tree: Settings) -> Settings:
+        """The settings with those in their place by which this stack finds other servers.
+
+        Raises: SettingInvalid.
+        """
+        return settings.replaced(tree, settings.converted(self.settings, _FILE))
+
+    def shown_settings(self) -> dict[str, object]:
+        """As `billfold status` shows them: without passwords."""
+        shown = dict(settings.leaves(self.over(Settings())))
+        return {key: shown[key] for key in self.settings}
 
 
 @contextlib.contextmanager

@@ -30,6 +30,16 @@ from billfold.platform.postgres.embedded import EmbeddedPostgres
 
 #: A port that is chosen by chance is seldom taken while a role starts, and not again and again.
 PORT_TRIES = 3
+#: Settings that say where other servers are, and who we are there.
+_OTHER_SERVERS = (
+    "broker.",
+    "kafka.",
+    "rabbitmq.",
+    "balances.redis_url",
+    "limits.redis_url",
+    "history.",
+    "audit.sinks.",
+)
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -251,7 +261,7 @@ class Stack:
             profile=self._parts.profile,
             addresses=self._addresses(),
             left_out=self._added.left_out,
-            settings=self._added.settings,
+            settings={**_named(self._loaded), **self._added.settings},
             processes={},
         )
 
@@ -260,13 +270,17 @@ class Stack:
         ledgers = (tree.ledger.address or "").split(",")[: len(self._ledger_ports)]
         found = {
             "postgres": f"127.0.0.1:{self._postgres.port}",
-            "nats": tree.nats.url if self._nats is not None else None,
+            **self._broker_address(),
             **self._added.addresses,
             **{f"ledger-{number}": address for number, address in enumerate(ledgers, start=1)},
             "api": tree.api.local_url,
             "mail-sink": tree.mail_sink.url if ports.has_mail_sink(self._loaded.settings) else None,
         }
         return {name: address for name, address in found.items() if address is not None}
+
+    def _broker_address(self) -> dict[str, str]:
+        _, where = messaging.server_setting(self._settings)
+        return {} if where is None else {self._settings.broker.kind: _without_password(where)}
 
     def _write_record(self) -> None:
         """Tell the others, again when a process was replaced. A stack that is still starting is not told of."""
@@ -315,6 +329,18 @@ async def end_leftovers(data_dir: Path) -> None:
         # PostgreSQL takes SIGTERM as: wait until the last client has gone.
         number = signal.SIGINT if lock.stem == EmbeddedPostgres.name else signal.SIGTERM
         await children.end_leftover(lock, stop_signal=number, timeout_s=STOP_TIMEOUT_S)
+
+
+def _named(loaded: settings.Loaded) -> dict[str, Any]:
+    """What was set of servers that are not the stack's own. Whoever comes from another terminal may not have set it."""
+    values = dict(settings.leaves(loaded.settings, masked=False))
+    given = {key: values[key] for key in loaded.sources if key.startswith(_OTHER_SERVERS)}
+    return {key: str(value) if isinstance(value, Path) else value for key, value in given.items()}
+
+
+def _without_password(where: str) -> str:
+    """Kafka's servers are no URLs, and no secret."""
+    return settings.mask(where) if "://" in where else where
 
 
 def _refuse_foreign_servers(loaded: settings.Loaded) -> None:
