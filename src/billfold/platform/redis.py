@@ -51,14 +51,17 @@ class Line:
         gauge.set(0)
         # The library's own pool that lets callers wait loses some of those that are told to stop waiting.
         self._free = asyncio.Semaphore(CONNECTIONS_MAX)
+        #: Before that nobody knows whether it answers, and it would be called lost without having been asked.
+        self._looked = asyncio.Event()
         self._probing = asyncio.create_task(self._probe())
 
     async def ask(self, question: Callable[[], Awaitable[T]]) -> T:
-        """The answer to `question`.
+        """The answer to `question`; the first ones wait until the first probe has ended.
 
         Raises:
             RedisUnavailable: there was none in time.
         """
+        await self._looked.wait()
         async with self._free:
             if not self.up:  # Those that waited for a connection meanwhile don't try it as well.
                 raise RedisUnavailable
@@ -83,6 +86,7 @@ class Line:
     async def close(self) -> None:
         """Stop asking."""
         self.up = False
+        self._looked.set()
         self._probing.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._probing
@@ -110,6 +114,8 @@ class Line:
                 await self.check()
             except RedisUnavailable as error:
                 log.debug("a Redis does not answer", used_for=self._name, error=error.detail)
+            finally:
+                self._looked.set()
 
 
 class Examined(msgspec.Struct, frozen=True):
@@ -173,5 +179,5 @@ async def _answer(question: Callable[[], Awaitable[T]]) -> T:
 
 
 def _words(error: Exception) -> str:
-    # The library's own texts name host and port, never a password.
-    return str(error) or type(error).__name__
+    # The library's own texts name host and port, never a password; some end with a full stop, and so do ours.
+    return str(error).rstrip(".") or type(error).__name__

@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
+from limits import RateLimitItemPerSecond
 from redis.asyncio import Redis
 
 from billfold.kernel import ids
+from billfold.platform import host
 from billfold.platform import redis as platform_redis
 from billfold.platform.limiting import backoff, shared
 from billfold.platform.limiting.backoff import FREE, Backoff
@@ -56,6 +58,19 @@ async def test_processes_count_together(redis_server: RedisServer, name: str) ->
         assert exceeded is not None
         assert 3590 <= exceeded.wait_s <= 3600
         assert await first.hit("bob") is None
+
+
+async def test_whoever_asks_before_the_first_probe_has_ended_is_answered(redis_server: RedisServer, name: str) -> None:
+    async with process(redis_server, up=False) as redis:
+        item = RateLimitItemPerSecond(1, 1, namespace=name)
+        assert await redis.ask(lambda strategy: strategy.hit(item))
+
+
+async def test_why_a_redis_does_not_answer_is_one_sentence() -> None:
+    with pytest.raises(platform_redis.RedisUnavailable) as failed:
+        await platform_redis.examine(f"redis://127.0.0.1:{host.free_port()}/0")
+    assert failed.value.detail.endswith(".")
+    assert ".." not in failed.value.detail
 
 
 async def test_a_window_ends_in_a_redis_too(redis_server: RedisServer, name: str) -> None:
