@@ -54,7 +54,10 @@ def test_whoever_waits_gets_the_transfer_or_the_refusal(sides: Billfold, command
     (request,) = sides.json("requests", "list")
     assert (request["status"], request["transfer_id"]) == ("completed", done["id"])
     if "deposit" not in command:
-        assert "available balance is not enough" in sides(*command, "5000", "USD", *later, code=1).err
+        refused = sides(*command, "5000", "USD", *later, "--json", code=1).err
+        assert "available balance is not enough" in refused
+        request = sides.json("requests", "list", "--status", "failed")[0]
+        assert f"`billfold requests show {request['id']}` shows the request." in refused
 
 
 def test_what_is_done_at_once_is_not_waited_for(sides: Billfold) -> None:

@@ -93,6 +93,7 @@ async def test_who_waits_for_what_is_refused_gets_the_refusal(api: Api, order: d
     await carry_out(api, request)
     answer = await send(api.ada, "/transfers", order, key="k", prefer="respond-async, wait=10")
     assert (answer.status_code, answer.json()["code"]) == (422, "insufficient_funds")
+    assert answer.json()["accepted_request"] == request["id"]
     at_once = await send(api.ada, "/transfers", order, key="k", prefer=None)
     assert at_once.json()["code"] == "insufficient_funds"
     seen = (await api.ada.get(f"/requests/{request['id']}")).json()

@@ -180,6 +180,8 @@ def _next_steps(error: ApiRefusal | ApiUnreachable | GatewayFailed, api: Api, lo
         yield f"In a browser that is {pages.account(api.url)}."
     elif error.code in _NEXT_STEPS:
         yield _NEXT_STEPS[error.code]
+    if isinstance(error, ApiRefusal) and (accepted := error.document.get("accepted_request")):
+        yield f"`billfold requests show {accepted}` shows the request."
     if isinstance(error, ApiRefusal) and error.status == _BROKEN:
         yield f"It is {error.request_id}."
     if isinstance(error, ApiUnreachable) and not error.was_reached:

@@ -2,6 +2,7 @@
 
 from http import HTTPStatus
 
+from billfold.kernel import errors
 from billfold.platform import web
 from billfold.platform.web import Answer, Call
 from billfold.wallets import Wallets
@@ -18,9 +19,14 @@ async def answer(wallets: Wallets, call: Call, order: Order) -> Answer:
         return _moved(accepted)
     applied = (b"preference-applied", call.preferences.applied().encode("ascii"))
     if call.preferences.wait_s:
-        found = await wallets.requests.outcome(
-            principal=call.principal, accepted=request, wait_s=call.preferences.wait_s
-        )
+        try:
+            found = await wallets.requests.outcome(
+                principal=call.principal, accepted=request, wait_s=call.preferences.wait_s
+            )
+        except errors.BillfoldError as error:
+            # It was accepted all the same, and can be looked at.
+            error.extensions = {**error.extensions, "accepted_request": str(request.id)}
+            raise
         if found.request is None:
             return _moved(found, replayed=accepted.replayed, headers=(applied,))
         request = found.request
