@@ -9,9 +9,11 @@
     │   └── Denied         the caller may not do this
     │   │   └── Unauthenticated  nobody knows who the caller is
     │   └── TooOften       the caller has done it so often that they have to wait
-    └── Unavailable        something the service needs is not there now; the same request may succeed later
+    ├── Unavailable        something the service needs is not there now; the same request may succeed later
+    └── InternalError      a defect of ours, as the caller is told of it
 
-A broken assumption is no BillfoldError: it is an assertion, and it ends the request and is logged with its trace.
+A broken assumption is no BillfoldError: it is an assertion, and it ends the request and is logged with its trace. Only
+who called from elsewhere meets an InternalError: it is what the edge answers then, and what a client of it raises.
 """
 
 from __future__ import annotations
@@ -102,6 +104,13 @@ class Unavailable(BillfoldError):
     """A part of the service is not available now; try again with the same idempotency key."""
 
     code = "unavailable"
+    retryable = True
+
+
+class InternalError(BillfoldError):
+    """Something is broken on our side; tell us the request_id. The same idempotency key makes it safe to try again."""
+
+    code = "internal_error"
     retryable = True
 
 

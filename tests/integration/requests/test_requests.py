@@ -12,6 +12,7 @@ import pytest
 from billfold.identity.contracts import KEY_SCOPES, Grant
 from billfold.kernel import ids
 from billfold.kernel.deferred import Deferred
+from billfold.kernel.errors import InternalError
 from billfold.kernel.idempotency import IdempotencyKeyInUse, IdempotencyKeyReused
 from billfold.kernel.principal import MissingScope, Principal
 from billfold.ledger import errors as ledger_errors
@@ -342,12 +343,12 @@ async def test_what_takes_a_second_person_asks_for_one_at_once(office: Office, a
     assert hers
 
 
+@pytest.mark.parametrize("defect", [ZeroDivisionError(), InternalError()], ids=["here", "in a server of the ledger"])
 async def test_a_try_that_meets_what_passes_is_repeated_later_and_later(
-    office: Office, ada: Principal, hers: str, his: str, monkeypatch: pytest.MonkeyPatch
+    office: Office, ada: Principal, hers: str, his: str, *, monkeypatch: pytest.MonkeyPatch, defect: Exception
 ) -> None:
-    # The later two are defects, the one here and the other in the ledger, which has moved nothing then.
-    failing = [ledger_errors.Overloaded(), ZeroDivisionError(), ledger_errors.RequestFailed()]
     move = office.wallets.movements.move
+    failing = [ledger_errors.Overloaded(), defect, ledger_errors.RequestFailed()]
 
     async def sometimes(**given: object) -> object:
         if failing:

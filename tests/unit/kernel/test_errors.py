@@ -36,7 +36,7 @@ def test_every_error_of_the_ledger_is_of_a_kind_that_the_edge_knows() -> None:
 
 def test_only_what_may_succeed_later_is_retryable() -> None:
     retryable = {error.code for error in ALL if error.retryable}
-    assert {"unavailable", "outcome_unknown", "overloaded", "idempotency_key_in_use"} <= retryable
+    assert {"unavailable", "outcome_unknown", "overloaded", "idempotency_key_in_use", "internal_error"} <= retryable
     assert not retryable & {"insufficient_funds", "invalid_request", "not_found", "conflict", "forbidden"}
 
 

@@ -1,15 +1,20 @@
 """The facade over gRPC has what the facade has."""
 
 import inspect
-from typing import Any, get_args
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any, cast, get_args
 
 import msgspec
 import pytest
 
-from billfold.kernel import assets
-from billfold.ledger import Ledger, contracts
-from billfold.ledger.rpc import RemoteLedger, values
+from billfold.kernel import assets, ids
+from billfold.kernel.errors import InternalError
+from billfold.kernel.idempotency import Key
+from billfold.ledger import Ledger, contracts, errors
+from billfold.ledger.rpc import RemoteLedger, values, writing
 from billfold.ledger.rpc.v1 import ledger_pb2 as pb
+from billfold.platform.postgres.database import Database
+from billfold.platform.rpc.replicas import Replicas
 
 #: What stands in the caller's own database transaction; assets; what verification and the copy of the history read
 #: themselves, as the relay does.
@@ -20,6 +25,24 @@ IN_PROCESS = {
 }
 #: How None is written, where it is not the same as nothing; and what an asset is told together with.
 ONLY_WRITTEN = {"unlimited", "external_account"}
+
+#: A server fails at each block that this one is in.
+POISON = "poison"
+
+
+class Failing:
+    """A server with a defect, and the way to it."""
+
+    async def call(self, _method: str, send: Callable[..., Awaitable[Any]], **_: Any) -> Any:
+        return await send(self)
+
+    async def PostStream(  # noqa: N802 - as the service calls it.
+        self, blocks: Iterator[pb.PostStreamRequest]
+    ) -> AsyncIterator[pb.PostStreamResponse]:
+        for block in blocks:
+            if any(item.transfer.transfer.reference == POISON for item in block.items):
+                raise InternalError
+            yield writing.answers([errors.InsufficientFunds() for _ in block.items], ids_only=False)
 
 
 def methods(kind: type) -> dict[str, object]:
@@ -79,3 +102,19 @@ def test_a_message_has_the_fields_of_its_contract(struct: type[msgspec.Struct], 
 )
 def test_an_enum_has_the_words_of_its_contract(words: values.Words, literal: object) -> None:
     assert set(words.number) == set(get_args(literal))
+
+
+async def test_a_defect_of_the_server_is_the_failure_of_the_transfer_that_meets_it_alone() -> None:
+    remote = RemoteLedger(cast("Database", None), cast("Replicas", Failing()))
+    found = await remote.post_many(requests=[_request(text) for text in ("a", "b", POISON, "c", "d", POISON, "e")])
+    assert [type(one) for one in found] == [
+        *(errors.InsufficientFunds, errors.InsufficientFunds, errors.RequestFailed),
+        *(errors.InsufficientFunds, errors.InsufficientFunds, errors.RequestFailed, errors.InsufficientFunds),
+    ]
+
+
+def _request(reference: str) -> tuple[Key, contracts.NewTransfer | errors.LedgerError]:
+    new = contracts.NewTransfer(
+        debit_account=ids.new(), credit_account=ids.new(), amount=1, asset="USD", reference=reference
+    )
+    return Key(ids.new(), 0), new

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from billfold.kernel.errors import BillfoldError
+from billfold.kernel.errors import BillfoldError, InternalError
 from billfold.kernel.idempotency import IdempotencyKeyInUse, Key
 from billfold.ledger import Ledger, errors
 from billfold.ledger.contracts import (
@@ -105,6 +105,12 @@ class RemoteLedger(RemoteReader, Ledger):
                 )
             )
             return await self._replicas.call("PostStream", send, lost=errors.OutcomeUnknown, settled=_none_in_use)
+        except InternalError:
+            # The call is lost for all of them, and perhaps for the sake of one. Keys make it safe to find that one.
+            if len(requests) == 1:
+                return [errors.RequestFailed()]
+            half = len(requests) // 2
+            return [*await self._post_block(requests[:half]), *await self._post_block(requests[half:])]
         except BillfoldError as error:
             return [error] * len(requests)
 

@@ -17,7 +17,7 @@ import msgspec
 import structlog
 
 from billfold.kernel import errors
-from billfold.kernel.errors import BillfoldError, Refusal, Unavailable
+from billfold.kernel.errors import BillfoldError, InternalError, Refusal, Unavailable
 from billfold.kernel.events import Event
 from billfold.platform.messaging import cloudevents, metrics, refused, tracing
 from billfold.platform.messaging.leading import lock_of, while_leading
@@ -214,7 +214,8 @@ class EventConsumer:
                     with tracing.processing(self._name, self._subscription.topic, places):
                         await self._handle(events)
             except BillfoldError as error:
-                if not error.retryable:
+                # A defect in a server is one as if it were here: it may pass, but need not.
+                if not error.retryable or isinstance(error, InternalError):
                     raise
                 self._log.warning("events in hand have to wait", events=len(events), reason=error.detail)
                 # Who waits for the same server does not come back at the same moment.

@@ -14,7 +14,6 @@ from billfold.platform.rpc.errors import DeadlinePassed, Stopping
 
 DOMAIN = "billfold"
 #: Of an error that nobody expected: what it was stands in the log, under the request's id.
-INTERNAL = "internal_error"
 _INTERNAL_DETAIL = "The server failed at this call, which is a defect of ours; its key makes it safe to send it again."
 
 #: The nearest ancestor that stands here decides.
@@ -36,10 +35,13 @@ STATUSES: dict[type[errors.BillfoldError], int] = {
 
 def of(error: errors.BillfoldError | None, *, request_id: str) -> grpc.Status:
     """What a call ends with that met `error`; None is one that nobody expected."""
-    metadata = {"request_id": request_id}
     if error is None:
-        return _status(code_pb2.INTERNAL, _INTERNAL_DETAIL, INTERNAL, metadata | {"retryable": _word(flag=False)})
-    metadata |= {"retryable": _word(flag=error.retryable), "replayed": _word(flag=error.replayed)}
+        error = errors.InternalError(_INTERNAL_DETAIL)
+    metadata = {
+        "request_id": request_id,
+        "retryable": _word(flag=error.retryable),
+        "replayed": _word(flag=error.replayed),
+    }
     if error.pointer is not None:
         metadata["pointer"] = error.pointer
     number = next(STATUSES[ancestor] for ancestor in type(error).__mro__ if ancestor in STATUSES)

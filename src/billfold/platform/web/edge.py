@@ -20,7 +20,7 @@ from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send, WebSocketScope
 
-from billfold.kernel.errors import BillfoldError, Denied
+from billfold.kernel.errors import BillfoldError, Denied, InternalError
 from billfold.platform.telemetry import logs, traces
 from billfold.platform.web import decoding, errors, lean, plain, sockets, streaming
 from billfold.platform.web.cors import Cors
@@ -102,7 +102,7 @@ class Edge:
             pass  # There is nobody any more to talk to.
         except Exception:
             log.exception("connection failed")
-            await socket.close(sockets.FAILED, errors.InternalError.code)
+            await socket.close(sockets.FAILED, InternalError.code)
 
     async def _shaken(
         self, scope: WebSocketScope, headers: Mapping[bytes, bytes], send: Send, span: traces.AnySpan
@@ -220,7 +220,7 @@ class Edge:
 
     async def _refuse(self, error: BaseException, exchange: _Exchange, path: str) -> None:
         known, allow = _known(error)
-        if isinstance(known, errors.InternalError):
+        if isinstance(known, InternalError):
             log.error("request failed", exc_info=error)
         if exchange.status:
             # The answer has begun. It stays unfinished, and the server cuts the connection, so the client sees that.
@@ -366,4 +366,4 @@ def _known(error: BaseException) -> tuple[BillfoldError, str | None]:
         return errors.RouteNotFound(), None
     if isinstance(error, HTTPException) and error.status_code < _SERVER_ERROR:
         return errors.BadRequest(error.detail), None
-    return errors.InternalError(), None
+    return InternalError(), None

@@ -10,8 +10,7 @@ BillfoldError
 ├── Denied         Unauthorized, CsrfTokenWrong, CrossSite
 ├── TooOften       TooManyRequests
 │   └── TooManyWrongCredentials
-├── Unavailable    ShuttingDown, RequestTimeout
-└── InternalError
+└── Unavailable    ShuttingDown, RequestTimeout
 """
 
 from __future__ import annotations
@@ -153,10 +152,3 @@ class RequestTimeout(errors.Unavailable):
     """The body did not come in time; try again with the same idempotency key."""
 
     code = "request_timeout"
-
-
-class InternalError(errors.BillfoldError):
-    """Something is broken on our side; tell us the request_id. The same idempotency key makes it safe to try again."""
-
-    code = "internal_error"
-    retryable = True

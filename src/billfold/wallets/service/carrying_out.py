@@ -29,7 +29,7 @@ from billfold.identity import Identity
 from billfold.kernel import origin
 from billfold.kernel.clock import Clock
 from billfold.kernel.deferred import Deferred
-from billfold.kernel.errors import BillfoldError
+from billfold.kernel.errors import BillfoldError, InternalError
 from billfold.kernel.principal import MissingScope
 from billfold.ledger import errors as ledger_errors
 from billfold.platform.postgres.database import Database
@@ -152,7 +152,7 @@ class CarryingOut:
         """Let it be tried again: it met something that passes, or a defect of ours, which may be mended in time."""
         if isinstance(error, Deferred):
             error = errors.ApprovalAwaited()
-        elif not isinstance(error, BillfoldError):
+        elif isinstance(error, InternalError) or not isinstance(error, BillfoldError):
             log.error("a request could not be carried out", request=str(row.id), exc_info=error)
             error = ledger_errors.RequestFailed()
         # Chance only spreads the tries.

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from prometheus_client import REGISTRY
 
-from billfold.kernel.errors import Invalid, Unavailable
+from billfold.kernel.errors import InternalError, Invalid, Unavailable
 from billfold.kernel.events import Event
 from billfold.platform.messaging import cloudevents, consuming, inbox, leading, refused, topics, tries
 from billfold.platform.messaging.consuming import EventConsumer, Handler
@@ -136,21 +136,23 @@ async def test_an_event_that_fails_takes_no_other_with_it_and_is_set_aside_and_t
             raise RuntimeError("a bug")
         if 9 in numbers:
             raise Invalid("Nobody wants nines.")
+        if 11 in numbers:
+            raise InternalError
         seen.extend(numbers)
 
     async with consumed(consumer(handle)):
-        await until(lambda: _reached(seen, 18))
-        await until(lambda: _refused_are(database, 2))
-    assert seen == [number for number in range(20) if number not in (7, 9)]
+        await until(lambda: _reached(seen, 17))
+        await until(lambda: _refused_are(database, 3))
+    assert seen == [number for number in range(20) if number not in (7, 9, 11)]
     assert tried == consuming.TRIES_MAX
     refused = await _refused(database)
-    assert [row["reason"] for row in refused] == ["event_failed", "invalid_request"]
-    assert [json.loads(row["body"])["data"]["number"] for row in refused] == [7, 9]
+    assert [row["reason"] for row in refused] == ["event_failed", "invalid_request", "event_failed"]
+    assert [json.loads(row["body"])["data"]["number"] for row in refused] == [7, 9, 11]
     async with running(Relay(database=database, messaging=messaging, expanders={})):
         await published(database)
-    told = await tailed(messaging, topics.DEAD_LETTERS, 2)
+    told = await tailed(messaging, topics.DEAD_LETTERS, 3)
     assert {one.type for one in told} == {"event.refused.v1"}
-    assert sorted(one["data"]["reason"] for one in map(_json, told)) == ["event_failed", "invalid_request"]
+    assert sorted(one["data"]["reason"] for one in map(_json, told)) == [*["event_failed"] * 2, "invalid_request"]
     assert {one["data"]["consumer"] for one in map(_json, told)} == {"counter"}
 
 

@@ -61,8 +61,8 @@ def test_an_error_that_nobody_expected_says_nothing_of_itself() -> None:
     failed = sent(None)
     assert "defect of ours" in (failed.details() or "")
     found = statuses.said(failed)
-    assert found is not None
-    assert not isinstance(found, kernel.Refusal)
+    assert type(found) is kernel.InternalError
+    assert found.retryable
 
 
 def test_a_code_that_this_version_does_not_know_is_an_error_all_the_same() -> None:

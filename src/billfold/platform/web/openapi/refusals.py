@@ -17,7 +17,7 @@ from billfold.platform.web.policy import Access
 _ALWAYS = (
     web_errors.BadRequest,
     web_errors.UnknownQueryParameter,
-    web_errors.InternalError,
+    errors.InternalError,
     web_errors.ShuttingDown,
     web_errors.TooManyRequests,
     DatabaseUnavailable,
