@@ -3,12 +3,16 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from uuid import UUID
 
+import asyncpg
+import msgspec
 import pytest
 
-from billfold.kernel import ids
+from billfold.kernel import ids, origin
 from billfold.kernel.assets import Asset
+from billfold.kernel.origin import Origin
 from billfold.ledger import errors as ledger_errors
 from billfold.platform.messaging.brokers import nats
 from billfold.platform.postgres.database import Connection, DatabaseUnavailable
@@ -211,9 +215,15 @@ async def test_of_two_who_decide_at_once_one_is_told_that_the_dead_letter_is_in_
 
 @pytest.mark.parametrize("then", ["delivered again", "retried", "discarded again"])
 async def test_a_discard_that_was_cut_off_between_the_ledger_and_the_dead_letter_is_finished_by_whoever_meets_it(
-    wallets: Wallets, deliver: Deliver, monkeypatch: pytest.MonkeyPatch, then: str
+    wallets: Wallets,
+    wallets_database: servers.TestDatabase,
+    deliver: Deliver,
+    *,
+    monkeypatch: pytest.MonkeyPatch,
+    then: str,
 ) -> None:
     wallet, body, dead = await _refused_once(wallets, deliver)
+    origin.begin(Origin(channel="api", request_id="decides"))
 
     async def cut_off(_: Connection, __: UUID) -> bool:
         raise DatabaseUnavailable
@@ -223,6 +233,7 @@ async def test_a_discard_that_was_cut_off_between_the_ledger_and_the_dead_letter
         with pytest.raises(DatabaseUnavailable):
             await wallets.dead_letters.discard(principal=OPERATOR, dead_letter_id=dead.id)
     assert (await _only(wallets)).status == "open"
+    origin.begin(Origin(channel="api", request_id="meets it"))
     match then:
         case "delivered again":
             await deliver(body)
@@ -234,6 +245,36 @@ async def test_a_discard_that_was_cut_off_between_the_ledger_and_the_dead_letter
     again = await _only(wallets)
     assert (again.status, again.reason) == ("discarded", "asset_unknown")
     assert await _gold(wallets, wallet) == "0.01"
+    kept = [("discard_begun", "decides")]
+    if then == "discarded again":
+        kept += [("discard_begun", "meets it"), ("discarded", "meets it")]
+    assert await _kept(wallets_database) == kept
+
+
+async def test_of_two_who_discard_at_once_the_audit_has_one_as_having_done_it(
+    wallets: Wallets, wallets_database: servers.TestDatabase, deliver: Deliver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, _, dead = await _refused_once(wallets, deliver)
+    void, both = wallets.dead_letters._void, asyncio.Barrier(2)
+
+    async def together(found: DeadLetterContent) -> None:
+        await both.wait()
+        # The second to ask finds the key in use or voided; both find that nothing can be posted any more.
+        with suppress(errors.DeadLetterInUse):
+            await void(found)
+        await both.wait()
+
+    async def discard(who: str) -> DeadLetterContent:
+        origin.begin(Origin(channel="api", request_id=who))
+        return await wallets.dead_letters.discard(principal=OPERATOR, dead_letter_id=dead.id)
+
+    monkeypatch.setattr(wallets.dead_letters, "_void", together)
+    outcomes = await asyncio.gather(discard("one"), discard("other"), return_exceptions=True)
+    done = [who for who, outcome in zip(("one", "other"), outcomes, strict=True) if not isinstance(outcome, Exception)]
+    assert len(done) == 1
+    assert {type(one) for one in outcomes} == {DeadLetterContent, errors.DeadLetterClosed}
+    kept = await _kept(wallets_database)
+    assert sorted(kept) == [("discard_begun", "one"), ("discard_begun", "other"), ("discarded", done[0])]
 
 
 async def test_whoever_applies_confirmed_transactions_without_the_queue_is_told_that_it_was_discarded(
@@ -261,6 +302,19 @@ async def _refused_once(wallets: Wallets, deliver: Deliver) -> tuple[str, bytes,
 async def _only(wallets: Wallets) -> DeadLetterContent:
     (dead,) = await dead_letters(wallets)
     return dead
+
+
+async def _kept(database: servers.TestDatabase) -> list[tuple[str, str]]:
+    """What the audit is to keep of dead letters that were decided about, and in which request that was."""
+    connection = await asyncpg.connect(database.owner_dsn)
+    rows = await connection.fetch("SELECT payload FROM messaging.outbox WHERE kind = 'audit' ORDER BY seq")
+    await connection.close()
+    told = [fact for row in rows for fact in msgspec.json.decode(row["payload"])["data"]["facts"]]
+    return [
+        (fact["type"].split(".")[1], fact["origin"]["request_id"])
+        for fact in told
+        if fact["type"].startswith("dead_letter.")
+    ]
 
 
 async def _gold(wallets: Wallets, wallet: str) -> str:

@@ -96,7 +96,9 @@ class DeadLetters:
         if isinstance(outcome, BillfoldError) and outcome.retryable:
             raise _in_dead_letter_words(outcome)
         if isinstance(outcome, ledger_errors.Voided):
-            await self._close(dead_letter_id)
+            # Somebody's discard was cut off. The audit has who began it, and that is not who meets it now.
+            async with self._database.transaction() as connection:
+                await store.discard(connection, dead_letter_id)
             raise errors.DeadLetterClosed
         async with self._database.transaction() as connection:
             if isinstance(outcome, Transfer):
@@ -115,6 +117,10 @@ class DeadLetters:
         ever, however many processes have the transaction in hand. What can't be read is known by its bytes alone; it
         can't be posted either.
 
+        The ledger may be on another server, so the audit hears of it twice: that it has begun, before the ledger is
+        asked, and that it is done. Cut off in between it is finished by whoever meets the transaction next, and the
+        audit has whose discard that was.
+
         Raises:
             MissingScope, DeadLetterUnknown, DeadLetterClosed
             DeadLetterApplied: the transaction was posted first.
@@ -122,9 +128,13 @@ class DeadLetters:
             Unavailable: it may be posted yet; repeat it.
         """
         found = await self._open(principal, dead_letter_id)
+        async with self._database.transaction() as connection:
+            await self._keep(connection, "dead_letter.discard_begun.v1", dead_letter_id)
         await self._void(found)
-        if not await self._close(dead_letter_id):
-            raise errors.DeadLetterClosed
+        async with self._database.transaction() as connection:
+            if not await store.discard(connection, dead_letter_id):
+                raise errors.DeadLetterClosed
+            await self._keep(connection, "dead_letter.discarded.v1", dead_letter_id)
         log.info("a dead letter was discarded", dead_letter=str(dead_letter_id))
         return await self.dead_letter(principal=principal, dead_letter_id=dead_letter_id)
 
@@ -138,11 +148,6 @@ class DeadLetters:
         if found.status != "open":
             raise errors.DeadLetterClosed
         return found
-
-    async def _close(self, dead_letter_id: UUID) -> bool:
-        async with self._database.transaction() as connection:
-            await self._keep(connection, "dead_letter.discarded.v1", dead_letter_id)
-            return await store.discard(connection, dead_letter_id)
 
     async def _keep(
         self, connection: Connection, kind: str, dead_letter_id: UUID, *, outcome: str = facts.DONE
