@@ -127,10 +127,21 @@ async def page(
     return [_event(row) for row in rows]
 
 
-async def erase(connection: Connection, owners: Collection[UUID]) -> None:
-    """Delete all that these owners were told."""
-    await connection.execute("DELETE FROM notifications.feed WHERE owner_id = ANY($1)", owners)
-    await connection.execute("UPDATE notifications.owners SET forgotten = position WHERE owner_id = ANY($1)", owners)
+async def note_gone(connection: Connection, owners: Collection[UUID]) -> None:
+    """Note that these owners have left for good. They have been told of it."""
+    await connection.execute("UPDATE notifications.owners SET gone = true WHERE owner_id = ANY($1)", owners)
+
+
+async def erase_of_gone(connection: Connection, owners: Collection[UUID]) -> None:
+    """Delete all that those of these owners were told who have left."""
+    gone = await connection.fetch(
+        "UPDATE notifications.owners SET forgotten = position WHERE owner_id = ANY($1) AND gone RETURNING owner_id",
+        owners,
+    )
+    if gone:
+        await connection.execute(
+            "DELETE FROM notifications.feed WHERE owner_id = ANY($1)", [row["owner_id"] for row in gone]
+        )
 
 
 async def forget(connection: Connection, *, before: datetime, limit: int) -> int:

@@ -19,6 +19,7 @@ from billfold.kernel.events import Event
 from billfold.kernel.principal import Principal
 from billfold.notifications import Notifications, store
 from billfold.notifications.contracts import EventFilter
+from billfold.notifications.domain import AUDIENCES
 from billfold.notifications.errors import EventsForgotten
 from billfold.platform.postgres.database import Database
 from billfold.wallets import Wallets
@@ -219,13 +220,17 @@ async def test_forgetting_and_writing_at_the_same_time_do_not_wait_for_each_othe
     assert await forgetting == 4
 
 
-async def test_whoever_leaves_is_forgotten(database: Database, wallets: Wallets) -> None:
-    notifications, owner = Notifications(database=database, wallets=wallets), ids.new()
+async def test_whoever_leaves_is_forgotten_with_what_is_told_of_them_later(
+    database: Database, wallets: Wallets
+) -> None:
+    notifications, owner, other = Notifications(database=database, wallets=wallets), ids.new(), ids.new()
     await notifications.recorder.record([created(owner, 1), created(owner, 2, kind="user.closed.v1")])
+    await notifications.recorder.record([created(owner, 3), created(other, 4)])
     async with database.connection() as connection:
-        assert await store.page(connection, owner, types=["wallet.created.v1"], after=0, limit=10) == []
+        assert await store.page(connection, owner, types=list(AUDIENCES), after=0, limit=10) == []
         place = await store.place(connection, owner)
-    assert (place.position, place.forgotten) == (2, 2)
+        assert (place.position, place.forgotten) == (3, 3)
+        assert len(await store.page(connection, other, types=list(AUDIENCES), after=0, limit=10)) == 1
 
 
 async def test_what_nobody_may_see_is_written_for_nobody(database: Database, wallets: Wallets) -> None:

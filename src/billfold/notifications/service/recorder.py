@@ -53,16 +53,12 @@ class Recorder:
         async with self._database.transaction() as connection:
             new = await inbox.first_time(connection, CONSUMER, told)
             if new:
-                await store.append(connection, [one for event in new for one in entries[event.source, event.id]])
-                # Whoever has left can't read it any more, so nobody needs it.
-                left = {
-                    one.owner_id
-                    for event in new
-                    if event.type == domain.LEFT
-                    for one in entries[event.source, event.id]
-                }
-                if left:
-                    await store.erase(connection, left)
+                written = [one for event in new for one in entries[event.source, event.id]]
+                await store.append(connection, written)
+                if left := {one.owner_id for one in written if one.type == domain.LEFT}:
+                    await store.note_gone(connection, left)
+                # Whoever has left can't read it any more, so nobody needs it: nor what is told of them afterwards.
+                await store.erase_of_gone(connection, {one.owner_id for one in written})
 
     async def forget(self) -> None:
         """Delete what is older than it is kept, over and over, until cancelled."""
