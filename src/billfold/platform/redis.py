@@ -17,7 +17,7 @@ from prometheus_client import Gauge
 from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import InvalidResponse, RedisError
 
 from billfold.kernel import errors
 
@@ -174,8 +174,12 @@ async def opened(
 
 
 async def _answer(question: Callable[[], Awaitable[T]]) -> T:
-    async with asyncio.timeout(ANSWER_TIMEOUT_S):
-        return await question()
+    try:
+        async with asyncio.timeout(ANSWER_TIMEOUT_S):
+            return await question()
+    except ValueError as error:
+        # The library lets it through when a number in an answer is none.
+        raise InvalidResponse(f"what answers there speaks another language: {error}") from error
 
 
 def _words(error: Exception) -> str:

@@ -1,12 +1,14 @@
 """Counting together in a real Redis: while it answers, and while it doesn't."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
 from limits import RateLimitItemPerSecond
+from prometheus_client import Gauge
 from redis.asyncio import Redis
 
 from billfold.kernel import ids
@@ -17,6 +19,7 @@ from billfold.platform.limiting.backoff import FREE, Backoff
 from billfold.platform.limiting.exceeded import Window
 from billfold.platform.limiting.limiter import Limiter
 from billfold.platform.limiting.shared import SharedRedis
+from billfold.platform.redis import RedisUnavailable
 from tests.servers import RedisServer
 
 #: So many that waiting in turn would take much longer than counting does on any machine.
@@ -219,3 +222,31 @@ async def test_when_it_dies_each_holds_back_by_itself(redis_server: RedisServer,
             redis_server.start()
         await until(lambda: redis.up)
         assert await waits.attempt("ada") == 0
+
+
+async def test_what_answers_with_nonsense_is_asked_again_until_it_is_a_redis() -> None:
+    answers, asked = b":abc\r\n", 0
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        with contextlib.suppress(OSError):
+            while await reader.read(4096):
+                asked += 1
+                writer.write(answers)
+                await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(talk, "127.0.0.1", 0) as stranger:
+        url = f"redis://127.0.0.1:{stranger.sockets[0].getsockname()[1]}/0?protocol=2&lib_name=&lib_version="
+        pool = platform_redis.connections(url)
+        client = Redis(connection_pool=pool)
+        async with platform_redis.opened(
+            pool, name="test", probe=client.ping, gauge=Gauge("up", "", registry=None)
+        ) as line:
+            with pytest.raises(RedisUnavailable, match="another language"):
+                await line.check()
+            before = asked
+            await until(lambda: asked > before + 1)
+            assert not line.up
+            answers = b"+PONG\r\n"
+            await until(lambda: line.up)
