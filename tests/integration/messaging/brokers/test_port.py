@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from billfold.kernel import ids
 from billfold.kernel.errors import Unavailable
@@ -21,7 +22,8 @@ from billfold.platform.messaging.port import (
     Messaging,
     Subscription,
 )
-from tests.integration.messaging.brokers.conftest import Bench, killed_and_started
+from tests import servers
+from tests.integration.messaging.brokers.conftest import Bench, _kafka, killed_and_started
 from tests.integration.messaging.support import DEADLINE_S, PAUSE_S, until
 
 MINE = Subscription(name="mine", topic=topics.EVENTS)
@@ -173,6 +175,28 @@ async def test_a_reader_along_sees_everything_from_where_it_begins_and_goes_on_t
     async with messaging.connected(name="test") as broker:
         assert await _tailed(broker, beginning, 5) == [3, 4, 5, 6, 7]
         assert await _tailed(broker, new, 3) == [5, 6, 7]
+
+
+async def test_a_reader_of_kafka_goes_on_at_the_oldest_that_retention_has_left_and_says_how_many_it_missed(
+    kafka_server: servers.KafkaServer,
+) -> None:
+    from aiokafka import TopicPartition  # noqa: PLC0415 - as in conftest.
+    from aiokafka.admin import RecordsToDelete  # noqa: PLC0415
+
+    from billfold.platform.messaging.brokers import kafka  # noqa: PLC0415
+
+    messaging, bookmark = (await _kafka(kafka_server)).messaging, Bookmark(start="beginning")
+    async with messaging.connected(name="test") as broker:
+        assert isinstance(broker, kafka.Broker)
+        await _published(broker, [message(n) for n in range(6)])
+        assert await _tailed(broker, bookmark, 2) == [0, 1]
+        # As retention does it.
+        (part,) = [int(number) for number, following in bookmark.following.items() if following]
+        gone = {TopicPartition(topics.EVENTS.address, part): RecordsToDelete(before_offset=4)}
+        await broker._admin.delete_records(gone)
+        with capture_logs() as logged:
+            assert await _tailed(broker, bookmark, 2) == [4, 5]
+    assert [line["messages"] for line in logged] == [2]
 
 
 async def test_what_was_acknowledged_survives_a_kill_of_the_broker_and_readers_go_on(bench: Bench) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import msgspec
+import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import (
@@ -61,6 +62,8 @@ _RECORD_BYTES, _HEADER_BYTES = 100, 10
 #: What a reader along is sent at a time, and how often it looks.
 TAIL_MAX = 500
 TAIL_WAIT_S = 0.5
+
+log = structlog.get_logger(__name__)
 
 # It tells each attempt to reach a lost server as an error; what that means for us is told by whoever meets it.
 logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
@@ -201,7 +204,8 @@ class Broker:
     ) -> AsyncIterator[AsyncIterator[Delivery]]:
         """As port.Broker.tailing."""
         async with AsyncExitStack() as clients:
-            reader = AIOKafkaConsumer(**self._options, enable_auto_commit=False)
+            # Where retention has removed what comes next, that is the oldest that is left; the default is the end.
+            reader = AIOKafkaConsumer(**self._options, enable_auto_commit=False, auto_offset_reset="earliest")
             clients.push_async_callback(_closed, reader.stop)
             with translated():
                 await reader.start()
@@ -273,6 +277,9 @@ async def _read(reader: AIOKafkaConsumer, types: tuple[str, ...], following: dic
         with translated():
             found = await reader.getmany(timeout_ms=int(TAIL_WAIT_S * 1000), max_records=TAIL_MAX)
         for part, records in found.items():
+            gone = records[0].offset - following[str(part.partition)]
+            if gone > 0:
+                log.warning("a reader has missed what Kafka keeps no more", topic=part.topic, messages=gone)
             for record in records:
                 delivery = delivery_of(record, deliveries=1)
                 following[str(part.partition)] = record.offset + 1
