@@ -137,7 +137,7 @@ class CarryingOut:
     async def _carried_out(self, row: Row, may: frozenset[str] | None) -> Row | None:
         if row.ends_as is not None:
             return await self._endings.close(row)
-        if row.expires_at <= self._clock.now():
+        if row.is_overdue:
             return await self._endings.without_transfer(row.id, "expired")
         try:
             _check_standing(row, may)

@@ -56,6 +56,8 @@ class Row(msgspec.Struct, frozen=True):
     pointer: str | None = None
     #: W3C's, of the trace that it was sent in.
     traceparent: str | None = None
+    #: Whether its time was over when it was taken: by the database's clock, which is one for all who take requests.
+    is_overdue: bool = False
 
     @property
     def key(self) -> Key:
@@ -226,7 +228,8 @@ async def _take(connection: Connection, which: str, now: datetime, until: dateti
         f"WITH due AS MATERIALIZED (SELECT id FROM wallets.requests WHERE ended_at IS NULL AND {which} "
         "FOR UPDATE SKIP LOCKED) "
         "UPDATE wallets.requests AS request SET status = 'processing', tries = tries + 1, due_at = $2, "
-        f"started_at = coalesce(started_at, $1) FROM due WHERE request.id = due.id RETURNING {_RETURNED}",
+        f"started_at = coalesce(started_at, $1) FROM due WHERE request.id = due.id "
+        f"RETURNING {_RETURNED}, request.expires_at <= clock_timestamp()",
         now,
         until,
         value,
