@@ -19,7 +19,8 @@ from billfold.platform.messaging.brokers.amqp import Connection, Inlet, headers_
 from billfold.platform.messaging.port import Backlog, Delivery, Subscription
 from billfold.platform.messaging.topics import Topic
 
-#: What RabbitMQ sends ahead. It counts messages and not bytes, so this bounds what is in memory.
+#: What RabbitMQ sends ahead. It counts messages and not bytes: what is in memory is bounded by this together with its
+#: `max_message_size`, which docs/how-to/run-with-rabbitmq.md has the operator set.
 PREFETCH = 200
 #: Since version 4 the server's own default is 20, after which it would drop the message.
 DELIVERY_LIMIT = 1_000_000_000
