@@ -51,6 +51,7 @@ async def ended_alike(office: Office, by: Principal) -> dict[str, MoneyRequest]:
     }
     await office.wallets.requests.cancel(principal=by, request_id=accepted["cancelled"].id)
     await office.carry_out(accepted["completed"], accepted["failed"])
+    office.clock.ahead = -TOO_LATE
     accepted["expired"] = await office.accept(by, source=rich, target=poor)
     await office.sweep(TOO_LATE)
     return accepted
