@@ -352,7 +352,7 @@ async def test_every_withdrawal_of_a_bulk_request_is_read_before_it_is_approved(
         content: dict[str, str] = required.value.extensions["step_up"]["content"]
         return content
 
-    sent = Order(source=rich.wallet, target=rich.wallet[:-1] + "f", money=Money("1.00", "USD"))
+    sent = Order(source=rich.wallet, target=str(ids.new()), money=Money("1.00", "USD"))
     two = await shown(withdrawal("60.00", reference="Rent\n7"), sent, withdrawal("70.00", description="To Bob"))
     assert (two["withdrawal 1"], two["withdrawal 2"]) == (
         f'60.00 USD from {rich.wallet}, reference "Rent\\n7"',
