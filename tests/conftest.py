@@ -6,6 +6,7 @@ The kind of a test is the folder it lies in. Cheap kinds come first, so that a s
 
 import os
 import shutil
+import signal
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ from tests import browsers, event_payloads, keycloak, servers, smtp
 # Tests start programs in a process that speaks gRPC. What gRPC would do in a fork, for those who go on speaking it
 # there, ends the fork by a segmentation fault before the program has begun.
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "false"
+# A shell that runs the tests in the background has them ignore Ctrl-C, and so would the programs that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parent
 KINDS = {

@@ -20,7 +20,7 @@ from billfold.platform.rpc import replicas, statuses
 from billfold.platform.rpc.errors import ServiceUnavailable
 from tests import ledgers, servers
 from tests.integration.ledger.blocker import blocker
-from tests.integration.ledger.support import PATIENCE_S, Bank, eventually, key, new
+from tests.integration.ledger.support import PATIENCE_S, Bank, ask, eventually, key, new
 from tests.ledgers import LedgerServer
 
 CALLERS = 16
@@ -132,16 +132,32 @@ async def test_a_server_that_is_stopped_under_load_finishes_what_it_has_begun(
 
 
 async def test_a_server_that_hangs_is_left_alone_until_it_answers_again(
-    bank: Bank, pair: list[LedgerServer], monkeypatch: pytest.MonkeyPatch
+    own_database: servers.TestDatabase, bank: Bank, pair: list[LedgerServer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(replicas, "TRY_S", 0.5)
     async with Load(bank, await bank.accounts(4, 1_000_000)) as load:
         await load.more()
-        pair[0].send(signal.SIGSTOP)
+        await _hang(pair[0], own_database.app_dsn)
         await load.more()
         pair[0].send(signal.SIGCONT)
         await load.more()
     await everything_is_there_once(bank, load, deposits=4)
+
+
+async def _hang(server: LedgerServer, dsn: str) -> None:
+    """Stop it where PostgreSQL frees what it has locked within seconds, and not while it is sending rows.
+
+    A COPY that gets nothing more ends with the timeout of statements, which is longer than a test waits.
+    """
+    sending = (
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND state = 'active' AND wait_event = 'ClientRead'"
+    )
+    while True:
+        server.send(signal.SIGSTOP)
+        if not await ask(dsn, sending):
+            return
+        server.send(signal.SIGCONT)
 
 
 async def test_a_restart_of_the_only_server_is_waited_out(

@@ -92,11 +92,13 @@ async def test_confirmed_transactions_in_hand_for_too_long_come_again_and_are_ap
             await patient_again()
             back.set()
 
-            async def all_are_applied() -> bool:
+            # What is in hand RabbitMQ tells some seconds late.
+            async def all_are_applied_and_gone() -> bool:
                 backlog = await sender.backlog(SUBSCRIPTION)
-                return backlog is not None and backlog.waiting + bench.in_hand() == 0
+                gone = backlog is not None and backlog.waiting + bench.in_hand() == 0
+                return gone and await balance(wallets, wallet) == "300.00"
 
-            await until(all_are_applied)
+            await until(all_are_applied_and_gone)
     assert await balance(wallets, wallet) == "300.00"
     assert await dead_letters(wallets) == []
     assert messaging.connections == 2

@@ -43,7 +43,8 @@ async def test_transactions_that_commit_in_another_order_than_they_were_numbered
         await outbox.append(first, fact("first", 2))
     async with running(relay):
         await published(database)
-    by_key = _by_key(await tailed(messaging, topics.EVENTS, 102))
+    # The first relay may end between publishing and deleting, and not every broker knows ids.
+    by_key = _by_key(await tailed(messaging, topics.EVENTS, 102), distinct=True)
     assert by_key == {"first": [1, 2], "later": list(range(100))}
 
 
