@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
@@ -17,6 +17,7 @@ from billfold.audit import Audit, workers
 from billfold.audit.contracts import Filter
 from billfold.kernel import facts, ids
 from billfold.kernel.errors import Unavailable
+from billfold.kernel.facts import Fact
 from billfold.platform.messaging import cloudevents, leading, outbox, topics
 from billfold.platform.messaging.consuming import EventConsumer
 from billfold.platform.messaging.port import Message
@@ -86,14 +87,16 @@ async def test_a_fact_that_comes_again_is_not_recorded_again_and_one_that_makes_
         await broker.ensure(topic)
         await broker.publish(messages)
         await broker.publish([lie, msgspec.structs.replace(lie, body=b"\x00", id="noise")])
+        # Another fact under an id that is recorded, and one beside it that is new.
+        await broker.publish([_contradiction(topic)])
         # Under other ids, as a broker has them that remembers none, or whose memory was too short.
         await broker.publish([msgspec.structs.replace(one, id=f"{one.id} again") for one in messages])
         await broker.publish([_message(topic, 20)])
     async with recording(workers.recording(audit=audit, messaging=bench.messaging, database=told)):
-        await until(lambda: _has(audit, 21))
+        await until(lambda: _has(audit, 22))
         # On Kafka those of different keys come in any order.
-        await until(lambda: _are_set_aside(told, 2))
-    assert (await _numbers(audit)) == {"key-0": [*range(21)]}
+        await until(lambda: _are_set_aside(told, 3))
+    assert (await _numbers(audit)) == {"key-0": [*range(20), 50, 20]}
     await _is_sealed_whole(audit)
 
 
@@ -123,8 +126,17 @@ async def _written(database: Database, key: int) -> None:
         await asyncio.sleep(0.005)
 
 
+def _contradiction(topic: Topic) -> Message:
+    other = msgspec.structs.replace(support.fact(1), outcome="insufficient_funds")
+    return _carrying(topic, [other, support.fact(50)])
+
+
 def _message(topic: Topic, number: int) -> Message:
-    event = facts.carried([support.fact(number)], key="key-0", time=datetime.now(UTC))
+    return _carrying(topic, [support.fact(number)])
+
+
+def _carrying(topic: Topic, told: Sequence[Fact]) -> Message:
+    event = facts.carried(told, key="key-0", time=datetime.now(UTC))
     return Message(topic=topic, type=event.type, id=event.id, key=event.key, body=cloudevents.encode(event))
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from billfold.audit import Audit, errors
 from billfold.audit.contracts import Filter
+from billfold.audit.service.recording import Added
 from billfold.platform.postgres.database import Database
 from tests import servers
 from tests.integration.audit import support
@@ -21,16 +22,16 @@ async def positions(database: Database) -> list[int]:
 
 
 async def test_each_fact_is_recorded_once_however_often_it_arrives(audit: Audit, database: Database) -> None:
-    assert await audit.recording.add(support.facts(3)) == 3
-    assert await audit.recording.add([*support.facts(5), *support.facts(2)]) == 2
-    assert await audit.recording.add(support.facts(5)) == 0
+    assert (await audit.recording.add(support.facts(3))).count == 3
+    assert (await audit.recording.add([*support.facts(5), *support.facts(2)])).count == 2
+    assert await audit.recording.add(support.facts(5)) == Added(0, [])
     assert await positions(database) == list(range(5))
 
 
 async def test_processes_that_record_at_once_leave_no_gap_and_nothing_twice(audit: Audit, database: Database) -> None:
     batches = [support.facts(20, start=start) for start in range(0, 60, 10)]
     added = await asyncio.gather(*(audit.recording.add(batch) for batch in batches))
-    assert sum(added) == 70
+    assert sum(one.count for one in added) == 70
     assert await positions(database) == list(range(70))
 
 
@@ -45,7 +46,7 @@ async def test_rows_of_a_batch_keep_their_order(audit: Audit) -> None:
 )
 async def test_a_subject_that_no_index_takes_is_kept_as_it_is_and_found(audit: Audit, subject: str) -> None:
     told = msgspec.structs.replace(support.fact(1), subject=subject)
-    assert await audit.recording.add([support.fact(0), told]) == 2
+    assert (await audit.recording.add([support.fact(0), told])).count == 2
     page = await audit.reading.page(by=support.AUDITOR, asked=Filter(subject=subject))
     assert [record.subject for record in page.items] == [subject]
 
@@ -54,18 +55,21 @@ async def test_what_is_known_by_nothing_that_could_be_kept_is_refused(audit: Aud
     for wrong in ({"id": "a\0"}, {"id": "x" * 1_001}, {"source": "\0"}):
         with pytest.raises(errors.FactInvalid):
             await audit.recording.add([support.fact(0), msgspec.structs.replace(support.fact(1), **wrong)])
-    assert await audit.recording.add(support.facts(1)) == 1
+    assert (await audit.recording.add(support.facts(1))).count == 1
 
 
-async def test_another_fact_under_an_id_that_is_recorded_is_refused_and_changes_nothing(
+async def test_another_fact_under_a_known_id_changes_nothing_and_keeps_no_other_from_being_recorded(
     audit: Audit, database: Database
 ) -> None:
-    assert await audit.recording.add(support.facts(2)) == 2
+    await audit.recording.add(support.facts(2))
     other = msgspec.structs.replace(support.fact(1), outcome="insufficient_funds")
-    for told in ([support.fact(5), other], [support.fact(6), msgspec.structs.replace(support.fact(6), data={"a": 1})]):
-        with pytest.raises(errors.FactDiffers):
-            await audit.recording.add(told)
-    assert await positions(database) == [0, 1]
+    assert await audit.recording.add([support.fact(2), other, support.fact(3)]) == Added(2, [other])
+    # Also where both come together: then the first of them counts.
+    twice = msgspec.structs.replace(support.fact(4), data={"a": 1})
+    assert await audit.recording.add([support.fact(4), twice]) == Added(1, [twice])
+    assert await positions(database) == [0, 1, 2, 3, 4]
+    page = await audit.reading.page(by=support.AUDITOR, asked=Filter())
+    assert [(record.outcome, record.data) for record in page.items] == [("done", {})] * 5
 
 
 @pytest.mark.parametrize("table", TABLES)

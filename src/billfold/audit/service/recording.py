@@ -5,6 +5,8 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 
+import msgspec
+
 from billfold.audit import errors
 from billfold.audit.domain import merkle, records
 from billfold.audit.store import records as store
@@ -14,20 +16,27 @@ from billfold.kernel.facts import Fact
 from billfold.platform.postgres.database import Connection, Database
 
 
+class Added(msgspec.Struct, frozen=True):
+    """How many were recorded, and which were not: those say something else than what is recorded under their ids."""
+
+    count: int
+    differing: Sequence[Fact]
+
+
 class Recording:
     """Adds records. Whoever else does so at the same time waits, so the order is one."""
 
     def __init__(self, *, database: Database) -> None:
         self._database = database
 
-    async def add(self, facts: Sequence[Fact]) -> int:
-        """Record what is not recorded yet, all of it or nothing, and say how many that were.
+    async def add(self, facts: Sequence[Fact]) -> Added:
+        """Record what is not recorded yet, all of it or nothing.
 
-        A fact is known by its source and id, however often and in however many processes it arrives.
+        A fact is known by its source and id, however often and in however many processes it arrives. Whoever brings
+        another one under the same id keeps no other from being recorded.
 
         Raises:
             FactInvalid: one has a source or an id that nothing could be known by.
-            FactDiffers: one is recorded already, and said something else then.
             DatabaseUnavailable: nothing was recorded, or it is not known; add it again.
         """
         async with self._database.transaction() as connection:
@@ -35,32 +44,26 @@ class Recording:
             return await add(connection, facts)
 
 
-async def add(connection: Connection, facts: Sequence[Fact]) -> int:
-    """Record what is not recorded yet, in the database transaction of `connection`, which holds the lock of records."""
+async def add(connection: Connection, facts: Sequence[Fact]) -> Added:
+    """As Recording.add, in the database transaction of `connection`, which holds the lock of records."""
     distinct: dict[tuple[str, str], Fact] = {}
     for fact in facts:
-        _check(fact, distinct.setdefault((fact.source, fact.id), fact))
+        _check(fact)
+        distinct.setdefault((fact.source, fact.id), fact)
     known = await store.known(connection, list(distinct))
-    for pair, content in known.items():
-        if not records.is_of(content, distinct[pair]):
-            raise _differs(distinct[pair])
+    differing = [fact for fact in facts if fact != distinct[fact.source, fact.id]]
+    differing += [distinct[pair] for pair, content in known.items() if not records.is_of(content, distinct[pair])]
     fresh = [fact for pair, fact in distinct.items() if pair not in known]
     if fresh:
         position = await store.count(connection)
         await store.insert(connection, [_row(fact, position + place) for place, fact in enumerate(fresh)])
-    return len(fresh)
+    return Added(len(fresh), differing)
 
 
-def _check(fact: Fact, first: Fact) -> None:
+def _check(fact: Fact) -> None:
     for name, given in (("source", fact.source), ("id", fact.id)):
         if records.found_by(given) != given:
             raise errors.FactInvalid(f"The {name} of a fact is too long, or no text that can be kept.")
-    if fact != first:
-        raise _differs(fact)
-
-
-def _differs(fact: Fact) -> errors.FactDiffers:
-    return errors.FactDiffers(f"The fact {fact.id} of {fact.source} came before, and said something else.")
 
 
 def _row(fact: Fact, position: int) -> Row:

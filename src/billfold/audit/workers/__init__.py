@@ -44,7 +44,11 @@ def recording(*, audit: Audit, messaging: Messaging, database: Database) -> Even
     """What takes facts from the broker. `database` is the one that the broker's other consumers share."""
 
     async def handle(events: Sequence[Event]) -> None:
-        RECORDED.inc(await audit.recording.add([fact for event in events for fact in _facts(event)]))
+        added = await audit.recording.add([fact for event in events for fact in _facts(event)])
+        RECORDED.inc(added.count)
+        for fact in added.differing:
+            # All others are recorded; the event of this one is set aside.
+            raise errors.FactDiffers(f"The fact {fact.id} of {fact.source} came before, and said something else.")
 
     return EventConsumer(
         messaging=messaging, database=database, subscription=SUBSCRIPTION, handle=handle, gather_s=GATHER_S
