@@ -39,7 +39,10 @@ class Told(msgspec.Struct, frozen=True, gc=False):
 
 
 async def append(connection: Connection, entries: Sequence[Entry]) -> None:
-    """Write entries behind everything that is there. Whoever writes at the same time waits until this has committed."""
+    """Write entries behind everything that is there. Whoever writes at the same time waits until this has committed.
+
+    What is for owners who have left is counted and not written.
+    """
     before = await connection.fetchval("UPDATE notifications.head SET seq = seq + $1 RETURNING seq - $1", len(entries))
     await connection.execute(
         """
@@ -51,15 +54,16 @@ async def append(connection: Connection, entries: Sequence[Entry]) -> None:
         counted AS (
             INSERT INTO notifications.owners AS owners (owner_id, position)
             SELECT owner_id, count(*) FROM given GROUP BY owner_id ORDER BY owner_id
-            ON CONFLICT (owner_id) DO UPDATE SET position = owners.position + excluded.position
-            RETURNING owner_id, position
+            ON CONFLICT (owner_id) DO UPDATE SET position = owners.position + excluded.position,
+                forgotten = CASE WHEN owners.gone THEN owners.position + excluded.position ELSE owners.forgotten END
+            RETURNING owner_id, position, gone
         )
         INSERT INTO notifications.feed (seq, owner_id, position, source, event_id, type, subject, time, data)
         SELECT $1 + number, owner_id,
             position - count(*) OVER (PARTITION BY owner_id)
                 + row_number() OVER (PARTITION BY owner_id ORDER BY number),
             source, event_id, type, subject, time, data
-        FROM given JOIN counted USING (owner_id)
+        FROM given JOIN counted USING (owner_id) WHERE NOT gone
         """,
         before,
         *(list(column) for column in zip(*(msgspec.structs.astuple(entry) for entry in entries), strict=True)),
@@ -127,21 +131,12 @@ async def page(
     return [_event(row) for row in rows]
 
 
-async def note_gone(connection: Connection, owners: Collection[UUID]) -> None:
-    """Note that these owners have left for good. They have been told of it."""
-    await connection.execute("UPDATE notifications.owners SET gone = true WHERE owner_id = ANY($1)", owners)
-
-
-async def erase_of_gone(connection: Connection, owners: Collection[UUID]) -> None:
-    """Delete all that those of these owners were told who have left."""
-    gone = await connection.fetch(
-        "UPDATE notifications.owners SET forgotten = position WHERE owner_id = ANY($1) AND gone RETURNING owner_id",
-        owners,
+async def leave(connection: Connection, owners: Collection[UUID]) -> None:
+    """Delete all that these owners were told, who have left for good, and write nothing for them any more."""
+    await connection.execute("DELETE FROM notifications.feed WHERE owner_id = ANY($1)", owners)
+    await connection.execute(
+        "UPDATE notifications.owners SET gone = true, forgotten = position WHERE owner_id = ANY($1)", owners
     )
-    if gone:
-        await connection.execute(
-            "DELETE FROM notifications.feed WHERE owner_id = ANY($1)", [row["owner_id"] for row in gone]
-        )
 
 
 async def forget(connection: Connection, *, before: datetime, limit: int) -> int:

@@ -1,2 +1,2 @@
--- Whoever has closed their account. What is told of them later is deleted as well: they can't read it any more.
+-- Whoever has closed their account. Nothing is written for them any more, since they can't read it.
 ALTER TABLE notifications.owners ADD COLUMN gone boolean NOT NULL DEFAULT false;

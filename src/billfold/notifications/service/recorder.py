@@ -55,10 +55,9 @@ class Recorder:
             if new:
                 written = [one for event in new for one in entries[event.source, event.id]]
                 await store.append(connection, written)
+                # Whoever has left can't read it any more, so nobody needs it.
                 if left := {one.owner_id for one in written if one.type == domain.LEFT}:
-                    await store.note_gone(connection, left)
-                # Whoever has left can't read it any more, so nobody needs it: nor what is told of them afterwards.
-                await store.erase_of_gone(connection, {one.owner_id for one in written})
+                    await store.leave(connection, left)
 
     async def forget(self) -> None:
         """Delete what is older than it is kept, over and over, until cancelled."""
