@@ -153,6 +153,9 @@ async def _failure(check: Check) -> str | None:
         return f"no answer within {CHECK_TIMEOUT_S:g} seconds"
     except errors.BillfoldError as error:
         return error.detail
+    except Exception:
+        log.exception("the check of whether we can serve failed")
+        return "the check itself failed"
     return None
 
 
