@@ -1,5 +1,6 @@
 """Who is let in to the role `ledger`, and what it says of itself."""
 
+import asyncio
 import re
 import stat
 from collections.abc import Iterator
@@ -315,11 +316,12 @@ async def _services(channel: grpc.aio.Channel) -> list[str]:
 
 async def _refusal_of_services(channel: grpc.aio.Channel) -> str:
     """What the server says. A client that is still sending when it is refused knows no more than that it can't."""
-    while True:
-        with pytest.raises(grpc.aio.AioRpcError) as refused:
-            await _services(channel)
-        if refused.value.code() is not grpc.StatusCode.INTERNAL:
-            return str(refused.value.details())
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await _services(channel)
+            if refused.value.code() is not grpc.StatusCode.INTERNAL:
+                return str(refused.value.details())
 
 
 async def test_calls_and_streams_are_told_by_method_and_how_they_ended(role_server: LedgerServer) -> None:

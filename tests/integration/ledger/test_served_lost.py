@@ -153,11 +153,12 @@ async def _hang(server: LedgerServer, dsn: str) -> None:
         "SELECT count(*) FROM pg_stat_activity "
         "WHERE datname = current_database() AND state = 'active' AND wait_event = 'ClientRead'"
     )
-    while True:
-        server.send(signal.SIGSTOP)
-        if not await ask(dsn, sending):
-            return
-        server.send(signal.SIGCONT)
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            server.send(signal.SIGSTOP)
+            if not await ask(dsn, sending):
+                return
+            server.send(signal.SIGCONT)
 
 
 async def test_a_restart_of_the_only_server_is_waited_out(

@@ -82,11 +82,11 @@ async def test_a_worker_that_joins_in_the_middle_of_a_batch_doubles_and_loses_no
     ):
         await asyncio.wait_for(in_hand.wait(), 60)
         async with consuming(ConfirmedTransactions(wallets=others, messaging=bench.messaging)):
-            await _send(bench.messaging, [plain(wallet, "1.00", sender_id=str(n)) for n in range(150, 300)])
-            await until(lambda: _reached(wallets, wallet, 50))
+            await _send(bench.messaging, [plain(wallet, "1.00", sender_id=str(n)) for n in range(150, 600)])
+            await until(lambda: _reached(wallets, wallet, 100))
             go_on.set()
             await _settled(bench)
-            assert await balance(wallets, wallet) == "300.00"
+            assert await balance(wallets, wallet) == "600.00"
     assert await dead_letters(wallets) == []
 
 
