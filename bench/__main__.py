@@ -45,7 +45,11 @@ def main(arguments: Sequence[str]) -> int:
     """Run the bench; the exit code."""
     options = _parser().parse_args(arguments)
     chosen = plan.QUICK if options.quick else plan.LARGE if options.large else plan.STANDARD
-    chosen = msgspec.structs.replace(chosen, brokers=options.brokers or chosen.brokers)
+    chosen = msgspec.structs.replace(
+        chosen,
+        brokers=options.brokers or chosen.brokers,
+        outage_seconds=options.outage or chosen.outage_seconds,
+    )
     if shutil.which("wrk") is None:
         print("The load generator wrk is missing: apt-get install wrk, or build it from its sources.", file=sys.stderr)
         return 1
@@ -61,7 +65,7 @@ def main(arguments: Sequence[str]) -> int:
         return _INTERRUPTED
     found = report.Report(
         day=datetime.now(UTC).date(),
-        command=" ".join(["python -m bench", *(f"--{name}" for name in _NAMED if getattr(options, name))]),
+        command=_command(options),
         commit=machine.commit(),
         rows=targets.rows(measured),
         measured=measured,
@@ -70,6 +74,13 @@ def main(arguments: Sequence[str]) -> int:
     if options.results is not None:
         report.write(found, options.results)
     return 0
+
+
+def _command(options: argparse.Namespace) -> str:
+    """What measures the same again."""
+    named = [f"--{name}" for name in _NAMED if getattr(options, name)]
+    outage = [f"--outage {options.outage}"] if options.outage else []
+    return " ".join(["python -m bench", *named, *outage])
 
 
 async def _run(chosen: Plan, parent: Path) -> Measured:
@@ -104,6 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--brokers", action="store_true", help="events on Kafka and RabbitMQ, too, where their servers are to be had"
     )
+    parser.add_argument("--outage", type=int, metavar="SECONDS", help="how long the broker is away")
     length = parser.add_mutually_exclusive_group()
     length.add_argument(
         "--large",
