@@ -348,7 +348,7 @@ async def due_holds(connection: Connection, limit: int) -> list[UUID]:
     """Active holds whose time is over by the database's clock, the longest overdue first."""
     found = await connection.fetch(
         """
-        SELECT id FROM ledger.holds WHERE status = 'active' AND expires_at <= clock_timestamp()
+        SELECT id FROM ledger.holds WHERE status = 'active' AND expires_at <= statement_timestamp()
         ORDER BY expires_at LIMIT $1
         """,
         limit,

@@ -98,7 +98,7 @@ async def take(connection: Connection, limit: int, *, lease_s: float) -> list[Ma
     found = await connection.fetch(
         "UPDATE mail.queue SET attempts = attempts + 1, "
         "next_try_at = clock_timestamp() + make_interval(secs => $2::float8) "
-        "WHERE id IN (SELECT id FROM mail.queue WHERE next_try_at <= clock_timestamp() "
+        "WHERE id IN (SELECT id FROM mail.queue WHERE next_try_at <= statement_timestamp() "
         "             ORDER BY next_try_at LIMIT $1 FOR UPDATE SKIP LOCKED) "
         "RETURNING id, recipient, template, locale, sealed, created_at, attempts, "
         "          extract(epoch FROM clock_timestamp() - created_at)::float8 AS age_s",

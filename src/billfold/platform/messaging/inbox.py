@@ -37,7 +37,7 @@ async def first_time(connection: Connection, consumer: str, events: Sequence[Eve
     )
     await connection.execute(
         "DELETE FROM messaging.inbox WHERE ctid = ANY (ARRAY(SELECT ctid FROM messaging.inbox "
-        "WHERE seen_at < clock_timestamp() - make_interval(days => $1) ORDER BY seen_at LIMIT $2 "
+        "WHERE seen_at < statement_timestamp() - make_interval(days => $1) ORDER BY seen_at LIMIT $2 "
         "FOR UPDATE SKIP LOCKED))",
         KEPT_DAYS,
         PRUNED_MIN + 2 * len(new),
