@@ -46,7 +46,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     #: Blocks of 1,000 transfers that are sent over gRPC in each round.
     blocks: int = 40
     #: In which the stack as usual, without the audit, and with traces are loaded one after the other.
-    turns: int = 4
+    turns: int = 8
     #: Of each load in them, and of whatever else takes turns with its like.
     turn_seconds: int = 5
     #: For so long the broker is away.

@@ -74,10 +74,11 @@ async def run(plan: Plan, folder: Path, progress: Progress) -> Measured:
         async with _bench(plan, running, yardstick, progress) as bench:
             clients, rounds = await bench.rounds(folder)
             stored = await bench.site.stored()
-            authenticated = await bench.authentication(folder)
-            # Before the long pasts are written: the worker reads the whole ledger again every few minutes.
+            # Before the long pasts are written: the worker reads the whole ledger again every few minutes. And before
+            # the storm of logins: some of their passwords are hashed when it is over.
             per_s = STEADY * median([turn.spread.per_s for turn in rounds])
             events = await bench.events(folder, per_s=per_s)
+            authenticated = await bench.authentication(folder)
             reads = await bench.reads(folder)
             verified = await bench.verify()
             progress.step("Recording and sealing the audit", 0)
@@ -242,6 +243,8 @@ class _Bench:
         """Events at a consumer, while so many transfers a second are made."""
         self.progress.step("Events at a consumer", 0)
         files = population.Files.within(folder)
+        await journal.analyze(self.owner)
+        await self.yardstick.checkpoint()
         return await brokers.delayed(
             self.site,
             self.owner,
