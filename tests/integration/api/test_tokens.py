@@ -93,9 +93,13 @@ async def test_within_a_second_of_its_sessions_end_a_token_is_refused(
     assert caller.get("/wallets").status_code == 200
     by = await identity.authenticate(text(ada).encode())
     await identity.sessions.end(by=by, session_id=UUID(ada.session_id))
-    deadline = time.monotonic() + 1.0
-    while (answer := caller.get("/wallets")).status_code == 200:
-        assert time.monotonic() < deadline
+    ended_at = time.monotonic()
+    while True:
+        asked_at = time.monotonic()
+        if (answer := caller.get("/wallets")).status_code != 200:
+            break
+        # How long its answer takes is the machine's affair.
+        assert asked_at < ended_at + 1.0
     assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
     assert "session of this access token has ended" in answer.json()["detail"]
 
