@@ -71,7 +71,8 @@ async def test_the_mode_of_a_key_is_part_of_its_secret(identity: Identity, ada: 
 
 
 async def test_an_expired_key_is_refused_from_that_instant_on(identity: Identity, ada: Owner) -> None:
-    expires_at = datetime.now(UTC) + timedelta(seconds=0.3)
+    # It is made and used before that on any machine.
+    expires_at = datetime.now(UTC) + timedelta(seconds=2)
     key = await a_key(identity, ada, expires_at=expires_at)
     await identity.authenticate(text(key))
     while True:
@@ -129,10 +130,12 @@ async def test_a_key_that_is_revoked_here_is_refused_at_once(identity: Identity,
 async def test_a_key_in_use_never_waits_for_the_database(
     identity: Identity, ada: Owner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # A machine that stands still for a moment is forgiven.
+    monkeypatch.setattr(verified, "BELIEVED_S", 3.0)
     monkeypatch.setattr(verified, "REFRESHED_AFTER_S", 0.05)
     key = await a_key(identity, ada)
     await identity.authenticate(text(key))
-    until = asyncio.get_running_loop().time() + verified.BELIEVED_S * 2
+    until = asyncio.get_running_loop().time() + verified.BELIEVED_S * 1.2
     while asyncio.get_running_loop().time() < until:
         assert identity.remembered(text(key)) is not None
         await asyncio.sleep(0.01)

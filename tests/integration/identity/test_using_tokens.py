@@ -382,10 +382,12 @@ async def test_signatures_fill_no_memory(here: Identity, database: Database, mon
 async def test_a_token_in_use_never_waits_for_the_database(
     here: Identity, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # A machine that stands still for a moment is forgiven.
+    monkeypatch.setattr(verified, "BELIEVED_S", 3.0)
     monkeypatch.setattr(verified, "REFRESHED_AFTER_S", 0.05)
     login = await a_login(here, database)
     await here.authenticate(login.token)
-    until = asyncio.get_running_loop().time() + verified.BELIEVED_S * 2
+    until = asyncio.get_running_loop().time() + verified.BELIEVED_S * 1.2
     while asyncio.get_running_loop().time() < until:
         assert here.remembered(login.token) is not None
         await asyncio.sleep(0.01)
