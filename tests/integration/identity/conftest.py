@@ -8,6 +8,7 @@ from billfold.identity import Identity
 from billfold.identity.contracts import KEY_SCOPES, Owner
 from billfold.kernel import ids
 from billfold.kernel.principal import Principal
+from billfold.platform.limiting import backoff
 from billfold.platform.postgres.database import Database
 from billfold.platform.postgres.migrations import Migrations, migrate
 from tests import facades, servers
@@ -20,6 +21,12 @@ MIGRATIONS = (
     Migrations("mail", "billfold.platform.mail.migrations"),
     Migrations("identity", "billfold.identity.migrations"),
 )
+
+
+@pytest.fixture(autouse=True)
+def long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has guessed too often has to wait for longer than all guesses of a test take on any machine."""
+    monkeypatch.setattr(backoff, "WAIT_FIRST_S", 60)
 
 
 @pytest.fixture(scope="module")

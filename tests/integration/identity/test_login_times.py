@@ -39,9 +39,12 @@ async def test_whoever_has_to_wait_is_told_so_as_late_whoever_it_is(town: Town) 
             await refused(town, login)
     town.identity.logins._refused_after_s = REFUSED_AFTER_S
     for login in (email, unknown):
-        began = time.perf_counter()
-        assert isinstance(await refused(town, login, address=HOME), errors.TooManyAttempts)
-        assert REFUSED_AFTER_S <= time.perf_counter() - began + 0.001 < REFUSED_AFTER_S + 0.4
+        times = []
+        for _ in range(ROUNDS):
+            began = time.perf_counter()
+            assert isinstance(await refused(town, login, address=HOME), errors.TooManyAttempts)
+            times.append(time.perf_counter() - began)
+        assert REFUSED_AFTER_S <= min(times) + 0.001 < REFUSED_AFTER_S + 0.4
 
 
 async def _medians(town: Town, *asked: Callable[[], Awaitable[object]]) -> list[float]:
