@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,10 +43,10 @@ async def own_issuer() -> AsyncIterator[issuing.Issuing]:
         yield running
 
 
-def trusting(database: Database, *providers: Provider) -> Identity:
-    """Identity that takes the word of these providers."""
+def trusting(database: Database, *providers: Provider, **more: Any) -> Identity:
+    """Identity that takes the word of these providers. `more` is as the facade takes it."""
     others = OtherProviders(configured=providers, fetcher=Fetcher(loopback=True), public_url="http://127.0.0.1:8123")
-    return facades.identity(database, providers=others)
+    return facades.identity(database, providers=others, **more)
 
 
 @pytest.fixture
