@@ -11,8 +11,9 @@ from billfold.kernel import ids
 from billfold.kernel.assets import Asset
 from billfold.ledger import errors
 from billfold.ledger.contracts import HoldChange, NewAccount, NewHold, Transfer
+from billfold.platform.postgres import database
 from tests import servers
-from tests.integration.ledger.support import Bank, execute, key, names
+from tests.integration.ledger.support import PATIENCE_S, Bank, execute, key, names
 
 SOON = timedelta(days=1)
 
@@ -183,16 +184,18 @@ async def test_a_settlement_can_be_reversed_and_its_hold_stays_ended(bank: Bank)
 
 
 async def test_a_process_holds_what_another_has_added_even_with_its_only_connection(
-    own_database: servers.TestDatabase,
+    own_database: servers.TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The event of a hold needs the asset's scale, which this process has never seen."""
+    # Whoever waits for a second connection while they have the only one waits for longer than this test does.
+    monkeypatch.setattr(database, "ACQUIRE_TIMEOUT_S", 4 * PATIENCE_S)
     async with Bank.opened(own_database.app_dsn, size=1) as bank, Bank.opened(own_database.app_dsn) as other:
         await other.ledger.add_asset(asset=Asset(code="NEW", scale=3, kind="fiat", name="New"))
         outside = await other.ledger.external_account(asset="NEW")
         account = ids.new()
         await other.ledger.open_accounts(accounts=[NewAccount(id=account, asset="NEW")])
         await other.pay(outside, account, 5_000, asset="NEW")
-        async with asyncio.timeout(4):
+        async with asyncio.timeout(PATIENCE_S):
             change = await bank.ledger.place_hold(key=key(), hold=NewHold(account=account, amount=1_500, asset="NEW"))
         payload = await bank.count(
             "SELECT payload FROM messaging.outbox WHERE kind = 'event' ORDER BY seq DESC LIMIT 1"

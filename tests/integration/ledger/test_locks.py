@@ -12,7 +12,7 @@ from billfold.ledger.service import posting
 from billfold.platform.postgres.database import RowsLocked
 from tests import servers
 from tests.integration.ledger.blocker import blocker
-from tests.integration.ledger.support import Bank, key, names, new
+from tests.integration.ledger.support import PATIENCE_S, Bank, key, names, new
 
 
 async def test_accounts_are_locked_in_the_order_of_their_ids_wherever_they_lie(
@@ -64,8 +64,9 @@ async def test_holders_of_the_same_keys_and_other_accounts_wait_and_then_find_th
 
 
 async def test_a_session_that_holds_an_account_keeps_nobody_waiting_who_does_not_need_it(
-    bank: Bank, shared_database: servers.TestDatabase
+    bank: Bank, shared_database: servers.TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(posting, "RETRY_FOR_S", 4 * PATIENCE_S)
     a, b, c, d, e = await bank.accounts(5, 1_000)
     hold = await bank.hold(a, 5)
     paid = await bank.pay(a, b, 1)
@@ -82,7 +83,8 @@ async def test_a_session_that_holds_an_account_keeps_nobody_waiting_who_does_not
             )
         ]
         free = [asyncio.create_task(bank.post(new(*pair, 1))) for pair in ((c, d), (d, e), (b, c)) for _ in range(50)]
-        async with asyncio.timeout(4 * posting.LOCK_WAIT_S):
+        # It is held until this block ends.
+        async with asyncio.timeout(PATIENCE_S):
             await asyncio.gather(alone, *free)
         assert not any(task.done() for task in kept_waiting)
     await asyncio.gather(*kept_waiting)
@@ -90,8 +92,9 @@ async def test_a_session_that_holds_an_account_keeps_nobody_waiting_who_does_not
 
 
 async def test_once_it_is_known_that_a_session_holds_an_account_no_batch_waits_for_it_again(
-    bank: Bank, shared_database: servers.TestDatabase
+    bank: Bank, shared_database: servers.TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(posting, "RETRY_FOR_S", 4 * PATIENCE_S)
     a, b, c, d = await bank.accounts(4, 1_000)
     async with blocker(shared_database.owner_dsn) as stranger:
         await stranger.lock_row(a)

@@ -14,7 +14,7 @@ from billfold.kernel import clock, ids
 from billfold.ledger.contracts import Entry, EntryFilter
 from tests import servers
 from tests.integration.ledger.blocker import blocker
-from tests.integration.ledger.support import Bank, execute, key, new
+from tests.integration.ledger.support import PATIENCE_S, Bank, execute, key, new
 
 INSTANT = timedelta(microseconds=1)
 
@@ -104,7 +104,7 @@ async def test_an_old_past_is_told_without_waiting(bank_and_owner: tuple[Bank, s
     async with blocker(owner_dsn) as other:
         await other.lock_row(a)
         old = await bank.now() - timedelta(minutes=6)
-        (point,) = await asyncio.wait_for(bank.ledger.balances_recorded(points=[(a, old)]), 5)
+        (point,) = await asyncio.wait_for(bank.ledger.balances_recorded(points=[(a, old)]), PATIENCE_S)
         assert point.posted == 0
 
 
