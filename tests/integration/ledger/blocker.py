@@ -28,8 +28,11 @@ class Blocker:
         """Until so many others wait for a lock."""
 
         async def all_wait() -> bool:
-            # Whoever waits has exactly one lock that is not granted.
-            found = await self.connection.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            # Whoever waits has exactly one lock that is not granted. Other databases of the server are others' affair.
+            found = await self.connection.fetchval(
+                "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) "
+                "WHERE NOT granted AND datname = current_database()"
+            )
             return bool(found == count)
 
         await eventually(all_wait)
