@@ -14,6 +14,7 @@ from billfold.kernel import ids, origin
 from billfold.kernel.assets import Asset
 from billfold.kernel.origin import Origin
 from billfold.ledger import errors as ledger_errors
+from billfold.ledger.service import posting
 from billfold.platform.messaging.brokers import nats
 from billfold.platform.postgres.database import Connection, DatabaseUnavailable
 from billfold.wallets import Wallets, domain, errors, workers
@@ -40,6 +41,13 @@ from tests.integration.messaging.queue import (
 GOLD = Asset(code="GOLD", scale=2, kind="fiat", name="Gold")
 
 Deliver = Callable[..., Awaitable[None]]
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits for somebody else's lock waits for as long as the test needs, and does not begin anew meanwhile."""
+    monkeypatch.setattr(posting, "LOCK_WAIT_S", 60.0)
+    monkeypatch.setattr(posting, "RETRY_FOR_S", 60.0)
 
 
 @pytest.fixture
