@@ -78,9 +78,9 @@ async def test_why_a_redis_does_not_answer_is_one_sentence() -> None:
 
 async def test_a_window_ends_in_a_redis_too(redis_server: RedisServer, name: str) -> None:
     async with process(redis_server) as redis:
-        limiter = Limiter(name, [Window(1, 1)], shared=redis)
+        limiter = Limiter(name, [Window(1, 3)], shared=redis)
         assert await allowed(limiter, 2) == [True, False]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not (await allowed(limiter, 1))[0]:  # noqa: ASYNC110 - a Redis tells nobody of it.
                 await asyncio.sleep(0.05)
         assert redis.up
