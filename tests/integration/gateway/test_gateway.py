@@ -7,6 +7,7 @@ import itertools
 import json
 import socket
 import ssl
+import threading
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
@@ -305,22 +306,29 @@ def test_when_a_replica_is_killed_requests_go_on_and_none_is_done_twice(
         path = f"/api/v1/wallets/{till.json()['id']}"
         money = {"money": {"amount": "1.00", "asset": "USD"}}
         numbers = itertools.count()
+        statuses: list[int] = []
+        over = threading.Event()
 
-        def deposits(worker: int) -> list[int]:
-            found = []
-            while time.monotonic() < ends:
+        def deposits(worker: int) -> None:
+            while not over.is_set():
                 key = f"{path}-{worker}-{next(numbers)}"
                 answer = client.post(f"{path}/deposits", headers=headers | {"idempotency-key": key}, json=money)
-                found.append(answer.status_code)
-            return found
+                statuses.append(answer.status_code)
 
-        ends = time.monotonic() + 4
+        def more(count: int) -> None:
+            enough = len(statuses) + count
+            until(lambda: len(statuses) >= enough)
+
         with ThreadPoolExecutor(8) as pool:
             working = [pool.submit(deposits, worker) for worker in range(8)]
-            time.sleep(1)
-            doomed.process.kill()
-            statuses = [status for work in working for status in work.result()]
-        assert len(statuses) > 50
+            try:
+                more(50)
+                doomed.process.kill()
+                more(200)
+            finally:
+                over.set()
+            for work in working:
+                work.result()
         assert set(statuses) == {201}
         balance = client.get(f"{path}/balance", headers=headers, params={"asset": "USD"}).json()
         assert f"{len(statuses)}.00" in json.dumps(balance)
