@@ -115,10 +115,10 @@ def test_the_other_header_is_anybodys_and_not_read() -> None:
 def test_a_header_without_end_is_read_from_its_end_only() -> None:
     assert found(PROXY, ", ".join(["198.51.100.1"] + [OUTER_PROXY] * HOPS_MAX)) == OUTER_PROXY
     for long in ("1," * 16_000, "10.0.0.1," * 3_500, '"' * 32_000, "for=" * 8_000):
-        started = time.perf_counter()
+        started = time.process_time()
         for header in ("x-forwarded-for", "forwarded"):
             Addresses(TRUSTED, header=header).of(scope(PROXY, long, header=header))
-        assert time.perf_counter() - started < 0.5
+        assert time.process_time() - started < 0.5
 
 
 @pytest.mark.parametrize("wrong", ["10.0.0.0/33", "10.0.0.1/8", "proxy.example.com", "10.0.0.0/8;172.16.0.0/12"])
