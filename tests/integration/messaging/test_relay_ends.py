@@ -16,6 +16,7 @@ from billfold.platform.messaging.relay import Relay
 from billfold.platform.postgres.database import Connection, Database
 from tests import servers
 from tests.integration.messaging.support import (
+    DEADLINE_S,
     append,
     append_row,
     appended,
@@ -35,15 +36,16 @@ async def test_relays_that_take_the_lead_from_one_another_all_the_time_lose_repe
 ) -> None:
     monkeypatch.setattr(leading, "STANDBY_PAUSE_S", 0.001)
     relays = [Relay(database=database, messaging=server, expanders={}) for _ in range(2)]
-    before = metrics.FAILURES.labels("database")._value.get()
-    async with running(*relays):
+    failures = metrics.FAILURES.labels("database")
+    before = failures._value.get()
+    async with running(*relays), asyncio.timeout(4 * DEADLINE_S):
         writers = asyncio.gather(*[count_up(database, f"key-{key}", 300) for key in range(4)])
-        while not writers.done():
+        # How often a relay is met while it leads is the machine's affair.
+        while not writers.done() or failures._value.get() <= before + 5:
             await _end_leader(database, postgres_server)
             await asyncio.sleep(random.uniform(0.01, 0.05))
         await writers
         await published(database)
-    assert metrics.FAILURES.labels("database")._value.get() > before + 5
     assert_each_counts_up(await in_stream(server), keys=4, numbers=300)
 
 
@@ -147,7 +149,7 @@ async def test_a_relay_that_hangs_loses_the_lead(
     database: Database, server: nats.Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(leading, "SILENCE_MAX_S", 1)
-    hung = asyncio.Event()
+    hung, told = asyncio.Event(), fact("k", 1)
 
     async def hang(connection: Connection, payloads: Sequence[bytes]) -> list[list[Event]]:
         hung.set()
@@ -155,7 +157,8 @@ async def test_a_relay_that_hangs_loses_the_lead(
         return []
 
     async def tell(connection: Connection, payloads: Sequence[bytes]) -> list[list[Event]]:
-        return [[fact("k", 1)]]
+        # The same each time, as a row stands for the same events: on a busy machine this one may lose the lead, too.
+        return [[told]]
 
     await append_row(database, "slow", b"")
     async with running(Relay(database=database, messaging=server, expanders={"slow": hang})):
