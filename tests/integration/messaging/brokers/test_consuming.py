@@ -302,9 +302,10 @@ async def test_one_process_consumes_at_a_time_and_another_takes_over_in_order(
             await _publish(messaging, handing_over)
             await _end_leads(database)
             await until(lambda: _contains(by_second, 59))
-    unsettled = by_second[0]
-    assert by_second == list(range(unsettled, 60))
-    assert unsettled <= 30
+    # While the first one leaves Kafka's group, what the second one has in hand is given to it once more.
+    new = list(dict.fromkeys(by_second))
+    assert new == list(range(new[0], 60))
+    assert new[0] <= 30
 
 
 @asynccontextmanager
