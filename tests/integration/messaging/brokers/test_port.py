@@ -205,16 +205,18 @@ async def test_what_was_acknowledged_survives_a_kill_of_the_broker_and_readers_g
     async with bench.messaging.connected(name="test") as broker:
         await broker.ensure(topics.CONFIRMED)
     reading = asyncio.create_task(_over_losses(lambda: _take(bench.messaging, taken)))
+    sending = asyncio.create_task(_over_losses(lambda: _send(bench.messaging, acknowledged, 60)))
     try:
-        sending = asyncio.create_task(_over_losses(lambda: _send(bench.messaging, acknowledged, 60)))
         for least in (10, 30):
             await until(lambda least=least: _are(acknowledged, least))  # type: ignore[misc]
             await killed_and_started(bench)
         await asyncio.wait_for(sending, 2 * DEADLINE_S)
         await until(lambda: _are(taken, 60))
     finally:
-        reading.cancel()
-        await asyncio.wait([reading])
+        # Neither reaches into the next test, however this one ends.
+        for task in (reading, sending):
+            task.cancel()
+        await asyncio.wait([reading, sending])
 
 
 async def test_a_broker_that_is_not_there_is_unavailable(bench: Bench) -> None:
