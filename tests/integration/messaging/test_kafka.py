@@ -9,9 +9,10 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from billfold.platform.messaging.brokers import kafka
-from billfold.platform.messaging.port import Bookmark, BrokerUnavailable, Message, MessageTooLarge
+from billfold.platform.messaging.port import Bookmark, BrokerUnavailable, Message, MessageTooLarge, Subscription
 from billfold.platform.messaging.topics import Topic
 from tests import servers
+from tests.integration.messaging.support import DEADLINE_S
 
 #: What an operator lets the topic have at a time: a little less than we send to a partition at a time.
 LIMIT = 880_000
@@ -41,6 +42,29 @@ async def test_what_comes_behind_what_was_refused_is_not_stored_before_it(
         for message in messages:
             await broker.publish([message])
         assert await _numbers(broker, topic, last=len(SIZES) - 1) == [*range(len(SIZES))]
+
+
+async def test_a_group_whose_server_still_reads_how_far_it_is_is_not_taken_for_a_new_one(
+    kafka_server: servers.KafkaServer, topic: Topic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subscription = Subscription(name=f"reader-{uuid.uuid4().hex}", topic=topic)
+
+    async def nothing(*_: object, **__: object) -> dict[object, object]:
+        """What the client makes of a coordinator's refusal for as long as it is loading."""
+        return {}
+
+    async with kafka.Cluster(servers=kafka_server.url).connected(name="test") as broker:
+        await broker.publish([_numbered(topic, 0, 1)])
+        with monkeypatch.context() as patch:
+            patch.setattr(AIOKafkaAdminClient, "list_consumer_group_offsets", nothing)
+            with pytest.raises(BrokerUnavailable):
+                await broker.backlog(subscription)
+            async with broker.consuming(subscription) as hand:
+                with pytest.raises(BrokerUnavailable):
+                    await hand.fetch(1, max_bytes=1 << 20, wait_s=DEADLINE_S)
+        async with broker.consuming(subscription) as hand:
+            (delivery,) = await hand.fetch(1, max_bytes=1 << 20, wait_s=DEADLINE_S)
+    assert delivery.deliveries == 1
 
 
 def _numbered(topic: Topic, number: int, size: int) -> Message:

@@ -20,6 +20,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import (
     ConsumerStoppedError,
+    GroupLoadInProgressError,
     IllegalOperation,
     KafkaError,
     MessageSizeTooLargeError,
@@ -221,13 +222,13 @@ class Broker:
     async def backlog(self, subscription: Subscription) -> Backlog | None:
         """As port.Broker.backlog. What is in hand counts as waiting, and so do types that were not asked for."""
         with translated():
-            settled = await self._admin.list_consumer_group_offsets(group_of(subscription))
             parts = await self._parts(subscription.topic)
-            if not any(part in settled for part in parts):
+            settled = await self._settled_by(subscription)(parts)
+            if all(settled[part].offset < 0 for part in parts):
                 return None
             reader = await self._reading()
             first, end = await reader.beginning_offsets(parts), await reader.end_offsets(parts)
-        at = {part: max(first[part], settled[part].offset if part in settled else 0) for part in parts}
+        at = {part: max(first[part], settled[part].offset) for part in parts}
         return Backlog(waiting=sum(max(0, end[part] - at[part]) for part in parts))
 
     def _settled_by(self, subscription: Subscription) -> Committed:
@@ -235,6 +236,9 @@ class Broker:
             found: Mapping[TopicPartition, OffsetAndMetadata] = await self._admin.list_consumer_group_offsets(
                 group_of(subscription), partitions=list(parts)
             )
+            if not found.keys() >= {*parts}:
+                # Of a server that has just started and still reads how far its groups are the client says nothing.
+                raise GroupLoadInProgressError
             return found
 
         return committed
