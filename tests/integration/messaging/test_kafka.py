@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import uuid
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.consumer.fetcher import Fetcher
 
 from billfold.platform.messaging.brokers import kafka
 from billfold.platform.messaging.port import Bookmark, BrokerUnavailable, Message, MessageTooLarge, Subscription
@@ -65,6 +67,30 @@ async def test_a_group_whose_server_still_reads_how_far_it_is_is_not_taken_for_a
         async with broker.consuming(subscription) as hand:
             (delivery,) = await hand.fetch(1, max_bytes=1 << 20, wait_s=DEADLINE_S)
     assert delivery.deliveries == 1
+
+
+async def test_a_client_that_is_closed_after_its_server_was_killed_does_not_cancel_who_closes_it(
+    kafka_server: servers.KafkaServer, topic: Topic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close = Fetcher.close
+
+    async def as_a_fetch_that_was_cancelled(self: Fetcher) -> None:
+        await close(self)
+        raise asyncio.CancelledError
+
+    def of_the_client() -> set[asyncio.Task[object]]:
+        return {task for task in asyncio.all_tasks() if "AIOKafka" in repr(task.get_coro())}
+
+    before = of_the_client()
+    monkeypatch.setattr(Fetcher, "close", as_a_fetch_that_was_cancelled)
+    subscription = Subscription(name=f"reader-{uuid.uuid4().hex}", topic=topic)
+    with pytest.raises(BrokerUnavailable):
+        async with (
+            kafka.Cluster(servers=kafka_server.url).connected(name="test") as broker,
+            broker.consuming(subscription),
+        ):
+            raise BrokerUnavailable
+    assert of_the_client() <= before
 
 
 def _numbered(topic: Topic, number: int, size: int) -> Message:

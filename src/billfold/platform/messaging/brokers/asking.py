@@ -37,6 +37,16 @@ async def asked(
         task.cancel()
 
 
+async def closed_for_good(close: Callable[[], Awaitable[object]]) -> None:
+    """Close a client, which may say that we were cancelled where a task of its own was, after a server was killed."""
+    try:
+        await close()
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+
+
 def batches(
     messages: Sequence[Message],
     *,

@@ -196,7 +196,7 @@ class Broker:
     @asynccontextmanager
     async def consuming(self, subscription: Subscription) -> AsyncIterator[GroupHand]:
         """As port.Broker.consuming."""
-        async with joined(subscription, self._options, self._settled_by(subscription), translated, _closed) as hand:
+        async with joined(subscription, self._options, self._settled_by(subscription), translated, _stopped) as hand:
             yield hand
 
     @asynccontextmanager
@@ -207,7 +207,7 @@ class Broker:
         async with AsyncExitStack() as clients:
             # Where retention has removed what comes next, that is the oldest that is left; the default is the end.
             reader = AIOKafkaConsumer(**self._options, enable_auto_commit=False, auto_offset_reset="earliest")
-            clients.push_async_callback(_closed, reader.stop)
+            clients.push_async_callback(_stopped, reader)
             with translated():
                 await reader.start()
                 parts = await self._parts(topic)
@@ -270,7 +270,7 @@ class Broker:
     async def _reading(self) -> AIOKafkaConsumer:
         if self._reader is None:
             reader = AIOKafkaConsumer(**self._options, enable_auto_commit=False)
-            self._clients.push_async_callback(_closed, reader.stop)
+            self._clients.push_async_callback(_stopped, reader)
             await reader.start()
             self._reader = reader
         return self._reader
@@ -323,7 +323,15 @@ async def _closed(close: _Close) -> None:
     """Whatever goes wrong in closing, the connection is of no more use; what ends the block must not be covered up."""
     with suppress(KafkaError, OSError, TimeoutError):
         async with asyncio.timeout(CLOSE_TIMEOUT_S):
-            await close()
+            await asking.closed_for_good(close)
+
+
+async def _stopped(consumer: AIOKafkaConsumer) -> None:
+    """What fails on the way leaves no connection behind."""
+    try:
+        await _closed(consumer.stop)
+    finally:
+        await _closed(consumer._client.close)  # noqa: SLF001 - `stop` comes to it last.
 
 
 async def _ended(producer: AIOKafkaProducer) -> None:

@@ -161,7 +161,7 @@ async def joined(
     options: Mapping[str, Any],
     committed: Committed,
     translated: Callable[[], AbstractContextManager[None]],
-    closed: Callable[[Any], Awaitable[None]],
+    stopped: Callable[[AIOKafkaConsumer], Awaitable[None]],
 ) -> AsyncIterator[GroupHand]:
     """A member of the subscription's group until the block ends."""
     async with AsyncExitStack() as clients:
@@ -175,7 +175,7 @@ async def joined(
             max_poll_interval_ms=HANDLING_MAX_S * 1000,
             fetch_max_bytes=AHEAD_MAX_BYTES,
         )
-        clients.push_async_callback(closed, consumer.stop)
+        clients.push_async_callback(stopped, consumer)
         hand = GroupHand(consumer, subscription, committed, translated)
         with translated():
             consumer.subscribe([subscription.topic.address], listener=hand)

@@ -17,7 +17,7 @@ import nats.errors
 import structlog
 from nats.aio.client import Client
 
-from billfold.platform.messaging.brokers import streams
+from billfold.platform.messaging.brokers import asking, streams
 from billfold.platform.messaging.brokers.holding import Hand, delivery_of, holding
 from billfold.platform.messaging.brokers.jetstream import CONNECT_TIMEOUT_S, PENDING_BYTES, Connection, filters
 from billfold.platform.messaging.brokers.receiving import JetStreamRefused, Pull, Replies, translated
@@ -103,13 +103,8 @@ async def connected(server: Server, *, name: str) -> AsyncIterator[Broker]:
 
 
 async def closed_for_good(client: Client) -> None:
-    """Close the client, which may say that we were cancelled where a task of its own was, after a server was killed."""
-    try:
-        await client.close()
-    except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
-            raise
+    """As asking.closed_for_good."""
+    await asking.closed_for_good(client.close)
 
 
 class Broker(Connection):
