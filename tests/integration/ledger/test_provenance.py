@@ -16,6 +16,7 @@ from billfold.ledger.contracts import Posting, Transfer
 from billfold.ledger.service import journal
 from billfold.ledger.store import batch as store
 from billfold.ledger.store.batch import Span
+from billfold.platform.messaging import cloudevents
 from billfold.platform.postgres.database import Connection
 from tests.integration.ledger.support import Bank, key, new
 
@@ -36,6 +37,12 @@ async def expanded(bank: Bank) -> list[tuple[str, list[Event]]]:
         return [
             (row["kind"], (await bank.ledger.expanders[row["kind"]](connection, [row["payload"]]))[0]) for row in rows
         ]
+
+
+async def waiting(bank: Bank) -> list[bytes]:
+    """The payloads in the outbox."""
+    async with bank.database.connection() as connection:
+        return [row["payload"] for row in await connection.fetch("SELECT payload FROM messaging.outbox ORDER BY seq")]
 
 
 async def forget(bank: Bank) -> None:
@@ -113,10 +120,8 @@ async def test_batches_that_are_told_together_are_each_told_of_and_carry_their_f
     for number, who in enumerate((ADA, WORKER, ADA)):
         origin.begin(who)
         came |= dict.fromkeys(posted(await own_bank.post(new(a, b, number + 1), new(b, a, 1))), who)
+    payloads = await waiting(own_bank)
     async with own_bank.database.connection() as connection:
-        payloads = [
-            row["payload"] for row in await connection.fetch("SELECT payload FROM messaging.outbox ORDER BY seq")
-        ]
         rows = await own_bank.ledger.expanders[journal.AUDITED_KIND](connection, payloads)
         (alone,) = await own_bank.ledger.expanders[journal.AUDITED_KIND](connection, payloads[:1])
     told = [event for row in rows for event in row]
@@ -127,6 +132,25 @@ async def test_batches_that_are_told_together_are_each_told_of_and_carry_their_f
     assert origins(told) == came
     # A broker that has had those of the first alone must not take these for a repeat.
     assert alone[-1].id != told[-1].id
+
+
+async def test_what_is_told_again_with_other_batches_read_beside_it_is_the_same_byte_for_byte(
+    own_bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(facts, "TOGETHER_MAX", 2)
+    a, b = await own_bank.accounts(2, 100)
+    await forget(own_bank)
+    origin.begin(ADA)
+    for _ in range(3):
+        await own_bank.post(new(a, b, 1), new(b, a, 1))
+    payloads = await waiting(own_bank)
+    told: list[set[bytes]] = []
+    async with own_bank.database.connection() as connection:
+        for first in range(3):
+            rows = await own_bank.ledger.expanders[journal.AUDITED_KIND](connection, payloads[first:])
+            told.append({cloudevents.encode(event) for row in rows for event in row})
+    assert [len(one) for one in told] == [9, 6, 3]
+    assert told[2] < told[1] < told[0]
 
 
 async def test_where_no_audit_is_kept_a_batch_is_told_as_events_alone(own_bank: Bank) -> None:

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import msgspec
 
-from billfold.kernel import facts, ids, money
+from billfold.kernel import clock, facts, ids, money
 from billfold.kernel.events import Event
 from billfold.kernel.facts import Fact
 from billfold.kernel.money import Money
@@ -210,9 +210,12 @@ class Journal:
 
 
 def _carrying(told: Sequence[Event], came_from: Mapping[bytes, Origin]) -> Iterator[Event]:
-    """The events that carry the facts of those events whose origin is known."""
+    """The events that carry the facts of those events whose origin is known.
+
+    What carries the same facts is the same event, whatever else was read with them: a relay may come to tell it again.
+    """
     for some in facts.in_parts(_facts(told, came_from)):
-        yield facts.carried(some, key="ledger", time=told[0].time)
+        yield facts.carried(some, key="ledger", time=clock.parse(some[0].time))
 
 
 def _facts(told: Sequence[Event], came_from: Mapping[bytes, Origin]) -> Iterator[tuple[Fact, int]]:
