@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from billfold.kernel import ids
@@ -21,6 +22,7 @@ from billfold.notifications import Notifications, store
 from billfold.notifications.contracts import EventFilter
 from billfold.notifications.domain import AUDIENCES
 from billfold.notifications.errors import EventsForgotten
+from billfold.platform.messaging.inbox import EventDiffers
 from billfold.platform.postgres.database import Database
 from billfold.wallets import Wallets
 from tests import servers
@@ -195,6 +197,33 @@ async def test_what_is_old_is_forgotten_and_said_to_be(database: Database, walle
         principal=of(owner), wanted=EventFilter(after=2), order="oldest", cursor=None, limit=None
     )
     assert [event.position for event in page.items] == [3]
+
+
+async def test_another_event_under_a_known_id_is_told_to_nobody_and_those_beside_it_are_told(
+    database: Database, wallets: Wallets
+) -> None:
+    notifications, owner, stranger = Notifications(database=database, wallets=wallets), ids.new(), ids.new()
+    first, second, third = (created(owner, number) for number in (1, 2, 3))
+    # One differs from what was told before, the other from what comes with it.
+    lies = [msgspec.structs.replace(created(stranger, 9), id=event.id) for event in (first, second)]
+    await notifications.recorder.record([first])
+    with pytest.raises(EventDiffers):
+        await notifications.recorder.record([lies[0], second, first, lies[1], third])
+    # As whoever set aside the two takes the rest.
+    for event in (second, first, third):
+        await notifications.recorder.record([event])
+    for lie in lies:
+        with pytest.raises(EventDiffers):
+            await notifications.recorder.record([lie])
+
+    async def told(to: UUID) -> list[tuple[int, str]]:
+        page = await notifications.feed.page(
+            principal=of(to), wanted=EventFilter(), order="oldest", cursor=None, limit=None
+        )
+        return [(event.position, event.subject) for event in page.items]
+
+    assert await told(owner) == [(1, "1"), (2, "2"), (3, "3")]
+    assert await told(stranger) == []
 
 
 @pytest.mark.parametrize("turn", [1, -1])

@@ -92,6 +92,8 @@ async def test_nothing_is_missed_and_nothing_comes_twice_whatever_is_killed(
             with running_worker(whole_database, own_nats_server, log):
                 last = await made._deposit(wallet)
                 await listener.until(lambda: last in listener.ids)
+        async with made._database.connection() as connection:
+            assert await connection.fetchval("SELECT count(*) FROM messaging.refused_events") == 0
         running.kill()
     posted = [event for event in listener.events if event["type"] == "transfer.posted.v1"]
     assert [event["subject"] for event in posted][1:] == [*deposits, last]

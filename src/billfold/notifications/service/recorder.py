@@ -38,26 +38,29 @@ class Recorder:
 
         Raises:
             DatabaseUnavailable: of none of them; the same again will do.
+            EventDiffers: of all but those that say something else than what was told under their ids.
         """
         known = [(event, data) for event in events if (data := domain.data_of(event)) is not None]
         accounts = {account for _, data in known for account in domain.accounts_in(data)}
         holders = await self._wallets.holders.of_accounts(accounts)
-        entries = {
-            (event.source, event.id): [_entry(event, share) for share in domain.shares(event, data, holders)]
-            for event, data in known
-        }
-        # What nobody sees needs no note either.
-        told = [event for event, _ in known if entries[event.source, event.id]]
+        told: list[Event] = []
+        entries: dict[inbox.Pair, list[store.Entry]] = {}
+        for event, data in known:
+            # What nobody sees needs no note either.
+            if of_one := [_entry(event, share) for share in domain.shares(event, data, holders)]:
+                told.append(event)
+                entries.setdefault((event.source, event.id), of_one)
         if not told:
             return
         async with self._database.transaction() as connection:
-            new = await inbox.first_time(connection, CONSUMER, told)
-            if new:
-                written = [one for event in new for one in entries[event.source, event.id]]
+            sifted = await inbox.first_time(connection, CONSUMER, told)
+            if sifted.new:
+                written = [one for event in sifted.new for one in entries[event.source, event.id]]
                 await store.append(connection, written)
                 # Whoever has left can't read it any more, so nobody needs it.
                 if left := {one.owner_id for one in written if one.type == domain.LEFT}:
                     await store.leave(connection, left)
+        sifted.check()
 
     async def forget(self) -> None:
         """Delete what is older than it is kept, over and over, until cancelled."""

@@ -18,7 +18,6 @@ from billfold.platform.messaging.consuming import EventConsumer, Handler
 from billfold.platform.messaging.port import Delivery, Message, Messaging, Subscription
 from billfold.platform.messaging.relay import Relay
 from billfold.platform.postgres.database import Database
-from tests import servers
 from tests.integration.messaging.brokers.conftest import tailed
 from tests.integration.messaging.support import fact, published, running, until
 
@@ -59,8 +58,8 @@ async def test_an_event_that_comes_again_is_applied_once(
 
     async def handle(found: Sequence[Event]) -> None:
         async with database.transaction() as connection:
-            new = await inbox.first_time(connection, "counter", [*found, *found])
-        applied.extend(map(_number, new))
+            sifted = await inbox.first_time(connection, "counter", [*found, *found])
+        applied.extend(map(_number, sifted.new))
         if next(failures, False):
             raise Unavailable  # The effect stands, and the events come again all the same.
 
@@ -69,41 +68,6 @@ async def test_an_event_that_comes_again_is_applied_once(
         await _publish(messaging, [fact_of(99)])
         await until(lambda: _reached(applied, 52))
     assert applied == [*range(50), 0, 99]
-
-
-async def test_what_was_applied_in_a_transaction_that_did_not_commit_is_applied_again(database: Database) -> None:
-    events = [fact_of(1), fact_of(2)]
-    with pytest.raises(ZeroDivisionError):
-        async with database.transaction() as connection:
-            assert await inbox.first_time(connection, "a", events) == events
-            raise ZeroDivisionError
-    async with database.transaction() as connection:
-        assert await inbox.first_time(connection, "a", events) == events
-        assert await inbox.first_time(connection, "a", events) == []
-        assert await inbox.first_time(connection, "b", events) == events
-
-
-async def test_two_who_have_the_same_events_in_hand_apply_each_once(database: Database) -> None:
-    events = [fact_of(number) for number in range(200)]
-
-    async def apply(mine: Sequence[Event]) -> list[Event]:
-        async with database.transaction() as connection:
-            return await inbox.first_time(connection, "a", mine)
-
-    new = await asyncio.gather(apply(events), apply(events[::-1]), apply(events[50:150]))
-    assert sorted(_number(event) for some in new for event in some) == list(range(200))
-
-
-async def test_the_inbox_forgets_what_can_not_come_again(
-    database: Database, postgres_server: servers.PostgresServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with database.transaction() as connection:
-        await inbox.first_time(connection, "a", [fact_of(number) for number in range(20)])
-    monkeypatch.setattr(inbox, "KEPT_DAYS", 0)
-    async with database.transaction() as connection:
-        await inbox.first_time(connection, "a", [fact_of(20)])
-    async with database.connection() as connection:
-        assert await connection.fetchval("SELECT count(*) FROM messaging.inbox") <= 1
 
 
 async def test_a_consumer_that_takes_no_events_any_more_says_nothing_of_their_number(

@@ -127,8 +127,8 @@ async def test_events_that_have_to_wait_for_too_long_are_each_applied_once_and_i
         if not back.is_set():
             raise Unavailable
         async with database.transaction() as connection:
-            new = await inbox.first_time(connection, "counter", found)
-        applied.extend(map(_number, new))
+            sifted = await inbox.first_time(connection, "counter", found)
+        applied.extend(map(_number, sifted.new))
 
     async def all_are_applied() -> bool:
         return len(applied) >= 1_000

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any
 
 import msgspec
@@ -51,10 +51,11 @@ class Books:
         if self.refuses & {_number(event) for event in found}:
             raise Invalid("Nobody wants sevens.")
         async with self.database.transaction() as connection:
-            new = await inbox.first_time(connection, "counter", found)
-        self.applied.extend(map(_number, new))
+            sifted = await inbox.first_time(connection, "counter", found)
+        self.applied.extend(map(_number, sifted.new))
         if any(_number(event) == 7 for event in found):
             await self.meanwhile()
+        sifted.check()
 
     async def refused(self) -> RefusedEvent:
         """The one that there is."""
@@ -207,6 +208,42 @@ async def test_what_came_under_a_false_type_is_refused_for_that_again(books: Boo
         found = await books.has_become(refused, "open")
         assert (found.reason, found.retries) == ("event_unknown", 1)
     assert books.applied == []
+
+
+@pytest.mark.parametrize("comes", ["beside the first", "later"])
+async def test_another_event_under_a_known_id_is_set_aside_and_those_beside_it_are_applied(
+    books: Books, comes: str
+) -> None:
+    first = fact_of(1)
+    other = msgspec.structs.replace(first, data={"number": 99})
+    await _publish(books.messaging, [fact_of(0), first])
+    async with AsyncExitStack() as running:
+        if comes == "later":
+            await running.enter_async_context(books.consumed())
+            await books.go_on(2)
+        async with books.messaging.connected(name="stranger") as broker:
+            await broker.publish(
+                [
+                    Message(topic=topics.EVENTS, type=event.type, id=f"again {number}", key=event.key, body=body)
+                    for number, event in enumerate((fact_of(3), other, fact_of(4), first))
+                    for body in [cloudevents.encode(event)]
+                ]
+            )
+        if comes != "later":
+            await running.enter_async_context(books.consumed())
+        refused = await books.refused()
+        assert (refused.reason, refused.event_id, refused.source) == ("event_differs", first.id, first.source)
+        # It is no other one for being tried again.
+        await books.retry(refused)
+        found = await books.has_become(refused, "open")
+        assert (found.reason, found.retries) == ("event_differs", 1)
+        await books.go_on(5)
+        assert (await books.refused()).id == refused.id
+    assert sorted(books.applied) == [number for number in range(6) if number != 2 or comes == "later"]
+    assert (
+        cloudevents.encode(other)
+        == (await books.working_off.get(principal=OPERATOR, refused_event_id=refused.id)).content
+    )
 
 
 async def test_the_audit_keeps_who_has_decided(books: Books) -> None:

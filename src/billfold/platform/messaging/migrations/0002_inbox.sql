@@ -4,6 +4,8 @@ CREATE TABLE messaging.inbox (
     source text NOT NULL,
     id text NOT NULL,
     seen_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    -- Of what the event said: another one under the same id is no repeat.
+    digest bigint NOT NULL,
     PRIMARY KEY (consumer, source, id)
 ) WITH (
     -- Rows are only ever inserted, and deleted when they are old.
@@ -32,7 +34,8 @@ CREATE TABLE messaging.refused_events (
 
 GRANT SELECT ON messaging.inbox, messaging.refused_events TO billfold_app, billfold_readonly;
 GRANT INSERT, DELETE ON messaging.inbox TO billfold_app;
--- Nothing is ever updated there: to leave out rows that another deletes (FOR UPDATE SKIP LOCKED) takes this right.
-GRANT UPDATE (seen_at) ON messaging.inbox TO billfold_app;
+-- Nothing is ever changed there. Leaving out rows that another deletes (FOR UPDATE SKIP LOCKED) takes this right, and so does
+-- being told, in the statement that inserts, of a row that is there and has another digest (ON CONFLICT DO UPDATE).
+GRANT UPDATE (seen_at, digest) ON messaging.inbox TO billfold_app;
 GRANT INSERT, DELETE ON messaging.refused_events TO billfold_app;
 GRANT UPDATE (position, deliveries) ON messaging.refused_events TO billfold_app;
