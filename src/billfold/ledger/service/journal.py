@@ -150,7 +150,8 @@ class Journal:
     async def _expand_audited(self, connection: Connection, payloads: Sequence[bytes]) -> list[list[Event]]:
         """The events of each batch, and behind those of the last one the events that carry the facts of all.
 
-        A broker that syncs stores some large messages sooner than many small ones.
+        A broker that syncs stores some large messages sooner than many small ones. No other facts stand between these
+        batches: the relay sees to that.
         """
         audited = [_unpack(memoryview(payload)[_POINTER.size :]) for payload in payloads]
         batches = await self._told(connection, payloads, [_traced(one.traced) for one in audited])

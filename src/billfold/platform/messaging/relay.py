@@ -278,13 +278,22 @@ class Relay:
     async def _found(
         self, connection: Connection, rows: Sequence[outbox.Row]
     ) -> list[tuple[outbox.Row, list[Message] | Poison]]:
-        """These rows with what each stands for. Those of one kind are expanded together."""
-        of_kind: dict[str, list[outbox.Row]] = {}
+        """These rows with what each stands for. Those of one kind are expanded together.
+
+        What is expanded together may tell all its facts behind the last row. So no fact that is a row by itself may
+        stand between: it would come before those of the rows that were committed before it.
+        """
+        together: dict[tuple[str, int], list[outbox.Row]] = {}
+        facts = 0
         for row in rows:
-            of_kind.setdefault(row.kind, []).append(row)
+            if row.kind == outbox.AUDIT:
+                facts += 1
+                together.setdefault((row.kind, 0), []).append(row)
+            else:
+                together.setdefault((row.kind, facts), []).append(row)
         found = {
             row.seq: messages
-            for alike in of_kind.values()
+            for alike in together.values()
             for row, messages in zip(alike, await self._expanded(connection, alike), strict=True)
         }
         return [(row, found[row.seq]) for row in rows]

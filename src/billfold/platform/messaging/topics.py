@@ -21,7 +21,8 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True):
     #: A queue: each message goes to one consumer, and leaves when it is settled. When it is full its sender is refused,
     #: and knows it. In any other topic all consumers see all messages, and when it is full the oldest go.
     queue: bool = False
-    #: Of a queue: it has one consumer at a time, who gets everything in order, also what the one before had in hand.
+    #: Of a queue: it has one consumer at a time, who gets everything in order, whatever its keys are, also what the one
+    #: before had in hand.
     in_order: bool = False
 
     @property

@@ -145,7 +145,8 @@ class Broker:
                 return
             wanted = NewTopic(
                 topic.address,
-                self._cluster.partitions,
+                # Order holds within a partition alone.
+                1 if topic.in_order else self._cluster.partitions,
                 self._cluster.replicas,
                 topic_configs={
                     "retention.ms": str(topic.max_age_s * 1000 or -1),
