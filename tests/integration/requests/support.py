@@ -68,6 +68,11 @@ class Office(Bank):
         order = Order(kind=kind, source=source, target=target, money=Money(amount, "USD"))
         return await self.wallets.requests.accept(principal=by, order=order, key=key or str(ids.new()))
 
+    async def accept_overdue(self, by: Principal, *, source: str, target: str, key: str | None = None) -> MoneyRequest:
+        """What was accepted to be carried out within no time at all."""
+        async with opened(self.dsn, limits=RequestLimits(expire_after=timedelta())) as hasty:
+            return await hasty.accept(by, source=source, target=target, key=key)
+
     async def look(self, by: Principal, request: MoneyRequest, *, wait_s: float = 0) -> MoneyRequest:
         return (await self.wallets.requests.request(principal=by, request_id=request.id, wait_s=wait_s)).request
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -15,6 +15,7 @@ from billfold.kernel.errors import Unavailable
 from billfold.kernel.idempotency import IdempotencyKeyReused
 from billfold.kernel.principal import Principal
 from billfold.platform.messaging import cloudevents, outbox
+from billfold.platform.postgres.database import Connection
 from billfold.wallets import errors
 from billfold.wallets.contracts import Acceptance, RequestLimits
 from billfold.wallets.store import requests as store
@@ -109,9 +110,12 @@ async def test_groups_with_the_same_keys_never_wait_for_each_other_in_a_circle(
     def rows(*digests: int) -> list[store.Row]:
         return [msgspec.structs.replace(row, id=ids.new(), key_digest=UUID(int=digest)) for digest in digests]
 
+    def add(connection: Connection, *digests: int) -> Awaitable[Mapping[UUID, store.Row]]:
+        return store.insert(connection, rows(*digests), expire_after=timedelta(), due_after=timedelta())
+
     async def insert(*digests: int) -> int:
         async with office.database.transaction() as connection:
-            return len(await store.insert(connection, rows(*digests), due_after=timedelta()))
+            return len(await add(connection, *digests))
 
     async def both_wait() -> bool:
         async with office.database.connection() as connection:
@@ -119,7 +123,7 @@ async def test_groups_with_the_same_keys_never_wait_for_each_other_in_a_circle(
         return waiting == 2
 
     async with office.database.transaction() as holding:
-        await store.insert(holding, rows(2), due_after=timedelta())
+        await add(holding, 2)
         groups = [asyncio.create_task(insert(1, 2, 3)), asyncio.create_task(insert(3, 2, 1))]
         await until(both_wait)
     assert sorted([await group for group in groups]) == [0, 2]

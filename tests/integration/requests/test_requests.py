@@ -179,8 +179,8 @@ async def test_cancelling_and_carrying_out_at_once_have_one_outcome(
 
 
 async def test_what_is_not_carried_out_in_time_never_is(office: Office, ada: Principal, hers: str, his: str) -> None:
-    request = await accepted_long_ago(office, ada, source=hers, target=his)
-    assert await office.sweep(timedelta()) == {"expired": 1}
+    request = await office.accept_overdue(ada, source=hers, target=his, key="k")
+    assert await office.sweep() == {"expired": 1}
     assert (await office.look(ada, request)).status == "expired"
     with pytest.raises(ledger_errors.Voided):
         await office.move(ada, source=hers, target=his, key="k")
@@ -191,9 +191,9 @@ async def test_what_is_not_carried_out_in_time_never_is(office: Office, ada: Pri
 async def test_what_was_moved_in_time_is_completed_however_late_that_is_seen(
     office: Office, ada: Principal, hers: str, his: str
 ) -> None:
-    request = await accepted_long_ago(office, ada, source=hers, target=his)
+    request = await office.accept_overdue(ada, source=hers, target=his, key="k")
     moved = await office.move(ada, source=hers, target=his, key="k")
-    assert await office.sweep(timedelta()) == {"completed": 1}
+    assert await office.sweep() == {"completed": 1}
     assert (await office.look(ada, request)).transfer_id == moved.transfer.id
 
 
@@ -203,13 +203,6 @@ async def test_a_worker_whose_clock_is_ahead_lets_nothing_expire_before_its_time
     request = await office.accept(ada, source=hers, target=his)
     assert await office.sweep(timedelta(days=1)) == {"completed": 1}
     assert (await office.look(ada, request)).status == "completed"
-
-
-async def accepted_long_ago(office: Office, by: Principal, *, source: str, target: str) -> MoneyRequest:
-    office.clock.ahead = timedelta(hours=-2)
-    request = await office.accept(by, source=source, target=target, key="k")
-    office.clock.ahead = timedelta()
-    return request
 
 
 async def test_a_stranger_sees_waits_for_and_cancels_nothing(

@@ -14,6 +14,7 @@ CREATE TABLE wallets.requests (
     key_text text NOT NULL CHECK (length(key_text) BETWEEN 1 AND 255),
     key_digest uuid NOT NULL UNIQUE,
     key_fingerprint bigint NOT NULL,
+    -- By the database's clock, by which it expires, too.
     accepted_at timestamptz NOT NULL,
     expires_at timestamptz NOT NULL CHECK (isfinite(expires_at)),
     status text NOT NULL DEFAULT 'accepted'

@@ -133,7 +133,6 @@ class Wallets:
             endings=endings,
             ended=EndedRequests(None if history is None else history.requests),
             limits=request_limits or RequestLimits(),
-            clock=clock,
         )
         self.carrying_out = CarryingOut(
             database=database, identity=identity, movements=self.movements, endings=endings, clock=clock

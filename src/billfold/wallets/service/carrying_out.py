@@ -99,7 +99,7 @@ class CarryingOut:
     async def backlog(self) -> Backlog:
         """What waits."""
         async with self._database.connection() as connection:
-            count, age_s = await store.backlog(connection, most=COUNTED_MAX, now=self._clock.now())
+            count, age_s = await store.backlog(connection, most=COUNTED_MAX)
         return Backlog(count, age_s)
 
     async def _all(self, taken: Sequence[Row], traced: Mapping[UUID, traces.Place]) -> Counter[str]:

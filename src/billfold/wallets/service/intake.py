@@ -44,7 +44,7 @@ class _Found(NamedTuple):
 class _New(NamedTuple):
     """A request to be stored, and where it comes from."""
 
-    row: Row
+    request: store.New
     of: Origin | None
 
 
@@ -79,9 +79,9 @@ class Intake:
         """Whether the ledger has answered this key."""
         return await self._asking.do(key)
 
-    async def store(self, row: Row) -> Row:
+    async def store(self, new: store.New) -> Row:
         """Store a request, or find the one that has its key; it has been committed."""
-        return await self._storing.do(_New(row, origin.current()))
+        return await self._storing.do(_New(new, origin.current()))
 
     async def _look(self, wishes: Sequence[_Wish]) -> list[_Found]:
         limits = self._limits
@@ -101,28 +101,31 @@ class Intake:
         return [key.digest in answered for key in keys]
 
     async def _store(self, news: Sequence[_New]) -> list[Row]:
-        rows = [new.row for new in news]
+        requests = [new.request for new in news]
         async with self._database.transaction() as connection:
-            stored = await store.insert(connection, rows, due_after=TOLD_WITHIN)
+            stored = await store.insert(
+                connection, requests, expire_after=self._limits.expire_after, due_after=TOLD_WITHIN
+            )
             # Another one is in the way, and none is ever deleted.
-            others = [row.key_digest for row in rows if row.id not in stored]
+            others = [request.key_digest for request in requests if request.id not in stored]
             known = await store.of_keys(connection, others) if others else {}
             if stored:
-                await self._keep(connection, [new for new in news if new.row.id in stored])
-        return [row if row.id in stored else known[row.key_digest] for row in rows]
+                added = [(stored[new.request.id], new.of) for new in news if new.request.id in stored]
+                await self._keep(connection, added)
+        return [stored.get(request.id) or known[request.key_digest] for request in requests]
 
-    async def _keep(self, connection: Connection, news: Sequence[_New]) -> None:
+    async def _keep(self, connection: Connection, rows: Sequence[tuple[Row, Origin | None]]) -> None:
         """Let their keys stand for them, and tell of them."""
-        await self._ledger.reserve(keys=[new.row.key for new in news], transaction=connection)
-        await outbox.append_all(connection, [_told_of(new) for new in news])
+        await self._ledger.reserve(keys=[row.key for row, _ in rows], transaction=connection)
+        await outbox.append_all(connection, [_told_of(row, of) for row, of in rows])
 
 
-def _told_of(new: _New) -> outbox.Told:
+def _told_of(row: Row, of: Origin | None) -> outbox.Told:
     event = events.request_event(
         event_id=str(ids.new()),
         kind=events.REQUEST_ACCEPTED,
-        request=view(new.row),
-        owner_id=new.row.owner_id,
-        time=new.row.accepted_at,
+        request=view(row),
+        owner_id=row.owner_id,
+        time=row.accepted_at,
     )
-    return outbox.Told(event=msgspec.structs.replace(event, traceparent=new.row.traceparent), of=new.of)
+    return outbox.Told(event=msgspec.structs.replace(event, traceparent=row.traceparent), of=of)

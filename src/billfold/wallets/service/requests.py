@@ -13,7 +13,6 @@ from uuid import UUID
 import msgspec
 
 from billfold.kernel import idempotency, ids, paging
-from billfold.kernel.clock import Clock
 from billfold.kernel.errors import BillfoldError, Refusal, catalogue
 from billfold.kernel.principal import Principal
 from billfold.ledger import Ledger
@@ -43,7 +42,6 @@ class Requests:
         endings: Endings,
         ended: EndedRequests,
         limits: RequestLimits,
-        clock: Clock,
     ) -> None:
         """`ended` is the copy of those that have ended."""
         self._database = database
@@ -51,8 +49,6 @@ class Requests:
         self._movements = movements
         self._endings = endings
         self._ended = ended
-        self._limits = limits
-        self._clock = clock
         self._intake = Intake(database=database, ledger=ledger, limits=limits)
         self._watch = Watch(database)
 
@@ -77,9 +73,8 @@ class Requests:
         return await self._insert(principal, order, ours, key)
 
     async def _insert(self, principal: Principal, order: Order, key: idempotency.Key, key_text: str) -> Acceptance:
-        now = self._clock.now()
         place = traces.current()
-        row = Row(
+        new = store.New(
             id=ids.new(),
             owner_id=principal.owner_id,
             user_id=principal.user_id,
@@ -91,13 +86,10 @@ class Requests:
             key_text=key_text,
             key_digest=key.digest,
             key_fingerprint=key.fingerprint,
-            accepted_at=now,
-            expires_at=now + self._limits.expire_after,
-            status="accepted",
             traceparent=None if place is None else place.traceparent(),
         )
-        stored = await self._intake.store(row)
-        return Acceptance(request=view(_checked(stored, key)), replayed=stored.id != row.id)
+        stored = await self._intake.store(new)
+        return Acceptance(request=view(_checked(stored, key)), replayed=stored.id != new.id)
 
     async def page(
         self,

@@ -19,8 +19,8 @@ EndsAs = Literal["failed", "cancelled", "expired"]
 
 _COLUMNS = (
     "id, owner_id, user_id, credential_id, is_session, scopes, content, key_text, key_digest, key_fingerprint, "
-    "accepted_at, expires_at, status, ends_as, tries, started_at, ended_at, transfer_id, reason, detail, pointer, "
-    "traceparent"
+    "traceparent, accepted_at, expires_at, status, ends_as, tries, started_at, ended_at, transfer_id, reason, detail, "
+    "pointer"
 )
 _RETURNED = ", ".join(f"request.{column}" for column in _COLUMNS.split(", "))
 
@@ -30,8 +30,8 @@ _NO_REQUEST = UUID(int=0)
 _STAYS = "NOT EXISTS (SELECT FROM wallets.departures AS gone WHERE gone.owner_id = request.owner_id)"
 
 
-class Row(msgspec.Struct, frozen=True):
-    """A request as it is kept."""
+class New(msgspec.Struct, frozen=True):
+    """A request as it is handed in: when it was accepted, and when its time is over, says the database."""
 
     id: UUID
     owner_id: UUID
@@ -43,6 +43,18 @@ class Row(msgspec.Struct, frozen=True):
     key_text: str
     key_digest: UUID
     key_fingerprint: int
+    #: W3C's, of the trace that it was sent in.
+    traceparent: str | None
+
+    @property
+    def key(self) -> Key:
+        """Under what the ledger knows it."""
+        return Key(self.key_digest, self.key_fingerprint)
+
+
+class Row(New, frozen=True):
+    """A request as it is kept."""
+
     accepted_at: datetime
     expires_at: datetime
     status: RequestStatus
@@ -54,15 +66,8 @@ class Row(msgspec.Struct, frozen=True):
     reason: str | None = None
     detail: str | None = None
     pointer: str | None = None
-    #: W3C's, of the trace that it was sent in.
-    traceparent: str | None = None
     #: Whether its time was over when it was taken: by the database's clock, which is one for all who take requests.
     is_overdue: bool = False
-
-    @property
-    def key(self) -> Key:
-        """Under what the ledger knows it."""
-        return Key(self.key_digest, self.key_fingerprint)
 
     @property
     def principal(self) -> Principal:
@@ -98,40 +103,43 @@ async def of_keys(connection: Connection, digests: Sequence[UUID]) -> dict[UUID,
     return {row["key_digest"]: Row(*row) for row in rows}
 
 
-async def insert(connection: Connection, rows: Sequence[Row], *, due_after: timedelta) -> set[UUID]:
-    """Add new ones, to be taken at the latest so long after they were accepted; the ids of those that were added.
+async def insert(
+    connection: Connection, requests: Sequence[New], *, expire_after: timedelta, due_after: timedelta
+) -> dict[UUID, Row]:
+    """Add new ones, to be taken at the latest so long after they were accepted; those that were added, by their ids.
 
-    The others have an idempotency key that another one has by now, one of these perhaps.
+    The others have an idempotency key that another one has by now, one of these perhaps. The clock that says when they
+    were accepted is the one that says whether they have expired.
     """
     # Two who add the same keys wait for each other in this order, or they would wait in a circle.
-    ordered = sorted(rows, key=lambda row: row.key_digest.int)
+    ordered = sorted(requests, key=lambda one: one.key_digest.int)
     added = await connection.fetch(
         "INSERT INTO wallets.requests (id, owner_id, user_id, credential_id, is_session, scopes, content, key_text, "
-        "key_digest, key_fingerprint, accepted_at, expires_at, due_at, traceparent) "
+        "key_digest, key_fingerprint, traceparent, accepted_at, expires_at, due_at) "
         "SELECT id, owner_id, user_id, credential_id, is_session, string_to_array(scopes, ' '), content::jsonb, "
-        "key_text, key_digest, key_fingerprint, accepted_at, expires_at, accepted_at + $14, traceparent "
+        "key_text, key_digest, key_fingerprint, traceparent, "
+        "statement_timestamp(), statement_timestamp() + $12, statement_timestamp() + $13 "
         "FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::boolean[], $6::text[], $7::text[], "
-        "$8::text[], $9::uuid[], $10::bigint[], $11::timestamptz[], $12::timestamptz[], $13::text[]) "
+        "$8::text[], $9::uuid[], $10::bigint[], $11::text[]) "
         "AS new (id, owner_id, user_id, credential_id, is_session, scopes, content, key_text, key_digest, "
-        "key_fingerprint, accepted_at, expires_at, traceparent) "
-        "ON CONFLICT (key_digest) DO NOTHING RETURNING id",
-        [row.id for row in ordered],
-        [row.owner_id for row in ordered],
-        [row.user_id for row in ordered],
-        [row.credential_id for row in ordered],
-        [row.is_session for row in ordered],
+        "key_fingerprint, traceparent) "
+        f"ON CONFLICT (key_digest) DO NOTHING RETURNING {_COLUMNS}",
+        [one.id for one in ordered],
+        [one.owner_id for one in ordered],
+        [one.user_id for one in ordered],
+        [one.credential_id for one in ordered],
+        [one.is_session for one in ordered],
         # No scope has a space in it.
-        [" ".join(row.scopes) for row in ordered],
-        [msgspec.json.encode(row.content).decode() for row in ordered],
-        [row.key_text for row in ordered],
-        [row.key_digest for row in ordered],
-        [row.key_fingerprint for row in ordered],
-        [row.accepted_at for row in ordered],
-        [row.expires_at for row in ordered],
-        [row.traceparent for row in ordered],
+        [" ".join(one.scopes) for one in ordered],
+        [msgspec.json.encode(one.content).decode() for one in ordered],
+        [one.key_text for one in ordered],
+        [one.key_digest for one in ordered],
+        [one.key_fingerprint for one in ordered],
+        [one.traceparent for one in ordered],
+        expire_after,
         due_after,
     )
-    return {row["id"] for row in added}
+    return {row["id"]: Row(*row) for row in added}
 
 
 async def find(connection: Connection, request_id: UUID, *, owner: UUID) -> Row | None:
@@ -301,13 +309,12 @@ async def end(
     return [Row(*row) for row in rows]
 
 
-async def backlog(connection: Connection, *, most: int, now: datetime) -> tuple[int, float]:
+async def backlog(connection: Connection, *, most: int) -> tuple[int, float]:
     """How many are open, counted up to `most`, and for how many seconds the oldest of these has been."""
     row = await connection.fetchrow(
-        "SELECT count(*), coalesce(extract(epoch FROM $2 - min(accepted_at)), 0)::float8 "
+        "SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(accepted_at)), 0)::float8 "
         "FROM (SELECT accepted_at FROM wallets.requests WHERE ended_at IS NULL LIMIT $1) AS open",
         most,
-        now,
     )
     assert row is not None
     return row[0], row[1]

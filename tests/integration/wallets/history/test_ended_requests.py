@@ -51,9 +51,8 @@ async def ended_alike(office: Office, by: Principal) -> dict[str, MoneyRequest]:
     }
     await office.wallets.requests.cancel(principal=by, request_id=accepted["cancelled"].id)
     await office.carry_out(accepted["completed"], accepted["failed"])
-    office.clock.ahead = -TOO_LATE
-    accepted["expired"] = await office.accept(by, source=rich, target=poor)
-    await office.sweep(TOO_LATE)
+    accepted["expired"] = await office.accept_overdue(by, source=rich, target=poor)
+    await office.sweep()
     return accepted
 
 
