@@ -14,9 +14,11 @@ from urllib.request import urlopen
 
 import httpx2
 import pytest
+from cassandra.cluster import Cluster, NoHostAvailable
 
 from tests.commands import Billfold
 from tests.docs import stack
+from tests.integration.stack.support import command_line, descendants
 
 #: Far more than any of it takes on an idle machine.
 DEADLINE_S = 120.0
@@ -100,6 +102,7 @@ def test_money_moves_on_all_parts_and_a_folder_keeps_it_from_profile_to_profile(
         full.billfold.json("wallets", "deposit", wallet, "10", "USD")
         full.shows(wallet, amounts=["10.00"], balance="10.00")
         _its_ledgers_post(full, environment)
+        _its_cassandra_answers_nobody_else(full)
 
         full.kill("redis", "ledger-1")
         full.billfold.json("wallets", "withdraw", wallet, "1", "USD")
@@ -122,6 +125,27 @@ def test_money_moves_on_all_parts_and_a_folder_keeps_it_from_profile_to_profile(
         again = Running(environment)
         again.shows(wallet, amounts=["3.00", "1.00", "10.00"], balance="12.00")
         assert again.billfold.json("ledger", "verify")["faults"] == []
+
+
+def _its_cassandra_answers_nobody_else(full: Running) -> None:
+    """Its password is for the roles alone, and nobody is shown it."""
+    password = full.record["settings"]["history.password"]
+    address, port = full.record["addresses"]["cassandra"].split(":")
+    with (
+        Cluster(
+            [address],
+            port=int(port),
+            protocol_version=4,
+            connect_timeout=DEADLINE_S,
+            control_connection_timeout=DEADLINE_S,
+        ) as stranger,
+        pytest.raises(NoHostAvailable, match="requires authentication"),
+    ):
+        stranger.connect()
+    for pid in (full.record["pid"], *descendants(full.record["pid"])):
+        assert password not in command_line(pid)
+    for command in ("status", "doctor"):
+        assert password not in json.dumps(full.billfold.json(command))
 
 
 def _its_ledgers_post(full: Running, environment: Mapping[str, str]) -> None:

@@ -121,7 +121,8 @@ async def _copied(running: Topology, books: Books, requests: Sequence[Request]) 
     told = running.settings.history
     assert told.contact_points is not None
     address, _, port = told.contact_points.partition(":")
-    async with cql.opened(cql.Server(contact_points=[(address, int(port))])) as session:
+    at = cql.Server(contact_points=[(address, int(port))], user=told.user, password=told.password)
+    async with cql.opened(at) as session:
         await session.wait_until_up(WITHIN_S)
         for wallet in books.wallets:
             right = {row for one in books.posted.values() for row in _entries(one, wallet)}

@@ -153,7 +153,9 @@ def running(
             "postgres__dsn": database.app_dsn,
             "audit__dsn": records.app_dsn,
             "balances__redis_url": redis.url,
-            "history__contact_points": cassandra.url,
+            "history__contact_points": cassandra.server.address,
+            "history__user": cassandra.server.user,
+            "history__password": cassandra.server.password,
             "history__keyspace": f"topology_{broker}",
         }
         if keycloak is not None:

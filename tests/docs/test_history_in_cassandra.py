@@ -46,7 +46,9 @@ def test_what_the_page_says_brings_lists_from_cassandra(
 ) -> None:
     settings = {
         "history__kind": "cql",
-        "history__contact_points": cassandra_server.url,
+        "history__contact_points": cassandra_server.server.address,
+        "history__user": cassandra_server.server.user,
+        "history__password": cassandra_server.server.password,
         "history__copies": "1",
         "history__keyspace": f"page_{ids.new().hex}",
     }

@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 
 from billfold import devservers
 from billfold.devservers.server import READY_TIMEOUT_S, STOP_TIMEOUT_S
-from billfold.platform import children
+from billfold.platform import children, cql
 from tests.servers.loop import LOG_LINES, STEP_TIMEOUT_S, LoopThread, loop_thread
 
 S = TypeVar("S", bound=devservers.DevServer)
@@ -64,6 +64,12 @@ class LocalServer(Generic[S]):
     def go_on(self) -> None:
         """The end of `hang`."""
         self.server.go_on()
+
+
+def cql_of(server: LocalServer[devservers.Cassandra]) -> cql.Server:
+    """As Billfold is told of it."""
+    own = server.server
+    return cql.Server(contact_points=[("127.0.0.1", own.port)], user=own.user, password=own.password)
 
 
 KafkaServer = LocalServer[devservers.Kafka]

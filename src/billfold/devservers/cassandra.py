@@ -1,6 +1,10 @@
 """Apache Cassandra, one node, from the jars of Maven Central; ScyllaDB speaks the same CQL to the same driver.
 
 What only ScyllaDB has, such as tablets and its shard awareness, can't be tried on it.
+
+A Cassandra is made with a user whose password everybody knows, and listens before anybody could change that. So this
+one is started by a few lines of our own, which write down who may log in before it listens: at each start, so that it
+does not matter when one was killed.
 """
 
 from __future__ import annotations
@@ -51,6 +55,8 @@ rpc_address: 127.0.0.1
 storage_port: {storage_port}
 native_transport_port: {port}
 start_native_transport: true
+authenticator: PasswordAuthenticator
+authorizer: CassandraAuthorizer
 # A write is answered when it is on the disk, so that one that was answered survives a kill.
 commitlog_sync: batch
 commitlog_segment_size: 8MiB
@@ -65,9 +71,39 @@ hints_directory: "{folder}/hints"
 cdc_raw_directory: "{folder}/cdc"
 """
 
+USER = "billfold"
+#: Java runs a program of one file from its source. The password is 256 random bits, which a slow hash would protect no
+#: better.
+_MAIN = """\
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.apache.cassandra.cql3.QueryProcessor;
+import org.apache.cassandra.service.CassandraDaemon;
+import org.mindrot.jbcrypt.BCrypt;
+
+public class Guarded {
+  private static final String ROLE =
+      "INSERT INTO system_auth.roles (role, is_superuser, can_login, salted_hash) VALUES (?, ?, ?, ?)";
+
+  public static void main(String[] arguments) throws IOException {
+    String user = arguments[0];
+    String hash = BCrypt.hashpw(Files.readString(Path.of(arguments[1])), BCrypt.gensalt(4));
+    new CassandraDaemon() {
+      // All is there, and it does not listen yet. Its own first user is written as of the year 1970, so this counts.
+      @Override public void start() {
+        QueryProcessor.executeInternal(ROLE, "cassandra", false, false, null);
+        QueryProcessor.executeInternal(ROLE, user, true, true, hash);
+        super.start();
+      }
+    }.activate();
+  }
+}
+"""
+
 
 class Cassandra(DevServer):
-    """One node. Keyspaces are made by those who use them."""
+    """One node, for those who know its password. Keyspaces are made by those who use them."""
 
     name = "cassandra"
     title = "Cassandra"
@@ -76,6 +112,9 @@ class Cassandra(DevServer):
     def __init__(self, folder: Path, *, on_line: children.LogLine, port: int | None = None) -> None:
         super().__init__(folder, on_line=on_line, port=port)
         self._storage_port = host.free_port(besides=[self.port])
+        self.user = USER
+        self._password_file = self.folder / "password"
+        self.password = host.kept_secret(self._password_file)
 
     @classmethod
     def fetch(cls) -> None:
@@ -88,19 +127,21 @@ class Cassandra(DevServer):
 
     @property
     def url(self) -> str:
-        return f"127.0.0.1:{self.port}"
+        return f"cql://{self.user}:{self.password}@{self.address}"
 
     async def _program(self) -> children.Program:
         jars = fetching.jars(self.title, VERSION, *_ARTIFACTS)
-        settings, logging = self.folder / "cassandra.yaml", self.folder / "logback.xml"
+        settings, logging, main = (self.folder / name for name in ("cassandra.yaml", "logback.xml", "Guarded.java"))
         filled = _SETTINGS.format(folder=self.folder, port=self.port, storage_port=self._storage_port)
         host.write_private(settings, filled)
         host.write_private(logging, server.LOGBACK)
+        host.write_private(main, _MAIN)
         (agent,) = jars.glob("jamm-*.jar")
         return self._as_program(
             *(fetching.java(self.title), *_JAVA, f"-javaagent:{agent}", f"-Dcassandra.storagedir={self.folder}"),
             *(f"-Dcassandra.config=file://{settings}", f"-Dlogback.configurationFile={logging}"),
-            *("-cp", f"{jars}/*", "org.apache.cassandra.service.CassandraDaemon"),
+            # On the command line every user of the machine could read the password.
+            *("-cp", f"{jars}/*", str(main), self.user, str(self._password_file)),
         )
 
     async def _answers(self) -> bool:

@@ -16,7 +16,7 @@ ANSWER_TIMEOUT_S = 10.0
 _ANSWER_MAX_BYTES = 1 << 20
 
 _KAFKA_METADATA, _KAFKA_METADATA_VERSION = 3, 1
-_CQL_VERSION, _CQL_STARTUP, _CQL_READY, _CQL_QUERY, _CQL_RESULT, _CQL_ONE = 4, 1, 2, 7, 8, 1
+_CQL_VERSION, _CQL_STARTUP, _CQL_AUTHENTICATE = 4, 1, 3
 _AMQP_METHOD_FRAME, _AMQP_CONNECTION, _AMQP_START = 1, 10, 10
 _MONGO_OP_MSG = 2013
 
@@ -37,19 +37,13 @@ async def kafka(port: int) -> bool:
 
 
 async def cassandra(port: int) -> bool:
-    """Whether a Cassandra answers a query."""
+    """Whether a Cassandra answers that it must know who asks. It listens only when it has all that it knows."""
     startup = struct.pack(">h", 1) + _cql_string("CQL_VERSION") + _cql_string("3.0.0")
-    statement = b"SELECT release_version FROM system.local"
-    query = struct.pack(">i", len(statement)) + statement + struct.pack(">hB", _CQL_ONE, 0)
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        for question, body, wanted in ((_CQL_STARTUP, startup, _CQL_READY), (_CQL_QUERY, query, _CQL_RESULT)):
-            writer.write(struct.pack(">BBhBi", _CQL_VERSION, 0, 0, question, len(body)) + body)
-            *_, answer, size = struct.unpack(">BBhBi", await reader.readexactly(9))
-            await _read(reader, size)
-            if answer != wanted:
-                return False
-        return True
+        writer.write(struct.pack(">BBhBi", _CQL_VERSION, 0, 0, _CQL_STARTUP, len(startup)) + startup)
+        *_, answer, _ = struct.unpack(">BBhBi", await reader.readexactly(9))
+        return bool(answer == _CQL_AUTHENTICATE)
 
     return await _asked(port, talk)
 

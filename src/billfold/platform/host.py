@@ -9,6 +9,7 @@ import contextlib
 import os
 import pwd
 import random
+import secrets
 import socket
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ FREE_PORT_TRIES = 200
 
 #: Says whose a data folder is, so that nobody's home is ever taken, closed or reset for one.
 FOLDER_MARK = ".billfold"
+
+SECRET_BYTES = 32
 
 #: Accounts that exist on nearly every system, have no rights and own no secrets. The first that exists is taken.
 UNPRIVILEGED_ACCOUNTS = ("postgres", "nobody")
@@ -136,6 +139,13 @@ def write_private(path: Path, text: str, *, user: ServerUser | None = None) -> N
             os.fchown(fd, user.uid, user.gid)
     draft.replace(path)
     sync_folder(path.parent)
+
+
+def kept_secret(path: Path) -> str:
+    """The secret in this file, which is made once, so that other programs which were given it can go on using it."""
+    if not path.exists():
+        write_private(path, secrets.token_urlsafe(SECRET_BYTES))
+    return path.read_text(encoding="ascii")
 
 
 def _is_private(path: Path) -> bool:

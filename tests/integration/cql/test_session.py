@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import cassandra.cluster
+import msgspec
 import pytest
 
 from billfold.platform import cql, extras
@@ -46,11 +47,12 @@ async def test_a_server_is_spoken_to_by_tls_if_its_certificate_is_good(
 ) -> None:
     own, other = certificates.make(tmp_path, "own"), certificates.make(tmp_path, "other")
     async with tls_in_front_of(cassandra_server.port, own) as port:
-        at = cql.Server(contact_points=[("127.0.0.1", port)], tls=True, tls_ca=own.certificate)
+        here = msgspec.structs.replace(servers.cql_of(cassandra_server), contact_points=[("127.0.0.1", port)], tls=True)
+        at = msgspec.structs.replace(here, tls_ca=own.certificate)
         async with cql.opened(at) as session:
             await session.wait_until_up(PATIENCE_S)
             assert await session.execute("SELECT release_version FROM system.local") == [(cassandra_server.version,)]
-        untrusted = cql.Server(contact_points=[("127.0.0.1", port)], tls=True, tls_ca=other.certificate)
+        untrusted = msgspec.structs.replace(here, tls_ca=other.certificate)
         async with cql.opened(untrusted) as session:
             with pytest.raises(cql.CqlUnavailable, match="certificate verify failed"):
                 await session.wait_until_up(3)
@@ -59,11 +61,32 @@ async def test_a_server_is_spoken_to_by_tls_if_its_certificate_is_good(
 async def test_what_the_server_refuses_is_told_and_does_not_count_as_lost(
     cassandra_server: servers.CassandraServer,
 ) -> None:
-    async with cql.opened(cql.Server(contact_points=[("127.0.0.1", cassandra_server.port)])) as session:
+    async with cql.opened(servers.cql_of(cassandra_server)) as session:
         await session.wait_until_up(PATIENCE_S)
         with pytest.raises(cql.CqlUnavailable, match="billfold migrate"):
             await session.execute("SELECT nothing FROM nowhere.at_all")
         assert session.up
+
+
+@pytest.mark.parametrize(
+    ("user", "password", "why"),
+    [
+        (None, None, "requires authentication"),
+        ("billfold", "guessed", "incorrect"),
+        ("cassandra", "cassandra", "incorrect"),
+    ],
+    ids=["nobody", "a guess", "whom everybody knows"],
+)
+async def test_whom_the_server_does_not_know_it_tells_nothing(
+    cassandra_server: servers.CassandraServer, user: str | None, password: str | None, why: str
+) -> None:
+    stranger = msgspec.structs.replace(servers.cql_of(cassandra_server), user=user, password=password)
+    said = ""
+    async with cql.opened(stranger) as session, asyncio.timeout(PATIENCE_S):
+        while why not in said:
+            with pytest.raises(cql.CqlUnavailable) as refused:
+                await session.wait_until_up(0.1)
+            said = refused.value.detail
 
 
 async def test_nothing_that_blocks_runs_on_the_loop(
@@ -86,7 +109,7 @@ async def test_nothing_that_blocks_runs_on_the_loop(
     watch(cassandra.cluster.Cluster, "shutdown")
     watch(cassandra.cluster.Session, "prepare")
     watch(cassandra.cluster.ResponseFuture, "result")
-    async with cql.opened(cql.Server(contact_points=[("127.0.0.1", cassandra_server.port)])) as session:
+    async with cql.opened(servers.cql_of(cassandra_server)) as session:
         await session.wait_until_up(PATIENCE_S)
         await asyncio.gather(*(session.execute("SELECT cluster_name FROM system.local") for _ in range(500)))
     assert {"connect", "shutdown", "prepare"} <= seen

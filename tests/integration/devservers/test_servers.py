@@ -1,10 +1,10 @@
 """The servers for development: a real client speaks to each, what it was told survives a kill, and nothing is left."""
 
 import asyncio
+import contextlib
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import aio_pika
@@ -13,6 +13,7 @@ import pymongo
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from cassandra.auth import PlainTextAuthProvider
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, Session
 from cassandra.policies import RoundRobinPolicy
 
@@ -70,7 +71,7 @@ async def test_rabbitmq_keeps_what_it_has_confirmed(rabbitmq_server: servers.Rab
 
 
 def test_cassandra_keeps_what_it_has_answered(cassandra_server: servers.CassandraServer, name: str) -> None:
-    with _session(cassandra_server.port) as session:
+    with _session(cassandra_server.server) as session:
         session.execute(
             f"CREATE KEYSPACE {name} WITH replication = {{'class': 'SimpleStrategy', 'replication_factor': 1}}"
         )
@@ -80,9 +81,35 @@ def test_cassandra_keeps_what_it_has_answered(cassandra_server: servers.Cassandr
     cassandra_server.kill()
     cassandra_server.start()
 
-    with _session(cassandra_server.port) as session:
+    with _session(cassandra_server.server) as session:
         assert session.execute(f"SELECT number FROM {name}.told").one() == (7,)
         assert session.execute("SELECT release_version FROM system.local").one() == (cassandra_server.version,)
+
+
+async def test_a_cassandra_that_is_killed_while_it_is_made_has_its_password_and_no_other_user_afterwards(
+    tmp_path: Path,
+) -> None:
+    try:
+        devservers.Cassandra.fetch()
+    except devservers.Missing as reason:
+        pytest.skip(str(reason))
+    first = devservers.Cassandra(tmp_path / "cassandra", on_line=lambda _: None)
+    starting = asyncio.create_task(first.start())
+    while not any(first.folder.glob("data/system_auth/roles-*")):
+        assert not starting.done(), "it is made without roles"
+        await asyncio.sleep(0.01)
+    await first.kill()
+    # On a slow machine it may just have come up.
+    with contextlib.suppress(children.ChildFailed):
+        await starting
+
+    again = devservers.Cassandra(tmp_path / "cassandra", on_line=lambda _: None)
+    await again.start()
+    try:
+        assert again.password == first.password
+        assert await asyncio.to_thread(_users, again) == {"billfold": True, "cassandra": False}
+    finally:
+        await again.kill()
 
 
 def test_opensearch_keeps_what_it_has_answered(opensearch_server: servers.OpenSearchServer, name: str) -> None:
@@ -191,14 +218,21 @@ def test_without_maven_nothing_is_fetched(tmp_path: Path, monkeypatch: pytest.Mo
     assert not list((tmp_path / "cache").rglob("*.jar"))
 
 
-@contextmanager
-def _session(port: int) -> Iterator[Session]:
+@contextlib.contextmanager
+def _session(server: devservers.Cassandra) -> Iterator[Session]:
     profile = ExecutionProfile(load_balancing_policy=RoundRobinPolicy(), request_timeout=PATIENCE_S)
     with Cluster(
         ["127.0.0.1"],
-        port=port,
+        port=server.port,
+        auth_provider=PlainTextAuthProvider(server.user, server.password),
         connect_timeout=PATIENCE_S,
         protocol_version=PROTOCOL,
         execution_profiles={EXEC_PROFILE_DEFAULT: profile},
     ) as cluster:
         yield cluster.connect()
+
+
+def _users(server: devservers.Cassandra) -> dict[str, bool]:
+    """Who is known there, and whether they may log in."""
+    with _session(server) as session:
+        return dict(session.execute("SELECT role, can_login FROM system_auth.roles"))

@@ -68,6 +68,8 @@ def test_what_can_not_be_had_is_left_out_with_what_is_so_without_it() -> None:
         ("limits.redis_url", "redis://mine", "redis"),
         ("history.kind", "postgresql", "cassandra"),
         ("history.contact_points", "mine", "cassandra"),
+        ("history.user", "me", "cassandra"),
+        ("history.password", "mine", "cassandra"),
         ("ledger.address", "unix:/mine", "ledger"),
     ],
 )
@@ -88,6 +90,17 @@ def test_without_their_clients_parts_are_left_out_and_it_is_said_how_to_get_them
 
 def test_the_settings_of_every_server_are_settings() -> None:
     for one in full.SERVERS:
-        settings.replaced(settings.Settings(), one.settings("somewhere"))
+        found = one.settings("cql://user:password@somewhere:9042")
+        settings.replaced(settings.Settings(), found)
         known = dict(settings.leaves(settings.Settings()))
-        assert {*one.settings("somewhere"), *one.yours} <= set(known)
+        assert {*found, *one.yours} <= set(known)
+
+
+def test_roles_are_told_who_they_are_in_cassandra() -> None:
+    assert full.SERVERS[1].settings("cql://billfold:pass_-word@127.0.0.1:9042") == {
+        "history.kind": "cql",
+        "history.contact_points": "127.0.0.1:9042",
+        "history.user": "billfold",
+        "history.password": "pass_-word",
+        "history.copies": 1,
+    }

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from types import FrameType
 from typing import NoReturn
+from urllib.parse import urlsplit
 
 from billfold import devservers
 from billfold.app import settings
@@ -41,6 +42,19 @@ class Wanted:
     without: str
 
 
+def _history(url: str) -> Mapping[str, str | int]:
+    at = urlsplit(url)
+    assert at.username
+    assert at.password
+    return {
+        "history.kind": "cql",
+        "history.contact_points": f"{at.hostname}:{at.port}",
+        "history.user": at.username,
+        "history.password": at.password,
+        "history.copies": 1,
+    }
+
+
 SERVERS = (
     Wanted(
         kind=devservers.Redis,
@@ -51,8 +65,8 @@ SERVERS = (
     ),
     Wanted(
         kind=devservers.Cassandra,
-        yours=("history.kind", "history.contact_points"),
-        settings=lambda url: {"history.kind": "cql", "history.contact_points": url, "history.copies": 1},
+        yours=("history.kind", "history.contact_points", "history.user", "history.password"),
+        settings=_history,
         client=("cassandra", "cassandra"),
         without="lists of transactions are read in PostgreSQL",
     ),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import secrets
 import signal
 from pathlib import Path
 
@@ -106,7 +105,7 @@ class EmbeddedNats:
         await children.end_leftover(lock, stop_signal=signal.SIGTERM, timeout_s=STOP_TIMEOUT_S)
         user = host.server_user(self.home)
         host.private_folder(self.home, user=user)
-        self.password = self._password()
+        self.password = host.kept_secret(self.folder / "nats.password")
         self.port = host.checked_port(self.port) if self.port else host.free_port()
         self.monitor_port = self.monitor_port or host.free_port(besides=[self.port])
         child = await self._start(binary, lock, user)
@@ -117,13 +116,6 @@ class EmbeddedNats:
             raise
         self._watching = asyncio.create_task(self._watch(child))
         return child
-
-    def _password(self) -> str:
-        """The password, made once, so that other programs which were given it stay connected."""
-        file = self.folder / "nats.password"
-        if not file.exists():
-            host.write_private(file, secrets.token_urlsafe(32))
-        return file.read_text(encoding="ascii")
 
     async def _start(self, binary: Path, lock: Path, user: host.ServerUser | None) -> children.Child:
         with host.known_as(self.home, user) as (name, fds), host.known_as(binary, user) as (command, binary_fds):

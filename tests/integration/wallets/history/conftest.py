@@ -28,14 +28,10 @@ PATIENCE_S = 120.0
 async def cql_keyspace(cassandra_server: servers.CassandraServer) -> AsyncIterator[tuple[cql.Session, str]]:
     """A session with the server, and a keyspace with our tables."""
     keyspace = f"billfold_{ids.new().hex}"
-    async with cql.opened(where(cassandra_server)) as session:
+    async with cql.opened(servers.cql_of(cassandra_server)) as session:
         await session.wait_until_up(PATIENCE_S)
         await make_history_tables(session, keyspace=keyspace, datacenter=None, copies=1)
         yield session, keyspace
-
-
-def where(server: servers.CassandraServer) -> cql.Server:
-    return cql.Server(contact_points=[("127.0.0.1", server.port)])
 
 
 @pytest.fixture(scope="session")

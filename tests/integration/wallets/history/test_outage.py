@@ -21,7 +21,7 @@ from billfold.wallets.contracts import FoundRequest, HistorySource, MoneyRequest
 from billfold.wallets.service.history import HistoryCopy
 from tests import servers
 from tests.integration.requests.support import Office
-from tests.integration.wallets.history.conftest import PATIENCE_S, where
+from tests.integration.wallets.history.conftest import PATIENCE_S
 from tests.integration.wallets.history.support import Histories, everything
 from tests.integration.wallets.support import move, wallet_of
 
@@ -95,7 +95,7 @@ async def test_a_node_that_is_killed_and_comes_back_costs_nobody_anything(
             async with nats.connected(broker, name="test") as connected:
                 await until(lambda: _waits(connected))
             # Whoever starts now finds it when it is there.
-            async with cql.opened(where(cassandra_server)) as late:
+            async with cql.opened(servers.cql_of(cassandra_server)) as late:
                 with pytest.raises(cql.CqlUnavailable):
                     await late.execute("SELECT now() FROM system.local")
                 await asyncio.to_thread(cassandra_server.start)
