@@ -29,9 +29,11 @@ class Blocker:
 
         async def all_wait() -> bool:
             # Whoever waits has exactly one lock that is not granted. Other databases of the server are others' affair.
+            # Nor does what is known of sessions help: within a transaction that stays as it was at the first look.
             found = await self.connection.fetchval(
-                "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) "
-                "WHERE NOT granted AND datname = current_database()"
+                "WITH ours AS (SELECT oid FROM pg_database WHERE datname = current_database()) "
+                "SELECT count(*) FROM pg_locks AS waiting WHERE NOT granted AND EXISTS "
+                "(SELECT FROM pg_locks AS any_ WHERE any_.pid = waiting.pid AND any_.database = (SELECT oid FROM ours))"
             )
             return bool(found == count)
 
