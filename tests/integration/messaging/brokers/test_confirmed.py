@@ -193,9 +193,19 @@ async def test_a_message_that_ends_every_process_that_takes_it_is_set_aside_untr
 
 
 async def _send(messaging: Messaging, bodies: Sequence[bytes]) -> None:
-    async with messaging.connected(name="sender") as broker:
-        await broker.ensure(topics.CONFIRMED)
-        await broker.publish([message(body) for body in bodies])
+    """As any sender does: again, until the broker says that it has them. One that has just started may not at once."""
+    messages = [message(body) for body in bodies]
+
+    async def kept() -> bool:
+        try:
+            async with messaging.connected(name="sender") as broker:
+                await broker.ensure(topics.CONFIRMED)
+                await broker.publish(messages)
+        except BrokerUnavailable:
+            return False
+        return True
+
+    await until(kept)
 
 
 async def _settled(bench: Bench) -> None:
