@@ -222,6 +222,34 @@ def test_it_does_not_start_without_master_keys_and_says_what_to_do(role: str, tm
         assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize("role", ["api", "worker"])
+def test_a_port_for_metrics_that_is_taken_is_named_in_one_line(
+    role: str, api_database: servers.TestDatabase, tmp_path: Path
+) -> None:
+    setting = f"BILLFOLD_{role.upper()}__METRICS_PORT"
+    env = {name: value for name, value in os.environ.items() if not name.startswith("BILLFOLD_")}
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        env |= {
+            "BILLFOLD_POSTGRES__DSN": api_database.app_dsn,
+            "BILLFOLD_NATS__URL": "nats://x",
+            "BILLFOLD_KEYS__FILE": str(master_keys.file_in(tmp_path)),
+            setting: port,
+        }
+        done = subprocess.run(
+            [sys.executable, "-m", "billfold.app.cli", "serve", role],
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 1, done
+    assert done.stderr.startswith(f"billfold: Port {port} is taken by another program")
+    assert done.stderr.endswith(f"with {setting}.\n")
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_nothing_secret_is_in_its_log(api_database: servers.TestDatabase, operator_key: str, tmp_path: Path) -> None:
     with support.running_api(api_database, tmp_path) as server:
         created = server.caller(operator_key).post("/api-keys", {"name": "seen once", "scopes": ["keys:read"]}).json()

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import socket
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -236,6 +237,18 @@ async def test_a_port_is_not_shared_with_a_second_server(shared_database: server
     with ledgers.serving(shared_database.app_dsn, tmp_path, ledger__listen=f"127.0.0.1:{host.free_port()}") as server:
         second = LedgerServer(shared_database.app_dsn, tmp_path / "second", {"ledger__listen": server.address})
         assert "can't be listened on: is it taken?" in refusal(second)
+
+
+async def test_a_port_for_metrics_that_is_taken_is_named_in_one_line(
+    shared_database: servers.TestDatabase, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        server = LedgerServer(shared_database.app_dsn, tmp_path)
+        server.metrics_port = other.getsockname()[1]
+        said = refusal(server)
+    assert said.startswith(f"billfold: Port {server.metrics_port} is taken by another program")
+    assert said.endswith("with BILLFOLD_LEDGER__METRICS_PORT.\n")
+    assert len(said.splitlines()) == 1
 
 
 async def test_whoever_does_not_know_the_token_is_told_nothing_but_that_it_works(

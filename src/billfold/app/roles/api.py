@@ -38,7 +38,7 @@ def run(tree: settings.Settings) -> None:
     """Serve the API until SIGTERM or Ctrl-C.
 
     Raises:
-        SettingInvalid, DatabaseUnavailable: it can't start.
+        SettingInvalid, DatabaseUnavailable, PortTaken: it can't start.
     """
     logs.configure(role=ROLE, level=tree.log.level, form=tree.log.format)
     if tree.audit.dsn is not None:
@@ -59,7 +59,12 @@ async def _serve(tree: settings.Settings) -> None:
             with_balances=True,
             with_history=True,
         ) as parts,
-        listener.listening(REGISTRY, host=tree.metrics.host, port=tree.api.metrics_port),
+        listener.listening(
+            REGISTRY,
+            host=tree.metrics.host,
+            port=tree.api.metrics_port,
+            setting=settings.variable("api.metrics_port"),
+        ),
     ):
         # Master keys that open nothing are found now, and not at the first login.
         await parts.identity.tokens.published()

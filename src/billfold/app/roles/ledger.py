@@ -36,7 +36,7 @@ def run(tree: settings.Settings) -> None:
     """Serve the ledger until SIGTERM or Ctrl-C.
 
     Raises:
-        SettingInvalid, ExtraNotInstalled, DatabaseUnavailable, AddressUnusable: it can't start.
+        SettingInvalid, ExtraNotInstalled, DatabaseUnavailable, AddressUnusable, PortTaken: it can't start.
     """
     logs.configure(role=ROLE, level=tree.log.level, form=tree.log.format)
     uvloop.run(_serve(tree))
@@ -58,7 +58,12 @@ async def _serve(tree: settings.Settings) -> None:
         add = functools.partial(rpc.add, ledger=ledger, stop=stop, witness=seen)
         async with (
             serving.serving(add, door=door, names=rpc.NAMES, stop=stop, witness=seen, check=check) as address,
-            listener.listening(REGISTRY, host=tree.metrics.host, port=tree.ledger.metrics_port),
+            listener.listening(
+                REGISTRY,
+                host=tree.metrics.host,
+                port=tree.ledger.metrics_port,
+                setting=settings.variable("ledger.metrics_port"),
+            ),
         ):
             gc.collect()
             gc.freeze()

@@ -91,7 +91,7 @@ def run(tree: settings.Settings) -> None:
     """Work until SIGTERM or Ctrl-C.
 
     Raises:
-        SettingInvalid, DatabaseUnavailable: it can't start.
+        SettingInvalid, DatabaseUnavailable, PortTaken: it can't start.
     """
     logs.configure(role=ROLE, level=tree.log.level, form=tree.log.format)
     if tree.audit.dsn is not None:
@@ -106,7 +106,12 @@ async def _work(tree: settings.Settings) -> None:
         loop.add_signal_handler(number, stop.set)
     async with (
         container.opened(tree, name=f"billfold {ROLE}", with_balances=True, with_history=True) as parts,
-        listener.listening(REGISTRY, host=tree.metrics.host, port=tree.worker.metrics_port),
+        listener.listening(
+            REGISTRY,
+            host=tree.metrics.host,
+            port=tree.worker.metrics_port,
+            setting=settings.variable("worker.metrics_port"),
+        ),
     ):
         gc.collect()
         gc.freeze()

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 from collections.abc import AsyncIterator
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+from billfold.platform.host import PortTaken
 
 #: A request's head is read up to this size and for this long.
 HEAD_BYTES_MAX = 16 * 1024
@@ -18,11 +21,14 @@ _TEXT = "text/plain; charset=utf-8"
 
 
 @contextlib.asynccontextmanager
-async def listening(registry: CollectorRegistry, *, host: str, port: int) -> AsyncIterator[int]:
+async def listening(registry: CollectorRegistry, *, host: str, port: int, setting: str) -> AsyncIterator[int]:
     """Serve the registry's metrics on `host:port` until the block ends; gives the port (chosen by the system if 0).
 
+    `setting` is where another port is set.
+
     Raises:
-        OSError: the port is taken.
+        PortTaken
+        OSError: the host is no address of this machine, for instance.
     """
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -32,7 +38,15 @@ async def listening(registry: CollectorRegistry, *, host: str, port: int) -> Asy
             writer.close()
             await writer.wait_closed()
 
-    server = await asyncio.start_server(serve, host, port, limit=HEAD_BYTES_MAX)
+    try:
+        server = await asyncio.start_server(serve, host, port, limit=HEAD_BYTES_MAX)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        raise PortTaken(
+            f"Port {port} is taken by another program; stop that program or set another port for the metrics with "
+            f"{setting}."
+        ) from error
     async with server:
         yield server.sockets[0].getsockname()[1]
 
