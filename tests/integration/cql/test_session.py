@@ -14,8 +14,10 @@ from typing import Any
 import cassandra.cluster
 import msgspec
 import pytest
+import structlog.testing
 
-from billfold.platform import cql, extras
+from billfold.platform import cql, extras, host
+from billfold.platform.cql.session import PROBE_INTERVAL_S
 from tests import certificates, servers
 
 PATIENCE_S = 120.0
@@ -113,6 +115,17 @@ async def test_nothing_that_blocks_runs_on_the_loop(
         await session.wait_until_up(PATIENCE_S)
         await asyncio.gather(*(session.execute("SELECT cluster_name FROM system.local") for _ in range(500)))
     assert {"connect", "shutdown", "prepare"} <= seen
+
+
+async def test_a_server_that_is_away_is_told_of_once_and_in_our_words_alone(caplog: pytest.LogCaptureFixture) -> None:
+    nowhere = cql.Server(contact_points=[("127.0.0.1", host.free_port())])
+    with structlog.testing.capture_logs() as told:
+        async with cql.opened(nowhere) as session:
+            with pytest.raises(cql.CqlUnavailable):
+                # Long enough for several attempts.
+                await session.wait_until_up(4 * PROBE_INTERVAL_S)
+    assert [(line["event"], line["log_level"]) for line in told] == [("the CQL server does not answer", "warning")]
+    assert [record for record in caplog.records if record.name.startswith("cassandra")] == []
 
 
 async def test_a_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import math
 import ssl
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -47,6 +48,9 @@ UP.set(math.nan)
 
 log = structlog.get_logger(__name__)
 
+# It writes each attempt to reach a lost server as an error, with its trace. That it is lost is told here, once.
+logging.getLogger("cassandra").setLevel(logging.CRITICAL)
+
 
 class CqlUnavailable(errors.Unavailable):
     """The history store does not answer now; nothing is lost by that, and it is tried again."""
@@ -83,6 +87,7 @@ class Session:
         #: Whether it is asked at all; and if not, why it does not answer.
         self.up = False
         self._why = ""
+        self._told = False
         self._tending = asyncio.create_task(self._tend(), name="tend the CQL session")
 
     async def execute(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
@@ -175,13 +180,12 @@ class Session:
                     await self._connect()
                 await self._answer(_PROBE, ANSWER_TIMEOUT_S)
             except _errors().lost as error:
-                if str(error) != self._why:
-                    self._why = str(error)
-                    log.warning("the CQL server does not answer", error=self._why)
+                self._why = str(error)
+                self._tell("the CQL server does not answer", error)
                 await asyncio.sleep(PROBE_INTERVAL_S)
                 continue
             self._lost.clear()
-            self.up, self._why = True, ""
+            self.up, self._why, self._told = True, "", False
             UP.set(1)
             log.info("the CQL server answers")
             await self._lost.wait()
@@ -192,7 +196,13 @@ class Session:
             self.up = False
             UP.set(0)
             self._lost.set()
-            log.warning("the CQL server is lost", error=str(error))
+            self._tell("the CQL server is lost", error)
+
+    def _tell(self, event: str, error: Exception) -> None:
+        """Once, until it answers again: each attempt may fail with other words."""
+        if not self._told:
+            self._told = True
+            log.warning(event, error=str(error))
 
     async def _connect(self) -> None:
         """Connect in a thread. It ends in any case, so that no connection is left over when we stop meanwhile."""
