@@ -104,3 +104,5 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
     #: So many of the heads that were kept elsewhere fit.
     kept: int
     faults: list[Fault]
+    #: Nothing else is wrong but that no key that is trusted has signed: one is missing, or somebody else has signed.
+    unknown_signer: bool = False

@@ -20,6 +20,7 @@ from billfold.kernel.origin import Origin
 from billfold.platform.keys import Envelope, KeysUnavailable, local
 from billfold.platform.postgres.database import Connection, Database
 from tests import facades
+from tests.commands import Billfold
 from tests.integration.audit import support
 
 
@@ -44,7 +45,26 @@ async def test_an_export_over_a_rotation_is_checked_with_both_keys_and_with_none
     found = verify(lines, keys=[new, old])
     assert (found.faults, found.records, found.sealed) == ([], 11, 11)
     for alone in (old, new):
-        assert "not signed by a key that is trusted" in verify(lines, keys=[alone]).faults[0].what
+        found = verify(lines, keys=[alone])
+        assert "not signed by a key that is trusted" in found.faults[0].what
+        assert found.unknown_signer
+
+
+async def test_who_lacks_the_newest_key_is_told_that_and_not_of_tampering(audit: Audit, tmp_path: Path) -> None:
+    await sealed(audit, 5, start=0)
+    (old,) = await audit.sealing.public_keys()
+    new = await audit.sealing.rotate()
+    await sealed(audit, 1, start=5)
+    file, forged = tmp_path / "proof.json", tmp_path / "forged.json"
+    proof = await audit.reading.prove(by=support.AUDITOR, record_id="id-2")
+    file.write_bytes(msgspec.json.encode(proof))
+    forged.write_bytes(msgspec.json.encode(msgspec.structs.replace(proof, record=proof.record.replace("id-2", "id-3"))))
+    billfold = Billfold({})
+    assert "as it was sealed" in billfold("audit", "verify", file, "--key", old, "--key", new).out
+    lacking = billfold("audit", "verify", file, "--key", old, code=4).out
+    assert "Signed by a key that was not given" in lacking
+    assert "tampered" not in lacking
+    assert "tampered" in billfold("audit", "verify", forged, "--key", old, code=4).out
 
 
 async def test_the_old_key_signs_the_record_that_names_the_new_one_and_nothing_after_it(audit: Audit) -> None:

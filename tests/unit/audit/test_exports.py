@@ -92,7 +92,19 @@ def test_a_head_that_is_changed_in_any_place_is_found(size: int, data: st.DataOb
 
 def test_somebody_with_another_key_convinces_nobody() -> None:
     other, _ = signing.Signer.new()
-    assert "not signed by a key that is trusted" in logs.check(logs.export(4), signer=other).faults[0].what
+    found = logs.check(logs.export(4), signer=other)
+    assert "not signed by a key that is trusted" in found.faults[0].what
+    assert found.unknown_signer
+
+
+def test_that_a_key_is_unknown_hides_no_other_fault() -> None:
+    assert not logs.check(logs.export(4)).unknown_signer
+    lines = logs.export(4)
+    assert not logs.check(lines[1:], signer=logs.SIGNER).unknown_signer
+    other, _ = signing.Signer.new()
+    # The first record is missing, and one stands behind the last head.
+    assert not logs.check(lines[1:], signer=other).unknown_signer
+    assert not logs.check([*lines, logs.record(4)], signer=other).unknown_signer
 
 
 def test_a_key_that_was_replaced_signs_nothing_any_more() -> None:
@@ -145,7 +157,10 @@ def test_one_record_is_proven_without_the_others(size: int, data: st.DataObject)
     elsewhere = msgspec.structs.replace(document, record=logs.record(position + 1).decode())
     assert exports.check_proof(elsewhere, trusted=trusted).faults
     stranger, _ = signing.Signer.new()
-    assert exports.check_proof(document, trusted=partial(signing.signed_by, keys=[stranger.public])).faults
+    by_another = partial(signing.signed_by, keys=[stranger.public])
+    assert exports.check_proof(document, trusted=by_another).unknown_signer
+    found = exports.check_proof(another, trusted=by_another)
+    assert (len(found.faults), found.unknown_signer) == (2, False)
     published = Head(size=size, root=bytes(32), time=logs.NOW)
     assert exports.check_proof(document, trusted=trusted, known=[published]).faults
 

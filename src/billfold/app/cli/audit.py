@@ -177,7 +177,7 @@ def verify(
 ) -> None:
     """Check an export, or the proof of a record, with nothing but public keys: no database, no network.
 
-    Exit code 4 means that something was changed, removed, inserted or reordered.
+    Exit code 4 means that something was changed, removed, inserted or reordered, or signed by a key that was not given.
     """
     found = _verified(export, keys, heads)
     if json:
@@ -233,6 +233,9 @@ def _show(found: Checked, *, compared: bool) -> None:
         return
     if found.heads == 0:
         typer.echo("This is no whole export, and no proof: it has no signed head.")
+    elif found.unknown_signer:
+        typer.echo("Signed by a key that was not given: one is missing, or somebody else has signed it.")
+        typer.echo("Whoever keeps the audit has all keys: see `billfold audit key`.")
     else:
         typer.echo("The record was tampered with.")
     typer.echo(f"Faults found: {len(found.faults):,}")

@@ -65,6 +65,10 @@ class Checker:
         self._signer: PublicKey | None = None
         self._replaced: set[PublicKey] = set()
         self._faults: list[Fault] = []
+        #: So many of the faults are that no key that is trusted has signed, or follow from that.
+        self._unsigned = 0
+        #: The newest head of those covers so many records.
+        self._unsigned_size = 0
         #: Whether a head has failed already: every later one does too.
         self._broken = False
         self._compare_known()
@@ -86,6 +90,7 @@ class Checker:
             self._fault(
                 f"records {self._sealed} to {self._tree.size - 1} stand behind the last head: nothing seals them"
             )
+            self._unsigned += self._unsigned_size == self._tree.size
         for size in sorted(self._known):
             if size > self._tree.size:
                 self._fault(f"it ends with {self._tree.size} records; a published head has {size}")
@@ -96,6 +101,7 @@ class Checker:
             sealed_at=_time(self._last),
             kept=self._kept,
             faults=self._faults[:FAULTS_MAX],
+            unknown_signer=0 < self._unsigned == len(self._faults),
         )
 
     def _record(self, line: bytes) -> None:
@@ -119,6 +125,7 @@ class Checker:
         signer = self._trusted(note)
         if signer is None:
             self._fault(f"the head of {head.size} records is not signed by a key that is trusted")
+            self._unsigned, self._unsigned_size = self._unsigned + 1, head.size
         elif signer in self._replaced:
             self._fault(f"the head of {head.size} records is signed by a key that was replaced before")
         elif head.size != self._tree.size:
@@ -162,10 +169,12 @@ def check_proof(document: RecordProof, *, trusted: Trusted, known: Iterable[Head
     faults: list[Fault] = []
     head = None
     kept = 0
+    unsigned = False
     try:
         note = notes.read(document.head)
         head = note.head
-        if trusted(note) is None:
+        unsigned = trusted(note) is None
+        if unsigned:
             faults.append(Fault(1, "the head is not signed by a key that is trusted"))
         if not _fits(document, head):
             faults.append(Fault(1, "the proof does not lead from this record to the head"))
@@ -175,7 +184,15 @@ def check_proof(document: RecordProof, *, trusted: Trusted, known: Iterable[Head
             faults.append(Fault(1, "the head is not the one that was published"))
     except Unreadable as error:
         faults.append(Fault(1, f"it can't be read: {error}"))
-    return Checked(records=1, sealed=0 if faults else 1, heads=1, sealed_at=_time(head), kept=kept, faults=faults)
+    return Checked(
+        records=1,
+        sealed=0 if faults else 1,
+        heads=1,
+        sealed_at=_time(head),
+        kept=kept,
+        faults=faults,
+        unknown_signer=unsigned and len(faults) == 1,
+    )
 
 
 def _fits(document: RecordProof, head: Head) -> bool:
