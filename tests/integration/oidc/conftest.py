@@ -13,7 +13,7 @@ from billfold.platform.fetching import Fetcher
 from billfold.platform.postgres.database import Database
 from billfold.platform.postgres.migrations import migrate
 from tests import facades, servers
-from tests.integration.oidc import issuing
+from tests.integration.oidc import issuing, serving
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +40,15 @@ def master_keys_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def own_issuer() -> AsyncIterator[issuing.Issuing]:
     """An issuer that says what the test wants."""
     async with issuing.running() as running:
+        yield running
+
+
+@pytest.fixture
+async def here(
+    database: Database, own_issuer: issuing.Issuing, master_keys_folder: Path
+) -> AsyncIterator[serving.Serving]:
+    """The API, where one logs in at that issuer."""
+    async with serving.running(database, master_keys_folder, [own_issuer.provider]) as running:
         yield running
 
 
