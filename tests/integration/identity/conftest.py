@@ -50,6 +50,12 @@ def identity(database: Database) -> Identity:
 
 
 @pytest.fixture
+def elsewhere(database: Database) -> Identity:
+    """As another process sees it."""
+    return facades.identity(database)
+
+
+@pytest.fixture
 async def ada(identity: Identity) -> Owner:
     return await identity.keys.create_owner(name=f"Ada {ids.new()}")
 
