@@ -43,3 +43,15 @@ async def ada(office: Office) -> Principal:
 async def bob(office: Office) -> Principal:
     """Another one."""
     return await person(office.database, "user")
+
+
+@pytest.fixture
+async def hers(office: Office, ada: Principal) -> str:
+    """Ada's wallet."""
+    return await office.wallet(ada, holding="100.00")
+
+
+@pytest.fixture
+async def his(office: Office, bob: Principal) -> str:
+    """Bob's, with nothing in it."""
+    return await office.wallet(bob)

@@ -16,11 +16,6 @@ from tests.integration.requests.support import Office
 
 
 @pytest.fixture
-async def hers(office: Office, ada: Principal) -> str:
-    return await office.wallet(ada, holding="100.00")
-
-
-@pytest.fixture
 async def his(office: Office, bob: Principal) -> str:
     return await office.wallet(bob, holding="100.00")
 

@@ -28,11 +28,6 @@ MANY = 60
 
 
 @pytest.fixture
-async def hers(office: Office, ada: Principal) -> str:
-    return await office.wallet(ada, holding="100.00")
-
-
-@pytest.fixture
 async def his(office: Office, bob: Principal) -> str:
     return await office.wallet(bob, holding="100.00")
 

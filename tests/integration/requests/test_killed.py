@@ -55,11 +55,6 @@ async def finished(office: Office, by: Principal, request: MoneyRequest) -> Mone
 
 
 @pytest.fixture
-async def hers(office: Office, ada: Principal) -> str:
-    return await office.wallet(ada, holding="100.00")
-
-
-@pytest.fixture
 async def his(office: Office, bob: Principal) -> str:
     return await office.wallet(bob, holding="1.00")
 
