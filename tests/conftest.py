@@ -8,9 +8,10 @@ import os
 import shutil
 import signal
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import TypeVar
 from unittest import mock
 
 import hypothesis
@@ -26,6 +27,7 @@ os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "false"
 # A shell that runs the tests in the background has them ignore Ctrl-C, and so would the programs that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+S = TypeVar("S")
 ROOT = Path(__file__).parent
 KINDS = {
     "architecture": "who may know whom",
@@ -71,9 +73,7 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.R
     longer than a Redis is waited for, which would then be given up without being dead.
     """
     with (
-        had("redis_server"),
-        _folder(tmp_path_factory, "redis") as folder,
-        servers.running_redis(folder) as server,
+        _running("redis", tmp_path_factory, servers.running_redis) as server,
         mock.patch.object(platform_redis, "ANSWER_TIMEOUT_S", 3.0),
     ):
         yield server
@@ -89,29 +89,21 @@ def declared_events() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def kafka_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.KafkaServer]:
     """A real Kafka, which a test may kill or stop if it starts it again; each uses topics of its own."""
-    with had("kafka_server"), _folder(tmp_path_factory, "kafka") as folder, servers.running_kafka(folder) as server:
+    with _running("kafka", tmp_path_factory, servers.running_kafka) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def rabbitmq_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.RabbitMQServer]:
     """A real RabbitMQ, which a test may kill or stop if it starts it again; each uses queues of its own."""
-    with (
-        had("rabbitmq_server"),
-        _folder(tmp_path_factory, "rabbitmq") as folder,
-        servers.running_rabbitmq(folder) as server,
-    ):
+    with _running("rabbitmq", tmp_path_factory, servers.running_rabbitmq) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def cassandra_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.CassandraServer]:
     """A real Cassandra, which a test may kill or stop if it starts it again; each uses keyspaces of its own."""
-    with (
-        had("cassandra_server"),
-        _folder(tmp_path_factory, "cassandra") as folder,
-        servers.running_cassandra(folder) as server,
-    ):
+    with _running("cassandra", tmp_path_factory, servers.running_cassandra) as server:
         yield server
 
 
@@ -126,18 +118,14 @@ def full_stack() -> None:
 @pytest.fixture(scope="session")
 def mongo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.MongoServer]:
     """A stand-in for MongoDB (see `billfold.devservers.mongo`); each test uses databases of its own."""
-    with had("mongo_server"), _folder(tmp_path_factory, "mongo") as folder, servers.running_mongo(folder) as server:
+    with _running("mongo", tmp_path_factory, servers.running_mongo) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def opensearch_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.OpenSearchServer]:
     """A real OpenSearch, which a test may kill or stop if it starts it again; each uses indexes of its own."""
-    with (
-        had("opensearch_server"),
-        _folder(tmp_path_factory, "opensearch") as folder,
-        servers.running_opensearch(folder) as server,
-    ):
+    with _running("opensearch", tmp_path_factory, servers.running_opensearch) as server:
         yield server
 
 
@@ -145,7 +133,7 @@ def opensearch_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[serv
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.S3Server]:
     """A real server of the S3 protocol, which a test may kill or stop if it starts it again; each uses buckets of its
     own."""
-    with had("s3_server"), _folder(tmp_path_factory, "s3") as folder, servers.running_s3(folder) as server:
+    with _running("s3", tmp_path_factory, servers.running_s3) as server:
         yield server
 
 
@@ -185,6 +173,15 @@ def had(name: str) -> Iterator[None]:
     except servers.Missing as reason:
         _skipped[name] = str(reason)
         pytest.skip(str(reason))
+
+
+@contextmanager
+def _running(
+    name: str, factory: pytest.TempPathFactory, running: Callable[[Path], AbstractContextManager[S]]
+) -> Iterator[S]:
+    """The server of that name for the whole run."""
+    with had(f"{name}_server"), _folder(factory, name) as folder, running(folder) as server:
+        yield server
 
 
 @contextmanager
