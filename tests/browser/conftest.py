@@ -7,16 +7,13 @@ from collections.abc import Iterator
 import pytest
 
 from billfold.app.migrate import SETS
-from billfold.platform.postgres.migrations import migrate
 from tests import servers
 from tests.browser import people
 
 
 @pytest.fixture(scope="session")
-async def town_database(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
-    database = postgres_server.create_database()
-    await migrate(database.owner_dsn, SETS)
-    return database
+def town_database(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
+    return postgres_server.create_database(SETS)
 
 
 @pytest.fixture(scope="session")

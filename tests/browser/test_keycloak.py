@@ -17,7 +17,6 @@ from billfold.app.migrate import SETS
 from billfold.identity.contracts import Provider
 from billfold.identity.domain.factors import TOTP_STEP_S
 from billfold.platform.postgres.database import Database
-from billfold.platform.postgres.migrations import migrate
 from tests import browsers, keycloak, servers
 from tests.integration.oidc import serving
 
@@ -30,8 +29,7 @@ async def billfold_server(
     keycloak_server: keycloak.KeycloakServer,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[serving.Serving]:
-    made = postgres_server.create_database()
-    await migrate(made.owner_dsn, SETS)
+    made = postgres_server.create_database(SETS)
     provider = Provider(
         name="keycloak",
         title="Keycloak",

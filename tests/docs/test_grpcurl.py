@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from billfold.devservers import fetching
-from billfold.platform.postgres.migrations import migrate
 from tests import ledgers, servers
 from tests.conftest import had
 from tests.docs import blocks
@@ -48,10 +47,8 @@ def _made_by_go() -> Path:
 
 
 @pytest.fixture
-async def dsn(postgres_server: servers.PostgresServer) -> str:
-    database = postgres_server.create_database()
-    await migrate(database.owner_dsn, MIGRATIONS)
-    return database.app_dsn
+def dsn(postgres_server: servers.PostgresServer) -> str:
+    return postgres_server.create_database(MIGRATIONS).app_dsn
 
 
 def test_the_commands_of_the_page_open_an_account_and_post_to_it(dsn: str, grpcurl: Path, tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from billfold.app.migrate import SETS
-from billfold.platform.postgres.migrations import migrate
 from tests import servers
 from tests.integration.api import support
 
@@ -22,8 +21,7 @@ EXCLUDED = "positive_data_acceptance"
 
 @pytest.fixture
 async def prepared(postgres_server: servers.PostgresServer) -> tuple[servers.TestDatabase, str]:
-    database = postgres_server.create_database()
-    await migrate(database.owner_dsn, SETS)
+    database = postgres_server.create_database(SETS)
     return database, await support.bootstrapped(database)
 
 

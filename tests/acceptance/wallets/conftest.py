@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from billfold.platform.postgres.database import Database
-from billfold.platform.postgres.migrations import Migrations, migrate
+from billfold.platform.postgres.migrations import Migrations
 from tests import ledgers, servers
 from tests.acceptance.wallets import api as api_
 from tests.acceptance.wallets.api import Api
@@ -35,10 +35,8 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[server
 
 
 @pytest.fixture(scope="session")
-async def own_database(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
-    database = postgres_server.create_database()
-    await migrate(database.owner_dsn, MIGRATIONS)
-    return database
+def own_database(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
+    return postgres_server.create_database(MIGRATIONS)
 
 
 @pytest.fixture(scope="session")

@@ -5,16 +5,13 @@ from collections.abc import Iterator
 import pytest
 
 from billfold.app.migrate import SETS
-from billfold.platform.postgres.migrations import migrate
 from tests import servers
 from tests.integration.api import support
 
 
 @pytest.fixture(scope="module")
-async def api_database(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
-    database = postgres_server.create_database()
-    await migrate(database.owner_dsn, SETS)
-    return database
+def api_database(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
+    return postgres_server.create_database(SETS)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ from typing import Any
 from billfold.app.migrate import SETS
 from billfold.kernel import ids
 from billfold.platform.postgres.database import Database
-from billfold.platform.postgres.migrations import migrate
 from tests import servers
 from tests.integration.api import support
 from tests.integration.api.support import ApiServer, Caller
@@ -47,8 +46,7 @@ async def test_a_code_is_queued_for_an_address_and_no_answer_has_it(
 async def test_asking_who_somebody_is_is_limited_by_owner(
     postgres_server: servers.PostgresServer, tmp_path: Path
 ) -> None:
-    database = postgres_server.create_database()
-    await migrate(database.owner_dsn, SETS)
+    database = postgres_server.create_database(SETS)
     with support.running_api(database, tmp_path, limits__resolve_per_minute=str(TRIES)) as server:
         ada = server.caller(await key_of(database))
         bob = server.caller(await key_of(database))
@@ -63,8 +61,7 @@ async def test_asking_who_somebody_is_is_limited_by_owner(
 async def test_guessing_by_payments_that_can_not_be_ends_with_the_questions(
     postgres_server: servers.PostgresServer, tmp_path: Path
 ) -> None:
-    database = postgres_server.create_database()
-    await migrate(database.owner_dsn, SETS)
+    database = postgres_server.create_database(SETS)
     with support.running_api(database, tmp_path, limits__resolve_per_minute=str(TRIES)) as server:
         ada, eve, mallory = [server.caller(await key_of(database)) for _ in range(3)]
         there = handle()

@@ -13,7 +13,6 @@ import pytest
 
 from billfold.app.migrate import AUDIT_SETS, SETS
 from billfold.identity.contracts import scopes_of
-from billfold.platform.postgres.migrations import migrate
 from tests import matrix, servers
 from tests.integration.api import support, world
 from tests.integration.api.walk import Walk
@@ -26,17 +25,13 @@ _CONNECTIONS = httpx2.Limits(max_connections=16)
 
 
 @pytest.fixture(scope="module")
-async def walked_database(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
-    database = postgres_server.create_database()
-    await migrate(database.owner_dsn, SETS)
-    return database
+def walked_database(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
+    return postgres_server.create_database(SETS)
 
 
 @pytest.fixture(scope="module")
-async def walked_audit(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
-    database = postgres_server.create_database()
-    await migrate(database.owner_dsn, AUDIT_SETS)
-    return database
+def walked_audit(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
+    return postgres_server.create_database(AUDIT_SETS)
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,6 @@ import httpx2
 import pytest
 
 from billfold.app.migrate import SETS
-from billfold.platform.postgres.migrations import migrate
 from tests import master_keys, servers
 from tests.integration.api import support
 from tests.integration.api.support import ApiServer
@@ -116,14 +115,10 @@ def test_a_start_imports_nothing_that_only_some_requests_need(role: str) -> None
 
 
 def test_without_its_database_it_says_so_and_recovers(tmp_path: Path) -> None:
-    async def prepared(database: servers.TestDatabase) -> str:
-        await migrate(database.owner_dsn, SETS)
-        return await support.bootstrapped(database)
-
     thread = servers.LoopThread()
     with servers.running_postgres(tmp_path / "pg") as postgres:
-        database = postgres.create_database()
-        key = thread.run(prepared(database))
+        database = postgres.create_database(SETS)
+        key = thread.run(support.bootstrapped(database))
         with support.running_api(database, tmp_path) as server:
             caller = server.caller(key)
             assert caller.post("/wallets", {"name": "before"}).status_code == 201

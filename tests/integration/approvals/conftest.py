@@ -8,17 +8,14 @@ from billfold.app.migrate import SETS
 from billfold.kernel.principal import Principal
 from billfold.ledger import Ledger
 from billfold.platform.postgres.database import Database
-from billfold.platform.postgres.migrations import migrate
 from billfold.wallets import Wallets
 from tests import facades, servers
 from tests.integration.approvals.people import ABOVE, Bank, person
 
 
 @pytest.fixture(scope="module")
-async def bank_database(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
-    database = postgres_server.create_database()
-    await migrate(database.owner_dsn, SETS)
-    return database
+def bank_database(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
+    return postgres_server.create_database(SETS)
 
 
 @pytest.fixture

@@ -9,23 +9,13 @@ from billfold.audit import Audit
 from billfold.platform.keys import Envelope, local
 from billfold.platform.messaging.brokers import nats
 from billfold.platform.postgres.database import Database
-from billfold.platform.postgres.migrations import migrate
 from tests import facades, master_keys, servers
 from tests.integration.api import support as api
 
 
-@pytest.fixture(scope="session")
-async def audit_template(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
-    template = postgres_server.create_database()
-    await migrate(template.owner_dsn, AUDIT_SETS)
-    return template
-
-
 @pytest.fixture
-def audit_database(
-    postgres_server: servers.PostgresServer, audit_template: servers.TestDatabase
-) -> servers.TestDatabase:
-    return postgres_server.create_database(template=audit_template)
+def audit_database(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
+    return postgres_server.create_database(AUDIT_SETS)
 
 
 @pytest.fixture
@@ -42,15 +32,13 @@ def audit(database: Database) -> Audit:
 
 
 @pytest.fixture(scope="module")
-async def core(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
-    database = postgres_server.create_database()
-    await migrate(database.owner_dsn, SETS)
-    return database
+def core(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
+    return postgres_server.create_database(SETS)
 
 
 @pytest.fixture(scope="module")
-def kept(postgres_server: servers.PostgresServer, audit_template: servers.TestDatabase) -> servers.TestDatabase:
-    return postgres_server.create_database(template=audit_template)
+def kept(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
+    return postgres_server.create_database(AUDIT_SETS)
 
 
 @pytest.fixture(scope="module")

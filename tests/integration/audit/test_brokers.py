@@ -27,10 +27,10 @@ from billfold.platform.postgres.database import Database
 from tests import servers
 from tests.integration.audit import support
 from tests.integration.messaging.brokers.conftest import Bench, bench, killed_and_started
-from tests.integration.messaging.conftest import outbox_in, outbox_template
+from tests.integration.messaging.conftest import outbox_in
 from tests.integration.messaging.support import published, running, until
 
-__all__ = ["bench", "outbox_template"]
+__all__ = ["bench"]
 
 KEYS = 3
 #: For each key.
@@ -38,11 +38,9 @@ FACTS = 100
 
 
 @pytest.fixture
-async def told(
-    postgres_server: servers.PostgresServer, outbox_template: servers.TestDatabase
-) -> AsyncIterator[Database]:
+async def told(postgres_server: servers.PostgresServer) -> AsyncIterator[Database]:
     """The database with the outbox, which is not the audit's."""
-    async with outbox_in(postgres_server, outbox_template) as database:
+    async with outbox_in(postgres_server) as database:
         yield database
 
 

@@ -18,6 +18,7 @@ import structlog
 from prometheus_client import REGISTRY
 
 from billfold.app import settings
+from billfold.app.migrate import AUDIT_SETS
 from billfold.app.supervisor import diagnosis
 from billfold.audit import Audit, Place, errors, object_store, workers
 from billfold.audit.service.verification import verify
@@ -177,9 +178,9 @@ async def test_a_worker_puts_what_it_has_sealed_where_its_settings_say(
 
 
 @pytest.fixture
-async def anew(postgres_server: servers.PostgresServer, audit_template: servers.TestDatabase) -> AsyncIterator[Audit]:
+async def anew(postgres_server: servers.PostgresServer) -> AsyncIterator[Audit]:
     """Another history, sealed by the same keys as well as it can be."""
-    database = await Database.connect(postgres_server.create_database(template=audit_template).app_dsn, name="anew")
+    database = await Database.connect(postgres_server.create_database(AUDIT_SETS).app_dsn, name="anew")
     yield Audit(database=database, envelope=facades.ENVELOPE)
     await database.close()
 

@@ -10,6 +10,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from billfold.app.migrate import AUDIT_SETS
 from billfold.audit import Audit, errors
 from billfold.audit.domain import exports, merkle, notes
 from billfold.audit.service import signing
@@ -138,9 +139,9 @@ async def test_every_record_is_proven_to_be_in_the_head(audit: Audit) -> None:
 @settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.integers(1, 400), min_size=2, max_size=5))
 async def test_each_head_is_proven_to_begin_the_later_ones(
-    postgres_server: servers.PostgresServer, audit_template: servers.TestDatabase, steps: list[int]
+    postgres_server: servers.PostgresServer, steps: list[int]
 ) -> None:
-    database = await Database.connect(postgres_server.create_database(template=audit_template).app_dsn, name="test")
+    database = await Database.connect(postgres_server.create_database(AUDIT_SETS).app_dsn, name="test")
     audit = Audit(database=database, envelope=facades.ENVELOPE)
     sizes = list(itertools.accumulate(steps))
     try:

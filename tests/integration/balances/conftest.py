@@ -25,11 +25,10 @@ from tests.integration.wallets.conftest import (
     ledger,
     operator,
     own_database,
-    wallets_template,
     way,
 )
 
-__all__ = ["ada", "bob", "database", "ledger", "operator", "own_database", "wallets_template", "way"]
+__all__ = ["ada", "bob", "database", "ledger", "operator", "own_database", "way"]
 #: Modules whose tests run with a ledger that posts by itself, and with one that calls the service.
 BOTH_WAYS = {"test_reading"}
 

@@ -4,8 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from billfold.app import migrate
-from billfold.platform.postgres import migrations
+from billfold.app.migrate import SETS
 from billfold.platform.postgres.database import Database
 from tests import ledgers, servers
 from tests.acceptance.wallets import api as api_
@@ -15,17 +14,10 @@ from tests.integration.balances.conftest import Town
 LATELY = {"cache-control": "max-age=600"}
 
 
-@pytest.fixture(scope="module")
-async def template(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
-    """With all contexts, since callers are somebody."""
-    database = postgres_server.create_database()
-    await migrations.migrate(database.owner_dsn, migrate.SETS)
-    return database
-
-
 @pytest.fixture
-def own_database(postgres_server: servers.PostgresServer, template: servers.TestDatabase) -> servers.TestDatabase:
-    return postgres_server.create_database(template=template)
+def own_database(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
+    """With all contexts, since callers are somebody."""
+    return postgres_server.create_database(SETS)
 
 
 @pytest.fixture

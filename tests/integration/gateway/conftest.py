@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from billfold.app.migrate import SETS
-from billfold.platform.postgres.migrations import migrate
 from tests import certificates, master_keys, servers
 from tests.certificates import Certificate
 from tests.conftest import had
@@ -52,13 +51,11 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
 
 
 @pytest.fixture(scope="module")
-async def api_database(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
+def api_database(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
     with had("gateway_server"):
         if support.ENVOY is None:
             raise servers.Missing("Envoy is not installed: `make envoy`")
-    database = postgres_server.create_database()
-    await migrate(database.owner_dsn, SETS)
-    return database
+    return postgres_server.create_database(SETS)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from billfold.kernel import ids
 from billfold.kernel.principal import Principal
 from billfold.platform.limiting import backoff
 from billfold.platform.postgres.database import Database
-from billfold.platform.postgres.migrations import Migrations, migrate
+from billfold.platform.postgres.migrations import Migrations
 from tests import facades, servers
 from tests.integration.identity.people import House
 from tests.integration.identity.town import Town
@@ -30,10 +30,8 @@ def long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-async def identity_database(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
-    database = postgres_server.create_database()
-    await migrate(database.owner_dsn, MIGRATIONS)
-    return database
+def identity_database(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
+    return postgres_server.create_database(MIGRATIONS)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ from billfold.app.migrate import SETS
 from billfold.identity.store import sessions
 from billfold.kernel import ids
 from billfold.platform.postgres.database import Database
-from billfold.platform.postgres.migrations import migrate
 from tests import master_keys, servers
 from tests.integration.identity import holders
 from tests.integration.ledger.support import eventually
@@ -17,11 +16,9 @@ from tests.workers import running_worker
 
 
 @pytest.fixture
-async def whole_database(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
+def whole_database(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
     """With everything else that a worker looks at."""
-    database = postgres_server.create_database()
-    await migrate(database.owner_dsn, SETS)
-    return database
+    return postgres_server.create_database(SETS)
 
 
 async def test_a_worker_forgets_the_sessions_that_ended_long_ago(

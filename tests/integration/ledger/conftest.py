@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from billfold.ledger import Ledger
-from billfold.platform.postgres.migrations import migrate
 from tests import ledgers, servers
 from tests.integration.ledger.furniture import Furniture, furnish
 from tests.integration.ledger.support import MIGRATIONS, Bank
@@ -35,32 +34,19 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(scope="session")
-async def ledger_template(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
-    template = postgres_server.create_database()
-    await migrate(template.owner_dsn, MIGRATIONS)
-    return template
-
-
-@pytest.fixture(scope="session")
-def shared_database(
-    postgres_server: servers.PostgresServer, ledger_template: servers.TestDatabase
-) -> servers.TestDatabase:
-    return postgres_server.create_database(template=ledger_template)
+def shared_database(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
+    return postgres_server.create_database(MIGRATIONS)
 
 
 @pytest.fixture
-def own_database(
-    postgres_server: servers.PostgresServer, ledger_template: servers.TestDatabase
-) -> servers.TestDatabase:
-    return postgres_server.create_database(template=ledger_template)
+def own_database(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
+    return postgres_server.create_database(MIGRATIONS)
 
 
 @pytest.fixture(scope="session")
-def served_database(
-    postgres_server: servers.PostgresServer, ledger_template: servers.TestDatabase
-) -> servers.TestDatabase:
+def served_database(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
     """As `shared_database`, for those who call the role: keys that a test names are used once in each."""
-    return postgres_server.create_database(template=ledger_template)
+    return postgres_server.create_database(MIGRATIONS)
 
 
 @pytest.fixture(scope="session")
@@ -113,10 +99,8 @@ def ledger(bank: Bank) -> Ledger:
 
 
 @pytest.fixture(scope="session")
-async def furnished(
-    postgres_server: servers.PostgresServer, ledger_template: servers.TestDatabase
-) -> tuple[servers.TestDatabase, Furniture]:
+async def furnished(postgres_server: servers.PostgresServer) -> tuple[servers.TestDatabase, Furniture]:
     """A database with one of everything: to be copied, or to be tried to change in vain."""
-    database = postgres_server.create_database(template=ledger_template)
+    database = postgres_server.create_database(MIGRATIONS)
     async with Bank.opened(database.app_dsn) as bank:
         return database, await furnish(bank)

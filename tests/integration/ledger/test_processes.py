@@ -17,7 +17,7 @@ from billfold.ledger.service import journal
 from billfold.ledger.store import rows
 from tests import servers
 from tests.integration.ledger.client import Line, Task
-from tests.integration.ledger.support import Bank
+from tests.integration.ledger.support import MIGRATIONS, Bank
 
 ROOT = Path(__file__).parents[3]
 PROCESSES = 3
@@ -72,8 +72,8 @@ async def told_by(process: asyncio.subprocess.Process) -> list[Line]:
 
 
 @pytest.fixture(scope="module")
-async def run(postgres_server: servers.PostgresServer, ledger_template: servers.TestDatabase) -> Run:
-    database = postgres_server.create_database(template=ledger_template)
+async def run(postgres_server: servers.PostgresServer) -> Run:
+    database = postgres_server.create_database(MIGRATIONS)
     async with Bank.opened(database.app_dsn) as bank:
         accounts = [await bank.account(500, floor=floor) for floor in FLOORS]
         tasks = [Task(database.app_dsn, seed, accounts, CLIENTS, REQUESTS, SHARED) for seed in range(PROCESSES)]

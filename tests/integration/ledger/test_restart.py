@@ -10,7 +10,6 @@ import pytest
 from billfold.kernel.errors import BillfoldError
 from billfold.ledger.contracts import Posting
 from billfold.ledger.service import posting
-from billfold.platform.postgres.migrations import migrate
 from tests import servers
 from tests.integration.ledger.support import MIGRATIONS, PATIENCE_S, Bank, ask, eventually, key, new
 
@@ -24,10 +23,8 @@ def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Pos
 
 
 @pytest.fixture(scope="module")
-async def restarted(own_server: servers.PostgresServer) -> servers.TestDatabase:
-    database = own_server.create_database()
-    await migrate(database.owner_dsn, MIGRATIONS)
-    return database
+def restarted(own_server: servers.PostgresServer) -> servers.TestDatabase:
+    return own_server.create_database(MIGRATIONS)
 
 
 class Load:

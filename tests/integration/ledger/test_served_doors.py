@@ -21,7 +21,6 @@ from billfold.ledger.rpc.v1 import ledger_pb2 as pb
 from billfold.ledger.rpc.v1 import ledger_pb2_grpc as pb_grpc
 from billfold.platform import host, tls
 from billfold.platform.postgres.database import Database
-from billfold.platform.postgres.migrations import migrate
 from billfold.platform.rpc import replicas, statuses
 from billfold.platform.rpc.errors import ServiceUnavailable
 from tests import ledgers, servers
@@ -281,8 +280,7 @@ async def test_health_and_reflection_say_what_there_is(role_server: LedgerServer
 
 async def test_health_tells_while_the_database_cannot_be_reached(tmp_path: Path) -> None:
     with servers.running_postgres(tmp_path / "pg") as postgres:
-        own = postgres.create_database()
-        await migrate(own.owner_dsn, MIGRATIONS)
+        own = postgres.create_database(MIGRATIONS)
         database = await Database.connect(own.app_dsn, name="test")
         with ledgers.serving(own.app_dsn, tmp_path) as server:
             async with ledgers.calling(database, [server]) as ledger:

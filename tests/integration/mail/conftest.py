@@ -8,21 +8,13 @@ import pytest
 from billfold.platform.keys import Envelope, local
 from billfold.platform.mail import sending
 from billfold.platform.postgres.database import Database
-from billfold.platform.postgres.migrations import migrate
 from tests import master_keys, servers
 from tests.integration.mail import support
 
 
-@pytest.fixture(scope="session")
-async def mail_template(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
-    template = postgres_server.create_database()
-    await migrate(template.owner_dsn, support.MIGRATIONS)
-    return template
-
-
 @pytest.fixture
-def mail_database(postgres_server: servers.PostgresServer, mail_template: servers.TestDatabase) -> servers.TestDatabase:
-    return postgres_server.create_database(template=mail_template)
+def mail_database(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
+    return postgres_server.create_database(support.MIGRATIONS)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 from billfold.platform.mail import errors
 from tests import servers, smtp
-from tests.integration.mail.support import ADA, RENDERER, VALUES, Post, at_work
+from tests.integration.mail.support import ADA, MIGRATIONS, RENDERER, VALUES, Post, at_work
 
 LOCALES = ("en", "th")
 TEMPLATES = sorted(RENDERER.names())
@@ -36,9 +36,9 @@ HEADERS = {
 
 
 @pytest.fixture(scope="module")
-def mail_database(postgres_server: servers.PostgresServer, mail_template: servers.TestDatabase) -> servers.TestDatabase:
+def mail_database(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
     """One for all: each test here leaves the queue empty."""
-    return postgres_server.create_database(template=mail_template)
+    return postgres_server.create_database(MIGRATIONS)
 
 
 class Words(HTMLParser):

@@ -10,18 +10,15 @@ import pytest
 
 from billfold.app.migrate import SETS
 from billfold.platform.keys import Envelope, local
-from billfold.platform.postgres.migrations import migrate
 from tests import master_keys, servers, smtp
 from tests.integration.mail.support import ADA, VALUES, Post
 from tests.workers import running_worker
 
 
 @pytest.fixture
-async def mail_database(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
+def mail_database(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
     """With everything else that a worker looks at."""
-    database = postgres_server.create_database()
-    await migrate(database.owner_dsn, SETS)
-    return database
+    return postgres_server.create_database(SETS)
 
 
 @pytest.fixture

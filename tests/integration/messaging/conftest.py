@@ -8,32 +8,22 @@ import pytest
 from billfold.platform.messaging import topics
 from billfold.platform.messaging.brokers import nats, streams
 from billfold.platform.postgres.database import Database
-from billfold.platform.postgres.migrations import migrate
 from billfold.wallets import Wallets
 from tests import servers
 from tests.integration.messaging.queue import opened_wallets
 from tests.integration.messaging.support import MIGRATIONS, WALLETS_MIGRATIONS
 
 
-@pytest.fixture(scope="session")
-async def outbox_template(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
-    template = postgres_server.create_database()
-    await migrate(template.owner_dsn, MIGRATIONS)
-    return template
-
-
 @pytest.fixture
-async def database(
-    postgres_server: servers.PostgresServer, outbox_template: servers.TestDatabase
-) -> AsyncIterator[Database]:
-    async with outbox_in(postgres_server, outbox_template) as database:
+async def database(postgres_server: servers.PostgresServer) -> AsyncIterator[Database]:
+    async with outbox_in(postgres_server) as database:
         yield database
 
 
 @asynccontextmanager
-async def outbox_in(postgres_server: servers.PostgresServer, template: servers.TestDatabase) -> AsyncIterator[Database]:
+async def outbox_in(postgres_server: servers.PostgresServer) -> AsyncIterator[Database]:
     """A database of its own as the application sees it: with its role's rights."""
-    own = postgres_server.create_database(template=template)
+    own = postgres_server.create_database(MIGRATIONS)
     database = await Database.connect(own.app_dsn, name="test")
     try:
         yield database
@@ -58,18 +48,9 @@ async def without_streams(server: nats.Server) -> None:
                 assert "stream not found" in str(refused)
 
 
-@pytest.fixture(scope="session")
-async def wallets_template(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
-    template = postgres_server.create_database()
-    await migrate(template.owner_dsn, WALLETS_MIGRATIONS)
-    return template
-
-
 @pytest.fixture
-def wallets_database(
-    postgres_server: servers.PostgresServer, wallets_template: servers.TestDatabase
-) -> servers.TestDatabase:
-    return postgres_server.create_database(template=wallets_template)
+def wallets_database(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
+    return postgres_server.create_database(WALLETS_MIGRATIONS)
 
 
 @pytest.fixture

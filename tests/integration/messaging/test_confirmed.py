@@ -20,7 +20,6 @@ from billfold.platform.messaging import topics, tries
 from billfold.platform.messaging.brokers import nats, streams
 from billfold.platform.messaging.relay import Relay
 from billfold.platform.postgres.database import Database
-from billfold.platform.postgres.migrations import migrate
 from billfold.wallets import Wallets, errors, workers
 from billfold.wallets.contracts import ConfirmedTransaction, Delivery, Taken, Transfer
 from billfold.wallets.service.bulk import Bulk
@@ -205,8 +204,7 @@ async def test_what_is_in_hand_when_postgresql_goes_away_is_applied_when_it_is_b
     server: nats.Server, tmp_path: Path
 ) -> None:
     with servers.running_postgres(tmp_path / "pg") as own:
-        database = own.create_database()
-        await migrate(database.owner_dsn, WALLETS_MIGRATIONS)
+        database = own.create_database(WALLETS_MIGRATIONS)
         async with opened_wallets(database) as wallets:
             wallet = await new_wallet(wallets)
             async with consuming(ConfirmedTransactions(wallets=wallets, messaging=server)):

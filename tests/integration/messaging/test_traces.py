@@ -18,7 +18,6 @@ from billfold.platform.messaging.brokers import nats
 from billfold.platform.messaging.consuming import EventConsumer
 from billfold.platform.messaging.port import Subscription
 from billfold.platform.postgres.database import Database
-from billfold.platform.postgres.migrations import migrate
 from billfold.platform.telemetry import traces
 from tests import master_keys, otlp, servers
 from tests.integration.api import support as api
@@ -37,10 +36,8 @@ def collector_server() -> Iterator[otlp.Collector]:
 
 
 @pytest.fixture
-async def whole_database(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
-    database = postgres_server.create_database()
-    await migrate(database.owner_dsn, SETS)
-    return database
+def whole_database(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
+    return postgres_server.create_database(SETS)
 
 
 async def test_a_transfer_is_one_trace_from_the_request_to_the_consumer_of_its_event(

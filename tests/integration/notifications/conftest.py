@@ -6,7 +6,6 @@ import pytest
 
 from billfold.app.migrate import SETS
 from billfold.platform.messaging.brokers import nats
-from billfold.platform.postgres.migrations import migrate
 from tests import servers
 from tests.integration.api import support as api
 from tests.integration.api import world
@@ -14,25 +13,14 @@ from tests.integration.messaging.conftest import without_streams
 from tests.integration.notifications.support import Town, running_worker
 
 
-@pytest.fixture(scope="session")
-async def whole_template(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
-    template = postgres_server.create_database()
-    await migrate(template.owner_dsn, SETS)
-    return template
-
-
 @pytest.fixture
-def whole_database(
-    postgres_server: servers.PostgresServer, whole_template: servers.TestDatabase
-) -> servers.TestDatabase:
-    return postgres_server.create_database(template=whole_template)
+def whole_database(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
+    return postgres_server.create_database(SETS)
 
 
 @pytest.fixture(scope="module")
-def town_database(
-    postgres_server: servers.PostgresServer, whole_template: servers.TestDatabase
-) -> servers.TestDatabase:
-    return postgres_server.create_database(template=whole_template)
+def town_database(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
+    return postgres_server.create_database(SETS)
 
 
 @pytest.fixture(scope="module")

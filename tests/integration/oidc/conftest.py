@@ -11,16 +11,13 @@ from billfold.identity import Identity, OtherProviders
 from billfold.identity.contracts import Provider
 from billfold.platform.fetching import Fetcher
 from billfold.platform.postgres.database import Database
-from billfold.platform.postgres.migrations import migrate
 from tests import facades, servers
 from tests.integration.oidc import issuing, serving
 
 
 @pytest.fixture(scope="module")
-async def oidc_database(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
-    database = postgres_server.create_database()
-    await migrate(database.owner_dsn, SETS)
-    return database
+def oidc_database(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
+    return postgres_server.create_database(SETS)
 
 
 @pytest.fixture(scope="module")

@@ -6,24 +6,14 @@ import pytest
 
 from billfold.app.migrate import SETS
 from billfold.kernel.principal import Principal
-from billfold.platform.postgres.migrations import migrate
 from tests import servers
 from tests.integration.approvals.people import person
 from tests.integration.requests.support import Office, opened
 
 
-@pytest.fixture(scope="session")
-async def office_template(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
-    template = postgres_server.create_database()
-    await migrate(template.owner_dsn, SETS)
-    return template
-
-
 @pytest.fixture
-def office_database(
-    postgres_server: servers.PostgresServer, office_template: servers.TestDatabase
-) -> servers.TestDatabase:
-    return postgres_server.create_database(template=office_template)
+def office_database(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
+    return postgres_server.create_database(SETS)
 
 
 @pytest.fixture

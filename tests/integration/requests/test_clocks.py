@@ -12,16 +12,6 @@ from tests.integration.requests.support import Office, opened
 HOURS = (timedelta(hours=-5), timedelta(hours=5))
 
 
-@pytest.fixture
-async def hers(office: Office, ada: Principal) -> str:
-    return await office.wallet(ada, holding="100.00")
-
-
-@pytest.fixture
-async def his(office: Office, bob: Principal) -> str:
-    return await office.wallet(bob)
-
-
 @pytest.mark.parametrize("ahead", HOURS, ids=str)
 async def test_an_api_whose_clock_is_wrong_grants_what_is_configured(
     office: Office, ada: Principal, hers: str, his: str, ahead: timedelta

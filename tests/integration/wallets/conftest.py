@@ -8,7 +8,7 @@ from billfold.kernel import ids
 from billfold.kernel.principal import Principal
 from billfold.ledger import Ledger
 from billfold.platform.postgres.database import Database
-from billfold.platform.postgres.migrations import Migrations, migrate
+from billfold.platform.postgres.migrations import Migrations
 from billfold.wallets import Wallets, contracts
 from tests import facades, ledgers, servers
 from tests.integration.wallets.support import SCOPES
@@ -29,18 +29,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     ledgers.both_ways(metafunc, BOTH_WAYS)
 
 
-@pytest.fixture(scope="session")
-async def wallets_template(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
-    template = postgres_server.create_database()
-    await migrate(template.owner_dsn, MIGRATIONS)
-    return template
-
-
 @pytest.fixture
-def own_database(
-    postgres_server: servers.PostgresServer, wallets_template: servers.TestDatabase
-) -> servers.TestDatabase:
-    return postgres_server.create_database(template=wallets_template)
+def own_database(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
+    return postgres_server.create_database(MIGRATIONS)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from billfold.kernel.principal import Principal
 from billfold.ledger import Ledger
 from billfold.ledger.errors import Overloaded
 from billfold.platform.postgres.database import Database
-from billfold.platform.postgres.migrations import Migrations, migrate
+from billfold.platform.postgres.migrations import Migrations
 from billfold.wallets import Wallets
 from billfold.wallets.contracts import OUTSIDE, Moved, NewHold, Order, Settlement, TransactionFilter
 from tests import facades, servers
@@ -33,13 +33,11 @@ LIMIT = "100.00"
 
 
 @pytest.fixture(scope="module")
-async def own_database(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
+def own_database(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
     """With people in it."""
-    database = postgres_server.create_database()
-    await migrate(
-        database.owner_dsn, [*MIGRATIONS[:2], Migrations("identity", "billfold.identity.migrations"), *MIGRATIONS[2:]]
+    return postgres_server.create_database(
+        [*MIGRATIONS[:2], Migrations("identity", "billfold.identity.migrations"), *MIGRATIONS[2:]]
     )
-    return database
 
 
 @pytest.fixture

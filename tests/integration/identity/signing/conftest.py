@@ -10,23 +10,15 @@ import pytest
 from billfold.identity.service.signing import Tokens
 from billfold.platform.keys import Envelope, local
 from billfold.platform.postgres.database import Database
-from billfold.platform.postgres.migrations import migrate
 from tests import master_keys, servers
 from tests.integration.identity.conftest import MIGRATIONS
 from tests.integration.identity.signing.processes import Clock, a_process
 
 
-@pytest.fixture(scope="module")
-async def template(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
-    database = postgres_server.create_database()
-    await migrate(database.owner_dsn, MIGRATIONS)
-    return database
-
-
 @pytest.fixture
-async def database(postgres_server: servers.PostgresServer, template: servers.TestDatabase) -> AsyncIterator[Database]:
+async def database(postgres_server: servers.PostgresServer) -> AsyncIterator[Database]:
     """Signing keys are everybody's, so each test has a database of its own."""
-    connected = await Database.connect(postgres_server.create_database(template=template).app_dsn, name="test")
+    connected = await Database.connect(postgres_server.create_database(MIGRATIONS).app_dsn, name="test")
     yield connected
     await connected.close()
 

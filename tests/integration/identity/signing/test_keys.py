@@ -16,6 +16,7 @@ from billfold.kernel import ids
 from billfold.platform.keys import Envelope, KeysUnavailable, local
 from billfold.platform.postgres.database import ACQUIRE_TIMEOUT_S, Database
 from tests import master_keys, servers
+from tests.integration.identity.conftest import MIGRATIONS
 from tests.integration.identity.signing.processes import (
     DAY,
     ISSUER,
@@ -84,9 +85,9 @@ async def test_processes_that_need_the_first_key_at_the_same_time_make_one(
 
 
 async def test_as_many_logins_as_there_are_connections_do_not_wait_for_each_other(
-    postgres_server: servers.PostgresServer, template: servers.TestDatabase, envelope: Envelope, clock: Clock
+    postgres_server: servers.PostgresServer, envelope: Envelope, clock: Clock
 ) -> None:
-    narrow = await Database.connect(postgres_server.create_database(template=template).app_dsn, size=2, name="test")
+    narrow = await Database.connect(postgres_server.create_database(MIGRATIONS).app_dsn, size=2, name="test")
     tokens, begun = a_process(narrow, envelope, clock), asyncio.Barrier(2)
     await tokens.published()
     clock.at += MINUTE

@@ -11,7 +11,6 @@ from billfold.kernel.principal import Principal
 from billfold.ledger import Ledger
 from billfold.platform import cql
 from billfold.platform.postgres.database import Database
-from billfold.platform.postgres.migrations import migrate
 from billfold.wallets import CqlHistory, Wallets, make_history_tables
 from billfold.wallets.contracts import HistorySource
 from tests import facades, servers
@@ -34,12 +33,10 @@ async def cql_keyspace(cassandra_server: servers.CassandraServer) -> AsyncIterat
         yield session, keyspace
 
 
-@pytest.fixture(scope="session")
-async def wallets_template(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
+@pytest.fixture
+def own_database(postgres_server: servers.PostgresServer) -> servers.TestDatabase:
     """With people: requests that are carried out later are so in their names."""
-    template = postgres_server.create_database()
-    await migrate(template.owner_dsn, SETS)
-    return template
+    return postgres_server.create_database(SETS)
 
 
 @pytest.fixture(params=SOURCES)
