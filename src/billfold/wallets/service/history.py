@@ -9,7 +9,9 @@ broker can't write into anybody's history.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime
 from uuid import UUID
 
 import msgspec
@@ -124,10 +126,16 @@ class HistoryCopy:
     async def _erase(self, closed: Sequence[UUID]) -> None:
         async with self._database.connection() as connection:
             left = await departures.left(connection, closed)
+            accounts = await store.of_wallets(connection, wallet_ids=list(itertools.chain(*left.values())))
         for owner, wallets in left.items():
             for wallet in wallets:
-                await self._copy.erase(wallet)
+                await self._copy.erase(wallet, until=await self._last_recorded(accounts[wallet].values()))
             await self._requests.erase(owner)
+
+    async def _last_recorded(self, account_ids: Collection[UUID]) -> datetime | None:
+        """When the ledger recorded the last entry of these accounts: its clock is not the one here."""
+        found = await self._ledger.entries(account_ids=list(account_ids), filter=EntryFilter(), after=None, limit=1)
+        return found[0].recorded_at if found else None
 
     async def _copy_accounts(self, progress: Callable[[HistoryRebuilt], None]) -> HistoryRebuilt:
         done = HistoryRebuilt(accounts=0, entries=0)

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from billfold.identity import events as identity_events
-from billfold.kernel import clock, ids
+from billfold.kernel import ids
+from billfold.kernel.clock import Clock, SystemClock
 from billfold.kernel.events import Event
 from billfold.kernel.principal import Principal
 from billfold.ledger import OUTBOX_KIND, Ledger
+from billfold.platform.cql import Session
 from billfold.platform.messaging import cloudevents, outbox
 from billfold.platform.postgres.database import Database
 from billfold.wallets import CqlHistory, Wallets
@@ -37,6 +39,12 @@ class Histories:
     def keeping(self) -> HistoryCopy:
         assert self.copied.history is not None
         return self.copied.history
+
+    def kept_by(self, where: tuple[Session, str], clock: Clock) -> HistoryCopy:
+        """What keeps the same copy in a process whose clock is that."""
+        session, keyspace = where
+        copy = CqlHistory(session=session, ledger=self.ledger, keyspace=keyspace, ttl_days=None, clock=clock)
+        return HistoryCopy(database=self.database, ledger=self.ledger, copy=copy)
 
     async def events(self) -> list[Event]:
         """What was told since the last time, as the relay would publish it."""
@@ -77,7 +85,7 @@ def closed(who: Principal) -> Event:
         kind=identity_events.USER_CLOSED,
         user_id=str(who.owner_id),
         by=who,
-        time=clock.SystemClock().now(),
+        time=SystemClock().now(),
     )
 
 

@@ -19,6 +19,7 @@ from billfold.wallets import CqlHistory, Wallets, errors
 from billfold.wallets.adapters.history import cql as adapter
 from billfold.wallets.contracts import HistorySource, Transaction, TransactionFilter, TransactionPage
 from tests import facades
+from tests.integration.requests.support import Watch
 from tests.integration.wallets.history.support import Histories, closed, everything, grown_old
 from tests.integration.wallets.support import move, wallet_of
 
@@ -274,6 +275,30 @@ async def test_the_history_of_an_owner_who_leaves_is_erased_for_good(
     # The other side keeps theirs, and the record is the ledger.
     assert len(await everything(histories.copied, bob, ALL, source="cql")) == 1
     assert len(await everything(histories.copied, operator, TransactionFilter(wallet=mine))) == 2
+
+
+async def test_a_worker_whose_clock_is_behind_erases_all_the_same(
+    histories: Histories, ada: Principal, bob: Principal, cql_keyspace: tuple[Session, str]
+) -> None:
+    posting, behind = histories.journal, Watch()
+    behind.ahead = -timedelta(hours=1)
+    keeping = histories.kept_by(cql_keyspace, behind)
+    mine, yours = await wallet_of(posting, ada, holding="10.00"), await wallet_of(posting, bob)
+    empty = await wallet_of(posting, ada)
+    await move(posting, ada, source=mine, target=yours, amount="10.00")
+    told = await histories.events()
+    await keeping.take(told)
+    assert len(await rows_of(cql_keyspace, mine)) == 1 + 2
+    await histories.leave(ada)
+    await keeping.take(await histories.events())
+    assert await rows_of(cql_keyspace, mine) == await rows_of(cql_keyspace, empty) == []
+    # Even by somebody who does not know that the owner has left.
+    async for entries in histories.ledger.stream_entries(
+        account_ids=list((await _accounts(histories, mine)).values()), filter=EntryFilter()
+    ):
+        await histories.copy.write([(ids.parse(mine), entry) for entry in entries])
+    assert await rows_of(cql_keyspace, mine) == []
+    assert len(await rows_of(cql_keyspace, yours)) == 1 + 1
 
 
 async def test_a_closed_wallet_of_an_owner_who_stays_keeps_its_history(histories: Histories, ada: Principal) -> None:

@@ -22,7 +22,7 @@ from billfold.wallets.adapters.history import schema
 from billfold.wallets.contracts import FoundRequest, HistoryRebuilt, HistorySource, MoneyRequest, Order
 from tests import facades
 from tests.integration.approvals.people import person
-from tests.integration.requests.support import Office
+from tests.integration.requests.support import Office, Watch
 from tests.integration.wallets.history.support import Histories, closed
 from tests.integration.wallets.support import without
 
@@ -295,6 +295,24 @@ async def test_the_requests_of_an_owner_who_leaves_are_erased_for_good(
     # The record is the table; and others keep theirs.
     assert await source_of(histories, customer, request) == "postgresql"
     assert await source_of(histories, other, theirs) == "cql"
+
+
+async def test_a_worker_whose_clock_is_behind_erases_all_the_same(
+    histories: Histories, office: Office, customer: Principal, cql_keyspace: tuple[Session, str]
+) -> None:
+    behind = Watch()
+    behind.ahead = -timedelta(hours=1)
+    keeping = histories.kept_by(cql_keyspace, behind)
+    request = await ended(office, customer)
+    await keeping.take(await histories.events())
+    assert [row[0] for row in await rows_of(cql_keyspace, customer.owner_id)] == [request.id]
+    await histories.leave(customer)
+    await keeping.take(await histories.events())
+    assert await rows_of(cql_keyspace, customer.owner_id) == []
+    # Even by somebody who does not know that the owner has left.
+    late = (await look(histories.journal, customer, request)).request
+    await histories.copy.requests.write([(customer.owner_id, late)])
+    assert await rows_of(cql_keyspace, customer.owner_id) == []
 
 
 async def test_what_the_copy_keeps_no_longer_is_read_in_the_table(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -124,18 +124,20 @@ class CqlHistory:
         # Last, for they tell that the entries are there.
         await self.tables.execute_all(schema.INSERT_MONTH, months.values())
 
-    async def erase(self, wallet: UUID) -> None:
-        """Erase all that is here of a wallet; what was recorded before now can't come back, whichever event comes late.
+    async def erase(self, wallet: UUID, *, until: datetime | None) -> None:
+        """Erase all that is here of a wallet with its last entry `until` then, if it has any.
+
+        What was recorded by then, or before now, can't come back, whichever event comes late.
 
         Raises:
             CqlUnavailable: do it again.
         """
-        now_us = self.tables.now_us
+        erased_us = self.tables.erased_us(until)
         months = {month for its in (await self._months(wallet)).values() for month, _ in its}
-        erased = [(now_us, wallet, month) for month in months]
+        erased = [(erased_us, wallet, month) for month in months]
         await self.tables.execute_all(schema.ERASE, erased)
         # Last, for it is by them that the others are found when this ends halfway.
-        await self.tables.execute(schema.ERASE_MONTHS, now_us, wallet)
+        await self.tables.execute(schema.ERASE_MONTHS, erased_us, wallet)
 
     async def _months(self, wallet: UUID) -> dict[UUID, _Months]:
         months: dict[UUID, _Months] = {}

@@ -76,6 +76,6 @@ class CqlRequests:
         Raises:
             CqlUnavailable: do it again.
         """
-        erased_us = max(self._tables.now_us, clock.microseconds(until))
+        erased_us = self._tables.erased_us(until)
         partitions = [(erased_us, owner, schema.month_of(clock.microseconds(month))) for month in months]
         await self._tables.execute_all(schema.ERASE_REQUESTS, partitions)

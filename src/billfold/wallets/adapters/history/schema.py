@@ -2,7 +2,7 @@
 
 A row is written with the instant at which its entry was recorded as its CQL timestamp. So writing it again, in whatever
 order, changes nothing; of the rows about an account's month the newest stays; and what was erased stays erased when an
-event about it comes late, because the erasure is younger.
+event about it comes late, because the erasure is as young at least, and wins then.
 
 A request is copied once it has ended, which is for ever; its instant is its end. Its partition is its owner and the
 month of its id, in which it was accepted: so a row is found by what whoever asks has to know, and nobody else's is.

@@ -66,6 +66,10 @@ class Tables:
         """The present instant, in microseconds."""
         return clock.microseconds(self._clock.now())
 
+    def erased_us(self, until: datetime | None) -> int:
+        """The instant of an erasure of rows up to `until`: not before any of theirs, which another clock gave."""
+        return self.now_us if until is None else max(self.now_us, clock.microseconds(until))
+
     @property
     def kept_since(self) -> datetime | None:
         """What happened before is kept no longer; None where everything is kept."""
