@@ -11,7 +11,7 @@ BillfoldError
 └── Invalid    SameWallet, SidesWrong, ItemKeysMixed, ItemKeysAtomic, AssetNeeded, WalletNeeded, CreditLimitNegative,
                CreditLimitRepeated, InstantAmbiguous, VersionNotReached, PeriodWrong, StepWrong,
                ConfirmedTransactionInvalid, ConfirmedTransactionTooLarge, ProcessingFailed, DeliveryLimitReached,
-               PayeeNotAsked, PayerIsYou, ExpiryTooLate, TransferNotPosted, RequestNotEnded
+               PayeeNotAsked, PayerIsYou, ExpiryTooLate, TransferNotPosted, RequestNotEnded, OwnerNotDeparted
 """
 
 from __future__ import annotations
@@ -279,6 +279,12 @@ class RequestNotEnded(errors.Invalid):
     """The event tells of the end of a request that has not ended."""
 
     code = "request_not_ended"
+
+
+class OwnerNotDeparted(errors.Invalid):
+    """The event tells that the account of an owner was closed, and it was not."""
+
+    code = "owner_not_departed"
 
 
 class RebuildOvertaken(errors.Conflict):

@@ -20,11 +20,12 @@ from billfold.kernel.events import Event
 from billfold.kernel.principal import Principal
 from billfold.notifications import Notifications, store
 from billfold.notifications.contracts import EventFilter
-from billfold.notifications.domain import AUDIENCES
+from billfold.notifications.domain import AUDIENCES, LEFT
 from billfold.notifications.errors import EventsForgotten
 from billfold.platform.messaging.inbox import EventDiffers
 from billfold.platform.postgres.database import Database
 from billfold.wallets import Wallets
+from billfold.wallets.errors import OwnerNotDeparted
 from tests import servers
 from tests.integration.messaging.queue import opened_wallets
 from tests.integration.messaging.support import somebody_waits, until
@@ -249,17 +250,59 @@ async def test_forgetting_and_writing_at_the_same_time_do_not_wait_for_each_othe
     assert await forgetting == 4
 
 
-async def test_whoever_leaves_is_forgotten_with_what_is_told_of_them_later(
-    database: Database, wallets: Wallets
+@pytest.mark.parametrize("end", [1, 2, 3])
+@pytest.mark.parametrize("together", [True, False])
+async def test_whoever_leaves_is_forgotten_whatever_is_told_of_them_before_and_later(
+    database: Database, wallets: Wallets, end: int, *, together: bool
 ) -> None:
     notifications, owner, other = Notifications(database=database, wallets=wallets), ids.new(), ids.new()
-    await notifications.recorder.record([created(owner, 1), created(owner, 2, kind="user.closed.v1")])
-    await notifications.recorder.record([created(owner, 3), created(other, 4)])
+    events = [created(owner, number, kind=LEFT if number == end else "wallet.created.v1") for number in (1, 2, 3)]
+    events.append(created(other, 4))
+    await leave(database, wallets, owner)
+    # And all of it once more.
+    for batch in [events] * 2 if together else [[event] for event in events] * 2:
+        await notifications.recorder.record(batch)
+    assert await seen(database, owner) == []
     async with database.connection() as connection:
-        assert await store.page(connection, owner, types=list(AUDIENCES), after=0, limit=10) == []
         place = await store.place(connection, owner)
-        assert (place.position, place.forgotten) == (3, 3)
-        assert len(await store.page(connection, other, types=list(AUDIENCES), after=0, limit=10)) == 1
+    assert (place.position, place.forgotten) == (3, 3)
+    assert await seen(database, other) == ["4"]
+
+
+async def test_nobody_is_forgotten_because_an_event_says_that_they_have_left(
+    database: Database, wallets: Wallets
+) -> None:
+    """Whoever can write to the broker says what they like."""
+    notifications, owner, other = Notifications(database=database, wallets=wallets), ids.new(), ids.new()
+    await notifications.recorder.record([created(owner, 1)])
+    # Of one who has left it is true; that helps no lie beside it.
+    await leave(database, wallets, other)
+    truth, lie, fact = created(other, 2, kind=LEFT), created(owner, 3, kind=LEFT), created(owner, 4)
+    for batch in ([lie], [truth, lie, fact], [lie]):
+        with pytest.raises(OwnerNotDeparted):
+            await notifications.recorder.record(batch)
+    assert await seen(database, owner) == ["1"]
+    # As whoever set the lie aside takes the rest.
+    for event in (truth, fact):
+        await notifications.recorder.record([event])
+    assert await seen(database, owner) == ["1", "4"]
+    # It was none, had it only come too early: whoever retries it then is right.
+    await leave(database, wallets, owner)
+    await notifications.recorder.record([lie])
+    assert await seen(database, owner) == []
+
+
+async def leave(database: Database, wallets: Wallets, owner: UUID) -> None:
+    """Close the account, as far as it concerns wallets."""
+    async with database.transaction() as connection:
+        assert await wallets.departures.close_all(connection, owner_id=owner) == []
+
+
+async def seen(database: Database, owner: UUID) -> list[str]:
+    """What all that the owner was told is about."""
+    async with database.connection() as connection:
+        found = await store.page(connection, owner, types=list(AUDIENCES), after=0, limit=100)
+    return [event.subject for event in found]
 
 
 async def test_what_nobody_may_see_is_written_for_nobody(database: Database, wallets: Wallets) -> None:

@@ -1,4 +1,6 @@
-"""The feed on every broker: what a killed relay publishes again is a repeat, and another event under its id is none."""
+"""The feed on every broker: what a killed relay publishes again is a repeat, another event under its id is none, and
+what is not so is told to nobody.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +20,7 @@ from billfold.kernel.principal import Principal
 from billfold.ledger import Ledger
 from billfold.notifications import Notifications, workers
 from billfold.notifications.contracts import EventFilter, FeedEvent
+from billfold.notifications.domain import LEFT
 from billfold.platform.messaging import cloudevents, outbox, topics
 from billfold.platform.messaging.consuming import EventConsumer
 from billfold.platform.messaging.port import Message, Messaging
@@ -131,6 +134,24 @@ async def test_another_event_under_the_id_of_one_that_was_told_is_set_aside_and_
     (refused,) = await _refused(database)
     assert (refused["consumer"], refused["reason"], refused["event_id"]) == ("feed", "event_differs", lie.id)
     assert refused["body"] == cloudevents.encode(lie)
+
+
+async def test_an_account_that_is_falsely_said_to_be_closed_keeps_its_feed_and_the_lie_is_set_aside(
+    database: Database, wallets: Wallets, bench: Bench
+) -> None:
+    notifications, owner = Notifications(database=database, wallets=wallets), ids.new()
+    lie = created(owner, 9, kind=LEFT)
+    await _publish(bench.messaging, [created(owner, 0), created(owner, 1), lie, created(owner, 2)])
+    consumer = workers.consumer(notifications=notifications, messaging=bench.messaging, database=database)
+    async with consumed(consumer):
+
+        async def all_are_told_and_one_is_not() -> bool:
+            return len(await _feed(notifications, owner)) >= 3 and bool(await _refused(database))
+
+        await until(all_are_told_and_one_is_not)
+    assert [event.subject for event in await _feed(notifications, owner)] == ["0", "1", "2"]
+    (refused,) = await _refused(database)
+    assert (refused["consumer"], refused["reason"], refused["event_id"]) == ("feed", "owner_not_departed", lie.id)
 
 
 async def _spend(wallets: Wallets, ada: Principal, wallet: str) -> None:

@@ -39,6 +39,7 @@ class Recorder:
         Raises:
             DatabaseUnavailable: of none of them; the same again will do.
             EventDiffers: of all but those that say something else than what was told under their ids.
+            OwnerNotDeparted: of none of them; somebody is said to have left, and has not.
         """
         known = [(event, data) for event in events if (data := domain.data_of(event)) is not None]
         accounts = {account for _, data in known for account in domain.accounts_in(data)}
@@ -56,9 +57,12 @@ class Recorder:
             sifted = await inbox.first_time(connection, CONSUMER, told)
             if sifted.new:
                 written = [one for event in sifted.new for one in entries[event.source, event.id]]
+                left = {one.owner_id for one in written if one.type == domain.LEFT}
+                if left:
+                    await self._wallets.departures.check_left(connection, owner_ids=left)
                 await store.append(connection, written)
                 # Whoever has left can't read it any more, so nobody needs it.
-                if left := {one.owner_id for one in written if one.type == domain.LEFT}:
+                if left:
                     await store.leave(connection, left)
         sifted.check()
 

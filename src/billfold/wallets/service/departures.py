@@ -6,6 +6,7 @@ to an account before its lock is had stays there and keeps its owner; what comes
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from uuid import UUID
 
 import msgspec
@@ -16,7 +17,7 @@ from billfold.ledger import Ledger
 from billfold.ledger import errors as ledger_errors
 from billfold.platform.messaging import outbox
 from billfold.platform.postgres.database import Connection
-from billfold.wallets import domain, events
+from billfold.wallets import domain, errors, events
 from billfold.wallets.contracts import Wallet
 from billfold.wallets.store import departures
 from billfold.wallets.store import wallets as store
@@ -67,6 +68,15 @@ class Departures:
             )
             await outbox.append(connection, event)
         return []
+
+    async def check_left(self, connection: Connection, *, owner_ids: Collection[UUID]) -> None:
+        """Go on only if all of these owners have left: an event that says so need not be true.
+
+        Raises:
+            OwnerNotDeparted
+        """
+        if (await departures.left(connection, list(owner_ids))).keys() < set(owner_ids):
+            raise errors.OwnerNotDeparted
 
     async def _remaining(self, connection: Connection, wallets: list[Wallet]) -> list[Remaining]:
         assets, remaining = await self._ledger.assets(), []
