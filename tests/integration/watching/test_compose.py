@@ -71,6 +71,11 @@ def test_each_file_that_is_mounted_is_there_and_each_volume_is_named() -> None:
             assert (DEPLOY / source).exists() if source.startswith(".") else source in COMPOSE["volumes"], source
 
 
+def test_kafka_writes_into_its_volume() -> None:
+    kafka = SERVICES["kafka"]
+    assert [volume.partition(":")[2] for volume in kafka["volumes"]] == [kafka["environment"]["KAFKA_LOG_DIRS"]]
+
+
 def test_services_wait_for_and_are_scraped_as_services_that_there_are() -> None:
     for service in SERVICES.values():
         assert set(service.get("depends_on", {})) <= set(SERVICES)
