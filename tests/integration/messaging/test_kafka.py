@@ -5,16 +5,27 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
+from collections.abc import Collection, Sequence
 
 import pytest
+from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.consumer.fetcher import Fetcher
+from structlog.testing import capture_logs
 
 from billfold.platform.messaging.brokers import kafka
-from billfold.platform.messaging.port import Bookmark, BrokerUnavailable, Message, MessageTooLarge, Subscription
+from billfold.platform.messaging.port import (
+    Bookmark,
+    BrokerUnavailable,
+    Consumption,
+    Delivery,
+    Message,
+    MessageTooLarge,
+    Subscription,
+)
 from billfold.platform.messaging.topics import Topic
 from tests import servers
-from tests.integration.messaging.support import DEADLINE_S
+from tests.integration.messaging.support import DEADLINE_S, until
 
 #: What an operator lets the topic have at a time: a little less than we send to a partition at a time.
 LIMIT = 880_000
@@ -91,6 +102,72 @@ async def test_a_client_that_is_closed_after_its_server_was_killed_does_not_canc
         ):
             raise BrokerUnavailable
     assert of_the_client() <= before
+
+
+@pytest.mark.parametrize("aborted", [["0"], ["0", "2", "3"], ["1"], ["0", "1", "2", "3"]])
+async def test_what_its_sender_has_aborted_comes_to_nobody_and_nothing_of_it_waits(
+    kafka_server: servers.KafkaServer, topic: Topic, aborted: list[str]
+) -> None:
+    said = ["0", "1", "2", "3"]
+    committed = [body for body in said if body not in aborted]
+    subscription = Subscription(name=f"reader-{uuid.uuid4().hex}", topic=topic)
+    async with kafka.Cluster(servers=kafka_server.url).connected(name="test") as broker:
+        bookmark = Bookmark(start="beginning")
+        async with broker.consuming(subscription) as hand, broker.tailing(topic, bookmark=bookmark) as along:
+            await _in_transactions(kafka_server, topic, said, aborted)
+            assert await _bodies(hand, len(committed)) == committed
+            await until(lambda: _nothing_waits(broker, subscription, hand))
+            with capture_logs() as logged:
+                assert [(await anext(along)).body.decode() for _ in committed] == committed
+            assert logged == []
+        async with broker.consuming(subscription) as hand:
+            await broker.publish([_numbered(topic, 4, 1)])
+            (delivery,) = await hand.fetch(10, max_bytes=1 << 20, wait_s=DEADLINE_S)
+    assert (json.loads(delivery.body)["number"], delivery.deliveries) == (4, 1)
+
+
+async def test_what_is_left_unsettled_before_an_aborted_transaction_comes_again(
+    kafka_server: servers.KafkaServer, topic: Topic
+) -> None:
+    subscription = Subscription(name=f"reader-{uuid.uuid4().hex}", topic=topic)
+    async with kafka.Cluster(servers=kafka_server.url).connected(name="test") as broker:
+        await _in_transactions(kafka_server, topic, ["0", "1"], ["1"])
+        for count in (1, 2):
+            async with broker.consuming(subscription) as hand:
+                (delivery,) = await hand.fetch(10, max_bytes=1 << 20, wait_s=DEADLINE_S)
+                assert (delivery.body, delivery.deliveries) == (b"0", count)
+                assert await hand.fetch(10, max_bytes=1 << 20, wait_s=0.5) == []
+        backlog = await broker.backlog(subscription)
+    assert backlog is not None
+    assert backlog.waiting > 0
+
+
+async def _in_transactions(
+    server: servers.KafkaServer, topic: Topic, said: Sequence[str], aborted: Collection[str]
+) -> None:
+    """Each in a transaction of its own, as a bank's sender does it who may change its mind."""
+    async with AIOKafkaProducer(bootstrap_servers=server.url, transactional_id=f"bank-{uuid.uuid4()}") as producer:
+        for body in said:
+            await producer.begin_transaction()
+            await producer.send_and_wait(topic.address, body.encode())
+            await (producer.abort_transaction() if body in aborted else producer.commit_transaction())
+
+
+async def _bodies(hand: Consumption, count: int) -> list[str]:
+    """What comes, which is settled."""
+    found: list[Delivery] = []
+    async with asyncio.timeout(DEADLINE_S):
+        while len(found) < count:
+            some = await hand.fetch(10, max_bytes=1 << 20, wait_s=1)
+            await hand.settle(some)
+            found += some
+    return [delivery.body.decode() for delivery in found]
+
+
+async def _nothing_waits(broker: kafka.Broker, subscription: Subscription, hand: Consumption) -> bool:
+    assert await hand.fetch(10, max_bytes=1 << 20, wait_s=0.1) == []
+    backlog = await broker.backlog(subscription)
+    return backlog is not None and backlog.waiting == 0
 
 
 def _numbered(topic: Topic, number: int, size: int) -> Message:

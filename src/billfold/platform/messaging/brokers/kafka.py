@@ -32,7 +32,14 @@ from aiokafka.helpers import create_ssl_context
 from aiokafka.structs import OffsetAndMetadata
 
 from billfold.platform.messaging.brokers import asking
-from billfold.platform.messaging.brokers.kafka_group import Committed, GroupHand, delivery_of, group_of, joined
+from billfold.platform.messaging.brokers.kafka_group import (
+    ISOLATION,
+    Committed,
+    GroupHand,
+    delivery_of,
+    group_of,
+    joined,
+)
 from billfold.platform.messaging.cloudevents import CONTENT_TYPE
 from billfold.platform.messaging.port import (
     Backlog,
@@ -206,8 +213,7 @@ class Broker:
     ) -> AsyncIterator[AsyncIterator[Delivery]]:
         """As port.Broker.tailing."""
         async with AsyncExitStack() as clients:
-            # Where retention has removed what comes next, that is the oldest that is left; the default is the end.
-            reader = AIOKafkaConsumer(**self._options, enable_auto_commit=False, auto_offset_reset="earliest")
+            reader = self._reads_along()
             clients.push_async_callback(_stopped, reader)
             with translated():
                 await reader.start()
@@ -268,9 +274,15 @@ class Broker:
         if producer is not None:
             await _ended(producer)
 
+    def _reads_along(self) -> AIOKafkaConsumer:
+        # Where retention has removed what comes next, that is the oldest that is left; the default is the end.
+        return AIOKafkaConsumer(
+            **self._options, enable_auto_commit=False, auto_offset_reset="earliest", isolation_level=ISOLATION
+        )
+
     async def _reading(self) -> AIOKafkaConsumer:
         if self._reader is None:
-            reader = AIOKafkaConsumer(**self._options, enable_auto_commit=False)
+            reader = self._reads_along()
             self._clients.push_async_callback(_stopped, reader)
             await reader.start()
             self._reader = reader
@@ -282,14 +294,22 @@ async def _read(reader: AIOKafkaConsumer, types: tuple[str, ...], following: dic
         with translated():
             found = await reader.getmany(timeout_ms=int(TAIL_WAIT_S * 1000), max_records=TAIL_MAX)
         for part, records in found.items():
-            gone = records[0].offset - following[str(part.partition)]
-            if gone > 0:
-                log.warning("a reader has missed what Kafka keeps no more", topic=part.topic, messages=gone)
+            if records[0].offset > following[str(part.partition)]:
+                await _say_what_is_gone(reader, part, following[str(part.partition)], records[0].offset)
             for record in records:
                 delivery = delivery_of(record, deliveries=1)
                 following[str(part.partition)] = record.offset + 1
                 if not delivery.type or selects(types, delivery.type):
                     yield delivery
+
+
+async def _say_what_is_gone(reader: AIOKafkaConsumer, part: TopicPartition, following: int, found: int) -> None:
+    """Ends of transactions have offsets, too, and so has what was aborted: nobody has missed them."""
+    with translated():
+        first = await reader.beginning_offsets([part])
+    gone = min(first[part], found) - following
+    if gone > 0:
+        log.warning("a reader has missed what Kafka keeps no more", topic=part.topic, messages=gone)
 
 
 def _size(message: Message) -> int:

@@ -32,6 +32,8 @@ HANDLING_MAX_S = 24 * 60 * 60
 #: What is fetched ahead, of all partitions and of each.
 AHEAD_MAX_BYTES = 8 * 1024 * 1024
 COMMIT_TIMEOUT_S = 10.0
+#: What a sender has aborted was never said. The end of a topic is then before the first transaction that is open.
+ISOLATION = "read_committed"
 
 #: The group has given our partitions to others meanwhile, or is about to: they will meet what we have settled again.
 _NOT_OURS = (
@@ -81,6 +83,10 @@ class GroupHand(ConsumerRebalanceListener):  # type: ignore[misc]
         self._subscription = subscription
         self._translated = translated
         self._parts: dict[TopicPartition, _Part] = {}
+        #: What the client has given and we have not handed out: it won't give it again.
+        self._given: dict[TopicPartition, list[ConsumerRecord]] = {}
+        #: How far there was nothing for us in partitions of which nothing was handed out.
+        self._nothing_until: dict[TopicPartition, int] = {}
         #: Counts the assignments: what was handed out under an earlier one is not ours to settle.
         self._era = 0
 
@@ -88,6 +94,8 @@ class GroupHand(ConsumerRebalanceListener):  # type: ignore[misc]
         """What is in hand comes to somebody else, or to us again: with each assignment all of it is given anew."""
         del revoked
         self._parts.clear()
+        self._given = {}
+        self._nothing_until.clear()
         self._era += 1
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
@@ -97,12 +105,14 @@ class GroupHand(ConsumerRebalanceListener):  # type: ignore[misc]
         """As Consumption.fetch. What is fetched ahead is bounded by AHEAD_MAX_BYTES."""
         del max_bytes
         with self._translated():
-            found = await self._consumer.getmany(timeout_ms=int(wait_s * 1000), max_records=limit)
-            era = self._era
-            await self._take_over({part: found[part][0].offset for part in found if part not in self._parts})
-        if era != self._era:
-            return []
-        taken = [delivery for part, records in found.items() for delivery in self._handed_out(part, records)]
+            if not self._given:
+                self._given = await self._consumer.getmany(timeout_ms=int(wait_s * 1000), max_records=limit)
+            if not self._given:
+                await self._pass_by()
+            new = {part: found[0].offset for part, found in self._given.items() if part not in self._parts}
+            await self._take_over(new)
+        records, self._given = self._given, {}
+        taken = [delivery for part, found in records.items() for delivery in self._handed_out(part, found)]
         if not taken:
             await self.settle([])
         return taken
@@ -121,12 +131,37 @@ class GroupHand(ConsumerRebalanceListener):  # type: ignore[misc]
         """Note that these first records of partitions are handed out once more, before they are."""
         if not first:
             return
-        known = await self._committed([*first])
+        era, known = self._era, await self._committed([*first])
+        if era != self._era:
+            return
         notes = {}
         for part, offset in first.items():
-            self._parts[part] = _Part(tries=int(known[part].metadata or 0) + 1)
+            self._parts[part] = _Part(tries=_tries(known[part]) + 1)
             notes[part] = (offset, str(self._parts[part].tries))
         await self._commit(notes)
+
+    async def _pass_by(self) -> None:
+        """Note how far there is nothing more for us: ends of transactions, and what was aborted, have offsets, too.
+
+        The client gives none of them, and counted as waiting they would wait for ever.
+        """
+        era, reading = self._era, [part for part in self._consumer.assignment() if self._has_read(part)]
+        try:
+            at = {part: await self._consumer.position(part) for part in reading}
+        except _NOT_OURS:
+            return
+        new = [part for part in at if part not in self._parts and self._nothing_until.get(part) != at[part]]
+        known = await self._committed(new) if new else {}
+        if era != self._era:
+            return
+        for part, state in self._parts.items():
+            state.next = at.get(part, state.next)
+        self._nothing_until |= {part: at[part] for part in new}
+        # What the group is at already has a note of how often it was handed out.
+        await self._commit({part: (at[part], "") for part in new if max(known[part].offset, 0) < at[part]})
+
+    def _has_read(self, part: TopicPartition) -> bool:
+        return self._consumer.last_stable_offset(part) is not None
 
     def _handed_out(self, part: TopicPartition, records: Sequence[ConsumerRecord]) -> list[Delivery]:
         state = self._parts[part]
@@ -150,6 +185,12 @@ class GroupHand(ConsumerRebalanceListener):  # type: ignore[misc]
             log.info("partitions have gone to others in the middle of a batch", reason=repr(error))
 
 
+def _tries(committed: OffsetAndMetadata) -> int:
+    """How often what comes next was handed out by now. Whoever else has moved the group says nothing of that."""
+    note = committed.metadata or ""
+    return int(note) if note.isdecimal() else 0
+
+
 def group_of(subscription: Subscription) -> str:
     """The consumer group of a subscription."""
     return f"billfold.{subscription.name}"
@@ -170,6 +211,7 @@ async def joined(
             group_id=group_of(subscription),
             enable_auto_commit=False,
             auto_offset_reset="earliest",
+            isolation_level=ISOLATION,
             session_timeout_ms=SESSION_TIMEOUT_S * 1000,
             heartbeat_interval_ms=HEARTBEAT_S * 1000,
             max_poll_interval_ms=HANDLING_MAX_S * 1000,
