@@ -17,6 +17,12 @@ def server_setting(tree: settings.Settings) -> tuple[str, str | None]:
     return places[tree.broker.kind]
 
 
+def shown_place(tree: settings.Settings) -> str | None:
+    """Where the broker is, for everybody to see. Kafka's servers are no URLs, and no secret."""
+    _, where = server_setting(tree)
+    return settings.mask(where) if where is not None and "://" in where else where
+
+
 def of(tree: settings.Settings) -> Messaging:
     """Where the broker is and who we are there; nothing is connected.
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from billfold.app import settings
@@ -15,6 +15,7 @@ from billfold.platform import extras, tls
 from billfold.platform.postgres.database import Database
 
 if TYPE_CHECKING:
+    from billfold.platform.rpc.addresses import Address
     from billfold.platform.rpc.serving import Door
 
 
@@ -35,10 +36,36 @@ async def ledger(tree: settings.Ledger, database: Database) -> AsyncIterator[Led
         return
     with extras.imported("grpc"):
         from billfold.ledger import rpc  # noqa: PLC0415 - see above.
-        from billfold.platform.rpc import addresses  # noqa: PLC0415
+
+    found, secured = _called(tree, tree.address)
+    async with rpc.connected(
+        database, addresses=found, tls=secured, token=tree.token, timeout_s=tree.timeout_s
+    ) as remote:
+        yield remote
+
+
+async def examine(tree: settings.Ledger, address: str) -> Mapping[str, str | None]:
+    """Why each server at `address` does not serve now, by its own address; None for one that does.
+
+    Raises:
+        SettingInvalid, ExtraNotInstalled
+    """
+    with extras.imported("grpc"):
+        from billfold.platform.rpc.replicas import Replicas  # noqa: PLC0415 - see above.
+
+    found, secured = _called(tree, address)
+    replicas = Replicas(found, lambda _: None, tls=secured, token=tree.token, timeout_s=tree.timeout_s)
+    try:
+        return await replicas.ailing()
+    finally:
+        await replicas.close()
+
+
+def _called(tree: settings.Ledger, text: str) -> tuple[Sequence[Address], tls.Mutual | None]:
+    from billfold.platform.rpc import addresses  # noqa: PLC0415 - see above.
 
     try:
-        found = addresses.parse_all(tree.address)
+        found = addresses.parse_all(text)
     except ValueError as error:
         raise settings.SettingInvalid(f"ledger.address is wrong: {error}.") from error
     secured = _mutual(tree)
@@ -48,10 +75,7 @@ async def ledger(tree: settings.Ledger, database: Database) -> AsyncIterator[Led
                 f"ledger.address is wrong: {address.host} is another machine, which is spoken to by TLS alone; "
                 "set ledger.tls_certificate, ledger.tls_key and ledger.tls_authority."
             )
-    async with rpc.connected(
-        database, addresses=found, tls=secured, token=tree.token, timeout_s=tree.timeout_s
-    ) as remote:
-        yield remote
+    return found, secured
 
 
 def door(tree: settings.Ledger) -> Door:

@@ -16,6 +16,7 @@ import pytest
 from billfold.app import settings
 from billfold.app.supervisor import diagnosis
 from billfold.platform import host
+from billfold.platform.rpc import addresses, serving
 from tests import servers
 from tests.integration.stack import support
 
@@ -80,6 +81,8 @@ def test_a_running_stack_is_found_with_its_servers(tmp_path: Path) -> None:
     [
         ({"BILLFOLD_POSTGRES__DSN": "postgresql://a:hush@127.0.0.1:1/core"}, "postgres", "no connection"),
         ({"BILLFOLD_NATS__URL": "nats://127.0.0.1:1"}, "nats", "No NATS server answers at 127.0.0.1:1"),
+        ({"BILLFOLD_LEDGER__ADDRESS": "unix:/nowhere/ledger.sock"}, "ledger", "ledger.sock does not answer"),
+        ({"BILLFOLD_LEDGER__ADDRESS": "10.0.0.7:8090"}, "ledger", "is spoken to by TLS alone"),
         ({"BILLFOLD_API__PROT": "1"}, "settings", "nearest one is BILLFOLD_API__PORT"),
     ],
 )
@@ -96,6 +99,20 @@ def test_people_get_the_same_as_text(data: Path) -> None:
     assert ended.returncode == 1
     assert "fail  nats               No NATS server answers" in ended.stdout
     assert "Check the address" in ended.stdout
+
+
+async def test_each_ledger_of_the_settings_is_asked(data: Path, tmp_path: Path) -> None:
+    async def well() -> None:
+        pass
+
+    served, gone = f"unix:{tmp_path}/one.sock", f"unix:{tmp_path}/two.sock"
+    door = serving.Door(address=addresses.parse(served))
+    async with serving.serving(lambda _: None, door=door, names=(), stop=serving.Stop(), check=well):
+        found = await examined(data, {"BILLFOLD_LEDGER__ADDRESS": f"{served},{gone}"})
+    assert [(finding.state, finding.found) for finding in found if finding.check == "ledger"] == [
+        ("ok", f"{served} serves"),
+        ("warn", f"{gone} does not answer."),
+    ]
 
 
 async def test_a_taken_port_is_a_fault_when_it_was_asked_for(data: Path, foreign_port: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import stat
@@ -54,6 +55,14 @@ def test_what_is_not_to_be_had_is_left_out_and_told(data: Path, tmp_path: Path) 
         assert f"redis is left out: {left_out['redis']}." in support.billfold("status", "--data", str(data)).stdout
         found = support.billfold("doctor", "--data", str(data)).stdout
         assert f"full without redis: {left_out['redis']}" in found
+        assert "unix:/run/billfold/elsewhere.sock does not answer" in found
+
+
+def test_a_ledger_of_ones_own_is_listed_beside_the_parts(data: Path) -> None:
+    with support.up(data, env=NO_LEDGER) as running:
+        assert running.first["addresses"]["ledger"] == NO_LEDGER["BILLFOLD_LEDGER__ADDRESS"]
+        listed = support.billfold("status", "--data", str(data)).stdout
+        assert re.search(r"^ *ledger +yours +unix:/run/billfold/elsewhere.sock *$", listed, re.MULTILINE)
 
 
 def test_a_minimal_stack_has_nothing_that_was_added(data: Path) -> None:

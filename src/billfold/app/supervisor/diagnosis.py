@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from billfold.app import messaging, places, settings, sinks
+from billfold.app import messaging, places, remote, settings, sinks
 from billfold.app.supervisor import ports, record, roles
 from billfold.kernel import errors
 from billfold.platform import host, installed
@@ -26,6 +26,8 @@ from billfold.platform.postgres.database import DatabaseUnavailable
 
 #: How long a Cassandra has to answer.
 HISTORY_PATIENCE_S = 5.0
+
+_TITLES = {"kafka": "Kafka", "rabbitmq": "RabbitMQ"}
 
 State = Literal["ok", "warn", "fail"]
 
@@ -85,6 +87,7 @@ async def examine(loaded: settings.Loaded) -> list[Finding]:
         findings.append(await _broker(tree))
     elif url := tree.nats.url or (running and running.nats_url):
         findings.append(await _nats(url))
+    findings += [finding async for finding in _ledger(tree, running)]
     findings += [finding async for finding in _redis(tree)]
     findings += [finding async for finding in _cassandra(tree)]
     findings += [finding async for finding in _audit_bucket(tree.audit.publish_s3)]
@@ -265,7 +268,7 @@ async def _broker(tree: settings.Settings) -> Finding:
     kind = tree.broker.kind
     try:
         async with messaging.of(tree).connected(name="billfold doctor"):
-            return Finding(check=kind, state="ok", found=f"{kind} answers")
+            return Finding(check=kind, state="ok", found=f"{_TITLES[kind]} answers at {messaging.shown_place(tree)}")
     except errors.BillfoldError as error:
         advice = "Check the address, the password and the server."
         return Finding(check=kind, state="fail", found=error.detail, advice=advice)
@@ -286,6 +289,28 @@ async def _nats(url: str) -> Finding:
             check="nats", state="fail", found=f"{found} has no JetStream", advice="Start it with JetStream on."
         )
     return Finding(check="nats", state="ok", found=found)
+
+
+async def _ledger(tree: settings.Settings, running: record.StackRecord | None) -> AsyncIterator[Finding]:
+    """The ledgers that post for the others, where there are any: those of the settings, or of the running stack."""
+    known = {} if running is None else running.addresses
+    of_stack = ",".join(known[name] for name in sorted(known) if name.startswith("ledger"))
+    address = tree.ledger.address or of_stack
+    if not address:
+        return
+    try:
+        found = await remote.examine(tree.ledger, address)
+    except errors.BillfoldError as error:
+        advice = "Correct that, or set here what the stack was started with."
+        yield Finding(check="ledger", state="fail", found=error.detail, advice=advice)
+        return
+    state: State = "warn" if None in found.values() else "fail"
+    for name, reason in found.items():
+        if reason is None:
+            yield Finding(check="ledger", state="ok", found=f"{name} serves")
+        else:
+            advice = "Look at its log, and at ledger.address and the certificates that are set here."
+            yield Finding(check="ledger", state=state, found=reason, advice=advice)
 
 
 async def _redis(tree: settings.Settings) -> AsyncIterator[Finding]:

@@ -268,19 +268,21 @@ class Stack:
     def _addresses(self) -> dict[str, str]:
         tree = self._settings
         ledgers = (tree.ledger.address or "").split(",")[: len(self._ledger_ports)]
+        theirs = {} if ledgers else {"ledger": tree.ledger.address}
         found = {
             "postgres": f"127.0.0.1:{self._postgres.port}",
             **self._broker_address(),
             **self._added.addresses,
             **{f"ledger-{number}": address for number, address in enumerate(ledgers, start=1)},
+            **theirs,
             "api": tree.api.local_url,
             "mail-sink": tree.mail_sink.url if ports.has_mail_sink(self._loaded.settings) else None,
         }
         return {name: address for name, address in found.items() if address is not None}
 
     def _broker_address(self) -> dict[str, str]:
-        _, where = messaging.server_setting(self._settings)
-        return {} if where is None else {self._settings.broker.kind: _without_password(where)}
+        where = messaging.shown_place(self._settings)
+        return {} if where is None else {self._settings.broker.kind: where}
 
     def _write_record(self) -> None:
         """Tell the others, again when a process was replaced. A stack that is still starting is not told of."""
@@ -336,11 +338,6 @@ def _named(loaded: settings.Loaded) -> dict[str, Any]:
     values = dict(settings.leaves(loaded.settings, masked=False))
     given = {key: values[key] for key in loaded.sources if key.startswith(_OTHER_SERVERS)}
     return {key: str(value) if isinstance(value, Path) else value for key, value in given.items()}
-
-
-def _without_password(where: str) -> str:
-    """Kafka's servers are no URLs, and no secret."""
-    return settings.mask(where) if "://" in where else where
 
 
 def _refuse_foreign_servers(loaded: settings.Loaded) -> None:

@@ -158,9 +158,14 @@ class Replicas:
 
         Raises: ServiceUnavailable.
         """
-        reasons = await asyncio.gather(*(replica.ails() for replica in self._replicas))
+        reasons = (await self.ailing()).values()
         if None not in reasons:
             raise ServiceUnavailable(" ".join(filter(None, reasons)))
+
+    async def ailing(self) -> dict[str, str | None]:
+        """Why each of them does not serve now, by its address; None for one that does."""
+        reasons = await asyncio.gather(*(replica.ails() for replica in self._replicas))
+        return {replica.name: reason for replica, reason in zip(self._replicas, reasons, strict=True)}
 
     async def call(
         self,
