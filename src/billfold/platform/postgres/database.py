@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 import msgspec
@@ -17,6 +18,7 @@ import msgspec
 from billfold.kernel import errors
 from billfold.platform.postgres import metrics
 from billfold.platform.telemetry import traces
+from billfold.platform.telemetry.logs import mask_text
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -39,6 +41,9 @@ LOCK_TIMEOUT_S = 10
 #: An application that hangs while its transaction is open must not hold row locks for longer. Less than others wait for
 #: them: so they are held up once, and not refused.
 IDLE_IN_TRANSACTION_TIMEOUT_S = 5
+
+#: Where PostgreSQL listens when a DSN does not say it.
+_PORT = 5432
 
 _LOST = (
     asyncpg.PostgresConnectionError,
@@ -113,6 +118,17 @@ async def _prepare(connection: asyncpg.Connection[asyncpg.Record]) -> None:
     )
 
 
+def _place(dsn: str) -> str:
+    """Where it is, for a sentence: nothing else of a DSN, which has a password. What is no URL has no place."""
+    try:
+        parts = urlsplit(dsn)
+        socket = "".join(parse_qs(parts.query).get("host", ()))
+        where = f"{parts.hostname}:{parts.port or _PORT}" if parts.hostname else socket
+    except ValueError:
+        return ""
+    return f" at {where}" if where else ""
+
+
 class Database:
     """A pool of connections to one database."""
 
@@ -152,7 +168,7 @@ class Database:
             await _prepare(connection)
             return connection
 
-        with translated():
+        try:
             pool = await asyncpg.create_pool(
                 dsn,
                 min_size=1 if at_once else 0,
@@ -163,6 +179,12 @@ class Database:
                 connection_class=_Connection,
                 server_settings={**settings, "lock_timeout": f"{LOCK_TIMEOUT_S}s"},
             )
+        except _LOST as error:
+            # Nobody has asked for anything yet: whoever reads this has set the address.
+            why = mask_text(str(error)).rstrip(".") or type(error).__name__
+            raise DatabaseUnavailable(
+                f"The database{_place(dsn)} can't be reached: {why}. Check the address, the password and the server."
+            ) from error
         metrics.watch(pool)
         return cls(pool, open_session)
 
