@@ -13,7 +13,7 @@ from pathlib import Path
 from billfold.app import container, settings
 from billfold.app.supervisor.stack import Sandbox
 from billfold.identity import Identity, errors
-from billfold.kernel.errors import Unavailable
+from billfold.kernel.errors import BillfoldError, Denied, Unavailable
 from billfold.kernel.money import Money
 from billfold.kernel.principal import Principal
 from billfold.ledger import Ledger
@@ -55,15 +55,28 @@ async def _ledger_served(ledger: Ledger) -> None:
     deadline = loop.time() + LEDGER_PATIENCE_S
     while True:
         try:
-            return await ledger.check()
+            await ledger.check()
+            break
         except Unavailable as error:
             if loop.time() > deadline:
                 raise LedgerNotServing(
-                    f"The ledger of {settings.variable('ledger.address')} can't be used: {error.detail} Its log says "
+                    f"{_ledger_unusable(error)} Its log says "
                     "why. Its postgres.dsn must be that of this stack now, whose PostgreSQL has another port at each "
                     f"start unless {settings.variable('postgres.port')} is set."
                 ) from error
         await asyncio.sleep(LEDGER_POLL_S)
+    try:
+        # Its health is for everybody; whether it lets us in shows when it is asked for something.
+        await ledger.now()
+    except Unavailable as error:
+        # What has refused us is told to nobody but whoever starts the stack.
+        if isinstance(error.__cause__, Denied):
+            raise LedgerNotServing(_ledger_unusable(error.__cause__)) from error
+        raise
+
+
+def _ledger_unusable(why: BillfoldError) -> str:
+    return f"The ledger of {settings.variable('ledger.address')} can't be used: {why.detail}"
 
 
 async def _key(identity: Identity, file: Path) -> tuple[str, Principal]:

@@ -315,6 +315,18 @@ async def test_a_stack_does_not_start_on_a_ledger_that_does_not_serve(
         await sandbox.prepare(tree)
 
 
+async def test_a_stack_that_a_ledger_does_not_let_in_is_told_why(
+    shared_database: servers.TestDatabase, tmp_path: Path
+) -> None:
+    with ledgers.serving(shared_database.app_dsn, tmp_path, ledger__token=TOKEN) as server:
+        tree = settings.replaced(
+            settings.Settings(),
+            {"postgres.dsn": shared_database.app_dsn, "ledger.address": server.address, "data_dir": tmp_path},
+        )
+        with pytest.raises(sandbox.LedgerNotServing, match=r"can't be used: .*send its token"):
+            await sandbox.prepare(tree)
+
+
 async def _services(channel: grpc.aio.Channel) -> list[str]:
     stub = reflection_pb2_grpc.ServerReflectionStub(channel)
     asked = reflection_pb2.ServerReflectionRequest(list_services="")
