@@ -25,6 +25,7 @@ from billfold.platform.telemetry import logs, traces
 from billfold.platform.web import decoding, errors, lean, plain, sockets, streaming
 from billfold.platform.web.cors import Cors
 from billfold.platform.web.gate import Gate
+from billfold.platform.web.health import READY
 from billfold.platform.web.measuring import Requests
 from billfold.platform.web.operations import PREFIX
 from billfold.platform.web.problems import Headers, Problems
@@ -174,7 +175,9 @@ class Edge:
         seconds = perf_counter() - exchange.started
         method, template, status = exchange.method, exchange.template, exchange.status
         self._requests.observe(method, template, status, seconds)
-        if seconds > SLOW_S or status >= _SERVER_ERROR:
+        # Who asks whether we are ready asks many times a second; what is away is told by `health`, once.
+        waited_for = template == READY and status == HTTPStatus.SERVICE_UNAVAILABLE
+        if (seconds > SLOW_S or status >= _SERVER_ERROR) and not waited_for:
             log.warning("request", method=method, route=template, status=status, seconds=round(seconds, 3))
         _describe(exchange.span, method, template, status, exchange.request_id)
         if exchange.is_endless:

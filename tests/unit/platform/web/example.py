@@ -14,6 +14,7 @@ from billfold.kernel import errors, ids, paging
 from billfold.kernel.money import Money
 from billfold.kernel.principal import Principal
 from billfold.platform import web
+from billfold.platform.telemetry.health import Check
 from billfold.platform.web import Answer, Call, Route
 from billfold.platform.web.addresses import Addresses
 from billfold.platform.web.cors import Cors
@@ -183,6 +184,7 @@ class Client:
         addresses: Addresses | None = None,
         cors: Cors | None = None,
         hsts: bool = False,
+        checks: dict[str, Check] | None = None,
         app: ASGIApp | None = None,
     ) -> None:
         self.shelf = Shelf()
@@ -190,7 +192,7 @@ class Client:
         self.app: ASGIApp = app or web.build(
             [part(self.shelf)],
             authenticator=Known(),
-            checks={},
+            checks=checks or {},
             requests=self.requests,
             public_url=public_url,
             version="1.2.3",

@@ -118,6 +118,25 @@ async def test_what_is_unavailable_can_be_tried_again(client: Client, path: str)
     assert reply.headers["retry-after"] == "1"
 
 
+async def test_what_is_away_is_told_once_however_often_somebody_asks_whether_we_are_ready() -> None:
+    away = True
+
+    async def check() -> None:
+        if away:
+            raise Gone
+
+    client = Client(checks={"shelf": check})
+    with capture_logs() as told:
+        statuses = [(await client.call("GET", "/readyz", token=None)).status for _ in range(3)]
+        away = False
+        statuses += [(await client.call("GET", "/readyz", token=None)).status for _ in range(2)]
+    assert statuses == [503, 503, 503, 200, 200]
+    assert told == [
+        {"event": "not ready", "log_level": "warning", "shelf": Gone.sentence()},
+        {"event": "ready again", "log_level": "info"},
+    ]
+
+
 @PATHS
 async def test_a_broken_assumption_shows_nothing_of_itself(client: Client, path: str) -> None:
     client.shelf.fails_with = AssertionError("SELECT secret FROM vault")
