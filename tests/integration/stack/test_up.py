@@ -11,6 +11,7 @@ import socket
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -222,6 +223,8 @@ def test_a_port_that_was_set_and_is_taken_is_refused_and_a_default_gives_way(dat
         support.up(data.with_name("second"), default_ports=True) as second,
     ):
         assert first.record["api_url"] != second.record["api_url"]
+        port = urlsplit(second.record["api_url"]).port
+        assert f"port 8080 is taken: api.port is {port} this time" in second.log
 
 
 def test_stacks_that_start_at_the_same_moment_come_up_on_ports_of_their_own(tmp_path: Path) -> None:

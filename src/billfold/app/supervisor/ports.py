@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from billfold.app import settings
@@ -54,6 +54,14 @@ def of_roles(tree: settings.Settings) -> dict[str, int]:
     if has_mail_sink(tree):
         found |= {"mail_sink.port": tree.mail_sink.port, "mail_sink.smtp_port": tree.mail_sink.smtp_port}
     return found
+
+
+def moved(wanted: settings.Settings, chosen: settings.Settings) -> Iterator[str]:
+    """Which ports gave way, each as a sentence: who wants that of the API knows where it is."""
+    found = of_roles(chosen)
+    for key, port in of_roles(wanted).items():
+        if found.get(key, port) != port:
+            yield f"port {port} is taken: {key} is {found[key]} this time"
 
 
 class Claims:

@@ -180,6 +180,8 @@ class Stack:
         tree, self._ledger_ports = ports.choose(
             self._loaded, ledgers=self._parts.additions.ledgers, claim=self._claims.take
         )
+        for sentence in ports.moved(self._loaded.settings, tree):
+            self._say(sentence)
         return tree
 
     async def _start_database(self) -> None:
