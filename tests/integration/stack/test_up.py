@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -16,7 +17,10 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
+from billfold.app import settings
+from billfold.app.cli import up
 from billfold.app.supervisor import roles
+from billfold.platform import host
 from billfold.platform.postgres import cluster
 from tests.integration.stack import support
 from tests.integration.stack.program import BROKEN_ROLE
@@ -322,3 +326,16 @@ def test_master_keys_are_made_once_and_never_again_for_secrets_that_are_there(da
     (data / "lost").rename(data / "master.key")
     with support.up(data):
         assert (data / "master.key").read_bytes() == kept
+
+
+@pytest.mark.parametrize(
+    ("kind", "where"), [("kafka", {"kafka.servers": "AT"}), ("rabbitmq", {"rabbitmq.url": "amqp://ada:hush@AT"})]
+)
+async def test_a_broker_of_ones_own_that_is_away_is_told_in_a_sentence(kind: str, where: dict[str, str]) -> None:
+    at = f"127.0.0.1:{host.free_port()}"
+    placed = {key: value.replace("AT", at) for key, value in where.items()}
+    said: list[str] = []
+    await up._tell_of_broker(settings.replaced(settings.Settings(), {"broker.kind": kind, **placed}), said.append)
+    assert len(said) == 1
+    assert re.match(rf"{kind} at .*{at} is away: money moves without it, and events wait for it\. ", said[0])
+    assert "hush" not in said[0]

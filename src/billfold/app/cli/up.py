@@ -16,7 +16,7 @@ from typing import Annotated, TextIO
 
 import typer
 
-from billfold.app import cli, settings
+from billfold.app import cli, messaging, settings
 from billfold.app.cli import direct, exits, options, output
 from billfold.app.migrate import migrate
 from billfold.app.supervisor import ports, record, roles, stack
@@ -191,10 +191,25 @@ async def _prepare(tree: settings.Settings) -> None:
 
 async def _catch_up(tree: settings.Settings, added: Collection[str], say: Callable[[str], None]) -> None:
     """Imported where there is something to copy."""
+    await _tell_of_broker(tree, say)
     if added:
         from billfold.app import catching_up  # noqa: PLC0415
 
         await catching_up.run(tree, added, say)
+
+
+async def _tell_of_broker(tree: settings.Settings, say: Callable[[str], None]) -> None:
+    """A broker of yours that is away keeps nobody from moving money, so it is easily overlooked."""
+    if tree.broker.kind == "nats":
+        return
+    try:
+        async with messaging.of(tree).connected(name="billfold up"):
+            pass
+    except errors.Unavailable as error:
+        say(
+            f"{tree.broker.kind} at {messaging.shown_place(tree)} is away: money moves without it, and events wait for "
+            f"it. {error.detail}"
+        )
 
 
 async def _sandbox(tree: settings.Settings) -> stack.Sandbox:

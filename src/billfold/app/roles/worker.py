@@ -220,7 +220,7 @@ def _mailing(tree: settings.Mail, parts: Container) -> Sequence[Duty]:
 
 
 async def _kept_up(duty: Duty) -> None:
-    pause = RETRY_PAUSE_S
+    pause, told = RETRY_PAUSE_S, ""
     while True:
         began = asyncio.get_running_loop().time()
         WORKING.labels(duty.name).set(1)
@@ -229,8 +229,11 @@ async def _kept_up(duty: Duty) -> None:
         except Unavailable as error:
             WORKING.labels(duty.name).set(0)
             if asyncio.get_running_loop().time() - began > RETRY_PAUSE_MAX_S:
-                pause = RETRY_PAUSE_S
-            log.warning("a duty waits for its server", duty=duty.name, reason=error.detail, pause_s=pause)
+                pause, told = RETRY_PAUSE_S, ""
+            # Once for each outage, and not at each try.
+            if error.detail != told:
+                log.warning("a duty waits for its server", duty=duty.name, reason=error.detail)
+            told = error.detail
             await asyncio.sleep(pause)
             pause = min(pause * 2, RETRY_PAUSE_MAX_S)
 
