@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import itertools
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -15,8 +16,10 @@ from billfold.audit import Audit, errors
 from billfold.audit.domain import exports, merkle, notes
 from billfold.audit.service import signing
 from billfold.audit.store import heads
+from billfold.kernel import paging
 from billfold.platform.postgres.database import Database
-from tests import facades, servers
+from tests import facades, master_keys, servers
+from tests.commands import Billfold
 from tests.integration.audit import support
 from tests.integration.messaging.support import somebody_waits, until
 
@@ -43,6 +46,27 @@ async def test_a_head_covers_what_was_recorded_and_is_made_once(audit: Audit) ->
     assert await audit.sealing.seal() is None
     key = notes.read_key((await audit.sealing.public_keys())[0])
     assert signing.signed_by(notes.read(sealed.note), [key]) == key
+
+
+async def test_more_heads_are_printed_than_a_page_has_and_that_there_are_more_is_said(
+    audit_database: servers.TestDatabase, audit: Audit, tmp_path: Path
+) -> None:
+    count = paging.LIMIT_MAX + 5
+    for number in range(count):
+        await audit.recording.add(support.facts(1, start=number))
+        await audit.sealing.seal()
+    billfold = Billfold(
+        {
+            "BILLFOLD_POSTGRES__DSN": audit_database.app_dsn,
+            "BILLFOLD_AUDIT__DSN": audit_database.app_dsn,
+            "BILLFOLD_KEYS__FILE": str(master_keys.file_in(tmp_path)),
+        }
+    )
+    for limit, shown, said in ((count - 1, count - 1, True), (count, count, False), (10 * count, count, False)):
+        found = await asyncio.to_thread(billfold, "audit", "heads", "--limit", str(limit))
+        assert [note.head.size for note in notes.read_all(found.out)] == list(range(count, count - shown, -1))
+        assert ("There are more than these" in found.err) is said
+    assert "There are more than these 10;" in (await asyncio.to_thread(billfold, "audit", "heads")).err
 
 
 async def test_an_export_is_whole_over_all_levels_of_the_tree(audit: Audit) -> None:

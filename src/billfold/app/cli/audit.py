@@ -18,6 +18,7 @@ import typer
 
 from billfold.app.cli import client, commands, direct, exits, options, output, progress
 from billfold.app.client import Api
+from billfold.kernel import paging
 
 if TYPE_CHECKING:
     from billfold.audit import Audit
@@ -103,13 +104,13 @@ def export(
 
 @app.command("heads")
 def heads(
-    limit: Annotated[int, typer.Option("--limit", min=1, max=100, metavar="NUMBER", help="How many.")] = _HEADS_SHOWN,
+    limit: Annotated[int, typer.Option("--limit", min=1, metavar="NUMBER", help="How many at most.")] = _HEADS_SHOWN,
     json: options.Json = False,
     config: options.Config = None,
     data: options.Data = None,
 ) -> None:
     """Print signed heads, the newest first. Keep one, and you can tell later that nothing before it was changed."""
-    found = asyncio.run(_heads(config, data, limit))
+    found = output.newest(asyncio.run(_heads(config, data, limit + 1)), limit)
     if json:
         output.print_json(found)
     elif not found:
@@ -280,7 +281,15 @@ async def _written(lines: AsyncIterator[bytes], file: Any) -> int:
 
 async def _heads(config: Path | None, data: Path | None, limit: int) -> list[Any]:
     async with _opened(config, data) as audit:
-        return (await audit.reading.heads(limit=limit)).items
+        found: list[Any] = []
+        cursor = None
+        while len(found) < limit:
+            page = await audit.reading.heads(limit=min(limit - len(found), paging.LIMIT_MAX), cursor=cursor)
+            found += page.items
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+        return found
 
 
 async def _keys(config: Path | None, data: Path | None) -> list[str]:

@@ -19,7 +19,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 import typer
 
 from billfold.app import pages, settings
-from billfold.app.cli import options, places
+from billfold.app.cli import options, output, places
 from billfold.app.client import Api, ApiRefusal, ApiUnreachable, GatewayFailed, Json, Params
 from billfold.app.supervisor import record
 from billfold.kernel import errors, ids
@@ -132,11 +132,8 @@ def key(given: str | None) -> str:
 
 
 async def listed(api: Api, path: str, params: Params | None = None, *, limit: int) -> list[Json]:
-    """The newest `limit` items of a list. That there are more is said, so that none takes these for all."""
-    found = [item async for item in api.pages(path, params, limit=limit + 1)]
-    if len(found) > limit:
-        typer.echo(f"billfold: There are more than these {limit:,}; --limit shows more.", err=True)
-    return found[:limit]
+    """The newest `limit` items of a list."""
+    return output.newest([item async for item in api.pages(path, params, limit=limit + 1)], limit)
 
 
 async def wallet_id(api: Api, name: str) -> str:

@@ -6,12 +6,14 @@ import contextlib
 import signal
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+T = TypeVar("T")
 
 #: Columns where there is no terminal: no row of ours is longer.
 WIDE = 200
@@ -21,6 +23,13 @@ def print_json(value: object) -> None:
     """Print one JSON document."""
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(value, enc_hook=str)).decode() + "\n")
     sys.stdout.flush()
+
+
+def newest(found: list[T], limit: int) -> list[T]:
+    """The first `limit` of what was found, which is one more if there is. That is said: none takes these for all."""
+    if len(found) > limit:
+        sys.stderr.write(f"billfold: There are more than these {limit:,}; --limit shows more.\n")
+    return found[:limit]
 
 
 def printable(text: str) -> str:
