@@ -28,6 +28,13 @@ def test_what_is_empty_says_how_it_is_filled(billfold: Billfold) -> None:
     assert "billfold wallets deposit ada AMOUNT ASSET" in billfold("balance", "ada").out
 
 
+def test_a_filter_that_nothing_fits_is_not_taken_for_an_empty_wallet(billfold: Billfold) -> None:
+    _with_money(billfold)
+    for wanted in (("--reference", "zzz"), ("--since", "2199-01-01"), ("--wallet", "ada", "--kind", "fee")):
+        assert billfold("transfers", "list", *wanted).out.startswith("No transfer is like that.")
+    assert billfold("holds", "list", "--status", "settled").out.startswith("No hold is like that.")
+
+
 def test_a_list_that_is_not_all_says_so(billfold: Billfold) -> None:
     for name in ("ada", "bob", "eve"):
         _with_money(billfold, name, "5")

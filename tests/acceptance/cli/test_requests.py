@@ -69,8 +69,9 @@ def test_what_is_refused_is_told_to_who_waits(sides: Billfold) -> None:
     request = sides.json("transfers", "create", "500", "USD", "--from", "ada", "--to", "bob", "--async")["id"]
     waited = sides("requests", "wait", request, code=1)
     assert "Error        insufficient_funds: The available balance is not enough." in waited.out
-    assert waited.err == "billfold: The request is failed, so no money was moved.\n"
+    assert waited.err == "billfold: The request has failed, so no money was moved.\n"
     assert "insufficient_funds" in sides("requests", "list", "--status", "failed").out
+    assert sides("requests", "list", "--status", "expired").out == "None is expired.\n"
 
 
 def test_the_key_of_an_earlier_try_is_the_same_request(sides: Billfold) -> None:

@@ -68,6 +68,8 @@ async def list_(
     found = await client.listed(api, "/holds", wanted, limit=limit)
     if json:
         output.print_json(found)
+    elif not found and any(wanted.values()):
+        typer.echo("No hold is like that. `billfold holds list` shows all.")
     elif not found:
         typer.echo("No holds. Place one: billfold holds place WALLET AMOUNT ASSET")
     else:

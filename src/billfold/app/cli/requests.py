@@ -18,6 +18,8 @@ app = commands.group("requests")
 _WAIT_MAX_S = 30
 _WAITING = ("accepted", "processing")
 _ACCEPTED = 202
+#: What is said of a request that ended without a transfer.
+_ENDS = {"failed": "has failed", "cancelled": "was cancelled", "expired": "has expired"}
 
 Later = Annotated[
     bool, typer.Option("--async", help="Don't wait for it: have it accepted, and carried out by a worker.")
@@ -72,6 +74,8 @@ async def list_(
     found = await client.listed(api, "/requests", {"status": status}, limit=limit)
     if json:
         output.print_json(found)
+    elif not found and status is not None:
+        typer.echo(f"None is {status}.")
     elif not found:
         typer.echo("None. `billfold transfers create … --async` makes one.")
     else:
@@ -147,7 +151,7 @@ def _check_completed(request: Request, seconds: int) -> None:
     if request["status"] in _WAITING:
         raise StillWaiting(f"The request is {request['status']} after {seconds} seconds; wait again.")
     if request["status"] != Status.COMPLETED:
-        raise NotCompleted(f"The request is {request['status']}, so no money was moved.")
+        raise NotCompleted(f"The request {_ENDS[request['status']]}, so no money was moved.")
 
 
 def _show(request: Request, *, json: bool) -> None:

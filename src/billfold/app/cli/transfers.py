@@ -132,6 +132,8 @@ async def list_(
     found = await client.listed(api, "/transactions", wanted, limit=limit)
     if json:
         output.print_json(found)
+    elif not found and any(wanted.values()):
+        typer.echo("No transfer is like that. `billfold transfers list` shows all of yours.")
     elif not found:
         typer.echo("Nothing has happened yet. Put money into a wallet: billfold wallets deposit WALLET AMOUNT ASSET")
     else:
