@@ -99,6 +99,7 @@ def test_an_unknown_name_is_refused_with_its_source_and_the_nearest_name(
         ({"BILLFOLD_API__PORT": "eighty"}, "", ("api.port", "$BILLFOLD_API__PORT", "whole number")),
         ({"BILLFOLD_API__PORT": "70000"}, "", ("api.port", "65535")),
         ({"BILLFOLD_LOG__LEVEL": "loud"}, "", ("log.level", "loud")),
+        ({"BILLFOLD_BROKER__KIND": "pulsar"}, "", ("broker.kind", "pulsar", "There are nats, kafka, rabbitmq.")),
         ({}, '[api]\nport = "9000"', ("api.port", "billfold.toml", "whole number")),
         ({}, "[api\n", ("billfold.toml", "TOML")),
         ({"BILLFOLD_CONFIG": "absent.toml"}, "", ("absent.toml", "No such file")),

@@ -45,7 +45,8 @@ async def _rebuild(config: Path | None, data: Path | None) -> HistoryRebuilt:
     async with container.opened(tree, name="billfold projections", with_history=True) as parts:
         if parts.wallets.history is None:
             raise settings.SettingInvalid(
-                f"There is no copy of the history: history.kind is postgresql; set {settings.variable('history.kind')}."
+                "There is no copy of the history: history.kind is postgresql; set "
+                f"{settings.variable('history.kind')} to cql."
             )
         with progress.bar("Accounts and requests") as advance:
             started = monotonic()

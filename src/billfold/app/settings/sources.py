@@ -13,6 +13,7 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Literal, get_args, get_origin
 
 import msgspec
 
@@ -162,7 +163,14 @@ def _converted(key: str, value: object, source: str, *, strict: bool) -> object:
     try:
         return msgspec.convert(value, _FIELDS[key], strict=strict, dec_hook=_path)
     except msgspec.ValidationError as error:
-        raise SettingInvalid(f"{key} from {source} is wrong: {forms.said(error)}") from error
+        raise SettingInvalid(f"{key} from {source} is wrong: {forms.said(error)}{_choices(key)}") from error
+
+
+def _choices(key: str) -> str:
+    """What there is, of a setting that is one of a few words."""
+    hint = _FIELDS[key]
+    words = [word for part in (hint, *get_args(hint)) if get_origin(part) is Literal for word in get_args(part)]
+    return f" There are {', '.join(words)}." if words else ""
 
 
 def _path(wanted: type, value: object) -> object:
