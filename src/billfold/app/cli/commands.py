@@ -15,6 +15,8 @@ from typer.core import TyperGroup
 
 #: What is wrong with a command line; of its kinds Typer makes public this one alone.
 _UsageError: type[Any] = typer.BadParameter.__mro__[1]
+#: What Typer's parser puts before its own sentence about a wrong choice.
+_OF_THE_PARSER = "Value error, "
 _NEGATIVE = re.compile(r"-[\d.,]")
 
 
@@ -98,12 +100,16 @@ class LazyGroup(TyperGroup):
         return loaded
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command. An amount with a minus, which reads as an option, is answered as what was meant."""
+        """Run the command. What is wrong with its line is said in words of ours.
+
+        An amount with a minus, which reads as an option, is answered as what was meant.
+        """
         try:
             return super().invoke(ctx)
         except _UsageError as error:
             if _NEGATIVE.match(getattr(error, "option_name", "")):
                 error.ctx.fail("An amount is positive; which way the money goes is said by the command.")
+            error.message = error.message.removeprefix(_OF_THE_PARSER)
             raise
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
