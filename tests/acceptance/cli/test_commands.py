@@ -157,6 +157,8 @@ def test_a_statement_goes_to_the_terminal_or_whole_into_a_file(billfold: Billfol
     written = list(csv.DictReader((in_folder / "ada.csv").read_text().splitlines()))
     assert [line["kind"] for line in written] == [line["kind"] for line in lines]
     assert [path.name for path in in_folder.iterdir()] == ["ada.csv"]
+    assert "is there already" in billfold("statement", "ada", "-o", "ada.csv", "--asset", "USD", code=1).err
+    assert list(csv.DictReader((in_folder / "ada.csv").read_text().splitlines())) == written
     assert "No such file" in billfold("statement", "ada", "-o", "absent/ada.csv", code=1).err
     assert billfold.json("statement", "ada", "--until", "2020-01-01")["transactions"] == []
 

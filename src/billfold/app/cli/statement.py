@@ -39,7 +39,7 @@ async def statement(
     until: options.Until = None,
     form: Annotated[Format, typer.Option("--format", help="How to write it.")] = Format.CSV,
     out: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Where to write it, instead of the terminal.")
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write it there; it must not be there.")
     ] = None,
     json: options.Json = False,
 ) -> None:
@@ -67,8 +67,10 @@ async def _copy(chunks: AsyncIterator[bytes], file: BinaryIO, advance: Callable[
 
 @contextmanager
 def _written(path: Path) -> Iterator[BinaryIO]:
-    """A file that gets its name when it is whole: nobody takes half a statement for one."""
+    """A file that gets its name when it is whole: nobody takes half a statement for one. None is overwritten."""
     part = path.with_name(path.name + ".part")
+    if path.exists():
+        raise FileUnwritable(f"{path} is there already; name another file, or remove that one.")
     try:
         with part.open("wb") as file:
             yield file
