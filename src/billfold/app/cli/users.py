@@ -55,6 +55,9 @@ async def list_(
     if json:
         output.print_json(found)
         return
+    if not found:
+        typer.echo("Nobody. `billfold register` makes an account.")
+        return
     rows = [
         (user["id"], user["display_name"], user["email"] or user["phone"] or "", " ".join(user["roles"]))
         for user in found

@@ -40,6 +40,7 @@ def test_staff_look_after_people(register: Any, people_stack: dict[str, str]) ->
     (found,) = admin.billfold.json("users", "list", "--email", customer.email)
     assert found["id"] == customer.id
     assert customer.name in admin.billfold("users", "list").out
+    assert admin.billfold("users", "list", "--email", "nobody@example.com").out.startswith("Nobody.")
     assert "Session" in admin.billfold("users", "show", customer.id).out
     waiting = admin.billfold.json("users", "roles", customer.id, "user", "support")
     assert waiting["status"] == "pending"
