@@ -1,6 +1,7 @@
 """/docs: the API's reference and a page of all error codes, served by this process alone, without any third party."""
 
 import html
+import re
 from collections.abc import Sequence
 
 from litestar import Response, get
@@ -36,17 +37,23 @@ def handlers(document: bytes, *, prefix: str) -> Sequence[HTTPRouteHandler]:
 
     @get(ERRORS_PATH, sync_to_thread=False)
     def errors_page() -> Response[bytes]:
-        return files.page(_errors_html())
+        return files.page(_errors_html(prefix + OPENAPI_PATH))
 
     return [openapi_json, root, page, errors_page, _FILES.handler("/docs", _STATIC)]
 
 
-def _errors_html() -> bytes:
+def _errors_html(openapi: str) -> bytes:
     rows = "".join(
         f'<tr id="{error.code}"><td><a href="#{error.code}"><code>{error.code}</code></a></td>'
         f"<td>{status_of(error):d}</td>"
         f"<td>{'yes' if error.retryable else 'no'}</td><td><b>{html.escape(title_of(error))}.</b> "
-        f"{html.escape(error.sentence())}</td></tr>"
+        f"{_marked(error.sentence())}</td></tr>"
         for error in errors.catalogue()
     )
-    return _FILES.read("errors.html").replace(b"{rows}", rows.encode())
+    page = _FILES.read("errors.html").replace(b"{openapi}", openapi.encode())
+    return page.replace(b"{rows}", rows.encode())
+
+
+def _marked(sentence: str) -> str:
+    """A sentence in which what stands between backticks is code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(sentence))

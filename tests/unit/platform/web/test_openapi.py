@@ -129,6 +129,14 @@ async def test_each_error_is_explained_where_its_type_points() -> None:
     assert f'<tr id="{anchor}">'.encode() in page.body
 
 
+async def test_the_page_of_errors_shows_code_as_code_and_leads_to_the_document(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TooHeavy, "sentence", classmethod(lambda _: "Send `a <b>` or `c`."))
+    page = await Client().call("GET", "/docs/errors", token=None)
+    assert b"`" not in page.body
+    assert b"Send <code>a &lt;b&gt;</code> or <code>c</code>." in page.body
+    assert b'<a href="/api/v1/openapi.json">' in page.body
+
+
 def test_every_error_there_is_has_a_status() -> None:
     for error in errors.catalogue():
         assert problems.status_of(error) >= 400
