@@ -197,6 +197,17 @@ async def test_two_tabs_share_a_login(town: Town, chromium_server: Chromium) -> 
         await ada.sees("Your account")
 
 
+async def test_or_stands_only_where_there_is_another_way_to_log_in(town: Town, chromium_server: Chromium) -> None:
+    between = "#login .or"
+    async with chromium_server.page() as page:
+        await page.goto(f"{town.url}/account")
+        await expect(page.locator(between)).to_be_visible()
+        # By an address, to which no passkey belongs.
+        await page.goto(f"{town.api.url}/account")
+        await expect(page.locator("#use-localhost")).to_be_visible()
+        await expect(page.locator(between)).to_be_hidden()
+
+
 async def test_a_session_is_signed_out_from_another(town: Town, chromium_server: Chromium) -> None:
     async with town.somebody(chromium_server) as ada, chromium_server.page() as page:
         phone = Person(town, page, await browsers.plug_in(page), ada.email)

@@ -111,6 +111,12 @@ async function loadProviders() {
     ...items.map((one) => element("a", { href: one.start_url, textContent: `Log in with ${one.title}` })),
   );
   $("#providers").hidden = !items.length;
+  showOr();
+}
+
+/** "or" stands between two ways to log in, so it takes one above it. */
+function showOr() {
+  $("#login .or").hidden = $("#login-passkey").hidden && $("#providers").hidden;
 }
 
 onSubmit($("#login-form"), async (fields, form) => {
@@ -205,6 +211,7 @@ if (/^[\d.]+$|^\[/.test(location.hostname)) {
   $("#use-localhost").hidden = false;
   $("#use-localhost a").href = location.href.replace(location.hostname, "localhost");
 }
+showOr();
 for (const zone of Intl.supportedValuesOf?.("timeZone") ?? []) {
   $("#time-zones").append(element("option", { value: zone }));
 }
