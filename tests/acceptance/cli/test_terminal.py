@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 #: Generous: the machine may be busy with other tests.
 DEADLINE_S = 60.0
 CTRL_C = b"\x03"
@@ -64,6 +66,15 @@ def test_the_tour_goes_on_at_enter_and_ends_at_ctrl_c(billfold_stack: dict[str, 
         terminal.until(PROMPT)
         terminal.types(b"\r")
         terminal.until(PROMPT, times=2)
+        terminal.types(CTRL_C)
+        assert terminal.process.wait(DEADLINE_S) == 0
+        assert "Traceback" not in terminal.shown
+
+
+@pytest.mark.parametrize("command", ["follow", "tail"])
+def test_ctrl_c_is_how_watching_ends_and_no_failure(billfold_stack: dict[str, str], command: str) -> None:
+    with at_a_terminal(billfold_stack, "events", command) as terminal:
+        terminal.until("Ctrl-C ends it.")
         terminal.types(CTRL_C)
         assert terminal.process.wait(DEADLINE_S) == 0
         assert "Traceback" not in terminal.shown

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Any
@@ -76,11 +77,13 @@ async def follow(
 ) -> None:
     """Print what happens to your things until Ctrl-C, as `replay` does. A lost connection loses and repeats nothing."""
     left = count
-    async for event in _followed(api, after, _list(topics)):
-        _print(event, json=json)
-        left = None if left is None else left - 1
-        if left == 0:
-            return
+    # Ctrl-C is how it is ended, and no failure: by then it is the cancelling of this task.
+    with contextlib.suppress(asyncio.CancelledError):
+        async for event in _followed(api, after, _list(topics)):
+            _print(event, json=json)
+            left = None if left is None else left - 1
+            if left == 0:
+                return
 
 
 async def _followed(api: Api, after: int | None, topics: str | None) -> AsyncIterator[Json]:
