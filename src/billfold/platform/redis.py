@@ -14,6 +14,7 @@ from typing import TypeVar
 import msgspec
 import structlog
 from prometheus_client import Gauge
+from redis import exceptions
 from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -24,6 +25,9 @@ from billfold.kernel import errors
 #: A Redis in the same network answers in less than a millisecond; the rest is for our own event loop when it is busy.
 ANSWER_TIMEOUT_S = 0.25
 PROBE_INTERVAL_S = 1.0
+#: A process that is starting is busy itself, and hears an answer late. So it looks again, before anybody is told that
+#: there is none.
+FIRST_LOOKS = 4
 #: Whoever asks once has more time.
 EXAMINE_TIMEOUT_S = 2.0
 #: Of each process; a request uses one for less than a millisecond.
@@ -107,15 +111,23 @@ class Line:
 
     async def _probe(self, *, after_s: float = 0.0) -> None:
         """Turn it on as soon as it answers."""
-        while not self.up:
-            await asyncio.sleep(after_s)
-            after_s = PROBE_INTERVAL_S
-            try:
-                await self.check()
-            except RedisUnavailable as error:
-                log.debug("a Redis does not answer", used_for=self._name, error=error.detail)
-            finally:
+        looks = 0
+        try:
+            while not self.up:
+                await asyncio.sleep(after_s)
+                after_s = PROBE_INTERVAL_S
+                try:
+                    await self.check()
+                except RedisUnavailable as error:
+                    log.debug("a Redis does not answer", used_for=self._name, error=error.detail)
+                    looks += 1
+                    late = isinstance(error.__cause__, TimeoutError | exceptions.TimeoutError)
+                    if late and looks < FIRST_LOOKS and not self._looked.is_set():
+                        after_s = 0.0
+                        continue
                 self._looked.set()
+        finally:
+            self._looked.set()
 
 
 class Examined(msgspec.Struct, frozen=True):
