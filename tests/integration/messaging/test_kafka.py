@@ -8,12 +8,14 @@ import uuid
 from collections.abc import Collection, Sequence
 
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 from structlog.testing import capture_logs
 
 from billfold.platform.messaging.brokers import kafka
+from billfold.platform.messaging.brokers.kafka_group import group_of
 from billfold.platform.messaging.port import (
     Bookmark,
     BrokerUnavailable,
@@ -21,6 +23,7 @@ from billfold.platform.messaging.port import (
     Delivery,
     Message,
     MessageTooLarge,
+    MessageUnreadable,
     Subscription,
 )
 from billfold.platform.messaging.topics import Topic
@@ -140,6 +143,77 @@ async def test_what_is_left_unsettled_before_an_aborted_transaction_comes_again(
         backlog = await broker.backlog(subscription)
     assert backlog is not None
     assert backlog.waiting > 0
+
+
+class NoUTF8(str):
+    """The name of a header as a client may write it that looks at nothing."""
+
+    __slots__ = ()
+
+    def encode(self, *_: object) -> bytes:
+        return b"\xff\xfe" + bytes(super().encode())
+
+
+@pytest.mark.parametrize("codec", [None, "gzip", "snappy", "lz4", "zstd"])
+async def test_whatever_headers_a_stranger_sends_and_by_whatever_codec_each_message_comes_once(
+    kafka_server: servers.KafkaServer, topic: Topic, monkeypatch: pytest.MonkeyPatch, codec: str | None
+) -> None:
+    for module in ("producer", "message_accumulator"):
+        # The client's own in C takes no such name.
+        builder = f"aiokafka.producer.{module}.DefaultRecordBatchBuilder"
+        monkeypatch.setattr(builder, _DefaultRecordBatchBuilderPy)
+    headers = {
+        "0": [("plain", b"value"), ("null", None), ("bytes", b"\xff")],
+        "1": [(NoUTF8("name"), b"1"), ("ce_id", b"\x00"), ("ce_id", None)],
+        "2": [("", b"")],
+    }
+    async with AIOKafkaProducer(bootstrap_servers=kafka_server.url, compression_type=codec, linger_ms=50) as producer:
+        sent = [await producer.send(topic.address, body.encode(), headers=headers[body]) for body in headers]
+        await asyncio.gather(*sent)
+    subscription = Subscription(name=f"reader-{uuid.uuid4().hex}", topic=topic)
+    async with kafka.Cluster(servers=kafka_server.url).connected(name="test") as broker:
+        async with broker.consuming(subscription) as hand:
+            assert await _bodies(hand, len(headers)) == [*headers]
+            await until(lambda: _nothing_waits(broker, subscription, hand))
+        async with broker.tailing(topic, bookmark=Bookmark(start="beginning")) as along:
+            found = [await anext(along) for _ in headers]
+    assert [delivery.headers for delivery in found] == [
+        {"plain": "value", "null": "", "bytes": "\ufffd"},
+        {"\ufffd\ufffdname": "1", "ce_id": ""},
+        {"": ""},
+    ]
+
+
+async def test_a_codec_that_is_not_known_is_said_and_what_it_compressed_waits(
+    kafka_server: servers.KafkaServer, topic: Topic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with AIOKafkaProducer(bootstrap_servers=kafka_server.url, compression_type="zstd") as producer:
+        await producer.send_and_wait(topic.address, b"0")
+    subscription = Subscription(name=f"reader-{uuid.uuid4().hex}", topic=topic)
+    async with kafka.Cluster(servers=kafka_server.url).connected(name="test") as broker:
+        with monkeypatch.context() as patch, pytest.raises(MessageUnreadable, match=r"offset 0: .*zstd"):
+            patch.setattr("aiokafka.codec.has_zstd", lambda: False)
+            async with broker.consuming(subscription) as hand:
+                await hand.fetch(1, max_bytes=1 << 20, wait_s=DEADLINE_S)
+        async with broker.consuming(subscription) as hand:
+            assert await _bodies(hand, 1) == ["0"]
+
+
+async def test_how_often_a_message_came_is_not_read_from_what_others_have_noted(
+    kafka_server: servers.KafkaServer, topic: Topic
+) -> None:
+    subscription = Subscription(name=f"reader-{uuid.uuid4().hex}", topic=topic)
+    part = TopicPartition(topic.address, 0)
+    async with AIOKafkaConsumer(
+        bootstrap_servers=kafka_server.url, group_id=group_of(subscription), enable_auto_commit=False
+    ) as operator:
+        operator.assign([part])
+        await operator.commit({part: (1, "moved by hand")})
+    async with kafka.Cluster(servers=kafka_server.url).connected(name="test") as broker:
+        await broker.publish([_numbered(topic, number, 1) for number in range(2)])
+        async with broker.consuming(subscription) as hand:
+            (delivery,) = await hand.fetch(10, max_bytes=1 << 20, wait_s=DEADLINE_S)
+    assert (json.loads(delivery.body)["number"], delivery.deliveries) == (1, 1)
 
 
 async def _in_transactions(

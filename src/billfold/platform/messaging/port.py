@@ -34,6 +34,12 @@ class MessageTooLarge(BrokerUnavailable):
     code = "broker_message_too_large"
 
 
+class MessageUnreadable(BrokerUnavailable):
+    """The message broker has messages that can't be read: damaged, or compressed in a way that is not known here."""
+
+    code = "broker_message_unreadable"
+
+
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """What is published: a CloudEvent in structured JSON."""
 

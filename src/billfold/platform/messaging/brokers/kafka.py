@@ -40,6 +40,7 @@ from billfold.platform.messaging.brokers.kafka_group import (
     group_of,
     joined,
 )
+from billfold.platform.messaging.brokers.kafka_records import Unreadable
 from billfold.platform.messaging.cloudevents import CONTENT_TYPE
 from billfold.platform.messaging.port import (
     Backlog,
@@ -48,6 +49,7 @@ from billfold.platform.messaging.port import (
     Delivery,
     Message,
     MessageTooLarge,
+    MessageUnreadable,
     Subscription,
     selects,
 )
@@ -332,6 +334,8 @@ def translated() -> Iterator[None]:
         yield
     except (MessageSizeTooLargeError, RecordListTooLargeError) as error:
         raise MessageTooLarge("Kafka refused it: it is larger than the topic's max.message.bytes.") from error
+    except Unreadable as error:
+        raise MessageUnreadable(f"Kafka has messages that can't be read: {error.args[0]}.") from error
     except (KafkaError, ConsumerStoppedError, IllegalOperation, OSError, TimeoutError) as error:
         raise BrokerUnavailable(f"The message broker can't be used now: {error or type(error).__name__}") from error
 

@@ -226,8 +226,8 @@ async def joined(
 
 
 def delivery_of(record: ConsumerRecord, *, deliveries: int, receipt: object = None) -> Delivery:
-    """What a record is for the port."""
-    headers = {name: value.decode(errors="replace") for name, value in record.headers}
+    """What a record is for the port. Kafka knows headers without a value, and asks nobody for UTF-8."""
+    headers = {name: (value or b"").decode(errors="replace") for name, value in record.headers}
     return Delivery(
         type=headers.get("ce_type", ""),
         headers=headers,
