@@ -10,8 +10,10 @@ from collections.abc import Collection, Sequence
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer.fetcher import Fetcher
-from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
+from aiokafka.protocol.produce import ProduceRequest
+from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy, _DefaultRecordBatchPy
 from structlog.testing import capture_logs
 
 from billfold.platform.messaging.brokers import kafka
@@ -105,6 +107,30 @@ async def test_a_client_that_is_closed_after_its_server_was_killed_does_not_canc
         ):
             raise BrokerUnavailable
     assert of_the_client() <= before
+
+
+async def test_what_is_published_waits_for_all_replicas_and_a_retry_of_the_clients_stores_nothing_twice(
+    kafka_server: servers.KafkaServer, topic: Topic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send, sent = AIOKafkaClient.send, []
+
+    async def noted(self: AIOKafkaClient, node: int, request: object, **how: object) -> object:
+        if isinstance(request, ProduceRequest):
+            sent.append(request)
+        return await send(self, node, request, **how)
+
+    monkeypatch.setattr(AIOKafkaClient, "send", noted)
+    async with kafka.Cluster(servers=kafka_server.url).connected(name="test") as broker:
+        for number in range(2):
+            await broker.publish([_numbered(topic, number, 1)])
+    assert {request.required_acks for request in sent} == {-1}
+    batches = [
+        _DefaultRecordBatchPy(bytes(data)) for request in sent for _, parts in request._topics for _, data in parts
+    ]
+    # Kafka knows a repeat by who sends and the number there.
+    (producer,) = {batch.producer_id for batch in batches}
+    assert producer >= 0
+    assert sorted({batch.base_sequence for batch in batches}) == [0, 1]
 
 
 @pytest.mark.parametrize("aborted", [["0"], ["0", "2", "3"], ["1"], ["0", "1", "2", "3"]])
