@@ -234,6 +234,12 @@ def headers_of(message: AbstractIncomingMessage) -> dict[str, str]:
     return said if message.content_type is None else {"content-type": message.content_type, **said}
 
 
+def numbers_of(message: AbstractIncomingMessage, name: str) -> list[int]:
+    """All numbers that a message has under this name: where RabbitMQ has set one, its sender may have set others."""
+    found = message.headers.get(name)
+    return [one for one in (found if isinstance(found, list) else [found]) if isinstance(one, int)]
+
+
 def log_name(topic: Topic) -> str:
     """The stream that keeps what was published to a topic."""
     return f"{topic.address}.log"

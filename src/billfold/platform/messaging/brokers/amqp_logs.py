@@ -22,6 +22,7 @@ from billfold.platform.messaging.brokers.amqp import (
     Inlet,
     headers_of,
     log_name,
+    numbers_of,
     translated,
 )
 from billfold.platform.messaging.port import Backlog, Bookmark, BrokerUnavailable, Delivery, Subscription, selects
@@ -189,10 +190,10 @@ def place_name(subscription: Subscription) -> str:
 
 
 def offset_of(message: AbstractIncomingMessage) -> int:
-    """The number of a message in its stream."""
-    found = message.headers.get(_OFFSET)
-    assert isinstance(found, int), "RabbitMQ numbers what it reads from a stream"
-    return found
+    """The number of a message in its stream. Too small a one that its sender claims costs us that message alone."""
+    found = numbers_of(message, _OFFSET)
+    assert found, "RabbitMQ numbers what it reads from a stream, whatever else is said there"
+    return min(found)
 
 
 def delivery_of(topic: Topic, message: AbstractIncomingMessage, *, comings: int = 1) -> Delivery:

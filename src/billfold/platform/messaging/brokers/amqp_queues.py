@@ -15,7 +15,7 @@ from typing import Any
 
 from aio_pika.abc import AbstractIncomingMessage
 
-from billfold.platform.messaging.brokers.amqp import Connection, Inlet, headers_of, translated
+from billfold.platform.messaging.brokers.amqp import Connection, Inlet, headers_of, numbers_of, translated
 from billfold.platform.messaging.port import Backlog, Delivery, Subscription
 from billfold.platform.messaging.topics import Topic
 
@@ -87,17 +87,21 @@ def queue_name(subscription: Subscription) -> str:
 
 def delivery_of(subscription: Subscription, message: AbstractIncomingMessage) -> Delivery:
     """What a message of a queue is for the port. Who sends to a queue need not say its type."""
-    count = message.headers.get(_DELIVERY_COUNT, 0)
-    assert isinstance(count, int), "RabbitMQ counts"
     return Delivery(
         type="" if subscription.topic.queue else message.routing_key or "",
         headers=headers_of(message),
         body=message.body,
         subject=queue_name(subscription),
         sequence=0,
-        deliveries=count + 1,
+        deliveries=_deliveries(message),
         receipt=message,
     )
+
+
+def _deliveries(message: AbstractIncomingMessage) -> int:
+    """How often a message has come. Until RabbitMQ has given it for the second time, the header is its sender's."""
+    count = max(numbers_of(message, _DELIVERY_COUNT), default=0)
+    return 1 + min(max(0, count), DELIVERY_LIMIT)
 
 
 def _shared(topic: Topic) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from aiormq.connection import TCPTransportFactory, TLSTransportFactory
 from yarl import URL
 
 from billfold.platform.messaging import topics
-from billfold.platform.messaging.brokers import amqp_logs, amqp_queues
+from billfold.platform.messaging.brokers import amqp_decoding, amqp_logs, amqp_queues
 from billfold.platform.messaging.brokers.amqp import (
     CONNECT_TIMEOUT_S,
     Connection,
@@ -34,6 +34,8 @@ from billfold.platform.messaging.topics import Topic
 # What goes wrong is told as BrokerUnavailable, by whoever it concerns and as often as that.
 for _name in ("aio_pika", "aiormq"):
     logging.getLogger(_name).setLevel(logging.CRITICAL)
+
+amqp_decoding.use()
 
 #: A connection that died without a word is noticed after about three of these.
 HEARTBEAT_S = 5
