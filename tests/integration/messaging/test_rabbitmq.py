@@ -6,6 +6,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 
+import msgspec
 import pytest
 
 from billfold.platform.messaging.brokers import amqp, amqp_logs, rabbitmq
@@ -214,6 +215,25 @@ async def test_what_one_leaves_in_hand_comes_to_another_and_is_counted(server: r
                 await while_ours.aclose()
                 again = await taken(others, 2)
         assert [(delivery.body, delivery.deliveries) for delivery in again] == [(b"1", 2), (b"2", 2)]
+
+
+async def test_where_order_counts_the_next_one_gets_everything_that_the_one_before_has_left(
+    server: rabbitmq.Server, queue: Topic
+) -> None:
+    ordered = msgspec.structs.replace(queue, max_messages=100, in_order=True)
+    async with (
+        server.connected(name="one") as one,
+        server.connected(name="another") as another,
+        AsyncExitStack() as while_ours,
+    ):
+        await one.ensure(ordered)
+        ours = await while_ours.enter_async_context(one.consuming(reader(ordered)))
+        async with another.consuming(reader(ordered)) as others:
+            await another.publish(numbered(ordered, range(20)))
+            first, *_ = await taken(ours, 1)
+            await ours.settle([first])
+            await while_ours.aclose()
+            assert numbers_of(await taken(others, 19)) == list(range(1, 20))
 
 
 async def test_workers_share_the_events_of_the_types_that_they_want(server: rabbitmq.Server, topic: Topic) -> None:
