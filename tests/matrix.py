@@ -25,8 +25,8 @@ class Policy(NamedTuple):
     method: str
     #: Without the API's prefix.
     path: str
-    #: None is for everybody, without credentials; empty is any caller.
-    scopes: frozenset[str] | None
+    #: The scopes that it takes: all of one of these. None is for everybody, without credentials; empty is any caller.
+    ways: tuple[frozenset[str], ...] | None
     #: The scope with which it reaches what belongs to anybody.
     everybody: str | None
     #: Whether it may wait for a second person.
@@ -41,6 +41,11 @@ class Policy(NamedTuple):
         return f"{self.method} {self.path}"
 
     @property
+    def scopes(self) -> frozenset[str] | None:
+        """All that are named in any of the ways."""
+        return None if self.ways is None else frozenset[str]().union(*self.ways)
+
+    @property
     def things(self) -> list[str]:
         """The parameters of the path that name something of somebody's."""
         return [name for name in _PARAMETER.findall(self.path) if name not in NOBODYS]
@@ -51,7 +56,7 @@ class Policy(NamedTuple):
         return self.scopes is not None and not PERSONAL.isdisjoint(self.scopes)
 
     def lets_in(self, scopes: frozenset[str]) -> bool:
-        return self.scopes is None or self.scopes <= scopes
+        return self.ways is None or any(way <= scopes for way in self.ways)
 
     def reaches_everybody(self, scopes: frozenset[str]) -> bool:
         if self.everybody is None:
@@ -74,7 +79,7 @@ class Policy(NamedTuple):
 
     def by_key(self) -> bool:
         """Whether an API key can carry what it takes."""
-        return self.scopes is None or self.scopes <= KEY_SCOPES
+        return self.lets_in(KEY_SCOPES)
 
 
 def policies(document: dict[str, Any]) -> Iterator[Policy]:
@@ -82,15 +87,16 @@ def policies(document: dict[str, Any]) -> Iterator[Policy]:
     prefix = "/api/v1"
     for path, methods in sorted(document["paths"].items()):
         for method, operation in methods.items():
-            ways = operation["security"]
-            scopes = frozenset(scope for way in ways for needed in way.values() for scope in needed) if ways else None
+            ways = tuple(
+                frozenset(scope for needed in way.values() for scope in needed) for way in operation["security"]
+            )
             accepted = operation["responses"].get("202", {})
             denied = operation["responses"].get("403", {})
             content = (operation.get("requestBody") or {}).get("content", {})
             yield Policy(
                 method=method.upper(),
                 path=path.removeprefix(prefix),
-                scopes=scopes,
+                ways=ways or None,
                 everybody=operation.get("x-everybody"),
                 by_two="Location" in accepted.get("headers", {}),
                 step_up="`step_up_required`" in denied.get("description", ""),

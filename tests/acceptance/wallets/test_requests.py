@@ -149,6 +149,20 @@ async def test_what_is_cancelled_stays_so(api: Api, order: dict[str, Any]) -> No
     assert (late.status_code, late.json()["code"]) == (409, "request_ended")
 
 
+async def test_a_key_that_can_only_deposit_can_cancel_its_deposit_and_no_transfer(
+    api: Api, order: dict[str, Any]
+) -> None:
+    depositing = api.ada.with_scopes("deposits:write")
+    deposit = await accepted(depositing, f"/wallets/{order['from']}/deposits", {"money": order["money"]})
+    cancelled = await depositing.post(f"/requests/{deposit['id']}/cancel")
+    assert (cancelled.status_code, cancelled.json()["status"]) == (200, "cancelled")
+    transfer = await accepted(api.ada, "/transfers", order)
+    refused = await depositing.post(f"/requests/{transfer['id']}/cancel")
+    assert (refused.status_code, refused.json()["code"]) == (403, "missing_scope")
+    theirs = await api.bob.with_scopes("deposits:write").post(f"/requests/{transfer['id']}/cancel")
+    assert (theirs.status_code, theirs.json()["code"]) == (404, "request_unknown")
+
+
 async def test_a_stranger_finds_nothing(api: Api, order: dict[str, Any]) -> None:
     request = await accepted(api.ada, "/transfers", order)
     for stranger in (api.bob, api.operator):

@@ -24,7 +24,7 @@ def roles(_seen: Running) -> dict[str, str]:
 
 
 def _row(policy: matrix.Policy) -> list[str]:
-    assert policy.scopes is not None
-    needed = " ".join(f"`{scope}`" for scope in sorted(policy.scopes)) or "any"
+    assert policy.ways is not None
+    needed = " or ".join(" ".join(f"`{scope}`" for scope in sorted(way)) for way in policy.ways) or "any"
     marks = [matrix.YES if mark else matrix.NO for mark in (policy.by_key(), policy.step_up)]
     return [f"`{policy.name}`", needed, *(policy.of_role(role) for role in ROLES), *marks]

@@ -5,14 +5,17 @@ import contextlib
 from datetime import timedelta
 
 import asyncpg
+import msgspec
 import pytest
 
 from billfold.kernel.idempotency import IdempotencyKeyInUse
-from billfold.kernel.principal import Principal
+from billfold.kernel.principal import MissingScope, Principal
 from billfold.ledger import errors as ledger_errors
 from billfold.wallets import errors
-from billfold.wallets.contracts import MoneyRequest
+from billfold.wallets.contracts import ORDER_SCOPES, MoneyRequest, OrderKind
+from tests.integration.approvals.people import person
 from tests.integration.requests.support import Office
+from tests.integration.wallets.support import without
 
 
 async def test_what_is_cancelled_is_never_moved_by_anybody(office: Office, ada: Principal, hers: str, his: str) -> None:
@@ -107,3 +110,31 @@ async def test_no_hand_can_turn_a_request_back(office: Office, ada: Principal, h
                 await connection.execute(f"UPDATE wallets.requests SET {forbidden} WHERE id = $1", new.id)
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await connection.execute("DELETE FROM wallets.requests WHERE id = $1", new.id)
+
+
+@pytest.mark.parametrize("kind", sorted(ORDER_SCOPES))
+async def test_whoever_can_send_a_request_can_cancel_it_and_who_can_send_all_others_can_not(
+    office: Office, ada: Principal, kind: OrderKind
+) -> None:
+    mine, other = await office.wallet(ada, holding="10.00"), await office.wallet(ada)
+    sides = {"transfer": (mine, other), "deposit": (None, mine), "withdrawal": (mine, None)}
+    source, target = sides[kind]
+    # A program, which asks nobody before it deposits.
+    program = msgspec.structs.replace(ada, user_id=None, is_session=False)
+    alone = msgspec.structs.replace(program, scopes=frozenset({ORDER_SCOPES[kind]}))
+    others = without(msgspec.structs.replace(program, scopes=frozenset(ORDER_SCOPES.values())), ORDER_SCOPES[kind])
+    request = await office.accept(alone, kind, source=source, target=target)
+    cancel = office.wallets.requests.cancel
+    # A stranger learns nothing, whatever they can do.
+    for scopes in (alone.scopes, others.scopes, frozenset[str]()):
+        stranger = msgspec.structs.replace(await person(office.database, "user"), scopes=scopes)
+        with pytest.raises(errors.RequestUnknown):
+            await cancel(principal=stranger, request_id=request.id)
+    with pytest.raises(MissingScope):
+        await cancel(principal=others, request_id=request.id)
+    cancelled = await cancel(principal=alone, request_id=request.id)
+    assert (cancelled.kind, cancelled.status) == (kind, "cancelled")
+    with pytest.raises(MissingScope):
+        await cancel(principal=others, request_id=request.id)
+    assert await office.carry_out(request) == {}
+    assert await office.posted(mine) == "10.00"

@@ -51,6 +51,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     tag: str
     #: What the caller's credentials must carry, or who else may call it.
     scope: str | Access
+    #: Scopes of which any will do instead; which one it takes depends on what it is about, and its use case knows.
+    instead: tuple[str, ...] = ()
     #: What else they must carry.
     also: tuple[str, ...] = ()
     #: The scope with which it reaches what belongs to anybody; without it, what is somebody else's is not found.
@@ -77,9 +79,14 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     open_query: bool = False
 
     @property
+    def ways(self) -> tuple[tuple[str | Access, ...], ...]:
+        """What it asks of its caller: all of one of these."""
+        return tuple((scope, *self.also) for scope in (self.scope, *self.instead))
+
+    @property
     def policies(self) -> tuple[str | Access, ...]:
-        """All that it asks of its caller."""
-        return (self.scope, *self.also)
+        """All that is named in any of the ways."""
+        return (self.scope, *self.instead, *self.also)
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,6 +109,7 @@ def operation(
     summary: str,
     tag: str,
     scope: str | Access,
+    instead: tuple[str, ...] = (),
     also: tuple[str, ...] = (),
     everybody: str | None = None,
     description: str = "",
@@ -120,6 +128,7 @@ def operation(
             summary=summary,
             tag=tag,
             scope=scope,
+            instead=instead,
             also=also,
             everybody=everybody,
             description=description,

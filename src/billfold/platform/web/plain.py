@@ -28,8 +28,7 @@ def served(handler: HTTPRouteHandler, gate: Gate, dependencies: Mapping[str, Any
     operation = operations.of(handler)
     # Access is denied by default: an operation that does not say who may call it is a mistake of ours.
     assert operation is not None, f"{handler.paths} has no opt=operation(…)"
-    policies = operation.policies
-    scopes.check((*policies, operation.everybody or Access.CALLER), where=str(handler.paths))
+    scopes.check((*operation.policies, operation.everybody or Access.CALLER), where=str(handler.paths))
     shape = _shape(handler)
     names = _arguments(handler, dependencies)
     makes: Mapping[str, Callable[[Any, Any], Any]] = {
@@ -43,7 +42,7 @@ def served(handler: HTTPRouteHandler, gate: Gate, dependencies: Mapping[str, Any
         look, query = None, request.scope["query_string"]
         if operation.scope is not Access.ANYBODY:
             principal = given["principal"] = await gate.caller(headers, request.method)
-            scopes.allow(principal, policies)
+            scopes.allow(principal, operation.ways)
             look = gate.looking(principal, operation, method=request.method)
         given["parameters"] = decoding.query(query, shape.parameters, is_open=operation.open_query)
         given |= _of_headers(shape, headers)
@@ -97,6 +96,7 @@ def standing_for(route: lean.Route, gate: Gate, scopes: Scopes) -> HTTPRouteHand
     scopes.check((*operation.policies, operation.everybody or Access.CALLER), where=f"{route.method} {route.path}")
     # The fast way asks for scopes and no more.
     assert isinstance(operation.scope, str), f"{route.path} is for more than a lean route can tell apart"
+    assert not operation.instead, f"{route.path} can be called in several ways, so it is a plain route"
     assert scopes.personal.isdisjoint(operation.policies), f"{route.path} takes a person, so it is a plain route"
 
     async def serve(request: Request[Any, Any, Any]) -> Response[bytes]:

@@ -7,7 +7,7 @@ is open to everybody because somebody has forgotten a line.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -36,13 +36,15 @@ class Scopes(msgspec.Struct, frozen=True, kw_only=True):
             known = isinstance(policy, Access) or policy in self.every
             assert known, f"{where} has the scope {policy!r}; there are {sorted(self.every)} and web.Access"
 
-    def allow(self, principal: Principal, policies: Iterable[str | Access]) -> None:
-        """Go on only if all policies let the caller in.
+    def allow(self, principal: Principal, ways: Sequence[Sequence[str | Access]]) -> None:
+        """Go on only if all policies of one of the ways let the caller in.
 
         Raises:
-            MissingScope, SessionNeeded.
+            MissingScope: of the first way, if there is none for the caller.
+            SessionNeeded
         """
-        for policy in policies:
+        carried = ({policy for policy in way if isinstance(policy, str)} <= principal.scopes for way in ways)
+        for policy in next((way for way, its in zip(ways, carried, strict=True) if its), ways[0]):
             if isinstance(policy, str):
                 principal.require(policy)
                 if policy in self.personal:

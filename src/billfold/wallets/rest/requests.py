@@ -77,7 +77,9 @@ async def get_request(
         summary="Cancel a request",
         tag=_TAG,
         scope=contracts.ORDER_SCOPES["transfer"],
-        description="Take back what was not carried out yet. Once that is answered, nothing is ever moved by it.",
+        instead=(contracts.ORDER_SCOPES["deposit"], contracts.ORDER_SCOPES["withdrawal"]),
+        description="Take back what was not carried out yet. Once that is answered, nothing is ever moved by it. "
+        "It takes the scope that the request itself took: that of transfers, deposits or withdrawals.",
         errors=(
             *_ONE,
             errors.RequestEnded,

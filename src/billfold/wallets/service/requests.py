@@ -146,12 +146,13 @@ class Requests:
         """Take back what was not carried out yet. Cancelling again changes nothing.
 
         Raises:
-            MissingScope, RequestUnknown
+            RequestUnknown
+            MissingScope: the caller can't send such a request, either.
             RequestEnded: money was moved, or it has ended otherwise.
             IdempotencyKeyInUse: it is being carried out at this very moment.
         """
-        principal.require(contracts.ORDER_SCOPES["transfer"])
         row = await self._find(principal, request_id)
+        principal.require(contracts.ORDER_SCOPES[view(row).kind])
         if row.ended_at is None:
             row = await self._endings.without_transfer(row.id, "cancelled") or await self._find(principal, request_id)
         if row.status != "cancelled":

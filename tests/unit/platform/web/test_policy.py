@@ -116,7 +116,20 @@ async def test_what_takes_several_scopes_is_refused_without_one_of_them() -> Non
         assert await status(part, Caller("things:burn")) == (403, "missing_scope")
 
 
-@pytest.mark.parametrize("more", [{"also": ("things:bury",)}, {"everybody": "things:bury"}])
+async def test_what_takes_one_of_several_scopes_is_refused_without_any_of_them() -> None:
+    part = handler(scope="things:read", instead=("people:write",), also=("things:burn",))
+    assert await status(part, Caller("things:read", "things:burn")) == (200, None)
+    assert await status(part, Caller("people:write", "things:burn", is_session=True)) == (200, None)
+    assert await status(part, Caller("people:write", "things:burn")) == (403, "session_needed")
+    for lacking in ((), ("things:burn",), ("things:read", "people:write")):
+        assert await status(part, Caller(*lacking, is_session=True)) == (403, "missing_scope")
+    with pytest.raises(AssertionError, match="several ways"):
+        client(route("things:read", instead=("things:burn",)))
+
+
+@pytest.mark.parametrize(
+    "more", [{"also": ("things:bury",)}, {"instead": ("things:bury",)}, {"everybody": "things:bury"}]
+)
 def test_no_scope_of_an_operation_is_unknown(more: Any) -> None:
     for part in (handler(scope="things:read", **more), route("things:read", **more)):
         with pytest.raises(AssertionError, match="has the scope 'things:bury'"):
@@ -153,3 +166,12 @@ async def test_the_document_tells_what_else_it_takes_and_what_reaches_everybodys
     operation = reply.json["paths"]["/api/v1/things"]["get"]
     assert operation["security"] == [{"api_key": ["things:read", "things:burn"]}]
     assert operation["x-everybody"] == "things:burn"
+
+
+async def test_the_document_tells_each_way_in() -> None:
+    part = handler(scope="things:read", instead=("people:write",), also=("things:burn",))
+    reply = await client(part).call("GET", "/api/v1/openapi.json", token=None)
+    assert reply.json["paths"]["/api/v1/things"]["get"]["security"] == [
+        {"api_key": ["things:read", "things:burn"]},
+        {"api_key": ["people:write", "things:burn"]},
+    ]

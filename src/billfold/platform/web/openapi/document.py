@@ -117,7 +117,7 @@ class Document:
             # OpenAPI 3.1 lets any scheme name the roles that are needed; ours are the scopes.
             "security": _NOBODY
             if operation.scope is Access.ANYBODY
-            else [{_SCHEME: [scope for scope in operation.policies if isinstance(scope, str)]}],
+            else [{_SCHEME: [scope for scope in way if isinstance(scope, str)]} for way in operation.ways],
         }
         if operation.everybody is not None:
             described["x-everybody"] = operation.everybody
