@@ -71,11 +71,11 @@ class Caller:
         return self.request("POST", path, body, **headers)
 
 
-async def bootstrapped(database: servers.TestDatabase, *, owner_name: str = "Operator") -> str:
+async def bootstrapped(database: servers.TestDatabase) -> str:
     """The text of a key that may do everything."""
     connected = await Database.connect(database.app_dsn, name="test")
     try:
-        return await facades.identity(connected).keys.bootstrap(owner_name=owner_name)
+        return await facades.identity(connected).keys.bootstrap(owner_name="Operator")
     finally:
         await connected.close()
 
