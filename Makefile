@@ -168,7 +168,7 @@ docs: $(DEV) ## Build the documentation into site/; a broken link is an error
 
 # Pins stay as they are unless UPGRADE=1. No file names a package index: yours is used.
 # Whoever follows the documentation has what every page asks for.
-RUN_EXTRAS := embedded kafka rabbitmq grpc cassandra tracing mongodb
+RUN_EXTRAS := embedded kafka rabbitmq grpc cassandra tracing mongodb custody sandbox
 COMPILE = $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-header \
   --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade)
 
