@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
-#: Packages that are no context: the words, the mechanisms, servers for development, and who puts everything together.
-SHARED = {"kernel", "platform", "devservers", "app"}
+#: Packages that are no context: the words, the mechanisms, the chains, servers and chains for development, and who puts
+#: everything together.
+SHARED = {"kernel", "platform", "chains", "devservers", "devnet", "app"}
 
 #: What a context may consist of (ARCHITECTURE.md). A module may grow into a package of the same name.
 MODULES = {"contracts", "events", "errors", "domain", "service", "store", "rest", "rpc", "workers"}

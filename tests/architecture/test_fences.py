@@ -21,6 +21,9 @@ LEDGER = "The ledger's insides stay inside"
 IDENTITY = "Identity's insides stay inside"
 WALLETS = "The wallets' insides stay inside"
 AUDIT = "The audit's insides stay inside"
+CUSTODY = "Custody's insides stay inside"
+SIGNER = "The signer's insides stay inside"
+DEVNET = "Chains of this machine's own are started by their command and the sandbox alone"
 KERNEL = "The kernel is standard library and msgspec"
 CORE = "Rules and contracts know no I/O, no clock and no chance"
 STORE = "A store knows PostgreSQL and its context's rules"
@@ -92,6 +95,10 @@ IMPORTS = [
     Breach("the app reads a store", "app", "from billfold.wallets.store import x", WALLETS),
     Breach("the audit's store in the app", "app.container", "from billfold.audit.store import heads", AUDIT),
     Breach("the audit in the wallets", "wallets.service", "import billfold.audit", LAYERS),
+    Breach("wallets reads custody's store", "wallets.service", "from billfold.custody.store import x", CUSTODY),
+    Breach("custody reads the signer's store", "custody.service", "from billfold.signer.store import x", SIGNER),
+    Breach("the signer asks the ledger", "signer.service", "from billfold.ledger import contracts", LAYERS),
+    Breach("a chain to play with in production", "custody.service", "from billfold import devnet", DEVNET),
     Breach("a route reads another's store", "wallets.rest", "from billfold.ledger.store import x", LEDGER),
     Breach("a third party in the kernel", "kernel.clock", "import structlog", KERNEL),
     Breach("a driver in the core", "ledger.domain", "import asyncpg", CORE),

@@ -15,6 +15,7 @@ SETS: Sequence[Migrations] = (
     Migrations("mail", "billfold.platform.mail.migrations"),
     Migrations("identity", "billfold.identity.migrations"),
     Migrations("ledger", "billfold.ledger.migrations"),
+    Migrations("custody", "billfold.custody.migrations"),
     Migrations("wallets", "billfold.wallets.migrations"),
     Migrations("notifications", "billfold.notifications.migrations"),
 )

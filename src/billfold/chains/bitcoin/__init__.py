@@ -1,0 +1,1 @@
+"""Bitcoin: `open` makes its adapter."""

@@ -1,0 +1,1 @@
+"""Ethereum: `open` makes its adapter."""

@@ -1,0 +1,353 @@
+"""What custody asks of a chain, one narrow protocol for each concern, and the data that cross it.
+
+Amounts are whole smallest units of their asset (satoshi, wei, lamport, stroop; a token's own). Heights are block
+numbers, slots, or ledger numbers. Addresses, hashes and transaction ids are text in the one form in which the chain's
+own tools show them; an adapter never gives two forms of the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from enum import Enum
+from typing import Literal, Protocol
+
+import msgspec
+
+#: Which of a chain's networks: that with money in it, the public one for tests, or one of this machine's own.
+Network = Literal["main", "test", "sandbox"]
+#: What a transaction uses up, so that it can happen only once: coins, the next number of its source, or a recent block.
+Model = Literal["coins", "nonce", "recent_block"]
+Speed = Literal["slow", "normal", "fast"]
+
+
+# --- watch -------------------------------------------------------------------------------------------------------
+
+
+class Head(msgspec.Struct, frozen=True, kw_only=True):
+    """The last block that a node knows."""
+
+    height: int
+    hash: str
+    time: datetime
+
+
+class Movement(msgspec.Struct, frozen=True, kw_only=True):
+    """Money that arrived at an address, whoever's it is. Only what really took effect is one.
+
+    What an outer success shows and an inner failure took back is none; of a token that keeps a part of each transfer,
+    `amount` is what arrived.
+    """
+
+    chain_tx: str
+    #: Its place in the transaction, by which the same one is never credited twice.
+    index: str
+    address: str
+    #: None is the chain's own coin; else contract, mint, or CODE:ISSUER.
+    token: str | None
+    amount: int
+    #: Of Stellar: the memo as `text:…`, `id:…`, `hash:…`, `return:…`, or the id of a muxed address as `id:…`.
+    memo: str | None = None
+    #: Who sent it, where the chain says so: to be shown, never to match by.
+    sender: str | None = None
+    #: Of newly made coins, which can't be spent for so many blocks.
+    matures_after: int = 0
+
+
+class Spent(msgspec.Struct, frozen=True, kw_only=True):
+    """A coin that a transaction of a block has used up; only chains of the model `coins` have them."""
+
+    chain_tx: str
+    index: str
+    by: str
+
+
+class Block(msgspec.Struct, frozen=True, kw_only=True):
+    """One block with all that it moved. `height` may leap over numbers that have no block; `parent` is what counts."""
+
+    height: int
+    hash: str
+    parent: str
+    time: datetime
+    movements: Sequence[Movement]
+    spent: Sequence[Spent] = ()
+
+
+class Watch(Protocol):
+    """Reads blocks."""
+
+    async def head(self) -> Head:
+        """The last block.
+
+        Raises:
+            NodeUnavailable, NodeWrong.
+        """
+        ...
+
+    async def block(self, height: int) -> Block | None:
+        """The block at a height on what the node now takes for the main chain; None if that height has none (yet).
+
+        Raises:
+            NodeUnavailable, NodeWrong.
+        """
+        ...
+
+    async def pending(self) -> Sequence[Movement]:
+        """Movements that no block has yet, as far as the node shows them; nothing may be credited for them.
+
+        Raises:
+            NodeUnavailable, NodeWrong.
+        """
+        ...
+
+
+# --- addresses ---------------------------------------------------------------------------------------------------
+
+
+class Destination(msgspec.Struct, frozen=True, kw_only=True):
+    """Where money is to go, as the chain knows it now."""
+
+    #: In its one form: of Ethereum with the checksum, of Stellar with the muxed id taken out into `memo`.
+    address: str
+    memo: str | None = None
+    #: Why a payment there would be lost or refused: a stable word, and a sentence. None: nothing speaks against it.
+    obstacle: str | None = None
+    obstacle_detail: str = ""
+    #: Costs of the first payment there beside the fee, in the chain's own coin: rent, reserve. Part of what it takes.
+    opening: int = 0
+
+
+class Addresses(Protocol):
+    """Reads addresses as people write them."""
+
+    def canonical(self, text: str) -> tuple[str, str | None]:
+        """The address in its one form, and the memo that is part of it.
+
+        Raises:
+            AddressInvalid: it is none of this chain's and network's; it says what is wrong.
+        """
+        ...
+
+    async def examine(self, address: str, *, memo: str | None, token: str | None, amount: int) -> Destination:
+        """What would become of a payment.
+
+        Raises:
+            AddressInvalid, NodeUnavailable, NodeWrong.
+        """
+        ...
+
+
+# --- fees --------------------------------------------------------------------------------------------------------
+
+
+class Rate(msgspec.Struct, frozen=True, kw_only=True):
+    """What is offered for a place in a block, in the chain's own numbers, all whole.
+
+    bitcoin: {"sat_per_kvb"}; ethereum: {"max_fee_per_gas", "max_priority_fee_per_gas"} in wei; solana:
+    {"micro_lamports"} per compute unit; stellar: {"stroops"} per operation.
+    """
+
+    numbers: Mapping[str, int]
+
+
+class Fees(Protocol):
+    """Knows what a payment costs."""
+
+    async def rates(self) -> Mapping[Speed, Rate]:
+        """What is offered now for three speeds.
+
+        Raises:
+            NodeUnavailable, NodeWrong.
+        """
+        ...
+
+    async def estimate(self, payments: Sequence[Payment], *, source: str, rate: Rate) -> int:
+        """The highest network fee of one transaction with these payments, in the chain's own coin.
+
+        Raises:
+            NodeUnavailable, NodeWrong.
+        """
+        ...
+
+    def raised(self, rate: Rate) -> Rate:
+        """The least rate at which nodes take a replacement of a transaction sent at `rate`.
+
+        Raises:
+            NotReplaceable: this chain replaces nothing.
+        """
+        ...
+
+
+# --- build -------------------------------------------------------------------------------------------------------
+
+
+class Payment(msgspec.Struct, frozen=True, kw_only=True):
+    """Something to pay."""
+
+    address: str
+    amount: int
+    token: str | None = None
+    memo: str | None = None
+
+
+class Coin(msgspec.Struct, frozen=True, kw_only=True):
+    """A coin that is ours and not used up."""
+
+    chain_tx: str
+    index: str
+    address: str
+    amount: int
+
+
+class Allocation(msgspec.Struct, frozen=True, kw_only=True):
+    """What a transaction uses up, stored before it is built; no two living transactions have the same.
+
+    Of the model `coins`: `coins` and `change`; of `nonce`: `nonce` (Ethereum's nonce, Stellar's sequence number); of
+    `recent_block`: `anchor` and `last_height`, after which it can't happen any more.
+    """
+
+    source: str
+    coins: Sequence[Coin] = ()
+    change: str | None = None
+    nonce: int | None = None
+    anchor: str | None = None
+    last_height: int | None = None
+    #: After this instant it can't happen any more (Stellar's time bounds).
+    expires_at: datetime | None = None
+
+
+class Unsigned(msgspec.Struct, frozen=True, kw_only=True):
+    """A transaction without signatures, in the chain's own form for that: PSBT, EIP-2718 payload, message, XDR."""
+
+    payload: bytes
+    #: The most that it may cost, in the chain's own coin.
+    fee_max: int
+
+
+class Build(Protocol):
+    """Makes transactions. Given the same, it makes the same."""
+
+    async def anchor(self) -> tuple[str, int]:
+        """A recent block for an allocation of the model `recent_block`, and the last height at which it counts.
+
+        Raises:
+            NodeUnavailable, NodeWrong.
+        """
+        ...
+
+    async def next_nonce(self, source: str) -> int:
+        """The next number of a source as the chain has it, with nothing counted that no block has.
+
+        Raises:
+            NodeUnavailable, NodeWrong.
+        """
+        ...
+
+    def choose(self, coins: Sequence[Coin], payments: Sequence[Payment], *, rate: Rate) -> Sequence[Coin]:
+        """Which coins to pay with; other models choose none.
+
+        Raises:
+            FundsShort: these coins are not enough for the payments and the fee.
+        """
+        ...
+
+    async def build(self, payments: Sequence[Payment], allocation: Allocation, *, rate: Rate) -> Unsigned:
+        """The transaction.
+
+        Raises:
+            FundsShort, PaymentInvalid, NodeUnavailable, NodeWrong.
+        """
+        ...
+
+
+# --- broadcast and prove -----------------------------------------------------------------------------------------
+
+
+class Fate(Enum):
+    """What has become of a transaction that was signed."""
+
+    #: No node that was asked knows it; it may yet happen.
+    UNSEEN = "unseen"
+    PENDING = "pending"
+    #: A block has it. Whether it did what it should is another question.
+    MINED = "mined"
+    #: It can never happen: what it uses up was used up by another, or its time is over.
+    DEAD = "dead"
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """A signed transaction as the chain knows it now."""
+
+    fate: Fate
+    #: Of one in a block.
+    height: int | None = None
+    block: str | None = None
+    #: Whether it did what it should; a failed one has cost its fee and used up what it uses up.
+    succeeded: bool = True
+    #: What it cost, in the chain's own coin.
+    fee: int | None = None
+    #: Why it is dead, or failed.
+    reason: str = ""
+
+
+class Signed(msgspec.Struct, frozen=True, kw_only=True):
+    """What is sent, and the id under which the chain will know it."""
+
+    raw: bytes
+    chain_tx: str
+
+
+class Send(Protocol):
+    """Hands transactions to nodes and asks what has become of them."""
+
+    async def broadcast(self, signed: Signed) -> None:
+        """Hand it over; a node that knows it already is content.
+
+        Raises:
+            Refused: every node that answered says it can't be taken; it proves nothing about what was sent before.
+            Uncertain: nobody knows whether a node has it.
+        """
+        ...
+
+    async def find(self, signed: Signed, allocation: Allocation) -> Found:
+        """What has become of it. DEAD is said only with proof from the chain's final part.
+
+        Raises:
+            NodeUnavailable, NodeWrong.
+        """
+        ...
+
+
+class Holdings(Protocol):
+    """Says what addresses hold."""
+
+    async def balance(self, address: str, *, token: str | None, height: int) -> int:
+        """What the address holds after the block at `height`, or as near to it as the node can say.
+
+        Raises:
+            NodeUnavailable, NodeWrong.
+        """
+        ...
+
+
+class Chain(Watch, Addresses, Fees, Build, Send, Holdings, Protocol):
+    """All of a chain. `open` of the chain's package makes one."""
+
+    #: `bitcoin`, `ethereum`, `solana`, `stellar`.
+    name: str
+    network: Network
+    model: Model
+    #: The code of its own coin in the ledger.
+    coin: str
+
+    async def check(self) -> None:
+        """Pass if the nodes are of this chain and network.
+
+        Raises:
+            NodeUnavailable, NodeWrong.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Give up connections."""
+        ...

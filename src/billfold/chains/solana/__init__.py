@@ -1,0 +1,1 @@
+"""Solana: `open` makes its adapter."""

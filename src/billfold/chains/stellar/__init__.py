@@ -1,0 +1,1 @@
+"""Stellar: `open` makes its adapter."""

@@ -1,0 +1,1 @@
+"""What callers give custody and get from it."""

@@ -1,0 +1,1 @@
+"""Chains of this machine's own, to play with and for tests. Their money is none; nothing in production imports them."""

@@ -1,0 +1,1 @@
+"""What callers give the signer and get from it."""
