@@ -1,4 +1,10 @@
-"""How a chain's nodes are told to an adapter."""
+"""How a chain's nodes are told to an adapter, and how they are spoken to.
+
+`Nodes` says which there are. `rpc.Rpc` speaks JSON-RPC with them and `rest.Rest` REST: they choose the best node for a
+read, go on to the next when one is away or says what can't be, and ask as many as the quorum wants where an answer
+decides about money. `reading` reads what came back. Addresses of nodes may have credentials in them, so nothing here
+shows one: a node is called by its number and host.
+"""
 
 from __future__ import annotations
 
@@ -23,3 +29,6 @@ class Nodes(msgspec.Struct, frozen=True, kw_only=True):
     #: The contracts, mints, or CODE:ISSUER whose transfers count; others never do.
     tokens: Sequence[str] = ()
     timeout_s: float = TIMEOUT_S
+
+    def __repr__(self) -> str:
+        return f"Nodes({self.network}, {len(self.urls)} of them, quorum {self.quorum})"
