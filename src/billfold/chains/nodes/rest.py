@@ -11,7 +11,7 @@ from billfold.chains.nodes import Nodes, reading, wire
 from billfold.chains.nodes.endpoints import Endpoint
 from billfold.chains.nodes.failures import CallRefused, NodeFailed
 from billfold.chains.nodes.pool import Ask, Pool
-from billfold.chains.nodes.rpc import Read, as_it_is, never
+from billfold.chains.nodes.rpc import Read, never
 
 Answer = TypeVar("Answer")
 _OK = frozenset({200, 201, 202})
@@ -27,7 +27,7 @@ class Rest:
     def __init__(self, nodes: Nodes, *, chain: str) -> None:
         self._pool = Pool(nodes, chain=chain)
 
-    async def get(self, path: str, query: Mapping[str, str] = _NOTHING, *, read: Read[Answer] = as_it_is) -> Answer:
+    async def get(self, path: str, query: Mapping[str, str] = _NOTHING, *, read: Read[Answer]) -> Answer:
         """What the best node answers.
 
         Raises:
@@ -41,7 +41,7 @@ class Rest:
         path: str,
         query: Mapping[str, str] = _NOTHING,
         *,
-        read: Read[Answer] = as_it_is,
+        read: Read[Answer],
         key: Callable[[Answer], Hashable],
         at: int | None = None,
     ) -> Answer:
@@ -58,7 +58,7 @@ class Rest:
         path: str,
         query: Mapping[str, str] = _NOTHING,
         *,
-        read: Read[Answer] = as_it_is,
+        read: Read[Answer],
         height: Callable[[Answer], int],
     ) -> Answer:
         """The highest head that the quorum has reached. Ask it often: by it nodes that are behind become known.
@@ -73,7 +73,7 @@ class Rest:
         path: str,
         form: Mapping[str, str],
         *,
-        read: Read[Answer] = as_it_is,
+        read: Read[Answer],
         known: Callable[[CallRefused], bool] = never,
     ) -> Answer | None:
         """Hand a transaction to every node by a form, once. None: by its refusal (`known`) a node has it already.
@@ -93,7 +93,7 @@ class Rest:
 
         return await self._pool.broadcast(ask, known=known)
 
-    async def each(self, path: str, *, read: Read[Answer] = as_it_is) -> list[Answer]:
+    async def each(self, path: str, *, read: Read[Answer]) -> list[Answer]:
         """The answers of all nodes that give one: to check whether each is of the right chain.
 
         Raises:

@@ -1,7 +1,7 @@
 """JSON-RPC over HTTP with all nodes of a chain (https://www.jsonrpc.org/specification; bitcoind's 1.0 is near enough).
 
 An answer is read by a function of the adapter's, `read`, which raises NodeWrong for what can't be: the next node is
-asked then. Without one the document itself is given, with whole numbers and Decimals.
+asked then. `as_it_is` reads nothing and gives the document, with whole numbers and Decimals.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Rpc:
         self._away = away
         self._numbers = itertools.count(1)
 
-    async def call(self, method: str, *params: Any, read: Read[Answer] = as_it_is) -> Answer:
+    async def call(self, method: str, *params: Any, read: Read[Answer]) -> Answer:
         """What the best node answers.
 
         Raises:
@@ -55,7 +55,7 @@ class Rpc:
         self,
         method: str,
         *params: Any,
-        read: Read[Answer] = as_it_is,
+        read: Read[Answer],
         key: Callable[[Answer], Hashable],
         at: int | None = None,
     ) -> Answer:
@@ -69,9 +69,7 @@ class Rpc:
         """
         return await self._pool.agreed(self._ask(method, params, read), key=key, at=at)
 
-    async def head(
-        self, method: str, *params: Any, read: Read[Answer] = as_it_is, height: Callable[[Answer], int]
-    ) -> Answer:
+    async def head(self, method: str, *params: Any, read: Read[Answer], height: Callable[[Answer], int]) -> Answer:
         """The highest head that the quorum has reached. Ask it often: by it nodes that are behind become known.
 
         Raises:
@@ -83,7 +81,7 @@ class Rpc:
         self,
         method: str,
         *params: Any,
-        read: Read[Answer] = as_it_is,
+        read: Read[Answer],
         known: Callable[[CallRefused], bool] = never,
     ) -> Answer | None:
         """Hand a transaction to every node, once. None: none took it, but by its refusal (`known`) one has it already.
@@ -94,7 +92,7 @@ class Rpc:
         """
         return await self._pool.broadcast(self._ask(method, params, read), known=known)
 
-    async def each(self, method: str, *params: Any, read: Read[Answer] = as_it_is) -> list[Answer]:
+    async def each(self, method: str, *params: Any, read: Read[Answer]) -> list[Answer]:
         """The answers of all nodes that give one: to check whether each is of the right chain.
 
         Raises:

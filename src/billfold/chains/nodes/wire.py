@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import httpx2
@@ -31,6 +33,7 @@ class Wire:
         # No proxy of the environment and no redirect: a call goes where the settings say. Nothing is compressed, since
         # what is small on the way could be large when it is here.
         self._client = httpx2.AsyncClient(
+            verify=_tls(),
             trust_env=False,
             follow_redirects=False,
             timeout=httpx2.Timeout(timeout_s, connect=min(CONNECT_TIMEOUT_S, timeout_s)),
@@ -101,6 +104,12 @@ def joined(endpoint: Endpoint, path: str, query: Mapping[str, str]) -> httpx2.UR
     base = endpoint.url
     url = base.copy_with(path=f"{base.path.rstrip('/')}/{path.lstrip('/')}")
     return url.copy_merge_params(dict(query)) if query else url
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """With the certificates that the system trusts; reading them takes a while."""
+    return ssl.create_default_context()
 
 
 def _rest_s(response: httpx2.Response) -> float | None:
