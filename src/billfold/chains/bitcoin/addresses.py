@@ -1,0 +1,91 @@
+"""Bitcoin's addresses, and the scripts that they stand for: base58 with a checksum, BIP-173 and BIP-350."""
+
+from __future__ import annotations
+
+from embit import base58, bech32
+
+from billfold.chains import errors
+from billfold.chains.port import Network
+
+#: The human-readable part of newer addresses, and the first byte of older ones to a key's and a script's hash.
+_FORMS: dict[Network, tuple[str, int, int]] = {
+    "main": ("bc", 0x00, 0x05),
+    "test": ("tb", 0x6F, 0xC4),
+    "sandbox": ("bcrt", 0x6F, 0xC4),
+}
+#: The longest that BIP-173 allows.
+TEXT_MAX = 90
+_KEY_HASH_BYTES = 20
+#: Bytes of a program by witness version. Others have no meaning yet, and anybody could spend what is paid there.
+_PROGRAMS = {0: (20, 32), 1: (32,)}
+_OP_1 = 0x51
+
+
+def canonical(text: str, network: Network) -> str:
+    """The address in its one form.
+
+    Raises:
+        AddressInvalid.
+    """
+    return address_of(script_of(text, network), network) or text
+
+
+def script_of(text: str, network: Network) -> bytes:
+    """The script that locks what is paid to an address.
+
+    Raises:
+        AddressInvalid: it says what is wrong.
+    """
+    if len(text) > TEXT_MAX:
+        raise errors.AddressInvalid("No Bitcoin address is so long.")
+    prefix = text.lower().partition("1")[0]
+    if prefix in {form[0] for form in _FORMS.values()}:
+        return _segwit(text, prefix, network)
+    return _base58(text, network)
+
+
+def address_of(script: bytes, network: Network) -> str | None:
+    """The address of a script; None of one that has none."""
+    hrp, key_hash, script_hash = _FORMS[network]
+    match script[:1], len(script):
+        case b"\x00", 22 | 34 if script[1] == len(script) - 2:
+            return _encoded(hrp, 0, script[2:])
+        case b"\x51", 34 if script[1] == 32:  # noqa: PLR2004 - taproot's length (BIP-341)
+            return _encoded(hrp, 1, script[2:])
+        case b"\x76", 25 if script[:3] == b"\x76\xa9\x14" and script[23:] == b"\x88\xac":
+            return str(base58.encode_check(bytes([key_hash]) + script[3:23]))
+        case b"\xa9", 23 if script[:2] == b"\xa9\x14" and script[22:] == b"\x87":
+            return str(base58.encode_check(bytes([script_hash]) + script[2:22]))
+    return None
+
+
+def _segwit(text: str, prefix: str, network: Network) -> bytes:
+    hrp = _FORMS[network][0]
+    if prefix != hrp:
+        raise errors.AddressInvalid(f"This is an address of another network of Bitcoin: here they begin with {hrp}1.")
+    version, program = bech32.decode(hrp, text)
+    if version is None or program is None:
+        raise errors.AddressInvalid("The checksum of the address is wrong: a character is missing or mistyped.")
+    if len(program) not in _PROGRAMS.get(version, ()):
+        raise errors.AddressInvalid("This kind of address is not in use yet; what is paid there could be lost.")
+    return bytes([_OP_1 + version - 1 if version else 0, len(program), *program])
+
+
+def _base58(text: str, network: Network) -> bytes:
+    try:
+        data: bytes = base58.decode_check(text)
+    except Exception as error:
+        # embit raises whatever its arithmetic meets.
+        raise errors.AddressInvalid("This is not a Bitcoin address, or a character is missing or mistyped.") from error
+    _, key_hash, script_hash = _FORMS[network]
+    if len(data) != 1 + _KEY_HASH_BYTES or data[0] not in {byte for form in _FORMS.values() for byte in form[1:]}:
+        raise errors.AddressInvalid("This is not a Bitcoin address.")
+    if data[0] == key_hash:
+        return b"\x76\xa9\x14" + data[1:] + b"\x88\xac"
+    if data[0] == script_hash:
+        return b"\xa9\x14" + data[1:] + b"\x87"
+    raise errors.AddressInvalid("This is an address of another network of Bitcoin.")
+
+
+def _encoded(hrp: str, version: int, program: bytes) -> str:
+    return str(bech32.encode(hrp, version, program))
