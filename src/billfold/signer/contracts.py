@@ -1,1 +1,123 @@
-"""What callers give the signer and get from it."""
+"""What callers give the signer and get from it. Amounts are whole smallest units of their asset."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Literal, Protocol
+from uuid import UUID
+
+import msgspec
+
+from billfold.chains.port import Network, Payment, Signed
+from billfold.chains.signing_port import Place, Purpose
+
+#: One call derives no more addresses: some seconds' work for the slowest curve.
+ADDRESSES_MAX = 10_000
+#: A transaction is smaller on each of the chains, with all that is needed to sign it.
+PAYLOAD_MAX_BYTES = 1024 * 1024
+#: Of one transaction: as many coins, or payments, as one ever has.
+PLACES_MAX = 2_000
+PAYMENTS_MAX = 2_000
+#: An index of a key in its tree is below this: derivation has one bit for hardened ones (BIP-32).
+INDEX_END = 2**31
+#: How many letters a chain's name, an address, a token or a memo may have.
+TEXT_MAX = 200
+
+Decision = Literal["signed", "refused", "created", "imported", "rewrapped", "restored", "policy"]
+
+
+class Tree(msgspec.Struct, frozen=True, kw_only=True):
+    """The keys that grow from one seed, as the world may know them."""
+
+    id: UUID
+    chain: str
+    network: Network
+    #: What derives all its addresses and no key; None where the chain has no such thing.
+    public: str | None
+    created_at: datetime
+
+
+class Expected(msgspec.Struct, frozen=True, kw_only=True):
+    """What the caller believes a transaction to do. If its bytes say anything else, it is not signed.
+
+    What the transaction pays to addresses of its own tree, which the request names as places, may be left out: change.
+    """
+
+    payments: Sequence[Payment]
+    #: In the chain's own coin.
+    fee_max: int
+
+
+class SigningService(Protocol):
+    """The signer as other processes see it. Everything may be asked again with the same ids."""
+
+    async def create(self, *, tree_id: UUID, chain: str, network: Network) -> Tree:
+        """A tree of a seed that is made now; the one that there is when it was made before.
+
+        Raises:
+            ChainNotSigned: the signer has no such chain.
+            TreeDiffers: there is a tree of this id for another chain or network.
+            KeysUnavailable, DatabaseUnavailable, ServiceUnavailable.
+        """
+        ...
+
+    async def trees(self) -> Sequence[Tree]:
+        """All trees, the oldest first.
+
+        Raises:
+            DatabaseUnavailable, ServiceUnavailable.
+        """
+        ...
+
+    async def addresses(self, *, tree_id: UUID, purpose: Purpose, first: int, count: int) -> Sequence[str]:
+        """The addresses of `count` places in a row, at most ADDRESSES_MAX.
+
+        Raises:
+            TreeNotFound, RequestInvalid.
+            KeysUnavailable, DatabaseUnavailable, ServiceUnavailable.
+        """
+        ...
+
+    async def sign(
+        self, *, request_id: UUID, tree_id: UUID, payload: bytes, places: Mapping[str, Place], expected: Expected
+    ) -> Signed:
+        """The signed transaction; for the same `request_id` and payload always the same, counted once.
+
+        `places` has the key of each source by its address, and of each address of the tree itself that is paid without
+        being `expected`.
+
+        Raises:
+            TreeNotFound, RequestInvalid.
+            PayloadRefused: the transaction is not understood to the last byte.
+            NotAsExpected: it does something else than expected, or a place has another address.
+            RequestDiffers: another transaction was signed for this request before.
+            PolicyMissing, LimitExceeded, DestinationNotAllowed, SweepElsewhere: the signer's own policy is against it.
+            KeysUnavailable, DatabaseUnavailable, ServiceUnavailable: later again, with the same request.
+        """
+        ...
+
+
+class Limit(msgspec.Struct, frozen=True, kw_only=True):
+    """How much of one asset may leave trees of one chain and network."""
+
+    chain: str
+    network: Network
+    #: None is the chain's own coin.
+    token: str | None
+    #: By one transaction; of the coin, with its fee.
+    per_transaction: int
+    #: Within any `window_s` seconds.
+    per_window: int
+    window_s: int
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the log: what was asked of the signer, what it has read itself, and what it has done."""
+
+    position: int
+    at: datetime
+    decision: Decision
+    #: As it was hashed: JSON.
+    content: bytes
+    hash: bytes

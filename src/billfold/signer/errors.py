@@ -1,6 +1,20 @@
 """Why the signer turns a request down.
 
 SignerError
+├── TreeNotFound          no such tree of keys
+├── TreeDiffers           the id is another tree's
+├── ChainNotSigned        the signer has no such chain
+├── RequestInvalid        the request is none
+├── RequestDiffers        the request's id has signed another transaction
+├── NotAsExpected         the transaction does something else than its sender says
+├── MnemonicInvalid       words that are no seed
+├── BackupInvalid         a backup that can't be opened
+└── PolicyRefused         the signer's own policy is against it
+    ├── PolicyMissing     and does not know the asset
+    ├── LimitExceeded
+    ├── DestinationNotAllowed
+    └── SweepElsewhere
+LogBroken                 the log is not as it was written
 """
 
 from __future__ import annotations
@@ -12,3 +26,87 @@ class SignerError(errors.BillfoldError):
     """The signer could not do this."""
 
     code = "signer_error"
+
+
+class TreeNotFound(SignerError, errors.NotFound):
+    """The signer has no such tree of keys."""
+
+    code = "tree_not_found"
+
+
+class TreeDiffers(SignerError, errors.Conflict):
+    """There is a tree of this id, of another chain, network or seed."""
+
+    code = "tree_differs"
+
+
+class ChainNotSigned(SignerError, errors.Invalid):
+    """The signer does not sign for this chain."""
+
+    code = "chain_not_signed"
+
+
+class RequestInvalid(SignerError, errors.Invalid):
+    """The request to the signer is not valid."""
+
+    code = "signing_request_invalid"
+
+
+class RequestDiffers(SignerError, errors.Conflict):
+    """Another transaction was signed for this request; a request signs one."""
+
+    code = "signing_request_differs"
+
+
+class NotAsExpected(SignerError, errors.Refusal):
+    """The transaction does something else than was expected of it, so it is not signed."""
+
+    code = "not_as_expected"
+
+
+class MnemonicInvalid(SignerError, errors.Invalid):
+    """These words are no mnemonic of BIP-39."""
+
+    code = "mnemonic_invalid"
+
+
+class BackupInvalid(SignerError, errors.Invalid):
+    """The backup can't be opened: it was changed, is not whole, or the passphrase or the shares are others."""
+
+    code = "backup_invalid"
+
+
+class PolicyRefused(SignerError, errors.Denied):
+    """The signer's own policy is against it."""
+
+    code = "signing_policy"
+
+
+class PolicyMissing(PolicyRefused):
+    """The signer's policy has no limit for this asset, so none of it leaves."""
+
+    code = "signing_policy_missing"
+
+
+class LimitExceeded(PolicyRefused):
+    """More of the asset would leave than the signer's policy allows."""
+
+    code = "signing_limit_exceeded"
+
+
+class DestinationNotAllowed(PolicyRefused):
+    """The signer's policy pays only known destinations on this chain, and this is none of them."""
+
+    code = "destination_not_allowed"
+
+
+class SweepElsewhere(PolicyRefused):
+    """Keys of deposit addresses pay only the hot address of their own tree."""
+
+    code = "sweep_elsewhere"
+
+
+class LogBroken(SignerError):
+    """The log of signatures is not as it was written."""
+
+    code = "signing_log_broken"
