@@ -52,6 +52,15 @@ def _rows(section: type[Section], prefix: str) -> Iterator[tuple[str, str, str, 
 
 
 def _comments(section: type[Section]) -> dict[str, str]:
+    """The comments of its own fields, and of those that it has from another section."""
+    inherited = [base for base in section.__mro__[1:] if issubclass(base, Section) and base is not Section]
+    found: dict[str, str] = {}
+    for one in [*reversed(inherited), section]:
+        found |= _own_comments(one)
+    return found
+
+
+def _own_comments(section: type[Section]) -> dict[str, str]:
     found: dict[str, str] = {}
     above: list[str] = []
     for line in inspect.getsource(section).splitlines():

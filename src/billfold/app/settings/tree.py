@@ -15,6 +15,7 @@ import msgspec
 from billfold.app.settings import section
 from billfold.app.settings.access import Keys, Limits, Oidc, Passwords, People, Security, Tokens, Webauthn
 from billfold.app.settings.audit import Audit
+from billfold.app.settings.chains import Bitcoin, Ethereum, Solana, Stellar
 from billfold.app.settings.roles import Api, Client, Ledger, Live, Log, Metrics, Requests, Traces, Worker
 from billfold.app.settings.section import Section
 from billfold.app.settings.servers import Balances, Broker, History, Kafka, Mail, MailSink, Nats, Postgres, Rabbitmq
@@ -51,6 +52,10 @@ class Settings(Section, frozen=True, kw_only=True):
     webauthn: Webauthn = Webauthn()
     ledger: Ledger = Ledger()
     live: Live = Live()
+    bitcoin: Bitcoin = Bitcoin()
+    ethereum: Ethereum = Ethereum()
+    solana: Solana = Solana()
+    stellar: Stellar = Stellar()
     worker: Worker = Worker()
     audit: Audit = Audit()
     metrics: Metrics = Metrics()

@@ -1,0 +1,65 @@
+"""The chains that custody serves: the nodes of each, and what is asked of its deposits. One without nodes is not served."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from billfold.app.settings.section import Secret, Section
+from billfold.chains.port import Network
+
+#: Confirmations of any chain are within this; more would be a mistake.
+_CONFIRMATIONS = msgspec.Meta(ge=1, le=10_000)
+
+
+class Chain(Section, frozen=True, kw_only=True):
+    """A chain."""
+
+    #: The interfaces of its nodes, with credentials where they ask for any, separated by commas. Not set: the chain is
+    #: not served.
+    urls: Secret | None = None
+    #: That with money in it, the public one for tests, or one of this machine's own.
+    network: Network = "main"
+    #: So many of the nodes must say the same of what decides about money.
+    quorum: Annotated[int, msgspec.Meta(ge=1, le=20)] = 1
+    #: Contracts, mints, or CODE:ISSUER of the tokens that count, separated by commas. Each must be an asset of the
+    #: ledger, too.
+    tokens: str | None = None
+    #: A deposit is credited with so many confirmations: from there on its owner moves it inside the house.
+    credit_after: Annotated[int, _CONFIRMATIONS] = 1
+    #: With so many it may leave on a chain again. Not less than `credit_after`.
+    release_after: Annotated[int, _CONFIRMATIONS] = 1
+    #: The least that is credited at once, by asset, such as ETH=0.001,USDC=1. Less waits until the sum passes it.
+    minimum: str | None = None
+    #: A chain that replaces more blocks than this stops the watching of it, until an operator looks.
+    reorg_limit: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 100
+
+
+class Bitcoin(Chain, frozen=True, kw_only=True):
+    """Bitcoin, by the JSON-RPC of Bitcoin Core or btcd."""
+
+    #: A deposit is credited with so many confirmations: from there on its owner moves it inside the house.
+    credit_after: Annotated[int, _CONFIRMATIONS] = 2
+    #: With so many it may leave on a chain again. Not less than `credit_after`.
+    release_after: Annotated[int, _CONFIRMATIONS] = 6
+
+
+class Ethereum(Chain, frozen=True, kw_only=True):
+    """Ethereum, by the JSON-RPC of any of its nodes."""
+
+    #: A deposit is credited with so many confirmations: from there on its owner moves it inside the house.
+    credit_after: Annotated[int, _CONFIRMATIONS] = 12
+    #: With so many it may leave on a chain again. Not less than `credit_after`.
+    release_after: Annotated[int, _CONFIRMATIONS] = 32
+
+
+class Solana(Chain, frozen=True, kw_only=True):
+    """Solana, by the JSON-RPC of its nodes. Confirmations are slots."""
+
+    #: With so many it may leave on a chain again. Not less than `credit_after`.
+    release_after: Annotated[int, _CONFIRMATIONS] = 32
+
+
+class Stellar(Chain, frozen=True, kw_only=True):
+    """Stellar, by Horizon. What a ledger of it has is final."""
