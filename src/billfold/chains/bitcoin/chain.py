@@ -1,0 +1,194 @@
+"""The port of a chain, kept for Bitcoin: what custody asks, put to nodes and to rules."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from billfold.chains import errors
+from billfold.chains.bitcoin import addresses, building, sizes, transactions
+from billfold.chains.bitcoin.finding import Finding
+from billfold.chains.bitcoin.node import Node
+from billfold.chains.bitcoin.transactions import Transaction
+from billfold.chains.nodes import Nodes
+from billfold.chains.port import (
+    Allocation,
+    Block,
+    Coin,
+    Destination,
+    Found,
+    Head,
+    Model,
+    Movement,
+    Payment,
+    Rate,
+    Signed,
+    Speed,
+    Spent,
+    Unsigned,
+)
+
+#: New coins can be spent when so many blocks are there, their own counted (consensus).
+MATURITY = 100
+#: A spent coin is spent for good when so many blocks have it so, as exchanges count.
+FINAL_BLOCKS = 6
+#: Within how many blocks a transaction should be in one.
+_TARGETS: dict[Speed, int] = {"fast": 2, "normal": 6, "slow": 36}
+_SLOWEST_FIRST: tuple[Speed, ...] = ("slow", "normal", "fast")
+#: What is offered in hundredths of the least, where nodes have seen too little to say what it takes.
+_WITHOUT_ESTIMATE: dict[Speed, int] = {"fast": 500, "normal": 200, "slow": 100}
+#: Inputs of a payment that is not built yet: most have one or two.
+_INPUTS_GUESSED = 3
+#: Of what waits on the network so much is read at a time; the rest the next time.
+_PENDING_AT_ONCE = 500
+_READS_AT_ONCE = 16
+
+
+class Bitcoin:
+    """Bitcoin by the nodes of the settings."""
+
+    name = "bitcoin"
+    model: Model = "coins"
+    coin = "BTC"
+
+    def __init__(self, nodes: Nodes, *, final_blocks: int = FINAL_BLOCKS) -> None:
+        self.network = nodes.network
+        self._node = Node(nodes)
+        self._finding = Finding(self._node, final_blocks=final_blocks)
+        #: What is known of transactions that wait; as many as the network has.
+        self._pending: dict[str, tuple[Movement, ...]] = {}
+
+    async def check(self) -> None:
+        """Pass if the nodes are of this network and can be used."""
+        await self._node.check()
+
+    async def close(self) -> None:
+        """Give up connections."""
+        await self._node.rpc.close()
+
+    async def head(self) -> Head:
+        """The last block."""
+        return await self._node.head()
+
+    async def block(self, height: int) -> Block | None:
+        """The block at a height of the best chain."""
+        found = await self._node.block_at(height)
+        if found is None:
+            return None
+        return Block(
+            height=height,
+            hash=found.hash,
+            parent=found.parent,
+            time=datetime.fromtimestamp(found.time, UTC),
+            movements=[movement for each in found.transactions for movement in self._movements(each)],
+            spent=[
+                Spent(chain_tx=each.txid, index=str(each.vout), by=transaction.txid)
+                for transaction in found.transactions[1:]
+                for each in transaction.inputs
+            ],
+        )
+
+    async def pending(self) -> Sequence[Movement]:
+        """What waits for a block, of a large mempool a part more at each call."""
+        waiting = await self._node.waiting()
+        new = [txid for txid in waiting if txid not in self._pending][:_PENDING_AT_ONCE]
+        for first in range(0, len(new), _READS_AT_ONCE):
+            part = new[first : first + _READS_AT_ONCE]
+            for txid, found in zip(part, await asyncio.gather(*map(self._node.transaction, part)), strict=True):
+                if found is not None:
+                    self._pending[txid] = tuple(self._movements(found))
+        self._pending = {txid: self._pending[txid] for txid in waiting if txid in self._pending}
+        return [movement for movements in self._pending.values() for movement in movements]
+
+    def canonical(self, text: str) -> tuple[str, str | None]:
+        """The address in its one form; none has a memo."""
+        return addresses.canonical(text, self.network), None
+
+    async def examine(self, address: str, *, memo: str | None, token: str | None, amount: int) -> Destination:
+        """What would become of a payment; it takes no question to the nodes."""
+        found = Destination(address=addresses.canonical(address, self.network), memo=memo)
+        if token is not None:
+            return _obstructed(found, "token_unknown", "Bitcoin has no tokens.")
+        if memo is not None:
+            return _obstructed(found, "memo_unknown", "A payment in Bitcoin has no memo.")
+        least = sizes.dust(addresses.script_of(found.address, self.network))
+        if amount < least:
+            return _obstructed(found, "below_dust", f"Nodes pass on no payment to this address below {least} satoshi.")
+        return found
+
+    async def rates(self) -> Mapping[Speed, Rate]:
+        """What is offered now; a faster one is never less than a slower one."""
+        floor = least = max(sizes.RELAY_FEE, await self._node.least_rate())
+        found: dict[Speed, Rate] = {}
+        for speed in _SLOWEST_FIRST:
+            said = await self._node.rate(_TARGETS[speed])
+            least = max(least, floor * _WITHOUT_ESTIMATE[speed] // 100 if said is None else said)
+            found[speed] = _rate(least)
+        return found
+
+    async def estimate(self, payments: Sequence[Payment], *, source: str, rate: Rate) -> int:  # noqa: ARG002 - the port's
+        """The fee with a change and a few coins; with many small coins it is more."""
+        scripts = [each.script for each in building.outputs_of(payments, self.network)]
+        size = sizes.vsize(_INPUTS_GUESSED, scripts) + sizes.CHANGE_VSIZE
+        return sizes.fee_for(building.rate_of(rate), size)
+
+    def raised(self, rate: Rate) -> Rate:
+        """By what nodes want more for a replacement (BIP-125, rule 4)."""
+        return _rate(building.rate_of(rate) + sizes.INCREMENT)
+
+    async def anchor(self) -> tuple[str, int]:
+        """Not of this chain."""
+        raise AssertionError("Bitcoin's transactions use up coins")
+
+    async def next_nonce(self, source: str) -> int:  # noqa: ARG002 - the port's
+        """Not of this chain."""
+        raise AssertionError("Bitcoin's transactions use up coins")
+
+    def choose(self, coins: Sequence[Coin], payments: Sequence[Payment], *, rate: Rate) -> Sequence[Coin]:
+        """Which coins to pay with."""
+        return building.choose(coins, payments, rate=rate, network=self.network)
+
+    async def build(self, payments: Sequence[Payment], allocation: Allocation, *, rate: Rate) -> Unsigned:
+        """The transaction."""
+        return building.build(payments, allocation, rate=rate, network=self.network)
+
+    async def broadcast(self, signed: Signed) -> None:
+        """Hand it over to all nodes."""
+        await self._node.hand_over(signed)
+
+    async def find(self, signed: Signed, allocation: Allocation) -> Found:
+        """What has become of it."""
+        return await self._finding.found(signed, allocation)
+
+    async def balance(self, address: str, *, token: str | None, height: int) -> int:  # noqa: ARG002 - the port's
+        """What the address holds now: nodes don't know what it was. It takes minutes where there are many coins."""
+        if token is not None:
+            raise errors.PaymentInvalid("Bitcoin has no tokens.")
+        return await self._node.holdings(addresses.canonical(address, self.network))
+
+    def _movements(self, transaction: Transaction) -> list[Movement]:
+        matures_after = MATURITY if transaction.coinbase else 0
+        found = []
+        for vout, output in enumerate(transaction.outputs):
+            address = addresses.address_of(output.script, self.network)
+            if address is not None and 0 < output.value <= transactions.MONEY_MAX:
+                found.append(
+                    Movement(
+                        chain_tx=transaction.txid,
+                        index=str(vout),
+                        address=address,
+                        token=None,
+                        amount=output.value,
+                        matures_after=matures_after,
+                    )
+                )
+        return found
+
+
+def _obstructed(found: Destination, obstacle: str, detail: str) -> Destination:
+    return Destination(address=found.address, memo=found.memo, obstacle=obstacle, obstacle_detail=detail)
+
+
+def _rate(number: int) -> Rate:
+    return Rate(numbers={building.NUMBER: number})
