@@ -20,6 +20,7 @@ import pytest
 from billfold import devservers
 from billfold.platform import redis as platform_redis
 from tests import browsers, event_payloads, keycloak, servers, smtp
+from tests.servers import devnets
 
 # Tests start programs in a process that speaks gRPC. What gRPC would do in a fork, for those who go on speaking it
 # there, ends the fork by a segmentation fault before the program has begun.
@@ -163,6 +164,13 @@ async def chromium_server() -> AsyncIterator[browsers.Chromium]:
             raise servers.Missing("chromium, the Debian package, is not installed")
         async with browsers.running_chromium() as chromium:
             yield chromium
+
+
+@pytest.fixture(scope="session")
+def bitcoin_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[devnets.DevnetServer]:
+    """The Bitcoin of this machine. A test has addresses of its own, makes its own blocks, and leaves it running."""
+    with _folder(tmp_path_factory, "bitcoin") as folder, devnets.running_devnet("bitcoin", folder) as server:
+        yield server
 
 
 @contextmanager
