@@ -1,0 +1,265 @@
+import base64
+import hashlib
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from solders.hash import Hash
+from solders.keypair import Keypair
+from solders.message import Message
+from solders.system_program import TransferParams, transfer
+from solders.transaction import VersionedTransaction
+
+from billfold.devnet.solana import faucet
+from tests.servers import solana
+
+SOL = 10**9
+SUITE = Path(__file__).parents[2] / "clients" / "solana"
+CONFIRMED = {"commitment": "confirmed"}
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[solana.Node]:
+    with solana.running_devnet(tmp_path_factory.mktemp("solana") / "chain") as running:
+        yield running
+
+
+@pytest.fixture
+def somebody() -> Keypair:
+    return Keypair()
+
+
+def test_after_a_kill_every_block_and_transaction_is_there(node: solana.Node, somebody: Keypair) -> None:
+    mined = node.faucet(str(somebody.pubkey()), "2.5")
+    node.mine(2)
+    node.control("reorg", depth=1, drop=False)
+    waiting = node.faucet(str(somebody.pubkey()), "0.5")
+    before = everything(node)
+
+    node.kill()
+    node.start()
+
+    assert everything(node) == before
+    assert status(node, mined)["err"] is None
+    assert status(node, waiting) is None
+    node.mine()
+    assert status(node, waiting)["err"] is None
+    assert balance(node, somebody) == 3 * SOL
+
+
+def test_a_fork_that_drops_takes_money_back_and_leaves_its_slots_empty(node: solana.Node, somebody: Keypair) -> None:
+    base = node.call("getSlot", CONFIRMED)
+    signature = node.faucet(str(somebody.pubkey()), "1")
+    node.mine(2)
+    height = node.call("getBlockHeight", CONFIRMED)
+    assert balance(node, somebody) == SOL
+
+    node.control("reorg", depth=2, drop=True)
+
+    assert status(node, signature) is None
+    assert node.call("getTransaction", signature, CONFIRMED) is None
+    assert balance(node, somebody) == 0
+    assert node.call("getBlockHeight", CONFIRMED) == height + 1
+    assert node.answer("getBlock", base + 1, CONFIRMED)["error"]["code"] == -32007
+    slots = node.call("getBlocks", base, None, CONFIRMED)
+    assert slots == [base, base + 3, base + 4, base + 5]
+    assert node.call("getBlock", base + 3, CONFIRMED)["parentSlot"] == base
+    node.mine()
+    assert status(node, signature) is None
+
+
+def test_a_fork_that_drops_nothing_has_the_same_transactions_in_other_blocks(
+    node: solana.Node, somebody: Keypair
+) -> None:
+    signature = node.faucet(str(somebody.pubkey()), "1")
+    node.mine(2)
+    slot = status(node, signature)["slot"]
+
+    node.control("reorg", depth=2, drop=False)
+
+    assert status(node, signature)["slot"] > slot
+    assert balance(node, somebody) == SOL
+
+
+def test_what_is_final_stays(node: solana.Node, somebody: Keypair) -> None:
+    signature = node.faucet(str(somebody.pubkey()), "1")
+    node.mine(32)
+    assert status(node, signature)["confirmationStatus"] == "confirmed"
+    node.mine()
+    assert status(node, signature)["confirmationStatus"] == "finalized"
+    assert node.call("getBalance", str(somebody.pubkey()))["value"] == SOL
+
+    refused = node.post("/devnet/reorg", depth=33, drop=True)
+
+    assert refused.status_code == 409
+    assert "final" in refused.json()["error"]
+
+
+def test_a_blockhash_counts_for_150_blocks_and_not_for_one_more(node: solana.Node, somebody: Keypair) -> None:
+    node.faucet(str(somebody.pubkey()), "1")
+    node.mine()
+    latest = node.call("getLatestBlockhash", CONFIRMED)["value"]
+    last, late = (paying(somebody, lamports, latest["blockhash"]) for lamports in (900_000, 900_001))
+    node.mine(latest["lastValidBlockHeight"] - node.call("getBlockHeight", CONFIRMED) - 1)
+    send(node, last)
+    send(node, late)
+
+    node.mine()
+    assert status(node, str(last.signatures[0]))["err"] is None
+    again = node.answer(
+        "sendTransaction", encoded(paying(somebody, 900_002, latest["blockhash"])), {"encoding": "base64"}
+    )
+
+    assert again["error"]["code"] == -32002
+    assert again["error"]["data"]["err"] == "BlockhashNotFound"
+    assert node.call("isBlockhashValid", latest["blockhash"], CONFIRMED)["value"] is False
+
+
+def test_a_failed_transaction_costs_its_fee_and_moves_nothing(node: solana.Node, somebody: Keypair) -> None:
+    node.faucet(str(somebody.pubkey()), "1")
+    node.mine()
+    blockhash = node.call("getLatestBlockhash", CONFIRMED)["value"]["blockhash"]
+    transaction = paying(somebody, 5 * SOL, blockhash)
+
+    signature = send(node, transaction, skipPreflight=True)
+    node.mine()
+
+    meta = node.call("getTransaction", signature, CONFIRMED)["meta"]
+    assert meta["err"] == {"InstructionError": [0, {"Custom": 1}]}
+    assert meta["fee"] == 5_000
+    assert balance(node, somebody) == SOL - 5_000
+
+
+def test_a_faulty_node_loses_a_transaction_or_its_answer_or_forgets_all_signatures(
+    node: solana.Node, somebody: Keypair
+) -> None:
+    node.faucet(str(somebody.pubkey()), "3")
+    node.mine()
+    blockhash = node.call("getLatestBlockhash", CONFIRMED)["value"]["blockhash"]
+    lost, muted = paying(somebody, SOL, blockhash), paying(somebody, SOL + 1, blockhash)
+
+    node.control("faults", lose=1)
+    send(node, lost)
+    node.control("faults", mute=1)
+    answer = node.post(
+        "/", jsonrpc="2.0", id=1, method="sendTransaction", params=[encoded(muted), {"encoding": "base64"}]
+    )
+    node.mine()
+
+    assert answer.status_code == 504
+    assert status(node, str(lost.signatures[0])) is None
+    assert status(node, str(muted.signatures[0]))["err"] is None
+    node.control("faults", forget=True)
+    assert status(node, str(muted.signatures[0])) is None
+    node.control("faults")
+    assert status(node, str(muted.signatures[0]))["err"] is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "code"),
+    [
+        ({"method": "getBalance", "params": ["not an address"]}, -32602),
+        ({"method": "getBalance", "params": []}, -32602),
+        ({"method": "getBalance", "params": {"address": 1}}, -32602),
+        ({"method": "getBlock", "params": ["5"]}, -32602),
+        ({"method": "getBlock", "params": [10**9]}, -32004),
+        ({"method": "sendTransaction", "params": ["AAAA", {"encoding": "base64"}]}, -32602),
+        ({"method": "sendTransaction", "params": ["l0O"]}, -32602),
+        (
+            {"method": "sendTransaction", "params": [base64.b64encode(bytes(1233)).decode(), {"encoding": "base64"}]},
+            -32602,
+        ),
+        ({"method": "getSignatureStatuses", "params": [["x"]]}, -32602),
+        ({"method": "noSuchThing"}, -32601),
+        ({"params": []}, -32600),
+        (7, -32600),
+    ],
+)
+def test_what_can_not_be_understood_is_answered_as_nodes_do(node: solana.Node, asked: Any, code: int) -> None:
+    body = {"jsonrpc": "2.0", "id": 1} | asked if isinstance(asked, dict) else asked
+
+    response = node._http.post(node.url, json=body)
+
+    assert response.status_code == 200
+    assert response.json()["error"]["code"] == code
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"address": "0x52908400098527886E0F7030069857D2E4169EE7", "amount": "1"},
+        {"address": str(Keypair().pubkey()), "amount": "0.0000000001"},
+        {"address": str(Keypair().pubkey()), "amount": "NaN"},
+        {"address": str(Keypair().pubkey()), "amount": "-1"},
+        {"address": str(Keypair().pubkey()), "amount": "1", "token": str(Keypair().pubkey())},
+        {"address": str(Keypair().pubkey()), "amount": "0.000000001"},
+    ],
+)
+def test_the_faucet_says_why_it_gives_nothing(node: solana.Node, wanted: dict[str, str]) -> None:
+    response = node.post("/devnet/faucet", **wanted)
+
+    assert response.status_code == 400
+    assert response.json()["error"]
+
+
+def test_a_client_that_knows_nothing_of_us_can_do_all_that_it_wants(tmp_path: Path) -> None:
+    if shutil.which("npm") is None:
+        pytest.skip("npm is not to be had here (web3.js against the local Solana)")
+    folder = installed(SUITE)
+    with solana.running_devnet(tmp_path / "chain", block_s=0.2) as node:
+        driven = subprocess.run(
+            ["node", "drive.mjs", node.url, str(faucet.USDC)],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    assert driven.returncode == 0, driven.stdout + driven.stderr
+    assert driven.stdout.count('"seen"') == 7
+
+
+def installed(suite: Path) -> Path:
+    """The suite with what it needs, kept from run to run."""
+    lock = (suite / "package-lock.json").read_bytes()
+    folder = Path.home() / ".cache" / "billfold-tests" / f"solana-client-{hashlib.sha256(lock).hexdigest()[:16]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (".npmrc", "package.json", "package-lock.json", "drive.mjs"):
+        shutil.copy(suite / name, folder / name)
+    if not (folder / "node_modules" / ".package-lock.json").exists():
+        subprocess.run(["npm", "ci", "--silent"], cwd=folder, check=True, timeout=300)
+    return folder
+
+
+def everything(node: solana.Node) -> list[Any]:
+    """All blocks with all that they did."""
+    config = {"commitment": "confirmed", "maxSupportedTransactionVersion": 0}
+    return [node.call("getBlock", slot, config) for slot in node.call("getBlocks", 0, None, CONFIRMED)]
+
+
+def status(node: solana.Node, signature: str) -> Any:
+    return node.call("getSignatureStatuses", [signature], {"searchTransactionHistory": True})["value"][0]
+
+
+def balance(node: solana.Node, of: Keypair) -> int:
+    value: int = node.call("getBalance", str(of.pubkey()), CONFIRMED)["value"]
+    return value
+
+
+def paying(payer: Keypair, lamports: int, blockhash: str) -> VersionedTransaction:
+    to = faucet.USDC
+    instruction = transfer(TransferParams(from_pubkey=payer.pubkey(), to_pubkey=to, lamports=lamports))
+    message = Message.new_with_blockhash([instruction], payer.pubkey(), Hash.from_string(blockhash))
+    return VersionedTransaction(message, [payer])
+
+
+def encoded(transaction: VersionedTransaction) -> str:
+    return base64.b64encode(bytes(transaction)).decode()
+
+
+def send(node: solana.Node, transaction: VersionedTransaction, **config: Any) -> str:
+    signature: str = node.call("sendTransaction", encoded(transaction), {"encoding": "base64", **config})
+    return signature
