@@ -203,7 +203,8 @@ class Allocation(msgspec.Struct, frozen=True, kw_only=True):
     """What a transaction uses up, stored before it is built; no two living transactions have the same.
 
     Of the model `coins`: `coins` and `change`; of `nonce`: `nonce` (Ethereum's nonce, Stellar's sequence number); of
-    `recent_block`: `anchor` and `last_height`, after which it can't happen any more.
+    `recent_block`: `anchor` and `last_height`, after which it can't happen any more. Where `source` is one of Stellar's
+    channels, which only gives its number, `change` is the account that pays.
     """
 
     source: str
