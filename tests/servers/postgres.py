@@ -45,9 +45,11 @@ class PostgresServer:
         """The superuser's."""
         return self.embedded.dsn(cluster.SUPERUSER, database="postgres")
 
-    def create_database(self, sets: Sequence[Migrations] = ()) -> TestDatabase:
+    def create_database(
+        self, sets: Sequence[Migrations] = (), *, entered_by: Sequence[str] = (cluster.APP, cluster.READONLY)
+    ) -> TestDatabase:
         """A new database: without a single table, or as these migrations make it."""
-        return self._copy(self._migrated(tuple(sets)).name if sets else "template0")
+        return self._copy(self._migrated(tuple(sets)).name if sets else "template0", entered_by)
 
     def database(self, name: str) -> TestDatabase:
         """How to connect to the database of that name."""
@@ -59,6 +61,10 @@ class PostgresServer:
     def drop_database(self, database: TestDatabase) -> None:
         """Drop it, and cut off who is still connected."""
         self.execute(f'DROP DATABASE "{database.name}" WITH (FORCE)')
+
+    def migrate(self, dsn: str, sets: Sequence[Migrations]) -> None:
+        """Apply these migrations where `dsn` leads."""
+        self._thread.run(migrate(dsn, sets))
 
     def execute(self, sql: str) -> None:
         """Run `sql` as the superuser."""
@@ -80,20 +86,20 @@ class PostgresServer:
     def _migrated(self, sets: tuple[Migrations, ...]) -> TestDatabase:
         """What is copied, since that takes a fraction of the time; nobody may be connected to it meanwhile."""
         if sets not in self._templates:
-            template = self._copy("template0")
+            template = self._copy("template0", (cluster.APP, cluster.READONLY))
             self._thread.run(migrate(template.owner_dsn, sets))
             self._templates[sets] = template
         return self._templates[sets]
 
-    def _copy(self, template: str) -> TestDatabase:
+    def _copy(self, template: str, entered_by: Sequence[str]) -> TestDatabase:
         name = f"test_{next(self._numbers)}"
-        self._thread.run(self._create(name, template))
+        self._thread.run(self._create(name, template, entered_by))
         return self.database(name)
 
-    async def _create(self, name: str, template: str) -> None:
+    async def _create(self, name: str, template: str, entered_by: Sequence[str]) -> None:
         connection = await asyncpg.connect(self.admin_dsn)
         try:
-            await cluster.create_database(connection, name, template=template)
+            await cluster.create_database(connection, name, template=template, entered_by=entered_by)
         finally:
             await connection.close()
 

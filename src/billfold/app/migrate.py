@@ -24,6 +24,11 @@ AUDIT_SETS: Sequence[Migrations] = (
     Migrations("roles", "billfold.platform.postgres.roles"),
     Migrations("audit", "billfold.audit.migrations"),
 )
+#: Of the signer's own database.
+SIGNER_SETS: Sequence[Migrations] = (
+    Migrations("roles", "billfold.platform.postgres.roles"),
+    Migrations("signer", "billfold.signer.migrations"),
+)
 
 
 async def migrate(tree: settings.Settings) -> list[Migration]:
@@ -34,6 +39,8 @@ async def migrate(tree: settings.Settings) -> list[Migration]:
     applied = await migrations.migrate(_owner_dsn(tree), SETS)
     if (dsn := _audit_dsn(tree)) is not None:
         applied += await migrations.migrate(dsn, AUDIT_SETS)
+    if (dsn := _signer_dsn(tree)) is not None:
+        applied += await migrations.migrate(dsn, SIGNER_SETS)
     return applied
 
 
@@ -45,6 +52,8 @@ async def plan(tree: settings.Settings) -> list[Migration]:
     pending = await migrations.plan(_owner_dsn(tree), SETS)
     if (dsn := _audit_dsn(tree)) is not None:
         pending += await migrations.plan(dsn, AUDIT_SETS)
+    if (dsn := _signer_dsn(tree)) is not None:
+        pending += await migrations.plan(dsn, SIGNER_SETS)
     return pending
 
 
@@ -63,3 +72,8 @@ def _audit_dsn(tree: settings.Settings) -> str | None:
             f"audit.owner_dsn is not set, and audit.dsn is: set {settings.variable('audit.owner_dsn')}, too."
         )
     return tree.audit.owner_dsn
+
+
+def _signer_dsn(tree: settings.Settings) -> str | None:
+    """Where the signer's is, when this process is to know. Others than its own machine have no business with it."""
+    return tree.signer.owner_dsn

@@ -1,5 +1,6 @@
 """The signer: keys, and signatures under a policy of its own. This is all that others may import."""
 
 from billfold.signer import contracts, errors
+from billfold.signer.service import Signer
 
-__all__ = ["contracts", "errors"]
+__all__ = ["Signer", "contracts", "errors"]

@@ -4,10 +4,10 @@ SignerError
 ├── TreeNotFound          no such tree of keys
 ├── TreeDiffers           the id is another tree's
 ├── ChainNotSigned        the signer has no such chain
+├── ChainFailed           the chain's code can't do this
 ├── RequestInvalid        the request is none
 ├── RequestDiffers        the request's id has signed another transaction
 ├── NotAsExpected         the transaction does something else than its sender says
-├── MnemonicInvalid       words that are no seed
 ├── BackupInvalid         a backup that can't be opened
 └── PolicyRefused         the signer's own policy is against it
     ├── PolicyMissing     and does not know the asset
@@ -46,6 +46,12 @@ class ChainNotSigned(SignerError, errors.Invalid):
     code = "chain_not_signed"
 
 
+class ChainFailed(SignerError, errors.Refusal):
+    """The code of the chain failed at this, so nothing is signed; the signer's log says where."""
+
+    code = "chain_failed"
+
+
 class RequestInvalid(SignerError, errors.Invalid):
     """The request to the signer is not valid."""
 
@@ -62,12 +68,6 @@ class NotAsExpected(SignerError, errors.Refusal):
     """The transaction does something else than was expected of it, so it is not signed."""
 
     code = "not_as_expected"
-
-
-class MnemonicInvalid(SignerError, errors.Invalid):
-    """These words are no mnemonic of BIP-39."""
-
-    code = "mnemonic_invalid"
 
 
 class BackupInvalid(SignerError, errors.Invalid):

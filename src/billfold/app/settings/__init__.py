@@ -6,6 +6,7 @@ from billfold.app.settings.chains import Chain
 from billfold.app.settings.roles import Api, Client, Ledger, Log, Requests, Worker
 from billfold.app.settings.section import leaves, mask, replaced
 from billfold.app.settings.servers import Balances, History, Kafka, Mail, MailSink, Nats, Postgres, Rabbitmq
+from billfold.app.settings.signer import AwsKms, Pkcs11, Signer, Vault
 from billfold.app.settings.sources import (
     PREFIX,
     Loaded,
@@ -24,6 +25,7 @@ __all__ = [
     "Audit",
     "AuditObjectStore",
     "AuditSinks",
+    "AwsKms",
     "Balances",
     "Chain",
     "Client",
@@ -38,13 +40,16 @@ __all__ = [
     "MailSink",
     "Nats",
     "Oidc",
+    "Pkcs11",
     "Postgres",
     "Rabbitmq",
     "Requests",
     "SettingInvalid",
     "SettingUnknown",
     "Settings",
+    "Signer",
     "Tokens",
+    "Vault",
     "Worker",
     "as_environment",
     "converted",

@@ -19,6 +19,7 @@ from billfold.app.settings.chains import Bitcoin, Ethereum, Solana, Stellar
 from billfold.app.settings.roles import Api, Client, Ledger, Live, Log, Metrics, Requests, Traces, Worker
 from billfold.app.settings.section import Section
 from billfold.app.settings.servers import Balances, Broker, History, Kafka, Mail, MailSink, Nats, Postgres, Rabbitmq
+from billfold.app.settings.signer import Signer
 
 
 def default_data_dir() -> Path:
@@ -51,6 +52,7 @@ class Settings(Section, frozen=True, kw_only=True):
     mail_sink: MailSink = MailSink()
     webauthn: Webauthn = Webauthn()
     ledger: Ledger = Ledger()
+    signer: Signer = Signer()
     live: Live = Live()
     bitcoin: Bitcoin = Bitcoin()
     ethereum: Ethereum = Ethereum()

@@ -44,6 +44,14 @@ class SealBroken(errors.BillfoldError):
 class Provider(Protocol):
     """Has the master keys, and uses them on behalf of those who never see them."""
 
+    async def newest(self) -> str:
+        """The id of the master key that wraps now: another one after each rotation.
+
+        Raises:
+            KeysUnavailable.
+        """
+        ...
+
     async def wrap(self, key: bytes, context: bytes) -> bytes:
         """`key`, sealed for this context.
 
@@ -64,6 +72,9 @@ class Provider(Protocol):
 
 class NoProvider:
     """Stands where no master keys are set: for commands that need none."""
+
+    async def newest(self) -> str:
+        raise _not_set()
 
     async def wrap(self, _key: bytes, _context: bytes) -> bytes:
         raise _not_set()

@@ -58,6 +58,10 @@ class LocalProvider:
         self._keys = {key_id: AESGCM(key) for key_id, key in keys.items()}
         self._newest = next(reversed(self._keys))
 
+    async def newest(self) -> str:
+        """The id of the last key in the file."""
+        return self._newest.hex()
+
     async def wrap(self, key: bytes, context: bytes) -> bytes:
         """`key`, sealed for this context under the newest master key."""
         header, nonce = _VERSION + self._newest, secrets.token_bytes(NONCE_BYTES)

@@ -12,7 +12,7 @@ import shutil
 import signal
 import tempfile
 from asyncio import timeout
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,8 +31,13 @@ SUPERUSER = "postgres"
 OWNER = "billfold_owner"
 APP = "billfold_app"
 READONLY = "billfold_readonly"
+#: Enters its own database and no other; nobody else but the owner enters that one.
+SIGNER = "billfold_signer"
 CORE = "core"
 AUDIT = "audit"
+SIGNER_DATABASE = "signer"
+#: All that have a password of their own.
+ROLES = (SUPERUSER, OWNER, APP, READONLY, SIGNER)
 MAJOR_VERSION = "18"
 #: What the server sees of our environment: nothing that could change its language, time zone or libraries.
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
@@ -127,7 +132,7 @@ async def create(home: Path, *, user: host.ServerUser | None, lock: Path, passwo
 
     Raises: ChildFailed, ServerNotInstalled.
     """
-    passwords = {role: secrets.token_urlsafe(32) for role in (SUPERUSER, OWNER, APP, READONLY)}
+    passwords = {role: secrets.token_urlsafe(32) for role in ROLES}
     host.write_private(passwords_file, msgspec.json.encode(passwords).decode())
     draft = home.with_name(home.name + ".new")
     shutil.rmtree(draft, ignore_errors=True)
@@ -170,14 +175,18 @@ def configure(home: Path, *, port: int, user: host.ServerUser | None) -> None:
 
 
 def read_passwords(file: Path) -> dict[str, str]:
-    """The roles' passwords, made together with the folder.
+    """The roles' passwords, made together with the folder; one of a role that is newer than the folder is made now.
 
     Raises: DatabaseFolderUnusable.
     """
     try:
-        return msgspec.json.decode(file.read_bytes(), type=dict[str, str])
+        passwords = msgspec.json.decode(file.read_bytes(), type=dict[str, str])
+        if missing := [role for role in ROLES if role not in passwords]:
+            passwords |= {role: secrets.token_urlsafe(32) for role in missing}
+            host.write_private(file, msgspec.json.encode(passwords).decode())
     except (OSError, msgspec.DecodeError) as error:
         raise DatabaseFolderUnusable(f"the passwords of the database can't be read from {file}: {error}") from error
+    return passwords
 
 
 async def ensure_databases(connection: Connection, passwords: dict[str, str]) -> None:
@@ -185,7 +194,7 @@ async def ensure_databases(connection: Connection, passwords: dict[str, str]) ->
     # A failing statement would be logged together with its password.
     await connection.execute("SET log_min_error_statement = 'panic'")
     present = {row["name"] for row in await connection.fetch("SELECT rolname AS name FROM pg_roles")}
-    for role in (OWNER, APP, READONLY):
+    for role in ROLES[1:]:
         if role not in present:
             await connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{passwords[role]}'")
     databases = {row["name"] for row in await connection.fetch("SELECT datname AS name FROM pg_database")}
@@ -195,13 +204,17 @@ async def ensure_databases(connection: Connection, passwords: dict[str, str]) ->
         await create_database(connection, CORE)
     if AUDIT not in databases:
         await create_database(connection, AUDIT)
+    if SIGNER_DATABASE not in databases:
+        await create_database(connection, SIGNER_DATABASE, entered_by=(SIGNER,))
 
 
-async def create_database(connection: Connection, name: str, *, template: str = "template0") -> None:
-    """An empty database, or a copy of `template`, that the owner owns and no role but the three may enter."""
+async def create_database(
+    connection: Connection, name: str, *, template: str = "template0", entered_by: Sequence[str] = (APP, READONLY)
+) -> None:
+    """An empty database, or a copy of `template`, that the owner owns and nobody else but these roles may enter."""
     await connection.execute(f'CREATE DATABASE "{name}" OWNER {OWNER} TEMPLATE "{template}"')
     await connection.execute(f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC')
-    await connection.execute(f'GRANT CONNECT ON DATABASE "{name}" TO {APP}, {READONLY}')
+    await connection.execute(f'GRANT CONNECT ON DATABASE "{name}" TO {", ".join(entered_by)}')
 
 
 @contextlib.contextmanager

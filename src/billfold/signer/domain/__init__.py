@@ -1,0 +1,1 @@
+"""What the signer decides by: rules and arithmetic, without I/O, clock or chance."""

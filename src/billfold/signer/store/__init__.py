@@ -1,0 +1,1 @@
+"""SQL over the signer's own database."""

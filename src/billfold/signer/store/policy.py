@@ -1,0 +1,91 @@
+"""The policy, and how much has left. A token is '' where the chain's own coin is meant."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+
+from billfold.chains.port import Network
+from billfold.platform.postgres.database import Connection
+from billfold.signer.contracts import Limit
+
+_COLUMNS = "chain, network, token, per_transaction, per_window, window_s"
+
+
+async def limits(connection: Connection, chain: str | None = None, network: Network | None = None) -> list[Limit]:
+    """All limits, or those of a chain and network."""
+    rows = await connection.fetch(
+        f"SELECT {_COLUMNS} FROM signer.limits WHERE ($1::text IS NULL OR chain = $1) "
+        "AND ($2::text IS NULL OR network = $2) ORDER BY chain, network, token",
+        chain,
+        network,
+    )
+    return [Limit(**{**dict(row), "token": row["token"] or None}) for row in rows]
+
+
+async def put_limit(connection: Connection, limit: Limit) -> None:
+    """Set it, in the place of the one that there is."""
+    await connection.execute(
+        f"INSERT INTO signer.limits ({_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (chain, network, token) "
+        "DO UPDATE SET per_transaction = excluded.per_transaction, per_window = excluded.per_window, "
+        "window_s = excluded.window_s",
+        *(limit.chain, limit.network, limit.token or "", limit.per_transaction, limit.per_window, limit.window_s),
+    )
+
+
+async def has_allow_list(connection: Connection, chain: str, network: Network) -> bool:
+    """Whether the chain pays known destinations alone."""
+    found: bool = await connection.fetchval(
+        "SELECT EXISTS (SELECT FROM signer.allow_lists WHERE chain = $1 AND network = $2)", chain, network
+    )
+    return found
+
+
+async def put_allow_list(connection: Connection, chain: str, network: Network, *, on: bool) -> None:
+    """Have it pay them alone, or anybody."""
+    statement = (
+        "INSERT INTO signer.allow_lists (chain, network) VALUES ($1, $2) ON CONFLICT DO NOTHING"
+        if on
+        else "DELETE FROM signer.allow_lists WHERE chain = $1 AND network = $2"
+    )
+    await connection.execute(statement, chain, network)
+
+
+async def put_destination(connection: Connection, chain: str, network: Network, address: str, *, on: bool) -> None:
+    """Let it be paid, or no more."""
+    statement = (
+        "INSERT INTO signer.destinations (chain, network, address) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
+        if on
+        else "DELETE FROM signer.destinations WHERE chain = $1 AND network = $2 AND address = $3"
+    )
+    await connection.execute(statement, chain, network, address)
+
+
+async def known_of(connection: Connection, chain: str, network: Network, addresses: Collection[str]) -> set[str]:
+    """Which of these may be paid where not all may."""
+    rows = await connection.fetch(
+        "SELECT address FROM signer.destinations WHERE chain = $1 AND network = $2 AND address = ANY($3)",
+        *(chain, network, list(addresses)),
+    )
+    return {row["address"] for row in rows}
+
+
+async def spent(connection: Connection, limit: Limit, *, since: datetime) -> int:
+    """How much of a limit's asset has left in slices from `since` on."""
+    found: int = await connection.fetchval(
+        "SELECT coalesce(sum(amount), 0) FROM signer.spending "
+        "WHERE chain = $1 AND network = $2 AND token = $3 AND slice >= $4",
+        *(limit.chain, limit.network, limit.token or "", since),
+    )
+    return found
+
+
+async def add_spending(
+    connection: Connection, sums: Mapping[tuple[str, Network, str | None], int], *, slice_begins: datetime
+) -> None:
+    """Count what leaves now."""
+    await connection.executemany(
+        "INSERT INTO signer.spending AS now (chain, network, token, slice, amount) VALUES ($1, $2, $3, $4, $5) "
+        "ON CONFLICT (chain, network, token, slice) DO UPDATE SET amount = now.amount + excluded.amount",
+        [(chain, network, token or "", slice_begins, amount) for (chain, network, token), amount in sums.items()],
+    )
