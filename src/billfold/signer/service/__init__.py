@@ -27,12 +27,13 @@ from billfold.signer.contracts import (
     Expected,
     Tree,
 )
+from billfold.signer.domain.requests import Request
 from billfold.signer.service import chains as known_chains
 from billfold.signer.service.administration import Administration
 from billfold.signer.service.chains import Chains, guarded
 from billfold.signer.service.recording import Recorder
 from billfold.signer.service.seeds import Secret, Seeds
-from billfold.signer.service.signing import Request, Signing
+from billfold.signer.service.signing import Signing
 from billfold.signer.store import trees as kept
 
 #: A tree for each chain is the rule; many more would be somebody's mistake.

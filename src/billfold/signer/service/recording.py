@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from billfold.chains.port import Signed
 from billfold.chains.signing_port import Shown
@@ -12,10 +12,8 @@ from billfold.kernel.errors import BillfoldError
 from billfold.platform.postgres.database import Connection
 from billfold.signer.contracts import Decision
 from billfold.signer.domain import journal
+from billfold.signer.domain.requests import Request
 from billfold.signer.store import log, trees
-
-if TYPE_CHECKING:
-    from billfold.signer.service.signing import Request
 
 
 class Recorder:

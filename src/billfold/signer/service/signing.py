@@ -9,11 +9,8 @@ import asyncio
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from hashlib import sha256
 from typing import NamedTuple
 from uuid import UUID
-
-import msgspec
 
 from billfold.chains.port import Network, Signed
 from billfold.chains.signing_port import Place, Shown
@@ -21,9 +18,10 @@ from billfold.kernel import clock
 from billfold.kernel import errors as kernel_errors
 from billfold.platform.postgres.database import Connection, Database
 from billfold.signer import errors
-from billfold.signer.contracts import Expected, Limit
+from billfold.signer.contracts import Limit
 from billfold.signer.domain import policy
 from billfold.signer.domain.policy import Reading, Rules
+from billfold.signer.domain.requests import Request
 from billfold.signer.service.chains import Chains, Tools, guarded
 from billfold.signer.service.recording import Recorder
 from billfold.signer.service.seeds import Secret, Seeds
@@ -34,21 +32,6 @@ from billfold.signer.store import policy as policies
 SIGNATURES_MAX = 200
 #: Addresses that were derived are remembered, since the same few pay again and again.
 _DERIVED_MAX = 100_000
-
-
-class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """One transaction to sign."""
-
-    request_id: UUID
-    tree_id: UUID
-    payload: bytes
-    places: Mapping[str, Place]
-    expected: Expected
-
-    @property
-    def digest(self) -> bytes:
-        """What makes it the same request again: the tree, and the transaction."""
-        return sha256(self.tree_id.bytes + self.payload).digest()
 
 
 class _Ready(NamedTuple):
