@@ -15,9 +15,10 @@ from uuid import UUID
 import msgspec
 
 import billfold
-from billfold.app import balances, history, mail, oidc, places, remote, settings
+from billfold.app import balances, custody, history, mail, oidc, places, remote, settings
 from billfold.app.passkeys import relying_party
 from billfold.audit import Audit
+from billfold.custody import Custody
 from billfold.identity import AliasLimits, Attempts, Hashing, Identity
 from billfold.identity.contracts import Left
 from billfold.kernel import money
@@ -44,6 +45,7 @@ class Container:
     mails: MailQueue
     ledger: Ledger
     identity: Identity
+    custody: Custody
     wallets: Wallets
     notifications: Notifications
     #: None where no audit is kept.
@@ -83,6 +85,7 @@ async def opened(
     envelope = _envelope(tree.keys)
     mails = mail.queue(tree.mail, envelope)
     providers = oidc.providers(tree.oidc, public_url=tree.api.url)
+    wallets: Wallets
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(
             traces.recording(
@@ -112,10 +115,18 @@ async def opened(
         stack.callback(identity.close)
         kept = await stack.enter_async_context(balances.opened(tree.balances)) if with_balances else None
         copy = await stack.enter_async_context(history.opened(tree.history, ledger)) if with_history else None
+        on_chains = Custody(
+            database=database,
+            ledger=ledger,
+            # Not the method itself: there are no wallets yet.
+            wallet_accounts=lambda connection, pairs: wallets.holders.open_accounts(connection, pairs),  # noqa: PLW0108
+            served=await stack.enter_async_context(custody.served(tree)),
+        )
         wallets = Wallets(
             database=database,
             ledger=ledger,
             identity=identity,
+            custody=on_chains,
             approvals=identity.approvals,
             approval_above=_thresholds("security.approval_above", tree.security.approval_above),
             step_up=identity.step_up,
@@ -139,6 +150,7 @@ async def opened(
             mails=mails,
             ledger=ledger,
             identity=identity,
+            custody=on_chains,
             wallets=wallets,
             notifications=notifications,
             audit=audit,

@@ -1,5 +1,8 @@
 """Custody: money on chains. This is all that others may import."""
 
 from billfold.custody import contracts, errors
+from billfold.custody.service import Custody
+from billfold.custody.service.house import WalletAccounts
+from billfold.custody.service.served import Served, Showing
 
-__all__ = ["contracts", "errors"]
+__all__ = ["Custody", "Served", "Showing", "WalletAccounts", "contracts", "errors"]

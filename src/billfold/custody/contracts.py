@@ -1,1 +1,132 @@
-"""What callers give custody and get from it."""
+"""What callers give custody and get from it. Amounts in text are decimal, in the asset's display unit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+
+from billfold.chains.port import Network
+from billfold.kernel.money import Money
+
+#: What a depositor is told. A deposit is `detected` from the first sight of it, also without a block.
+DepositState = Literal["detected", "credited", "releasable", "reverted"]
+#: Why a deposit with all its confirmations is not credited yet.
+Waits = Literal["below_minimum", "account_frozen", "balance_too_large"]
+ChainStatus = Literal["starting", "reading", "behind", "silent", "halted"]
+Verdict = Literal[
+    "not_seen",
+    "pending",
+    "waiting",
+    "below_minimum",
+    "held_up",
+    "credited",
+    "releasable",
+    "reverted",
+    "unmatched",
+    "ignored",
+]
+
+#: Looking after chains, and after money of nobody known.
+OPERATOR = "operator"
+READ = "wallets:read"
+
+
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked of the deposits of a chain."""
+
+    #: Confirmations with which one is credited, and with which it may leave on a chain again.
+    credit_after: int
+    release_after: int
+    #: More blocks than this are taken back by an operator's word alone.
+    reorg_limit: int
+    #: The least that is credited at once, by asset, as decimal text.
+    minimum: Mapping[str, str] = msgspec.field(default_factory=dict)
+
+
+class ChainState(msgspec.Struct, frozen=True, kw_only=True):
+    """A chain as it is read now."""
+
+    id: str
+    network: Network
+    #: The code of its own coin.
+    coin: str
+    status: ChainStatus
+    #: The last block that was read; None before the first.
+    height: int | None
+    #: The last block that the nodes know, and how many are still to be read.
+    head: int | None
+    lag: int | None
+    #: When the last block was read was made.
+    block_time: datetime | None
+    #: Confirmations with which a deposit is credited, and with which it may leave on a chain again.
+    credit_after: int
+    release_after: int
+    #: Of one that is halted: why.
+    halted: str | None = None
+    halted_detail: str | None = None
+
+
+class DepositAddress(msgspec.Struct, frozen=True, kw_only=True):
+    """Where money for a wallet goes on a chain."""
+
+    chain: str
+    network: Network
+    address: str
+    #: Without it nobody knows whose money it is; None where the address says it all.
+    memo: str | None
+    #: Address and memo in one, for senders that know such addresses.
+    muxed: str | None
+    #: What a wallet program opens: BIP-21, EIP-681, Solana Pay, SEP-7.
+    uri: str
+    #: Whether it is the one to show. Older ones stay good for ever.
+    current: bool
+    created_at: datetime
+
+
+class Deposit(msgspec.Struct, frozen=True, kw_only=True):
+    """Money that arrived on a chain."""
+
+    id: UUID
+    chain: str
+    #: The transaction, and the place in it.
+    chain_tx: str
+    index: str
+    wallet_id: UUID | None
+    address: str
+    memo: str | None
+    money: Money
+    state: DepositState
+    #: How many blocks have confirmed it; 0 while none has it.
+    confirmations: int
+    credit_after: int
+    release_after: int
+    height: int | None
+    sender: str | None
+    waits: str | None
+    detected_at: datetime
+    credited_at: datetime | None
+    releasable_at: datetime | None
+    reverted_at: datetime | None
+    #: The transfer that has credited it.
+    transfer_id: UUID | None
+
+
+class Explained(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of one thing that a transaction did."""
+
+    verdict: Verdict
+    #: A sentence for whoever asks.
+    why: str
+    chain: str | None = None
+    deposit: Deposit | None = None
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a transaction's money is where it is."""
+
+    chain_tx: str
+    found: list[Explained]

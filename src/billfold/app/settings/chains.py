@@ -1,4 +1,7 @@
-"""The chains that custody serves: the nodes of each, and what is asked of its deposits. One without nodes is not served."""
+"""The chains that custody serves: the nodes of each, and what is asked of its deposits.
+
+One without nodes is not served.
+"""
 
 from __future__ import annotations
 

@@ -25,6 +25,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from billfold.custody import Custody
 from billfold.identity import Approvals, Identity, StepUp
 from billfold.kernel.clock import Clock, SystemClock
 from billfold.kernel.errors import BillfoldError
@@ -74,6 +75,7 @@ class Wallets:
         database: Database,
         ledger: Ledger,
         identity: Identity,
+        custody: Custody | None = None,
         clock: Clock | None = None,
         approvals: Approvals | None = None,
         approval_above: Mapping[str, str] | None = None,
@@ -83,7 +85,7 @@ class Wallets:
         balances_kept: BalancePictures | None = None,
         history: CqlHistory | None = None,
     ) -> None:
-        """`identity` says who an alias is.
+        """`identity` says who an alias is; `custody` has the money on chains.
 
         `approvals` is where people who call ask others; `approval_above` what one withdraws in a day alone.
         `step_up` is where people approve what they do; `step_up_above` what they withdraw in a day without.
@@ -149,7 +151,7 @@ class Wallets:
             self.projections = Projections(database=database, pictures=self.pictures)
         self.balances = Balances(ledger=ledger, holdings=holdings, clock=clock, pictures=self.pictures)
         self.assets = Assets(ledger=ledger)
-        self.holders = Holders(database=database)
+        self.holders = Holders(database=database, resolution=resolution)
         self.dead_letters = DeadLetters(database=database, bulk=self.bulk, clock=clock)
         self.departures = Departures(ledger=ledger, clock=clock)
         self.deliveries = Deliveries(

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from uuid import UUID
 
-from billfold.platform.postgres.database import Database
+from billfold.platform.postgres.database import Connection, Database
 from billfold.wallets.contracts import AccountHolder
 from billfold.wallets.service.recent import Recent
+from billfold.wallets.service.resolution import Resolution
 from billfold.wallets.store import accounts as store
 
 #: About 300 bytes each.
@@ -17,8 +18,9 @@ REMEMBERED = 65_536
 class Holders:
     """Who holds an account never changes, so it is remembered."""
 
-    def __init__(self, *, database: Database) -> None:
+    def __init__(self, *, database: Database, resolution: Resolution) -> None:
         self._database = database
+        self._resolution = resolution
         self._known: Recent[UUID, AccountHolder] = Recent(REMEMBERED)
 
     async def of_accounts(self, account_ids: Collection[UUID]) -> dict[UUID, AccountHolder]:
@@ -32,3 +34,12 @@ class Holders:
                 self._known.put(account_id, holder)
             found |= looked_up
         return found
+
+    async def open_accounts(
+        self, connection: Connection, pairs: Collection[tuple[UUID, str]]
+    ) -> dict[tuple[UUID, str], UUID]:
+        """The accounts of these wallets and assets; those that are missing are opened in the caller's transaction.
+
+        Of a wallet that there is not there is none.
+        """
+        return await self._resolution.open(pairs, transaction=connection)

@@ -1,0 +1,1 @@
+"""Rules about money on chains: no I/O, clock or chance."""

@@ -1,0 +1,40 @@
+"""The facade of custody: money on chains. Its parts each serve one kind of request.
+
+await custody.addresses.issue(…)      where money for wallets goes
+await custody.deposits.page(…)        what has arrived
+await custody.explaining.explain(…)   why a transaction's money is where it is
+await custody.unmatched.assign(…)     what has arrived for nobody known
+await custody.chains.states()         how far each chain is read, and resuming one that is halted
+await custody.watchers[…].step()      the worker's side: reads blocks, credits, releases, takes back
+custody.house, custody.serving        the house's accounts; the chains that are configured
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from billfold.custody.service.house import House, WalletAccounts
+from billfold.custody.service.served import Served, Serving
+from billfold.kernel.clock import Clock, SystemClock
+from billfold.ledger import Ledger
+from billfold.platform.postgres.database import Database
+from billfold.signer.contracts import SigningService
+
+
+class Custody:
+    """Money on the chains that are configured; without one it only says so."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        ledger: Ledger,
+        wallet_accounts: WalletAccounts,
+        served: Sequence[Served] = (),
+        signer: SigningService | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        """`signer` gives addresses; without it there are no new ones. `wallet_accounts` says where deposits go."""
+        clock = clock or SystemClock()
+        self.serving = Serving(served)
+        self.house = House(database=database, ledger=ledger)

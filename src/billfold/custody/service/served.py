@@ -1,0 +1,67 @@
+"""The chains that are configured, each with its adapter and what is asked of its deposits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from billfold.chains.port import Chain
+from billfold.custody import errors
+from billfold.custody.contracts import Terms
+
+
+class Showing(Protocol):
+    """The module `showing` of a chain: how its addresses are shown to people who are to pay."""
+
+    #: Whether all wallets have one address and a memo of their own.
+    SHARED: bool
+
+    def uri(self, address: str, *, memo: str | None, network: str) -> str:
+        """What a wallet program opens."""
+        ...
+
+    def memo(self, number: int) -> str:
+        """The memo that stands for the wallet of this number; of a chain whose addresses are shared."""
+        ...
+
+    def muxed(self, address: str, memo: str) -> str | None:
+        """Address and memo in one, where the chain has such a thing."""
+        ...
+
+
+class Served(msgspec.Struct, frozen=True, kw_only=True):
+    """A chain that is served."""
+
+    chain: Chain
+    terms: Terms
+    showing: Showing
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.chain.name
+
+
+class Serving:
+    """All of them, by name."""
+
+    def __init__(self, served: Sequence[Served]) -> None:
+        self._by_name = {one.name: one for one in served}
+
+    @property
+    def all(self) -> list[Served]:
+        """Each, in the order of the settings."""
+        return list(self._by_name.values())
+
+    def get(self, chain: str) -> Served:
+        """The chain of this name.
+
+        Raises:
+            ChainUnknown
+        """
+        found = self._by_name.get(chain)
+        if found is None:
+            raise errors.ChainUnknown(pointer="chain")
+        return found
