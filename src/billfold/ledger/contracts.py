@@ -73,6 +73,9 @@ class NewTransfer(msgspec.Struct, frozen=True, kw_only=True):
     metadata: Mapping[str, str] = msgspec.field(default_factory=dict)
     #: When it counts as having happened (value date); None is the moment it is recorded. Never in the future.
     effective_at: datetime | None = None
+    #: What has happened already, whether the accounts like it or not, such as a chain that takes a payment back: it is
+    #: posted on frozen accounts, too, and below the floor. Closed ones stay closed. Never at a caller's wish.
+    forced: bool = False
 
 
 class Unopened(msgspec.Struct, frozen=True, kw_only=True):

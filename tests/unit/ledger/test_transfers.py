@@ -328,3 +328,17 @@ def test_a_reversal_of_nothing_is_refused_as_such(amount: int) -> None:
     case.reverse(None)
     with pytest.raises(errors.AmountNotPositive):
         case.reverse(amount)
+
+
+def test_what_has_happened_already_is_posted_on_a_frozen_account_and_below_its_floor() -> None:
+    shelf = Shelf()
+    frozen, other = shelf.account(5, status="frozen"), shelf.account()
+    posted = transfers.post(shelf.book(), replace(new(frozen, other, 7), forced=True))
+    assert (posted.debit_balance, posted.credit_balance) == (-2, 7)
+
+
+def test_nothing_is_forced_upon_a_closed_account() -> None:
+    shelf = Shelf()
+    closed, other = shelf.account(status="closed"), shelf.account(9)
+    with pytest.raises(errors.AccountClosed):
+        transfers.post(shelf.book(), replace(new(other, closed, 7), forced=True))

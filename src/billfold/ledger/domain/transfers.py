@@ -58,11 +58,11 @@ def post(book: Book, new: NewTransfer) -> Transfer:
     if debit.asset != new.asset or credit.asset != new.asset:
         raise errors.AssetMismatch
     if debit.status != "open" or credit.status != "open":
-        check_open(debit)
-        check_open(credit)
+        _check_may_post(debit, forced=new.forced)
+        _check_may_post(credit, forced=new.forced)
     if new.effective_at is not None:
         _check_effective(book, new.effective_at)
-    if debit.floor is not None and debit.posted - debit.held - new.amount < debit.floor:
+    if debit.floor is not None and debit.posted - debit.held - new.amount < debit.floor and not new.forced:
         raise errors.InsufficientFunds
     if (
         credit.posted + new.amount > money.UNITS_MAX
@@ -71,6 +71,11 @@ def post(book: Book, new: NewTransfer) -> Transfer:
     ):
         raise errors.BalanceTooLarge
     return book.write(new, debit, credit)
+
+
+def _check_may_post(account: AccountState, *, forced: bool) -> None:
+    if not (forced and account.status == "frozen"):
+        check_open(account)
 
 
 def _check_effective(book: Book, effective_at: datetime) -> None:

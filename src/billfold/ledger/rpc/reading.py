@@ -70,6 +70,7 @@ def new_transfer(message: pb.NewTransfer, pointer: str) -> NewTransfer:
         description=message.description,
         metadata=dict(metadata) if metadata else {},
         effective_at=optional_instant(message, "effective_at", pointer),
+        forced=message.forced,
     )
 
 

@@ -45,6 +45,7 @@ def new_transfer(new: NewTransfer) -> pb.NewTransfer:
         description=new.description,
         metadata=new.metadata,
         effective_at=None if new.effective_at is None else values.instant(new.effective_at),
+        forced=new.forced,
     )
 
 

@@ -216,9 +216,13 @@ async def sums_by_asset(connection: Connection) -> dict[str, int]:
 
 
 async def below_floor(connection: Connection, limit: int) -> list[tuple[UUID, int, int]]:
-    """Accounts whose available balance is below their floor, with both."""
+    """Accounts whose available balance is below their floor, with both.
+
+    A frozen one may be: that is where a forced transfer leaves it, until it is covered or somebody has looked.
+    """
     found = await connection.fetch(
-        "SELECT id, posted - held, floor FROM ledger.accounts WHERE posted - held < floor LIMIT $1",
+        "SELECT id, posted - held, floor FROM ledger.accounts "
+        "WHERE posted - held < floor AND status <> 'frozen' LIMIT $1",
         limit,
         timeout=WHOLE_TIMEOUT_S,
     )

@@ -146,6 +146,8 @@ class Movements:
         What went outside comes back as a deposit does, and what came from there goes back as a withdrawal does: a
         reversal is no way around their scopes.
         """
+        if await self._is_of_a_chain(original):
+            raise errors.ReversalNotAllowed("What has come or gone on a chain can't be sent back here: withdraw it.")
         if principal.is_operator:
             return
         # Whoever sees everybody's transfers has no part in most of them.
@@ -157,6 +159,11 @@ class Movements:
             principal.require(contracts.ORDER_SCOPES["deposit"])
         if seen.source == contracts.OUTSIDE:
             principal.require(contracts.ORDER_SCOPES["withdrawal"])
+
+    async def _is_of_a_chain(self, original: ledger.Transfer) -> bool:
+        """Whether it says what a chain did, which no entry of ours undoes."""
+        sides = await self._ledger.accounts(ids=[original.debit_account, original.credit_account])
+        return any(side.kind in {"omnibus", "suspense"} for side in sides)
 
     async def seen(self, principal: Principal, posted: ledger.Transfer) -> Transfer:
         """The transfer in the words of wallets, for those who hold a side of it.

@@ -129,7 +129,7 @@ class Refusal(_message.Message):
     def __init__(self, code: _Optional[str] = ..., detail: _Optional[str] = ..., replayed: _Optional[bool] = ..., retryable: _Optional[bool] = ...) -> None: ...
 
 class NewTransfer(_message.Message):
-    __slots__ = ("debit_account", "credit_account", "amount", "asset", "kind", "reference", "description", "metadata", "effective_at")
+    __slots__ = ("debit_account", "credit_account", "amount", "asset", "kind", "reference", "description", "metadata", "effective_at", "forced")
     class MetadataEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -146,6 +146,7 @@ class NewTransfer(_message.Message):
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     METADATA_FIELD_NUMBER: _ClassVar[int]
     EFFECTIVE_AT_FIELD_NUMBER: _ClassVar[int]
+    FORCED_FIELD_NUMBER: _ClassVar[int]
     debit_account: str
     credit_account: str
     amount: str
@@ -155,7 +156,8 @@ class NewTransfer(_message.Message):
     description: str
     metadata: _containers.ScalarMap[str, str]
     effective_at: _timestamp_pb2.Timestamp
-    def __init__(self, debit_account: _Optional[str] = ..., credit_account: _Optional[str] = ..., amount: _Optional[str] = ..., asset: _Optional[str] = ..., kind: _Optional[_Union[TransferKind, str]] = ..., reference: _Optional[str] = ..., description: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., effective_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    forced: bool
+    def __init__(self, debit_account: _Optional[str] = ..., credit_account: _Optional[str] = ..., amount: _Optional[str] = ..., asset: _Optional[str] = ..., kind: _Optional[_Union[TransferKind, str]] = ..., reference: _Optional[str] = ..., description: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., effective_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., forced: _Optional[bool] = ...) -> None: ...
 
 class Transfer(_message.Message):
     __slots__ = ("id", "debit_account", "credit_account", "amount", "asset", "kind", "reference", "description", "metadata", "effective_at", "recorded_at", "debit_version", "credit_version", "debit_balance", "credit_balance")
