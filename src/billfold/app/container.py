@@ -120,6 +120,7 @@ async def opened(
             ledger=ledger,
             # Not the method itself: there are no wallets yet.
             wallet_accounts=lambda connection, pairs: wallets.holders.open_accounts(connection, pairs),  # noqa: PLW0108
+            freeze_wallet=lambda connection, wallet_id: wallets.registry.freeze_for_house(connection, wallet_id),  # noqa: PLW0108
             served=await stack.enter_async_context(custody.served(tree)),
         )
         wallets = Wallets(

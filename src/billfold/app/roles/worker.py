@@ -29,6 +29,7 @@ from billfold.app import container, mail, messaging, settings, sinks
 from billfold.app.container import Container
 from billfold.app.roles import requests
 from billfold.audit import workers as audit_workers
+from billfold.custody import workers as custody_workers
 from billfold.identity import Identity
 from billfold.kernel import origin
 from billfold.kernel.clock import SystemClock
@@ -152,6 +153,10 @@ def _duties(tree: settings.Settings, parts: Container) -> Sequence[Duty]:
         Duty("forget ended sessions", lambda: _forget_sessions(parts.identity)),
         Duty("tend approvals", lambda: _tend_approvals(parts)),
         Duty("verify the ledger", lambda: _verify(parts.ledger)),
+        *(
+            Duty(f"read {chain}", partial(custody_workers.watch, parts.custody, chain))
+            for chain in parts.custody.watchers
+        ),
         *_auditing(tree.audit, parts, broker),
     )
 

@@ -1,4 +1,4 @@
-"""What callers give custody and get from it. Amounts in text are decimal, in the asset's display unit."""
+"""Deposits, addresses and chains, as callers see them."""
 
 from __future__ import annotations
 

@@ -161,7 +161,7 @@ CREATE INDEX deposits_ripe ON custody.deposits (chain, height)
 CREATE INDEX deposits_retry ON custody.deposits (chain, retry_at) WHERE state = 'detected' AND retry_at IS NOT NULL;
 CREATE INDEX deposits_credited ON custody.deposits (chain, height) WHERE state = 'credited';
 CREATE INDEX deposits_unreleased ON custody.deposits (account_id) WHERE state IN ('crediting', 'credited', 'reverting');
-CREATE INDEX deposits_asked ON custody.deposits (chain, id) WHERE state IN ('crediting', 'reverting');
+CREATE INDEX deposits_asked ON custody.deposits (chain, state, id) WHERE state IN ('crediting', 'reverting');
 CREATE INDEX deposits_gone ON custody.deposits (chain, id)
     WHERE height IS NULL AND state IN ('detected', 'credited', 'releasable');
 CREATE INDEX deposits_unmatched ON custody.deposits (id) WHERE kind = 'unmatched';

@@ -3,7 +3,6 @@
 await custody.addresses.issue(…)      where money for wallets goes
 await custody.deposits.page(…)        what has arrived
 await custody.explaining.explain(…)   why a transaction's money is where it is
-await custody.unmatched.assign(…)     what has arrived for nobody known
 await custody.chains.states()         how far each chain is read, and resuming one that is halted
 await custody.watchers[…].step()      the worker's side: reads blocks, credits, releases, takes back
 custody.house, custody.serving        the house's accounts; the chains that are configured
@@ -13,8 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from billfold.custody.service.crediting import Crediting
 from billfold.custody.service.house import House, WalletAccounts
+from billfold.custody.service.recording import Recording
+from billfold.custody.service.reverting import FreezeWallet, Reverting
 from billfold.custody.service.served import Served, Serving
+from billfold.custody.service.watching import Watcher
 from billfold.kernel.clock import Clock, SystemClock
 from billfold.ledger import Ledger
 from billfold.platform.postgres.database import Database
@@ -30,11 +33,49 @@ class Custody:
         database: Database,
         ledger: Ledger,
         wallet_accounts: WalletAccounts,
+        freeze_wallet: FreezeWallet,
         served: Sequence[Served] = (),
         signer: SigningService | None = None,
         clock: Clock | None = None,
     ) -> None:
-        """`signer` gives addresses; without it there are no new ones. `wallet_accounts` says where deposits go."""
-        clock = clock or SystemClock()
+        """`signer` gives addresses; without it there are no new ones.
+
+        `wallet_accounts` says where deposits go; `freeze_wallet` is for those whose deposits a chain takes back.
+        """
+        self.database = database
+        self._ledger = ledger
+        self._wallet_accounts = wallet_accounts
+        self._freeze_wallet = freeze_wallet
+        self._clock = clock or SystemClock()
         self.serving = Serving(served)
         self.house = House(database=database, ledger=ledger)
+        #: What reads each chain.
+        self.watchers = {one.name: self._watcher(one) for one in served}
+
+    def _watcher(self, served: Served) -> Watcher:
+        crediting = Crediting(
+            served=served,
+            database=self.database,
+            ledger=self._ledger,
+            house=self.house,
+            wallet_accounts=self._wallet_accounts,
+            clock=self._clock,
+        )
+        reverting = Reverting(
+            served=served,
+            database=self.database,
+            ledger=self._ledger,
+            house=self.house,
+            freeze_wallet=self._freeze_wallet,
+            clock=self._clock,
+        )
+        recording = Recording(served=served, database=self.database, ledger=self._ledger, clock=self._clock)
+        return Watcher(
+            served=served,
+            database=self.database,
+            ledger=self._ledger,
+            recording=recording,
+            crediting=crediting,
+            reverting=reverting,
+            clock=self._clock,
+        )

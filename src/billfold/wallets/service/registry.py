@@ -195,6 +195,12 @@ class Registry:
         principal.require(contracts.WRITE)
         return await self._set_status(principal, wallet_id, "frozen", events.FROZEN)
 
+    async def freeze_for_house(self, connection: Connection, wallet_id: UUID) -> None:
+        """Freeze an open wallet in the caller's database transaction: a chain has taken back what it was credited."""
+        wallet = await store.get(connection, wallet_id, owner=None, lock=True)
+        if wallet is not None and wallet.status == "open":
+            await self._put_status(connection, wallet, "frozen", events.FROZEN)
+
     async def unfreeze(self, *, principal: Principal, wallet_id: UUID) -> Wallet:
         """Open a frozen wallet again, which only an operator can. An open one stays so.
 
@@ -229,13 +235,20 @@ class Registry:
                 raise errors.WalletClosed
             if before.status == "frozen" and status == "closed":
                 raise errors.WalletFrozen("The wallet is frozen: it has to be unfrozen before it can be closed.")
-            await store.set_status(connection, wallet_id, status)
-            # The ledger checks the status under the same row lock: whoever posts after this sees it.
-            await self._ledger.set_status(
-                account_ids=await _accounts(connection, wallet_id), status=status, transaction=connection
-            )
-            wallet = await self._get(connection, principal, wallet_id)
-            await self._tell(connection, kind, wallet, before=before)
+            return await self._put_status(connection, before, status, kind)
+
+    async def _put_status(
+        self, connection: Connection, before: Wallet, status: WalletStatus, kind: events.WalletEventType
+    ) -> Wallet:
+        wallet_id = UUID(before.id)
+        await store.set_status(connection, wallet_id, status)
+        # The ledger checks the status under the same row lock: whoever posts after this sees it.
+        await self._ledger.set_status(
+            account_ids=await _accounts(connection, wallet_id), status=status, transaction=connection
+        )
+        wallet = await store.get(connection, wallet_id, owner=None)
+        assert wallet is not None, "wallets are never deleted"
+        await self._tell(connection, kind, wallet, before=before)
         return wallet
 
     async def _what_is_left(self, wallet_id: UUID) -> str:

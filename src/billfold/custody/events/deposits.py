@@ -1,0 +1,56 @@
+"""What happened to a deposit, each ordered by it.
+
+| type | when |
+|---|---|
+| `deposit.detected.v1` | money for us was seen, in a block or waiting for one |
+| `deposit.credited.v1` | it has its confirmations, and the ledger has it |
+| `deposit.releasable.v1` | it may leave on a chain again |
+| `deposit.reverted.v1` | the chain has taken it back; so has the ledger, where it had it |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final, Literal
+from uuid import UUID
+
+import msgspec
+
+from billfold.kernel.events import Event
+from billfold.kernel.money import Money
+
+SOURCE: Final = "/billfold/custody"
+Step = Literal["detected", "credited", "releasable", "reverted"]
+
+
+class DepositChanged(msgspec.Struct, frozen=True, kw_only=True):
+    """A deposit as it is after what the event's type names."""
+
+    deposit_id: UUID
+    #: None: nobody knows yet whose it is, or it is the house's.
+    wallet_id: UUID | None
+    chain: str
+    chain_tx: str
+    index: str
+    address: str
+    memo: str | None
+    money: Money
+    #: The block that has it; None while none has.
+    height: int | None
+    #: The transfer that has credited it, and the one that has taken it back.
+    transfer_id: UUID | None
+    reversal_id: UUID | None
+
+
+PAYLOADS: Mapping[str, type[msgspec.Struct]] = {
+    f"deposit.{step}.v1": DepositChanged for step in ("detected", "credited", "releasable", "reverted")
+}
+
+
+def deposit_event(*, event_id: str, step: Step, data: DepositChanged, time: datetime) -> Event:
+    """What has become of a deposit."""
+    subject = str(data.deposit_id)
+    return Event(
+        id=event_id, type=f"deposit.{step}.v1", source=SOURCE, subject=subject, time=time, key=subject, data=data
+    )

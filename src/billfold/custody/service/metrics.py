@@ -1,0 +1,14 @@
+"""What Prometheus is told of chains, by the worker that reads them."""
+
+from prometheus_client import Counter, Gauge
+
+HEIGHT = Gauge("billfold_custody_height", "The last block of the chain that was read.", ["chain"])
+LAG = Gauge("billfold_custody_lag_blocks", "Blocks that the chain's nodes have and that were not read yet.", ["chain"])
+HALTED = Gauge(
+    "billfold_custody_halted", "1 while the chain is read no further until an operator has looked.", ["chain"]
+)
+NODES_WRONG = Counter("billfold_custody_nodes_wrong", "Answers of the chain's nodes that can't be.", ["chain"])
+DEPOSITS = Counter("billfold_custody_deposits", "What has become of deposits.", ["chain", "step"])
+REORGANISED = Counter(
+    "billfold_custody_blocks_replaced", "Blocks that were read and that the chain has replaced.", ["chain"]
+)

@@ -1,0 +1,177 @@
+"""Deposits on their way into the ledger, and out of it again.
+
+Each change names the state, epoch and attempt that it goes on from, so of two who do the same one does it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from billfold.custody.store.deposits import COLUMNS, Row
+from billfold.platform.postgres.database import Connection
+
+_KNOWN = ", ".join(f"known.{name}" for name in Row.__struct_fields__)
+
+
+async def ripe(
+    connection: Connection, chain: str, *, height: int, credit_after: int, now: datetime, limit: int
+) -> list[Row]:
+    """Locked: what has its confirmations and waits for nothing, or has waited long enough to be tried again."""
+    rows = await connection.fetch(
+        f"""
+        SELECT {COLUMNS} FROM custody.deposits
+        WHERE chain = $1 AND state = 'detected' AND height <= $2 - greatest($3, matures_after) + 1
+            AND (waits IS NULL OR retry_at <= $4)
+        ORDER BY height, id LIMIT $5 FOR UPDATE
+        """,
+        chain,
+        height,
+        credit_after,
+        now,
+        limit,
+    )
+    return [Row(*row) for row in rows]
+
+
+async def small(
+    connection: Connection, chain: str, *, wallet_id: UUID, asset: str, height: int, credit_after: int, limit: int
+) -> list[Row]:
+    """Locked: what a wallet has got of an asset that was less than the minimum, and has its confirmations."""
+    rows = await connection.fetch(
+        f"""
+        SELECT {COLUMNS} FROM custody.deposits
+        WHERE chain = $1 AND wallet_id = $2 AND asset = $3 AND state = 'detected' AND waits = 'below_minimum'
+            AND height <= $4 - greatest($5, matures_after) + 1
+        ORDER BY id LIMIT $6 FOR UPDATE
+        """,
+        chain,
+        wallet_id,
+        asset,
+        height,
+        credit_after,
+        limit,
+    )
+    return [Row(*row) for row in rows]
+
+
+async def hold_up(connection: Connection, deposits: Sequence[UUID], *, waits: str, retry_at: datetime | None) -> None:
+    """Let deposits wait for something else than confirmations."""
+    await connection.execute(
+        "UPDATE custody.deposits SET waits = $2, retry_at = $3, state = 'detected' "
+        "WHERE id = ANY($1) AND state IN ('detected', 'crediting')",
+        deposits,
+        waits,
+        retry_at,
+    )
+
+
+async def start_crediting(connection: Connection, deposits: Sequence[UUID], accounts: Sequence[UUID]) -> list[Row]:
+    """Write that the ledger is asked to credit these accounts, before it is."""
+    rows = await connection.fetch(
+        f"""
+        UPDATE custody.deposits AS known SET state = 'crediting', account_id = new.account_id, waits = NULL,
+            retry_at = NULL, attempt = known.attempt + 1
+        FROM unnest($1::uuid[], $2::uuid[]) AS new (id, account_id)
+        WHERE known.id = new.id AND known.state = 'detected' RETURNING {_KNOWN}
+        """,
+        deposits,
+        accounts,
+    )
+    return [Row(*row) for row in rows]
+
+
+async def asked(connection: Connection, chain: str, *, state: str, limit: int) -> list[Row]:
+    """What the ledger has been asked, and nobody has written down its answer."""
+    rows = await connection.fetch(
+        f"SELECT {COLUMNS} FROM custody.deposits WHERE chain = $1 AND state = $2 ORDER BY id LIMIT $3",
+        chain,
+        state,
+        limit,
+    )
+    return [Row(*row) for row in rows]
+
+
+async def credited(connection: Connection, done: Sequence[tuple[Row, UUID]], *, now: datetime) -> list[Row]:
+    """The ledger has credited these, by these transfers."""
+    rows = await connection.fetch(
+        f"""
+        UPDATE custody.deposits AS known SET state = 'credited', credit_transfer = new.transfer, credited_at = $1
+        FROM unnest($2::uuid[], $3::integer[], $4::uuid[]) AS new (id, epoch, transfer)
+        WHERE known.id = new.id AND known.epoch = new.epoch AND known.state = 'crediting' RETURNING {_KNOWN}
+        """,
+        now,
+        [row.id for row, _ in done],
+        [row.epoch for row, _ in done],
+        [transfer for _, transfer in done],
+    )
+    return [Row(*row) for row in rows]
+
+
+async def to_suspense(connection: Connection, deposit: UUID) -> None:
+    """The wallet takes nothing any more, for ever: it becomes money of nobody."""
+    await connection.execute(
+        "UPDATE custody.deposits SET kind = 'unmatched', wallet_id = NULL, state = 'detected', waits = NULL "
+        "WHERE id = $1 AND state = 'crediting'",
+        deposit,
+    )
+
+
+async def release(
+    connection: Connection, chain: str, *, height: int, release_after: int, now: datetime, limit: int
+) -> list[Row]:
+    """Let what has its confirmations leave on chains."""
+    rows = await connection.fetch(
+        f"""
+        UPDATE custody.deposits AS known SET state = 'releasable', releasable_at = $4
+        WHERE id IN (
+            SELECT id FROM custody.deposits
+            WHERE chain = $1 AND state = 'credited' AND height <= $2 - greatest($3, matures_after) + 1
+            ORDER BY height LIMIT $5 FOR UPDATE)
+        RETURNING {_KNOWN}
+        """,
+        chain,
+        height,
+        release_after,
+        now,
+        limit,
+    )
+    return [Row(*row) for row in rows]
+
+
+async def start_reverting(connection: Connection, chain: str, *, limit: int) -> list[Row]:
+    """Write that the ledger is asked to take back what no block has any more, before it is.
+
+    What somebody is being given just now has its turn afterwards.
+    """
+    rows = await connection.fetch(
+        f"""
+        UPDATE custody.deposits AS known SET state = 'reverting'
+        WHERE id IN (
+            SELECT id FROM custody.deposits AS gone
+            WHERE chain = $1 AND height IS NULL AND state IN ('credited', 'releasable') AND NOT EXISTS (
+                SELECT FROM custody.claims WHERE deposit_id = gone.id AND transfer_id IS NULL)
+            ORDER BY id LIMIT $2 FOR UPDATE)
+        RETURNING {_KNOWN}
+        """,
+        chain,
+        limit,
+    )
+    return [Row(*row) for row in rows]
+
+
+async def reverted(connection: Connection, done: Sequence[tuple[Row, UUID]], *, now: datetime) -> list[Row]:
+    """The ledger has taken these back, by these transfers."""
+    rows = await connection.fetch(
+        f"""
+        UPDATE custody.deposits AS known SET state = 'reverted', reversal_transfer = new.transfer, reverted_at = $1
+        FROM unnest($2::uuid[], $3::integer[], $4::uuid[]) AS new (id, epoch, transfer)
+        WHERE known.id = new.id AND known.epoch = new.epoch AND known.state = 'reverting' RETURNING {_KNOWN}
+        """,
+        now,
+        [row.id for row, _ in done],
+        [row.epoch for row, _ in done],
+        [transfer for _, transfer in done],
+    )
+    return [Row(*row) for row in rows]
