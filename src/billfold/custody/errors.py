@@ -6,6 +6,7 @@ CustodyError
 ├── DepositUnknown
 ├── DepositNotUnmatched             it is somebody's already
 ├── CursorMoved                     another process reads the chain
+├── TooManyAddresses                the wallet has had enough of them
 └── BlockWrong                      what a node says of a block can't be
 AddressesUnavailable                the signer does not answer, or there is none
 """
@@ -55,6 +56,12 @@ class BlockWrong(CustodyError):
     """What the nodes say of a block can't be."""
 
     code = "block_wrong"
+
+
+class TooManyAddresses(CustodyError, errors.Conflict):
+    """The wallet has had so many addresses that it gets no more; all of them stay good."""
+
+    code = "too_many_addresses"
 
 
 class AddressesUnavailable(CustodyError, errors.Unavailable):

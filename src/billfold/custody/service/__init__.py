@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from billfold.custody.service.addresses import Addresses
 from billfold.custody.service.crediting import Crediting
 from billfold.custody.service.house import House, WalletAccounts
 from billfold.custody.service.recording import Recording
@@ -49,6 +50,7 @@ class Custody:
         self._clock = clock or SystemClock()
         self.serving = Serving(served)
         self.house = House(database=database, ledger=ledger)
+        self.addresses = Addresses(serving=self.serving, database=database, signer=signer, clock=self._clock)
         #: What reads each chain.
         self.watchers = {one.name: self._watcher(one) for one in served}
 
