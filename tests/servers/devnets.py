@@ -82,18 +82,21 @@ class DevnetServer:
     def stop(self) -> None:
         """Stop it cleanly."""
         self._process.send_signal(signal.SIGTERM)
-        self._process.wait(STOP_TIMEOUT_S)
+        self._ended()
 
     def kill(self) -> None:
         """SIGKILL it, with whatever it has started."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait(STOP_TIMEOUT_S)
+        self._ended()
 
     def close(self) -> None:
         """End it for good."""
         self._client.close()
         self.kill()
+
+    def _ended(self) -> None:
+        self._process.wait(STOP_TIMEOUT_S)
         assert self._process.stdout is not None
         self._process.stdout.close()
 

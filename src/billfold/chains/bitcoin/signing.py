@@ -37,7 +37,9 @@ def sign(payload: bytes, seed: bytes, *, places: Mapping[str, Place], network: N
     Raises:
         PayloadRefused: also where a place does not have the address that it is given for.
     """
-    spending = _understood(psbt.read(payload))
+    # Nothing is signed that could not be shown.
+    read(payload, network=network)
+    spending = psbt.read(payload)
     unsigned = Signable.parse(spending.transaction.raw)
     signed = []
     for number, each in enumerate(spending.transaction.inputs):
