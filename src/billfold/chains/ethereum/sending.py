@@ -1,0 +1,130 @@
+"""Hands transactions over, and finds out what has become of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from billfold.chains import errors
+from billfold.chains.ethereum import transactions
+from billfold.chains.ethereum.node import Node, RawBlock, Receipt
+from billfold.chains.ethereum.watching import claims
+from billfold.chains.nodes import reading
+from billfold.chains.nodes.failures import CallRefused
+from billfold.chains.port import Allocation, Fate, Found, Signed
+
+#: What nodes say that have the transaction: geth and erigon, anvil, nethermind, besu.
+_KNOWN = ("already known", "already imported", "alreadyknown", "known transaction")
+#: Where a node does not say which block is final. Two epochs are, when all goes well.
+_DEEP = 64
+
+
+async def broadcast(node: Node, signed: Signed) -> None:
+    """Hand it over."""
+
+    def read(said: Any) -> None:
+        if "0x" + reading.data(said, "hash", length=32).hex() != signed.chain_tx:
+            raise errors.NodeWrong("A node has taken another transaction than it was given.")
+
+    def known(refused: CallRefused) -> bool:
+        return any(words in refused.message.lower() for words in _KNOWN)
+
+    try:
+        await node.rpc.broadcast("eth_sendRawTransaction", "0x" + signed.raw.hex(), read=read, known=known)
+    except errors.Refused:
+        # "Nonce too low" is also what a node says of a transaction that a block has.
+        if not await _known(node, signed):
+            raise
+
+
+async def find(node: Node, signed: Signed, allocation: Allocation) -> Found:
+    """What has become of it."""
+    assert allocation.nonce is not None, "an allocation of this chain has one"
+    receipt = await node.receipt(signed.chain_tx)
+    if receipt is not None:
+        return await _mined(node, signed, receipt)
+    if await node.knows(signed.chain_tx):
+        return Found(fate=Fate.PENDING)
+    if await node.nonce(allocation.source, "latest") <= allocation.nonce:
+        return Found(fate=Fate.UNSEEN)
+    return await _used(node, signed, allocation.source, allocation.nonce)
+
+
+async def _known(node: Node, signed: Signed) -> bool:
+    try:
+        return await node.knows(signed.chain_tx)
+    except errors.NodeUnavailable:
+        return False
+
+
+async def _mined(node: Node, signed: Signed, receipt: Receipt) -> Found:
+    block = await node.block(receipt.height)
+    if block is None or block.hash != receipt.block:
+        return Found(fate=Fate.PENDING, reason="its block was replaced")
+    failed = "" if receipt.succeeded else "it was reverted"
+    return Found(
+        fate=Fate.MINED,
+        height=receipt.height,
+        block=receipt.block,
+        succeeded=not (failed := failed or _unpaid(signed, receipt)),
+        fee=receipt.gas_used * receipt.gas_price,
+        reason=failed,
+    )
+
+
+def _unpaid(signed: Signed, receipt: Receipt) -> str:
+    """Why a payment of a token that was not reverted is none all the same; nothing if it is one."""
+    call = transactions.decode_signed(signed.raw)
+    transfer = transactions.transferred(call.data)
+    if transfer is None:
+        return ""
+    told = [claim for claim in claims(receipt) if claim.token == call.to]
+    if any((claim.address, claim.amount) == transfer for claim in told):
+        return ""
+    return "the token tells of no such transfer"
+
+
+async def _used(node: Node, signed: Signed, source: str, nonce: int) -> Found:
+    """It is dead if a final block has another transaction with its number."""
+    final = await _final(node)
+    if await node.nonce(source, final) <= nonce:
+        return Found(fate=Fate.UNSEEN, reason="another transaction with its number is in a block that is not final yet")
+    try:
+        block = await _block_that_used(node, source, nonce, final)
+    except CallRefused:
+        return Found(fate=Fate.UNSEEN, reason="its number is used up; a node that keeps old state could say by what")
+    used_by = next((tx.hash for tx in block.txs if (tx.sender, tx.nonce) == (source, nonce)), None)
+    if used_by is None:
+        raise errors.NodeWrong(f"By a node's count block {block.height} has number {nonce} of {source}, and has not.")
+    if used_by == signed.chain_tx:
+        # The node that was asked first is behind: nothing is known of it but that it is mined.
+        return Found(fate=Fate.PENDING)
+    return Found(fate=Fate.DEAD, reason=f"its number was used up by {used_by} in block {block.height}")
+
+
+async def _final(node: Node) -> int:
+    """The height up to which nothing changes any more."""
+    try:
+        block = await node.block("finalized")
+    except CallRefused:
+        block = None
+    return block.height if block is not None else max((await node.head()).height - _DEEP, 0)
+
+
+async def _block_that_used(node: Node, source: str, nonce: int, final: int) -> RawBlock:
+    """The block in which a source's count has passed `nonce`, sought backwards from a final one."""
+    step, last, first = 1, final, final
+    while first > 0:
+        first = max(final - step, 0)
+        if await node.nonce(source, first) <= nonce:
+            break
+        last, step = first, step * 2
+    while last - first > 1:
+        middle = (first + last) // 2
+        if await node.nonce(source, middle) <= nonce:
+            first = middle
+        else:
+            last = middle
+    block = await node.block(last, whole=True)
+    if block is None:
+        raise errors.NodeWrong(f"A node has lost block {last}.")
+    return block
