@@ -1,0 +1,328 @@
+"""What is asked of Solana's nodes, and how their answers are read: nothing in them is believed without a look.
+
+Watching goes by `confirmed`: more than two thirds of the stake have voted for such a block, and none was ever taken
+back. What decides that a transaction is dead goes by `finalized`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from billfold.chains.errors import NodeUnavailable, NodeWrong
+from billfold.chains.nodes import Nodes, reading
+from billfold.chains.nodes.failures import CallRefused
+from billfold.chains.nodes.rpc import Rpc
+
+Commitment = Literal["confirmed", "finalized"]
+LAMPORTS_MAX = 2**64 - 1
+#: Numbers of errors by which a node says that another should be asked: it has cleaned up, is not healthy, has no
+#: history, does not know the block's state yet, or has not come so far.
+_AWAY = frozenset({-32001, -32005, -32011, -32014, -32016})
+#: By these a slot has no block, or none yet.
+_NO_BLOCK = frozenset({-32004, -32007, -32009})
+#: The last moment that PostgreSQL and Python both know is later.
+_TIME_MAX = 32_503_680_000
+_TEXT_MAX = 128
+#: So many slots in a row were empty in no outage that did not stop the chain.
+SLOTS_BACK = 128
+_FEES_MAX = 150
+_TOKEN_ACCOUNTS_MAX = 10_000
+_SLOTS_MAX = 500_000
+
+T = TypeVar("T")
+
+
+class Header(msgspec.Struct, frozen=True, kw_only=True):
+    """A block without what is in it. `height` counts blocks, where slots may be empty."""
+
+    slot: int
+    height: int
+    hash: str
+    parent: str
+    time: datetime
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """An account; of its data no more than a token account has."""
+
+    lamports: int
+    owner: str
+    executable: bool
+    space: int
+    data: bytes
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """What a node knows of a signature."""
+
+    slot: int
+    confirmed: bool
+
+
+class Node:
+    """All nodes of the chain."""
+
+    def __init__(self, nodes: Nodes) -> None:
+        self._rpc = Rpc(nodes, chain="solana", away=_AWAY)
+
+    async def close(self) -> None:
+        await self._rpc.close()
+
+    async def genesis_hashes(self) -> Sequence[str]:
+        """That of each node."""
+        return await self._rpc.each("getGenesisHash", read=lambda answer: text(answer, "genesis hash"))
+
+    async def tip(self) -> Header:
+        """The last confirmed block.
+
+        Raises:
+            NodeUnavailable, NodeWrong.
+        """
+        slot = await self._rpc.head("getSlot", {"commitment": "confirmed"}, read=_slot, height=lambda found: found)
+        slots = await self.slots(max(0, slot - SLOTS_BACK), slot, commitment="confirmed")
+        found = await self.header(slots[-1], commitment="confirmed") if slots else None
+        if found is None:
+            raise NodeUnavailable(f"A node of Solana has none of the last {SLOTS_BACK} blocks.")
+        return found
+
+    async def final(self) -> Header:
+        """A block that is final, of which as many nodes know as the quorum wants.
+
+        Raises:
+            NodeUnavailable, NodeWrong.
+        """
+        slot = await self._rpc.call("getSlot", {"commitment": "finalized"}, read=_slot)
+        found = await self.header(slot, commitment="finalized", agreed=True)
+        if found is None:
+            raise NodeUnavailable("A node of Solana does not have its last final block.")
+        return found
+
+    async def slots(self, first: int, last: int, *, commitment: Commitment) -> Sequence[int]:
+        """Those between that have a block."""
+
+        def read(answer: Any) -> Sequence[int]:
+            found = [_slot(each) for each in reading.items(answer, "slots", most=_SLOTS_MAX)]
+            if found != sorted(set(found)) or (found and not first <= found[0] <= found[-1] <= last):
+                raise NodeWrong("A node gives slots that were not asked for.")
+            return found
+
+        return await self._rpc.call("getBlocks", first, last, {"commitment": commitment}, read=read)
+
+    async def header(self, slot: int, *, commitment: Commitment, agreed: bool = False) -> Header | None:
+        """The header of a slot's block, if it has one."""
+        config = _block_config("none", commitment)
+        return await self._block(slot, config, lambda answer: header(answer, slot), agreed=agreed)
+
+    async def block(self, slot: int, read: Callable[[Any], T | None]) -> T | None:
+        """A slot's confirmed block as `read` reads it, agreed on by the quorum."""
+        return await self._block(slot, _block_config("accounts", "confirmed"), read, agreed=True)
+
+    async def signatures(self, slot: int) -> tuple[Header, frozenset[str]] | None:
+        """A final block with all its signatures, agreed on by the quorum."""
+
+        def read(answer: Any) -> tuple[Header, frozenset[str]]:
+            found = reading.items(reading.member(answer, "signatures"), "signatures", most=100_000)
+            return header(answer, slot), frozenset(text(each, "signature") for each in found)
+
+        return await self._block(slot, _block_config("signatures", "finalized"), read, agreed=True)
+
+    async def first_slot(self) -> int:
+        """The first block of which as many nodes still know as the quorum wants, or an earlier one."""
+        firsts = await self._rpc.each("getFirstAvailableBlock", read=_slot)
+        return max(firsts)
+
+    async def account(self, key: str) -> Account | None:
+        """What an account is now.
+
+        Raises:
+            NodeUnavailable, NodeWrong.
+        """
+        config = {"commitment": "confirmed", "encoding": "base64", "dataSlice": {"offset": 0, "length": 165}}
+        return await self._rpc.call("getAccountInfo", key, config, read=lambda answer: _account(value(answer)))
+
+    async def status(self, signature: str) -> Status | None:
+        """What as many nodes know of a signature as the quorum wants, however long ago it was."""
+
+        def read(answer: Any) -> Status | None:
+            found = reading.items(value(answer), "statuses", most=1)
+            if len(found) != 1:
+                raise NodeWrong("A node gives no status for a signature.")
+            return None if found[0] is None else _status(found[0])
+
+        config = {"searchTransactionHistory": True}
+        return await self._rpc.agreed("getSignatureStatuses", [signature], config, read=read, key=lambda found: found)
+
+    async def transaction(self, signature: str, read: Callable[[Any], T]) -> T | None:
+        """A confirmed transaction as `read` reads it, agreed on by the quorum."""
+        config = {"commitment": "confirmed", "encoding": "json", "maxSupportedTransactionVersion": 0}
+        return await self._rpc.agreed(
+            "getTransaction",
+            signature,
+            config,
+            read=lambda answer: None if answer is None else read(answer),
+            key=lambda found: found,
+        )
+
+    async def send(self, raw: bytes, signature: str) -> None:
+        """Hand a transaction to all nodes.
+
+        Raises:
+            Refused, Uncertain.
+        """
+
+        def read(answer: Any) -> str:
+            if answer != signature:
+                raise NodeWrong("A node gives a transaction another signature than it has.")
+            return signature
+
+        config = {"encoding": "base64", "preflightCommitment": "confirmed"}
+        encoded = base64.b64encode(raw).decode()
+        await self._rpc.broadcast("sendTransaction", encoded, config, read=read, known=_known)
+
+    async def lamports(self, key: str, *, slot: int = 0) -> int:
+        """What an account has after a slot or later, agreed on by the quorum."""
+        config = {"commitment": "confirmed", "minContextSlot": slot}
+        return await self._rpc.agreed("getBalance", key, config, read=_lamports, key=lambda found: found)
+
+    async def tokens(self, owner: str, mint: str, *, slot: int = 0) -> int:
+        """What an owner has of a token after a slot or later, in all their accounts, agreed on by the quorum."""
+
+        def read(answer: Any) -> int:
+            accounts = reading.items(value(answer), "token accounts", most=_TOKEN_ACCOUNTS_MAX)
+            return sum(_held(reading.member(each, "account"), mint) for each in accounts)
+
+        config = {"commitment": "confirmed", "encoding": "jsonParsed", "minContextSlot": slot}
+        wanted = {"mint": mint}
+        return await self._rpc.agreed(
+            "getTokenAccountsByOwner", owner, wanted, config, read=read, key=lambda found: found
+        )
+
+    async def fee(self, message: bytes) -> int | None:
+        """What a node takes for a message; None if it does not know its recent block."""
+
+        def read(answer: Any) -> int | None:
+            found = value(answer)
+            return None if found is None else reading.whole(found, "fee", most=LAMPORTS_MAX)
+
+        encoded = base64.b64encode(message).decode()
+        return await self._rpc.call("getFeeForMessage", encoded, {"commitment": "confirmed"}, read=read)
+
+    async def recent_fees(self) -> Sequence[int]:
+        """The least price of computing by which a transaction got into each of the last blocks, in micro-lamports."""
+
+        def read(answer: Any) -> Sequence[int]:
+            slots = reading.items(answer, "fees", most=_FEES_MAX)
+            return [
+                reading.whole(reading.member(each, "prioritizationFee"), "fee", most=LAMPORTS_MAX) for each in slots
+            ]
+
+        return await self._rpc.call("getRecentPrioritizationFees", [], read=read)
+
+    async def rent(self, size: int) -> int:
+        """What an account with so much data must hold."""
+        return await self._rpc.call(
+            "getMinimumBalanceForRentExemption",
+            size,
+            read=lambda answer: reading.whole(answer, "rent", most=LAMPORTS_MAX),
+        )
+
+    async def _block(
+        self, slot: int, config: Mapping[str, Any], read: Callable[[Any], T | None], *, agreed: bool
+    ) -> T | None:
+        def read_block(answer: Any) -> T | None:
+            return None if answer is None else read(answer)
+
+        try:
+            if agreed:
+                return await self._rpc.agreed(
+                    "getBlock", slot, config, read=read_block, key=lambda found: found, at=slot
+                )
+            return await self._rpc.call("getBlock", slot, config, read=read_block)
+        except CallRefused as refused:
+            if refused.number in _NO_BLOCK:
+                return None
+            raise
+
+
+def header(answer: Any, slot: int) -> Header:
+    """A block's header as `getBlock` gives it."""
+    seconds = reading.whole(reading.member(answer, "blockTime"), "block time", most=_TIME_MAX)
+    if reading.whole(reading.member(answer, "parentSlot"), "parent slot") > slot:
+        raise NodeWrong("A node gives a block that is before its parent.")
+    return Header(
+        slot=slot,
+        height=reading.whole(reading.member(answer, "blockHeight"), "block height"),
+        hash=text(reading.member(answer, "blockhash"), "blockhash"),
+        parent=text(reading.member(answer, "previousBlockhash"), "blockhash of the parent"),
+        time=datetime.fromtimestamp(seconds, UTC),
+    )
+
+
+def value(answer: Any) -> Any:
+    """What is told of a slot."""
+    return reading.member(answer, "value")
+
+
+def text(given: Any, what: str) -> str:
+    return reading.text(given, what, longest=_TEXT_MAX)
+
+
+def _known(refused: CallRefused) -> bool:
+    """Whether a node refuses a transaction because it has it already."""
+    return isinstance(refused.data, dict) and refused.data.get("err") == "AlreadyProcessed"
+
+
+def _block_config(details: str, commitment: Commitment) -> Mapping[str, Any]:
+    return {
+        "commitment": commitment,
+        "encoding": "json",
+        "transactionDetails": details,
+        "rewards": False,
+        "maxSupportedTransactionVersion": 0,
+    }
+
+
+def _slot(answer: Any) -> int:
+    return reading.whole(answer, "slot")
+
+
+def _lamports(answer: Any) -> int:
+    return reading.whole(value(answer), "balance", most=LAMPORTS_MAX)
+
+
+def _status(given: Any) -> Status:
+    level = reading.member(given, "confirmationStatus")
+    return Status(slot=_slot(reading.member(given, "slot")), confirmed=level in {"confirmed", "finalized"})
+
+
+def _account(given: Any) -> Account | None:
+    if given is None:
+        return None
+    parts = reading.items(reading.member(given, "data"), "data", most=2)
+    try:
+        data = base64.b64decode(reading.text(parts[0], "data"), validate=True)
+    except (IndexError, binascii.Error):
+        raise NodeWrong("A node gives an account without data that could be read.") from None
+    return Account(
+        lamports=reading.whole(reading.member(given, "lamports"), "lamports", most=LAMPORTS_MAX),
+        owner=text(reading.member(given, "owner"), "owner"),
+        executable=reading.member(given, "executable") is True,
+        space=reading.whole(given.get("space", len(data)), "space"),
+        data=data,
+    )
+
+
+def _held(account: Any, mint: str) -> int:
+    """The tokens in one account as `jsonParsed` has them."""
+    info = reading.member(reading.member(reading.member(account, "data"), "parsed"), "info")
+    if reading.member(info, "mint") != mint:
+        raise NodeWrong("A node gives accounts of another token.")
+    return reading.digits(
+        reading.member(reading.member(info, "tokenAmount"), "amount"), "token amount", most=LAMPORTS_MAX
+    )

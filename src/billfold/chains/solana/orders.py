@@ -1,0 +1,219 @@
+"""What a transaction of ours looks like, made and read.
+
+What is read is made again and must come out the same, byte for byte: so nothing can be in it that is not shown of it.
+
+A version-0 message of one signer, without address tables: limit and price of computing, then the payments one after
+the other. Lamports are one `transfer`; tokens are `create idempotent` of the receiver's associated account, which also
+says whose it is, and `transfer checked`. The memo of a payment comes right after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+from solders.compute_budget import set_compute_unit_limit, set_compute_unit_price
+from solders.hash import Hash
+from solders.instruction import AccountMeta, CompiledInstruction, Instruction
+from solders.message import MessageV0, from_bytes_versioned, to_bytes_versioned
+from solders.pubkey import Pubkey
+from solders.system_program import TransferParams, transfer
+from solders.token.associated import get_associated_token_address
+
+from billfold.chains.errors import PayloadRefused, PaymentInvalid
+
+SYSTEM = Pubkey.default()
+TOKEN = Pubkey.from_string("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA")
+TOKEN_2022 = Pubkey.from_string("TokenzQdBNbLqP5VEhdkAS6EPFLC1PHnBqCXEpPxuEb")
+ASSOCIATED = Pubkey.from_string("ATokenGPvbdGVxr1b2hvZbsiqW5xWH25efTNsLJA8knL")
+MEMO = Pubkey.from_string("MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr")
+COMPUTE = Pubkey.from_string("ComputeBudget111111111111111111111111111111")
+TOKEN_ACCOUNT_BYTES = 165
+MINT_BYTES = 82
+#: What a block takes for a signature, in lamports.
+SIGNATURE_FEE = 5_000
+#: What stays in a token account as long as there is one: 3,480 lamports for a byte and year, two years, of its data and
+#: 128 bytes more (Solana's rent).
+TOKEN_ACCOUNT_RENT = 3_480 * 2 * (128 + TOKEN_ACCOUNT_BYTES)
+#: A transaction is one packet (PACKET_DATA_SIZE).
+BYTES_MAX = 1232
+#: What an account without data must hold, if it is to be there at all.
+ACCOUNT_RENT = 3_480 * 2 * 128
+AMOUNT_MAX = 2**64 - 1
+#: Prices of computing are in millionths of a lamport.
+MICRO = 1_000_000
+UNITS_MAX = 1_400_000
+#: What is reserved for computing, with room: what each takes is less, but differs with the chain's versions and, for an
+#: account's address, with chance.
+_UNITS_BASE = 1_000
+_UNITS_TRANSFER = 500
+_UNITS_TOKEN = 10_000
+_UNITS_OPEN = 60_000
+_UNITS_MEMO = 20_000
+_UNITS_MEMO_BYTE = 300
+_SIGNATURE_BYTES = 64
+
+_TRANSFER = (2).to_bytes(4, "little")
+_CREATE_IDEMPOTENT = b"\1"
+_TRANSFER_CHECKED = b"\x0c"
+_LIMIT = b"\2"
+_PRICE = b"\3"
+
+
+class Pay(msgspec.Struct, frozen=True, kw_only=True):
+    """A payment with all that its instructions need. `decimals` are the token's."""
+
+    address: str
+    amount: int
+    token: str | None = None
+    decimals: int = 0
+    memo: str | None = None
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """A transaction: who pays whom, with which recent block, and what it may cost."""
+
+    payer: str
+    blockhash: str
+    units: int
+    micro_lamports: int
+    pays: Sequence[Pay]
+
+    @property
+    def fee(self) -> int:
+        """What it costs in lamports, whether it succeeds or not."""
+        return SIGNATURE_FEE + -(-self.units * self.micro_lamports // MICRO)
+
+    @property
+    def fee_max(self) -> int:
+        """What it costs if all token accounts have to be opened."""
+        return self.fee + TOKEN_ACCOUNT_RENT * sum(pay.token is not None for pay in self.pays)
+
+
+def units(pays: Sequence[Pay]) -> int:
+    """What such payments may compute."""
+    found = _UNITS_BASE
+    for pay in pays:
+        found += _UNITS_TRANSFER if pay.token is None else _UNITS_TOKEN + _UNITS_OPEN
+        if pay.memo is not None:
+            found += _UNITS_MEMO + _UNITS_MEMO_BYTE * len(pay.memo.encode())
+    return min(found, UNITS_MAX)
+
+
+def message(order: Order) -> bytes:
+    """The message that is signed.
+
+    Raises:
+        PaymentInvalid: it is too large for one transaction.
+    """
+    payer = Pubkey.from_string(order.payer)
+    instructions = [set_compute_unit_limit(order.units), set_compute_unit_price(order.micro_lamports)]
+    for pay in order.pays:
+        instructions += _instructions(payer, pay)
+    made = to_bytes_versioned(MessageV0.try_compile(payer, instructions, [], Hash.from_string(order.blockhash)))
+    if 1 + _SIGNATURE_BYTES + len(made) > BYTES_MAX:
+        raise PaymentInvalid("This is too much for one transaction of Solana; a shorter memo or fewer payments fit.")
+    return made
+
+
+def read(payload: bytes) -> Order:
+    """The order of a message.
+
+    Raises:
+        PayloadRefused: it is not exactly one that `message` makes.
+    """
+    if len(payload) > BYTES_MAX:
+        raise PayloadRefused("The message is longer than a transaction of Solana.")
+    try:
+        order = _order(payload)
+        same = message(order) == payload
+    except PayloadRefused:
+        raise
+    except Exception as error:
+        # Solana's codes raise errors of many kinds and no common base for what is no message.
+        raise PayloadRefused from error
+    if not same:
+        raise PayloadRefused
+    return order
+
+
+def token_account(owner: str, mint: str) -> Pubkey:
+    """Where an owner has a token (the associated token account)."""
+    return get_associated_token_address(Pubkey.from_string(owner), Pubkey.from_string(mint), TOKEN)
+
+
+def _instructions(payer: Pubkey, pay: Pay) -> list[Instruction]:
+    if not 0 < pay.amount <= AMOUNT_MAX:
+        raise PaymentInvalid("Solana pays from one unit up to 2^64 - 1.")
+    to = Pubkey.from_string(pay.address)
+    noted = [] if pay.memo is None else [Instruction(MEMO, pay.memo.encode(), [])]
+    if pay.token is None:
+        return [transfer(TransferParams(from_pubkey=payer, to_pubkey=to, lamports=pay.amount)), *noted]
+    mint = Pubkey.from_string(pay.token)
+    source, target = token_account(str(payer), pay.token), token_account(pay.address, pay.token)
+    opening = [
+        AccountMeta(payer, is_signer=True, is_writable=True),
+        AccountMeta(target, is_signer=False, is_writable=True),
+        *[AccountMeta(key, is_signer=False, is_writable=False) for key in (to, mint, SYSTEM, TOKEN)],
+    ]
+    moving = [
+        AccountMeta(source, is_signer=False, is_writable=True),
+        AccountMeta(mint, is_signer=False, is_writable=False),
+        AccountMeta(target, is_signer=False, is_writable=True),
+        AccountMeta(payer, is_signer=True, is_writable=False),
+    ]
+    data = _TRANSFER_CHECKED + pay.amount.to_bytes(8, "little") + bytes([pay.decimals])
+    return [Instruction(ASSOCIATED, _CREATE_IDEMPOTENT, opening), Instruction(TOKEN, data, moving), *noted]
+
+
+def _order(payload: bytes) -> Order:
+    """What a message seems to order; whether it does and nothing else is for the caller to see."""
+    read_message = from_bytes_versioned(payload)
+    if not isinstance(read_message, MessageV0) or read_message.address_table_lookups:
+        raise PayloadRefused("The message is none of version 0, or takes addresses from a table.")
+    keys = read_message.account_keys
+    limit, price, *rest = read_message.instructions
+    _want(limit, keys, COMPUTE, _LIMIT)
+    _want(price, keys, COMPUTE, _PRICE)
+    pays: list[Pay] = []
+    place = 0
+    while place < len(rest):
+        program = keys[rest[place].program_id_index]
+        if program == SYSTEM:
+            pays.append(_lamports(rest[place], keys))
+            place += 1
+        elif program == ASSOCIATED:
+            pays.append(_tokens(rest[place], rest[place + 1], keys))
+            place += 2
+        elif program == MEMO and pays and pays[-1].memo is None:
+            pays[-1] = msgspec.structs.replace(pays[-1], memo=rest[place].data.decode())
+            place += 1
+        else:
+            raise PayloadRefused("The message has an instruction that is not understood.")
+    return Order(
+        payer=str(keys[0]),
+        blockhash=str(read_message.recent_blockhash),
+        units=int.from_bytes(limit.data[1:], "little"),
+        micro_lamports=int.from_bytes(price.data[1:], "little"),
+        pays=tuple(pays),
+    )
+
+
+def _lamports(given: CompiledInstruction, keys: Sequence[Pubkey]) -> Pay:
+    _want(given, keys, SYSTEM, _TRANSFER)
+    return Pay(address=str(keys[given.accounts[1]]), amount=int.from_bytes(given.data[4:], "little"))
+
+
+def _tokens(opening: CompiledInstruction, moving: CompiledInstruction, keys: Sequence[Pubkey]) -> Pay:
+    _want(moving, keys, TOKEN, _TRANSFER_CHECKED)
+    return Pay(
+        address=str(keys[opening.accounts[2]]),
+        amount=int.from_bytes(moving.data[1:9], "little"),
+        token=str(keys[opening.accounts[3]]),
+        decimals=moving.data[9],
+    )
+
+
+def _want(given: CompiledInstruction, keys: Sequence[Pubkey], program: Pubkey, data: bytes) -> None:
+    if keys[given.program_id_index] != program or not given.data.startswith(data):
+        raise PayloadRefused("The message has an instruction that is not understood.")
