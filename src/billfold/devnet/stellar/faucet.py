@@ -115,8 +115,8 @@ class Faucet:
             builder.append_operation(operation)
         if memo is not None:
             builder.add_memo(memo)
-        # Chance has no part in it: the same state gives the same transaction.
-        envelope = builder.set_timeout(0).build()
+        # It may wait for as long as it likes.
+        envelope = builder.add_time_bounds(0, 0).build()
         for signer in signers:
             envelope.sign(signer)
         read = self._ledgers.read(envelope.to_xdr())
