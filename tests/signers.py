@@ -19,12 +19,12 @@ from billfold.chains.errors import PayloadRefused
 from billfold.chains.port import Network, Payment, Signed
 from billfold.chains.signing_port import Place, Purpose, Shown
 from billfold.kernel import ids
-from billfold.platform.keys import Keyring, local
+from billfold.platform.keys import Keyring, KeysUnavailable, local
 from billfold.platform.keys.envelope import Provider
 from billfold.platform.postgres import cluster
 from billfold.platform.postgres.database import Database
 from billfold.signer import Signer, errors
-from billfold.signer.contracts import Expected
+from billfold.signer.contracts import Expected, SigningService
 from billfold.signer.service.chains import Chains, Tools
 from tests import master_keys, servers
 
@@ -128,6 +128,19 @@ def keyring(provider: Provider | None = None) -> Keyring:
     return Keyring({"local": provider or local.load(master_keys.shared())}, sealing="local")
 
 
+class Away(local.LocalProvider):
+    """Master keys that nobody gets at now."""
+
+    def __init__(self) -> None:
+        super().__init__({bytes(8): bytes(32)})
+
+    async def wrap(self, _key: bytes, _context: bytes) -> bytes:
+        raise KeysUnavailable
+
+    async def unwrap(self, _wrapped: bytes, _context: bytes) -> bytes:
+        raise KeysUnavailable
+
+
 @asynccontextmanager
 async def started(
     dsn: str, *, clock: SetClock | None = None, ring: Keyring | None = None, chains: Chains = tiny
@@ -142,7 +155,7 @@ async def started(
 class Wallet:
     """A tree of the tiny chain, and what is done with it again and again."""
 
-    def __init__(self, signer: Signer, tree_id: UUID, network: Network, chain: str) -> None:
+    def __init__(self, signer: SigningService, tree_id: UUID, network: Network, chain: str) -> None:
         self.signer = signer
         self.id = tree_id
         self.network = network
@@ -155,6 +168,7 @@ class Wallet:
 
     async def told(self) -> list[dict[str, Any]]:
         """The lines of the log that tell of this tree."""
+        assert isinstance(self.signer, Signer), "the log is read at the signer's own machine"
         lines: list[dict[str, Any]] = []
         while more := await self.signer.log(first=len(lines)):
             lines += [msgspec.json.decode(line.content) for line in more]

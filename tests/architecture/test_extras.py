@@ -18,7 +18,7 @@ def test_roles_that_post_by_themselves_do_without_it() -> None:
 
 
 def test_the_role_says_what_is_to_be_installed() -> None:
-    code = f"{WITHOUT}from billfold.app import remote, settings; remote.door(settings.Ledger())"
+    code = f"{WITHOUT}from billfold.app import doors, settings; doors.door('ledger', settings.Ledger())"
     assert "ExtraNotInstalled: The settings ask for what is not installed: pip install 'billfold[grpc]'." in said_by(
         code
     )

@@ -15,7 +15,7 @@ import structlog.testing
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from billfold.app import remote, sandbox, settings
+from billfold.app import doors, remote, sandbox, settings
 from billfold.ledger.rpc import RemoteLedger
 from billfold.ledger.rpc.v1 import ledger_pb2 as pb
 from billfold.ledger.rpc.v1 import ledger_pb2_grpc as pb_grpc
@@ -205,15 +205,15 @@ def test_with_tls_those_who_may_call_have_to_be_named(
         allowed_clients=names,
     )
     with pytest.raises(settings.SettingInvalid, match=text):
-        remote.door(tree)
-    assert remote.door(msgspec.structs.replace(tree, allowed_clients="*")).clients is None
+        doors.door("ledger", tree)
+    assert doors.door("ledger", msgspec.structs.replace(tree, allowed_clients="*")).clients is None
     on_a_socket = msgspec.structs.replace(tree, listen=f"unix:{tmp_path}/ledger.sock", allowed_clients=None)
-    assert remote.door(on_a_socket).tls is None
+    assert doors.door("ledger", on_a_socket).tls is None
 
 
 def test_callers_without_certificates_can_not_be_told_apart_by_name() -> None:
     with pytest.raises(settings.SettingInvalid, match="without TLS nobody shows a certificate"):
-        remote.door(settings.Ledger(allowed_clients="api.internal"))
+        doors.door("ledger", settings.Ledger(allowed_clients="api.internal"))
 
 
 async def test_a_socket_is_this_users_alone_and_is_not_taken_from_who_listens_on_it(

@@ -158,18 +158,11 @@ async def test_a_defect_in_a_chain_s_code_refuses_one_request_and_tells_nothing(
 async def test_keys_that_can_t_be_had_make_a_request_wait_and_count_nothing(
     database: signers.SignerDatabase, wallet: Wallet
 ) -> None:
-    class Away(local.LocalProvider):
-        async def unwrap(self, _wrapped: bytes, _context: bytes) -> bytes:
-            raise KeysUnavailable
-
-        async def wrap(self, _key: bytes, _context: bytes) -> bytes:
-            raise KeysUnavailable
-
     request_id = NEW_ID()
     before = await wallet.pay(THERE, request_id=request_id)
     hot = await wallet.at("hot")
     payload, places = wallet.payload(hot, THERE), {hot: signers.HOT}
-    away = Keyring({"local": Away({b"12345678": bytes(32)})}, sealing="local")
+    away = signers.keyring(signers.Away())
     async with signers.started(database.dsn, ring=away) as signer:
         expected = Expected(payments=[THERE], fee_max=10)
         with pytest.raises(KeysUnavailable):

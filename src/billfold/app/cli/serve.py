@@ -18,6 +18,7 @@ class RoleName(StrEnum):
     API = "api"
     WORKER = "worker"
     LEDGER = "ledger"
+    SIGNER = "signer"
     MAIL_SINK = "mail-sink"
 
 
@@ -29,7 +30,7 @@ def serve(
     """Run one role until SIGTERM or Ctrl-C.
 
     The API and the worker need postgres.dsn, keys.file and a broker: nats.url, or broker.kind and what it asks for; the
-    ledger needs postgres.dsn. `billfold up` needs none of them.
+    ledger needs postgres.dsn, and the signer signer.dsn. `billfold up` needs none of them.
     """
     loaded = options.load(config, data)
     _check_servers(role, loaded.settings)
@@ -42,6 +43,9 @@ def _check_servers(role: RoleName, tree: settings.Settings) -> None:
     Raises: SettingInvalid.
     """
     if role is RoleName.MAIL_SINK:
+        return
+    if role is RoleName.SIGNER:
+        _check_set("signer.dsn", tree.signer.dsn)
         return
     _check_set("postgres.dsn", tree.postgres.dsn)
     if role is RoleName.LEDGER:

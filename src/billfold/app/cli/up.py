@@ -163,8 +163,18 @@ def reset(
 def _parts(tree: settings.Settings) -> stack.Parts:
     sink = (roles.MAIL_SINK,) if ports.has_mail_sink(tree) else ()
     return stack.Parts(
-        roles=(roles.API, roles.WORKER, *sink), migrate=migrate, prepare=_prepare, sandbox=_sandbox, catch_up=_catch_up
+        roles=(roles.API, roles.WORKER, *sink),
+        migrate=migrate,
+        prepare=_prepare,
+        sandbox=_sandbox,
+        catch_up=_catch_up,
+        signer=_has_chains(tree) and tree.signer.address is None,
     )
+
+
+def _has_chains(tree: settings.Settings) -> bool:
+    """Whether any chain is served, so that keys are needed."""
+    return any(chain.urls is not None for chain in (tree.bitcoin, tree.ethereum, tree.solana, tree.stellar))
 
 
 def _additions(loaded: settings.Loaded, log: TextIO) -> Additions:

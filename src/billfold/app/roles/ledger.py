@@ -17,7 +17,7 @@ import uvloop
 from prometheus_client import REGISTRY
 
 import billfold
-from billfold.app import remote, settings
+from billfold.app import doors, settings
 from billfold.ledger import Ledger, events
 from billfold.platform import extras
 from billfold.platform.messaging.notary import Notary
@@ -52,7 +52,7 @@ async def _serve(tree: settings.Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     stop = serving.Stop()
     async with _ledger(tree) as (ledger, database), _reached(database) as check:
-        door, seen = remote.door(tree.ledger), None
+        door, seen = doors.door("ledger", tree.ledger), None
         if tree.audit.dsn is not None:
             seen = witness.Witness(Notary(database, source=events.SOURCE, key=ROLE), commands=rpc.COMMANDS)
         add = functools.partial(rpc.add, ledger=ledger, stop=stop, witness=seen)

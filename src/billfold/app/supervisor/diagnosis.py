@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from billfold.app import messaging, places, remote, settings, sinks
+from billfold.app import messaging, places, remote, settings, signing, sinks
 from billfold.app.supervisor import ports, record, roles
 from billfold.kernel import errors
 from billfold.platform import host, installed
@@ -88,6 +88,7 @@ async def examine(loaded: settings.Loaded) -> list[Finding]:
     elif url := tree.nats.url or (running and running.nats_url):
         findings.append(await _nats(url))
     findings += [finding async for finding in _ledger(tree, running)]
+    findings += await _signer(tree)
     findings += [finding async for finding in _redis(tree)]
     findings += [finding async for finding in _cassandra(tree)]
     findings += [finding async for finding in _audit_bucket(tree.audit.publish_s3)]
@@ -311,6 +312,16 @@ async def _ledger(tree: settings.Settings, running: record.StackRecord | None) -
         else:
             advice = "Look at its log, and at ledger.address and the certificates that are set here."
             yield Finding(check="ledger", state=state, found=reason, advice=advice)
+
+
+async def _signer(tree: settings.Settings) -> list[Finding]:
+    """The signer that custody asks, where there is one: that of the settings, or of the running stack."""
+    why = await signing.ailing(tree.signer)
+    advice = "Look at its log, and at signer.*. Until it answers, nothing leaves on a chain."
+    found = Finding(
+        check="signer", state="fail" if why else "ok", found=why or "it serves", advice=advice if why else ""
+    )
+    return [] if tree.signer.address is None else [found]
 
 
 async def _redis(tree: settings.Settings) -> AsyncIterator[Finding]:

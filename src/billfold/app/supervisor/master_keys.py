@@ -10,6 +10,8 @@ from billfold.platform.postgres import sealed
 
 #: The file of master keys in a data folder.
 NAME = "master.key"
+#: Below a data folder, what the signer alone needs: its socket, and master keys of its own.
+SIGNER_FOLDER = "signer"
 
 
 def file_of(tree: settings.Settings) -> Path:

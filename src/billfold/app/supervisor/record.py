@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -26,6 +27,16 @@ _ADDRESS = "api.url"
 _PROBE_S = 0.2
 
 
+#: Settings that say where other servers are, and who we are there.
+_OTHER_SERVERS = (
+    "broker.",
+    "kafka.",
+    "rabbitmq.",
+    "balances.redis_url",
+    "limits.redis_url",
+    "history.",
+    "audit.sinks.",
+)
 #: What `billfold status` does not show. (The sandbox key is made to be shown.)
 SECRETS = frozenset(
     {
@@ -212,3 +223,19 @@ def read(data_dir: Path) -> StackRecord:
         return msgspec.json.decode((data_dir / _FILE).read_bytes(), type=StackRecord)
     except FileNotFoundError as error:
         raise NotRunning(f"The stack in {data_dir} is still starting; try again in a moment.") from error
+
+
+def named(loaded: settings.Loaded) -> dict[str, Any]:
+    """What was set of servers that are not the stack's own. Whoever comes from another terminal may not have set it."""
+    values = dict(settings.leaves(loaded.settings, masked=False))
+    return _told({key: values[key] for key in loaded.sources if key.startswith(_OTHER_SERVERS)})
+
+
+def signer_of(tree: Settings) -> dict[str, Any]:
+    """What commands of this machine need to know of the stack's own signer."""
+    values = settings.leaves(tree.signer, masked=False)
+    return _told({f"signer.{key}": value for key, value in values if value is not None})
+
+
+def _told(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: str(value) if isinstance(value, Path) else value for key, value in values.items()}

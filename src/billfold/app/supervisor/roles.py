@@ -51,6 +51,13 @@ LEDGER = Role(
     ready_url=lambda tree: tree.metrics.local_url(tree.ledger.metrics_port),
     ports=lambda tree: (tree.ledger.metrics_port,),
 )
+SIGNER = Role(
+    name="signer",
+    command=(sys.executable, "-m", "billfold.app.roles", "signer"),
+    # It answers there when it listens, and not before.
+    ready_url=lambda tree: tree.metrics.local_url(tree.signer.metrics_port),
+    ports=lambda tree: (tree.signer.metrics_port,),
+)
 MAIL_SINK = Role(
     name="mail-sink",
     command=(sys.executable, "-m", "billfold.app.roles", "mail-sink"),
@@ -69,6 +76,7 @@ class RoleProcess:
         self.name = name or role.name
         self._command = role.command
         self._settings = tree
+        self._told = _of_signer(tree) if role is SIGNER else _of_others(tree)
         self._ready_url = role.ready_url(tree)
         self._certificate = tree.api.tls_certificate
         self._ports = role.ports(tree)
@@ -86,7 +94,7 @@ class RoleProcess:
             command=self._command,
             lock=self._settings.data_dir / f"{self.name}.lock",
             stop_timeout_s=STOP_TIMEOUT_S,
-            env=environment(self._settings, os.environ),
+            env=environment(self._told, os.environ),
         )
         child = await children.start(program, on_line=self._on_line)
         try:
@@ -113,13 +121,35 @@ class RoleProcess:
 
 
 def environment(tree: settings.Settings, outer: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a role: ours, with the stack's settings in place of those we were started with.
-
-    The databases' owner is not among them: a role can neither change a schema nor what the journal and the audit have.
-    """
-    tree = settings.replaced(tree, {"postgres.owner_dsn": None, "audit.owner_dsn": None})
+    """The environment of a role: ours, with these settings in place of those we were started with."""
     kept = {name: value for name, value in outer.items() if not name.startswith(settings.PREFIX)}
     return kept | settings.as_environment(tree) | {"PYTHONUNBUFFERED": "1"}
+
+
+def _of_others(tree: settings.Settings) -> settings.Settings:
+    """What every role but the signer is told.
+
+    The databases' owner is not among it: a role can neither change a schema nor what the journal and the audit have.
+    Nor is what opens the signer's database and its seeds.
+    """
+    given = tree.signer
+    signer = settings.Signer(
+        address=given.address,
+        tls_certificate=given.tls_certificate,
+        tls_key=given.tls_key,
+        tls_authority=given.tls_authority,
+        token=given.token,
+        timeout_s=given.timeout_s,
+    )
+    return settings.replaced(tree, {"postgres.owner_dsn": None, "audit.owner_dsn": None, "signer": signer})
+
+
+def _of_signer(tree: settings.Settings) -> settings.Settings:
+    """What the signer is told: of itself, and nothing of the rest."""
+    signer = settings.replaced(tree.signer, {"owner_dsn": None, "address": None})
+    return settings.Settings(
+        data_dir=tree.data_dir, signer=signer, log=tree.log, metrics=tree.metrics, traces=tree.traces
+    )
 
 
 async def answers(url: str, certificate: Path | str | None = None) -> bool:

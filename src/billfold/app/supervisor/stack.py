@@ -19,10 +19,10 @@ import msgspec
 
 import billfold
 from billfold.app import messaging, pages, settings
-from billfold.app.supervisor import master_keys, output, ports, record
+from billfold.app.supervisor import master_keys, output, ports, record, signing
 from billfold.app.supervisor.additions import NONE, Added, Additions, ledger_addresses
 from billfold.app.supervisor.keeper import Keeper, Service
-from billfold.app.supervisor.roles import LEDGER, STOP_TIMEOUT_S, Role, RoleProcess
+from billfold.app.supervisor.roles import LEDGER, SIGNER, STOP_TIMEOUT_S, Role, RoleProcess
 from billfold.platform import children, host
 from billfold.platform.messaging.embedded import EmbeddedNats
 from billfold.platform.postgres import cluster
@@ -30,16 +30,6 @@ from billfold.platform.postgres.embedded import EmbeddedPostgres
 
 #: A port that is chosen by chance is seldom taken while a role starts, and not again and again.
 PORT_TRIES = 3
-#: Settings that say where other servers are, and who we are there.
-_OTHER_SERVERS = (
-    "broker.",
-    "kafka.",
-    "rabbitmq.",
-    "balances.redis_url",
-    "limits.redis_url",
-    "history.",
-    "audit.sinks.",
-)
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -71,6 +61,8 @@ class Parts:
     catch_up: Callable[[settings.Settings, Collection[str], Callable[[str], None]], Awaitable[object]]
     profile: str = "minimal"
     additions: Additions = NONE
+    #: Whether keys of chains are needed.
+    signer: bool = False
 
 
 class Stack:
@@ -102,6 +94,9 @@ class Stack:
         )
         self._ledger_ports: tuple[int, ...] = ()
         self._ledgers: tuple[Keeper, ...] = ()
+        self._signers: tuple[Keeper, ...] = ()
+        #: By which commands of this machine find the signer's own things.
+        self._signer_settings: dict[str, Any] = {}
         self._roles: tuple[Keeper, ...] = ()
         self._claims = ports.Claims(say=self._say)
         self._started_at = datetime.now(UTC)
@@ -118,7 +113,9 @@ class Stack:
                 if await self._unless_stopped(self._start()):
                     assert self._record is not None
                     ready(self._record)
-                    kept = (keeper.failed() for keeper in (*self._servers, *self._ledgers, *self._roles))
+                    kept = (
+                        keeper.failed() for keeper in (*self._servers, *self._signers, *self._ledgers, *self._roles)
+                    )
                     catching_up = self._parts.catch_up(self._settings, self._added.keepers, self._say)
                     await self._unless_stopped(_together(*kept, self._added.failed(), catching_up))
             finally:
@@ -141,10 +138,24 @@ class Stack:
             found_by |= ledger_addresses(self._data_dir, self._parts.additions.ledgers)
         self._settings = settings.replaced(self._settings, found_by)
         await self._parts.prepare(self._settings)
+        if self._parts.signer:
+            await self._start_signer()
         self._record = self._describe(await self._start_roles())
         self._write_record()
         if (before := record.replace_address(self._data_dir, self._record.api_url)) is not None:
             self._say(f"the API is at {self._record.api_url} now; last time it was at {before}")
+
+    async def _start_signer(self) -> None:
+        """Before whoever asks it. It is not told of any other database, and nobody else of its own."""
+        found = dict(signing.found_by(self._settings, self._postgres))
+        found["signer.metrics_port"] = signing.metrics_port(self._loaded, claim=self._claims.take)
+        self._settings = settings.replaced(self._settings, found)
+        await self._parts.migrate(self._settings)
+        await signing.make_keys(self._settings)
+        self._signer_settings = record.signer_of(self._settings)
+        keeper = self._keeper(RoleProcess(SIGNER, self._settings, on_line=self._log(SIGNER.name)))
+        self._signers = (keeper,)
+        await keeper.start()
 
     async def _start_roles(self, tries_left: int = PORT_TRIES) -> Sandbox:
         """Start them, on other ports again where another program has been faster."""
@@ -203,6 +214,7 @@ class Stack:
     async def _stop_all(self) -> None:
         self._say("stopping")
         await self._stop_roles()
+        await _stop(self._signers)
         for group in ((*self._servers[1:], *self._added.keepers.values()), self._servers[:1]):
             await _stop(group)
         self._claims.release()
@@ -214,7 +226,7 @@ class Stack:
             await _stop(group)
 
     def _keepers(self) -> tuple[Keeper, ...]:
-        return (*self._servers, *self._added.keepers.values(), *self._ledgers, *self._roles)
+        return (*self._servers, *self._added.keepers.values(), *self._signers, *self._ledgers, *self._roles)
 
     def _keeper(self, service: Service, *, writes_to: Path | None = None) -> Keeper:
         return Keeper(service, say=self._say, changed=self._write_record, writes_to=writes_to)
@@ -246,6 +258,7 @@ class Stack:
             metrics_urls={
                 "api": tree.metrics.local_url(tree.api.metrics_port),
                 "worker": tree.metrics.local_url(tree.worker.metrics_port),
+                **({"signer": tree.metrics.local_url(tree.signer.metrics_port)} if self._signers else {}),
                 **{f"ledger-{n}": tree.metrics.local_url(port) for n, port in enumerate(self._ledger_ports, start=1)},
             },
             mail_sink_url=tree.mail_sink.url if ports.has_mail_sink(self._loaded.settings) else None,
@@ -263,7 +276,7 @@ class Stack:
             profile=self._parts.profile,
             addresses=self._addresses(),
             left_out=self._added.left_out,
-            settings={**_named(self._loaded), **self._added.settings},
+            settings={**record.named(self._loaded), **self._added.settings, **self._signer_settings},
             processes={},
         )
 
@@ -277,6 +290,7 @@ class Stack:
             **self._added.addresses,
             **{f"ledger-{number}": address for number, address in enumerate(ledgers, start=1)},
             **theirs,
+            "signer": tree.signer.address,
             "api": tree.api.local_url,
             "mail-sink": tree.mail_sink.url if ports.has_mail_sink(self._loaded.settings) else None,
         }
@@ -335,15 +349,8 @@ async def end_leftovers(data_dir: Path) -> None:
         await children.end_leftover(lock, stop_signal=number, timeout_s=STOP_TIMEOUT_S)
 
 
-def _named(loaded: settings.Loaded) -> dict[str, Any]:
-    """What was set of servers that are not the stack's own. Whoever comes from another terminal may not have set it."""
-    values = dict(settings.leaves(loaded.settings, masked=False))
-    given = {key: values[key] for key in loaded.sources if key.startswith(_OTHER_SERVERS)}
-    return {key: str(value) if isinstance(value, Path) else value for key, value in given.items()}
-
-
 def _refuse_foreign_servers(loaded: settings.Loaded) -> None:
-    databases = ("postgres.dsn", "postgres.owner_dsn", "audit.dsn", "audit.owner_dsn")
+    databases = ("postgres.dsn", "postgres.owner_dsn", "audit.dsn", "audit.owner_dsn", "signer.dsn", "signer.owner_dsn")
     for key in (*databases, "nats.url", "nats.user", "nats.password"):
         if key in loaded.sources:
             raise NotEmbedded(

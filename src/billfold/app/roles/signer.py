@@ -1,0 +1,85 @@
+"""The role `signer`: the one process that has keys. It listens for gRPC, and for who reads its metrics; nothing else.
+
+One runs at a time as a rule. A second one over the same database does no harm: the log's lock puts them in order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import signal
+from collections.abc import AsyncIterator
+
+import structlog
+import uvloop
+from prometheus_client import REGISTRY
+
+import billfold
+from billfold.app import doors, settings, signing
+from billfold.platform import extras, host, secrecy
+from billfold.platform.telemetry import listener, logs, traces
+from billfold.signer import Signer
+
+ROLE = "signer"
+
+log = structlog.get_logger(__name__)
+
+
+def run(tree: settings.Settings) -> None:
+    """Sign until SIGTERM or Ctrl-C.
+
+    Raises:
+        SettingInvalid, ExtraNotInstalled, DatabaseUnavailable, AddressUnusable, PortTaken: it can't start.
+    """
+    logs.configure(role=ROLE, level=tree.log.level, form=tree.log.format)
+    secrecy.keep()
+    uvloop.run(_serve(tree))
+
+
+async def _serve(tree: settings.Settings) -> None:
+    with extras.imported("grpc"):
+        from billfold.platform.rpc import serving  # noqa: PLC0415
+        from billfold.signer import rpc  # noqa: PLC0415
+
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    async with _signer(tree) as signer:
+        door = doors.door("signer", tree.signer)
+        if door.address.path is not None:
+            # Nobody else enters the folder, so nobody finds the socket in the moment before it has its own mode.
+            host.private_folder(door.address.path.parent)
+        async with (
+            serving.serving(
+                functools.partial(rpc.add, signer=signer),
+                door=door,
+                names=rpc.NAMES,
+                stop=serving.Stop(),
+                check=signer.check,
+            ) as address,
+            listener.listening(
+                REGISTRY,
+                host=tree.metrics.host,
+                port=tree.signer.metrics_port,
+                setting=settings.variable("signer.metrics_port"),
+            ),
+        ):
+            log.info("listening", address=address, tls=door.tls is not None)
+            await stopped.wait()
+    log.info("stopped")
+
+
+@contextlib.asynccontextmanager
+async def _signer(tree: settings.Settings) -> AsyncIterator[Signer]:
+    name = f"billfold {ROLE}"
+    async with (
+        traces.recording(
+            endpoint=tree.traces.endpoint,
+            share=tree.traces.sample,
+            service=name.replace(" ", "-"),
+            version=billfold.__version__,
+        ),
+        signing.opened(tree.signer, name=name) as (signer, _),
+    ):
+        yield signer
