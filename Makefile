@@ -75,7 +75,7 @@ debian = { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
 # --- the checks --------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: format lint types fences site curl redis rabbitmq prometheus wrk chromium java envoy ## Run everything: style, types, fences, unit, integration, browser, crash and docs tests
+test: format lint types fences site curl redis rabbitmq softhsm prometheus wrk chromium java envoy ## Run everything: style, types, fences, unit, integration, browser, crash and docs tests
 	@$(PYTEST) tests
 
 .PHONY: check
@@ -113,6 +113,10 @@ redis:
 .PHONY: rabbitmq
 rabbitmq:
 	@test -x /usr/lib/rabbitmq/bin/rabbitmq-server || $(call debian,rabbitmq-server,the tests with a real RabbitMQ)
+
+.PHONY: softhsm
+softhsm:
+	@command -v softhsm2-util >/dev/null || $(call debian,softhsm2,the tests with keys in an HSM)
 
 .PHONY: prometheus
 prometheus:

@@ -98,7 +98,55 @@ def _local(tree: settings.Signer, _stack: contextlib.AsyncExitStack) -> Provider
         raise settings.SettingInvalid(f"signer.keys_file can't be used: {error.detail}") from error
 
 
+def _vault(tree: settings.Signer, stack: contextlib.AsyncExitStack) -> Provider | None:
+    given = tree.vault
+    if given.url is None:
+        return None
+    if given.token is None:
+        raise settings.SettingInvalid("signer.vault.token is not set, and signer.vault.url is.")
+    with extras.imported("vault"):
+        from billfold.platform.keys import transit  # noqa: PLC0415 - see above.
+
+    provider = transit.TransitProvider(
+        url=given.url,
+        token=given.token,
+        mount=given.mount,
+        key=given.key,
+        namespace=given.namespace,
+        tls_ca=given.tls_ca,
+    )
+    stack.callback(provider.close)
+    return provider
+
+
+def _aws_kms(tree: settings.Signer, stack: contextlib.AsyncExitStack) -> Provider | None:
+    given = tree.aws_kms
+    if given.key_id is None:
+        return None
+    with extras.imported("aws"):
+        from billfold.platform.keys import aws  # noqa: PLC0415 - see above.
+
+    provider = aws.AwsKmsProvider(key_id=given.key_id, region=given.region, endpoint=given.endpoint)
+    stack.callback(provider.close)
+    return provider
+
+
+def _pkcs11(tree: settings.Signer, stack: contextlib.AsyncExitStack) -> Provider | None:
+    given = tree.pkcs11
+    if given.module is None:
+        return None
+    with extras.imported("pkcs11"):
+        from billfold.platform.keys import hsm  # noqa: PLC0415 - see above.
+
+    provider = hsm.HsmProvider(module=given.module, token=given.label, pin=given.pin, prefix=given.key)
+    stack.callback(provider.close)
+    return provider
+
+
 #: By name: the setting without which it is not there, and what makes it.
 _PROVIDERS: dict[str, tuple[str, Callable[[settings.Signer, contextlib.AsyncExitStack], Provider | None]]] = {
     "local": ("signer.keys_file", _local),
+    "vault": ("signer.vault.url", _vault),
+    "aws-kms": ("signer.aws_kms.key_id", _aws_kms),
+    "pkcs11": ("signer.pkcs11.module", _pkcs11),
 }
