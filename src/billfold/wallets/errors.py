@@ -1,7 +1,8 @@
 """Why the wallets context turns a request down. What the ledger refuses keeps the ledger's error, but for the words.
 
 BillfoldError
-├── NotFound   WalletUnknown, TransactionUnknown, DeadLetterUnknown, PaymentRequestUnknown, RequestUnknown
+├── NotFound   WalletUnknown, TransactionUnknown, DeadLetterUnknown, PaymentRequestUnknown, RequestUnknown,
+│              AddressUnknown
 ├── Conflict   WalletFrozen, WalletClosed, WalletNotEmpty, ExternalIdReused, DeadLetterClosed, DeadLetterInUse,
 │              DeadLetterApplied, OwnerDeparted, AliasHasNoWallet, PayeeMismatch
 │              PaymentRequestEnded, TooManyPaymentRequests, RequestEnded,
@@ -19,6 +20,12 @@ from __future__ import annotations
 from billfold.kernel import errors
 from billfold.kernel.errors import BillfoldError
 from billfold.ledger import errors as ledger_errors
+
+
+class AddressUnknown(errors.NotFound):
+    """The wallet has no address on this chain yet; `POST /wallets/{id}/addresses` makes one."""
+
+    code = "address_unknown"
 
 
 class WalletUnknown(errors.NotFound):

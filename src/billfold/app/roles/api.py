@@ -12,6 +12,7 @@ from prometheus_client import REGISTRY
 import billfold
 from billfold.app import container, limits, refused_events, settings
 from billfold.audit import rest as audit_rest
+from billfold.custody import rest as custody_rest
 from billfold.identity import contracts
 from billfold.identity import rest as identity_rest
 from billfold.kernel import origin
@@ -72,6 +73,7 @@ async def _serve(tree: settings.Settings) -> None:
             [
                 identity_rest.part(parts.identity),
                 wallets_rest.part(parts.wallets),
+                custody_rest.part(parts.custody),
                 notifications_rest.part(parts.notifications),
                 audit_rest.part(parts.audit),
                 refused_events.part(parts.database),

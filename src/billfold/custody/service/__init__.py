@@ -3,6 +3,7 @@
 await custody.addresses.issue(…)      where money for wallets goes
 await custody.deposits.page(…)        what has arrived
 await custody.explaining.explain(…)   why a transaction's money is where it is
+await custody.unmatched.assign(…)     what has arrived for nobody known
 await custody.chains.states()         how far each chain is read, and resuming one that is halted
 await custody.watchers[…].step()      the worker's side: reads blocks, credits, releases, takes back
 custody.house, custody.serving        the house's accounts; the chains that are configured
@@ -13,11 +14,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from billfold.custody.service.addresses import Addresses
+from billfold.custody.service.chains import Chains
 from billfold.custody.service.crediting import Crediting
+from billfold.custody.service.deposits import Deposits
+from billfold.custody.service.explaining import Explaining
 from billfold.custody.service.house import House, WalletAccounts
 from billfold.custody.service.recording import Recording
 from billfold.custody.service.reverting import FreezeWallet, Reverting
 from billfold.custody.service.served import Served, Serving
+from billfold.custody.service.unmatched import Unmatched
 from billfold.custody.service.watching import Watcher
 from billfold.kernel.clock import Clock, SystemClock
 from billfold.ledger import Ledger
@@ -51,6 +56,17 @@ class Custody:
         self.serving = Serving(served)
         self.house = House(database=database, ledger=ledger)
         self.addresses = Addresses(serving=self.serving, database=database, signer=signer, clock=self._clock)
+        self.chains = Chains(serving=self.serving, database=database, clock=self._clock)
+        self.deposits = Deposits(serving=self.serving, chains=self.chains, database=database, ledger=ledger)
+        self.explaining = Explaining(chains=self.chains, deposits=self.deposits, database=database)
+        self.unmatched = Unmatched(
+            deposits=self.deposits,
+            database=database,
+            ledger=ledger,
+            house=self.house,
+            wallet_accounts=wallet_accounts,
+            clock=self._clock,
+        )
         #: What reads each chain.
         self.watchers = {one.name: self._watcher(one) for one in served}
 
@@ -79,5 +95,6 @@ class Custody:
             recording=recording,
             crediting=crediting,
             reverting=reverting,
+            unmatched=self.unmatched,
             clock=self._clock,
         )

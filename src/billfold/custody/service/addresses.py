@@ -91,6 +91,16 @@ class Addresses:
             known = dict(enumerate(derived))
         return [known[place] for place in range(count)]
 
+    def drawn(self, address: DepositAddress) -> bytes:
+        """The address as a QR code, in SVG."""
+        import segno  # noqa: PLC0415 - most processes never draw one.
+
+        code = io.BytesIO()
+        segno.make(address.uri, error="m", micro=False).save(
+            code, kind="svg", scale=_SCALE, border=_QUIET, xmldecl=False, svgns=True, title=address.uri
+        )
+        return code.getvalue()
+
     async def _give(self, served: Served, wallets: Sequence[UUID], *, replace: bool = False) -> dict[UUID, Row]:
         await self._set_up(served)
         async with self._database.transaction() as connection:
@@ -146,17 +156,6 @@ class Addresses:
         await self._signer.create(tree_id=tree_id, chain=chain, network=served.chain.network)
         self._trees[chain] = tree_id
         return tree_id
-
-
-def qr(address: DepositAddress) -> str:
-    """The address as a QR code, in SVG."""
-    import segno  # noqa: PLC0415 - most processes never draw one.
-
-    drawn = io.BytesIO()
-    segno.make(address.uri, error="m", micro=False).save(
-        drawn, kind="svg", scale=_SCALE, border=_QUIET, xmldecl=False, svgns=True, title=address.uri
-    )
-    return drawn.getvalue().decode()
 
 
 def _told(served: Served, row: Row) -> DepositAddress:

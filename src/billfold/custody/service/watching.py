@@ -13,6 +13,7 @@ from billfold.custody.service.crediting import Crediting
 from billfold.custody.service.recording import Assets, Recording
 from billfold.custody.service.reverting import Reverting
 from billfold.custody.service.served import Served
+from billfold.custody.service.unmatched import Unmatched
 from billfold.custody.store import cursors
 from billfold.custody.store.cursors import Cursor, Known
 from billfold.kernel.clock import Clock
@@ -43,6 +44,7 @@ class Watcher:
         recording: Recording,
         crediting: Crediting,
         reverting: Reverting,
+        unmatched: Unmatched,
         clock: Clock,
     ) -> None:
         self.served = served
@@ -52,6 +54,7 @@ class Watcher:
         self._recording = recording
         self._crediting = crediting
         self._reverting = reverting
+        self._unmatched = unmatched
         self._clock = clock
         self._checked = False
 
@@ -89,6 +92,7 @@ class Watcher:
         assets = await self._assets()
         await self._crediting.finish()
         await self._reverting.finish()
+        await self._unmatched.finish()
         cursor, caught_up = await self._read(cursor, assets)
         if cursor.halted is not None:
             return False

@@ -9,6 +9,7 @@ from billfold.wallets.rest import (
     dead_letters,
     holds,
     movements,
+    on_chains,
     payment_requests,
     requests,
     statements,
@@ -33,6 +34,7 @@ def part(facade: Wallets) -> web.Part:
         aliases,
         payment_requests,
         requests,
+        on_chains,
     )
     return web.Part(
         handlers=[handler for module in modules for handler in module.handlers],

@@ -14,6 +14,7 @@ await wallets.departures.close_all(…)   the end of an owner's wallets
 await wallets.aliases.choose(…)         where money for an alias arrives
 await wallets.holders.of_accounts(…)    whose the accounts are that events name
 await wallets.payment_requests.pay(…)   money that somebody asks somebody else for
+await wallets.on_chains.issue(…)        addresses on chains, and what has arrived there
 await wallets.requests.accept(…)        money that is moved later
 await wallets.carrying_out.due()        the worker's side of that
 await wallets.pictures.apply(…)         balances of a moment ago, as events come
@@ -51,6 +52,7 @@ from billfold.wallets.service.holders import Holders
 from billfold.wallets.service.holdings import Holdings
 from billfold.wallets.service.holds import Holds
 from billfold.wallets.service.movements import Movements
+from billfold.wallets.service.on_chains import OnChains
 from billfold.wallets.service.orders import Orders
 from billfold.wallets.service.payment_requests import PaymentRequests
 from billfold.wallets.service.pictures import Pictures
@@ -151,6 +153,7 @@ class Wallets:
             self.projections = Projections(database=database, pictures=self.pictures)
         self.balances = Balances(ledger=ledger, holdings=holdings, clock=clock, pictures=self.pictures)
         self.assets = Assets(ledger=ledger)
+        self.on_chains = OnChains(custody=custody, holdings=holdings, database=database)
         self.holders = Holders(database=database, resolution=resolution)
         self.dead_letters = DeadLetters(database=database, bulk=self.bulk, clock=clock)
         self.departures = Departures(ledger=ledger, clock=clock)

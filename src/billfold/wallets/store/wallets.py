@@ -5,7 +5,7 @@ An `owner` of None stands for an operator, who sees all.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -167,3 +167,11 @@ async def lock_all(connection: Connection, owner: UUID) -> list[Wallet]:
         [row["id"] for row in locked],
     )
     return [_wallet(row) for row in rows]
+
+
+async def owned(connection: Connection, *, owner: UUID, wallet_ids: Collection[UUID]) -> set[UUID]:
+    """Those of these wallets that the owner has."""
+    rows = await connection.fetch(
+        "SELECT id FROM wallets.wallets WHERE owner_id = $1 AND id = ANY($2)", owner, list(wallet_ids)
+    )
+    return {row["id"] for row in rows}

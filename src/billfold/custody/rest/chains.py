@@ -1,0 +1,76 @@
+"""Routes of the chains themselves."""
+
+import msgspec
+from litestar import get, post
+
+from billfold.custody import Custody, contracts, errors
+from billfold.custody.contracts import ChainState
+from billfold.platform import web
+
+_TAG = "Chains"
+_EXAMPLE = {
+    "id": "bitcoin",
+    "network": "main",
+    "coin": "BTC",
+    "status": "reading",
+    "height": 925_000,
+    "head": 925_000,
+    "lag": 0,
+    "block_time": "2026-01-31T12:00:00.000000Z",
+    "credit_after": 2,
+    "release_after": 6,
+    "halted": None,
+    "halted_detail": None,
+}
+
+
+class ChainList(msgspec.Struct, frozen=True, kw_only=True):
+    """Every chain that is served."""
+
+    items: list[ChainState]
+
+
+@get(
+    "/chains",
+    opt=web.operation(
+        summary="List chains",
+        tag=_TAG,
+        scope=contracts.READ,
+        description="How far each chain is read, and how many confirmations a deposit takes. `status` is `starting`, "
+        "`reading`, `behind` (there are blocks to read), `silent` (its nodes don't answer) or `halted`.",
+        answers={"items": [_EXAMPLE]},
+    ),
+)
+async def list_chains(custody: Custody) -> ChainList:
+    return ChainList(items=await custody.chains.states())
+
+
+@get(
+    "/chains/{chain:str}",
+    opt=web.operation(
+        summary="Get a chain", tag=_TAG, scope=contracts.READ, errors=(errors.ChainUnknown,), answers=_EXAMPLE
+    ),
+)
+async def get_chain(chain: str, custody: Custody) -> ChainState:
+    return await custody.chains.state(chain=chain)
+
+
+@post(
+    "/chains/{chain:str}/resume",
+    status_code=200,
+    opt=web.operation(
+        summary="Resume a chain",
+        tag=_TAG,
+        scope=contracts.READ,
+        also=(contracts.OPERATOR,),
+        description="For operators: read on in a chain that was halted because it has replaced too many blocks. What "
+        "these had credited is taken back.",
+        errors=(errors.ChainUnknown, errors.ChainNotHalted),
+        answers=_EXAMPLE,
+    ),
+)
+async def resume(chain: str, custody: Custody) -> ChainState:
+    return await custody.chains.resume(chain=chain)
+
+
+handlers = [list_chains, get_chain, resume]
