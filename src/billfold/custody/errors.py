@@ -8,6 +8,9 @@ CustodyError
 ├── CursorMoved                     another process reads the chain
 ├── TooManyAddresses                the wallet has had enough of them
 └── BlockWrong                      what a node says of a block can't be
+├── WithdrawalUnknown, AssetNotOnChain, AddressIsOurs, AmountBelowMinimum, DestinationRefused
+├── WithdrawalTooLate                it is too far on its way
+├── FeesUnknown                      nobody knows what the chain asks now
 AddressesUnavailable                the signer does not answer, or there is none
 """
 
@@ -68,3 +71,45 @@ class AddressesUnavailable(CustodyError, errors.Unavailable):
     """No new address can be had now; try again later."""
 
     code = "addresses_unavailable"
+
+
+class WithdrawalUnknown(CustodyError, errors.NotFound):
+    """There is no such withdrawal, or it is not yours."""
+
+    code = "withdrawal_unknown"
+
+
+class AssetNotOnChain(CustodyError, errors.Invalid):
+    """The asset is on no chain that is served here, so it can't leave for one."""
+
+    code = "asset_not_on_chain"
+
+
+class AddressIsOurs(CustodyError, errors.Invalid):
+    """The address belongs to a wallet of this house; move the money by a transfer, which costs nothing."""
+
+    code = "address_is_ours"
+
+
+class DestinationRefused(CustodyError, errors.Refusal):
+    """A payment to this address would be lost or refused."""
+
+    code = "destination_refused"
+
+
+class AmountBelowMinimum(CustodyError, errors.Invalid):
+    """The amount is less than what is sent."""
+
+    code = "amount_below_minimum"
+
+
+class WithdrawalTooLate(CustodyError, errors.Conflict):
+    """The withdrawal is too far on its way for this, or has ended."""
+
+    code = "withdrawal_too_late"
+
+
+class FeesUnknown(CustodyError, errors.Unavailable):
+    """What the chain asks for a place in a block has not been known for too long; try again later."""
+
+    code = "fees_unknown"

@@ -1,0 +1,131 @@
+"""Money that leaves for a chain, as callers give and get it. Amounts are whole smallest units."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+
+from billfold.chains.port import Speed
+
+#: As its owner sees it; what is `allocated` shows how far its transaction is, from `signed` to `mined`.
+Status = Literal[
+    "requested",
+    "waiting",
+    "held",
+    "allocated",
+    "signed",
+    "sent",
+    "uncertain",
+    "mined",
+    "settling",
+    "settled",
+    "failed",
+    "cancelled",
+]
+#: A new address waits so long, unless it is confirmed by a factor.
+ADDRESS_WAIT = timedelta(hours=24)
+#: The longest memo of any chain is a hash in hexadecimal with its kind before it.
+MEMO_MAX = 128
+ADDRESS_MAX = 200
+
+
+class NewWithdrawal(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to leave. `amount` is what arrives; fees come on top."""
+
+    wallet_id: UUID
+    owner_id: UUID
+    #: The wallet's account in the ledger.
+    account_id: UUID
+    asset: str
+    amount: int
+    address: str
+    memo: str | None = None
+    speed: Speed = "normal"
+    #: Whether the address has been confirmed by a factor, so that it need not wait.
+    confirmed: bool = False
+
+
+class Withdrawal(msgspec.Struct, frozen=True, kw_only=True):
+    """A withdrawal as it is now."""
+
+    id: UUID
+    wallet_id: UUID
+    chain: str
+    asset: str
+    amount: int
+    service_fee: int
+    #: The most that is charged for the network; what is not needed goes back.
+    network_fee: int
+    #: What was charged in the end.
+    fee_paid: int | None
+    address: str
+    memo: str | None
+    speed: Speed
+    status: Status
+    #: The transaction that has paid it, or is to pay it.
+    chain_tx: str | None
+    #: The block that has it.
+    height: int | None
+    #: A new address waits until then.
+    waits_until: datetime | None
+    #: Why it waits, or failed.
+    reason: str
+    #: Whether a replacement is to be sooner than what was sent already.
+    cancelling: bool
+    created_at: datetime
+    changed_at: datetime
+
+
+class Requested(msgspec.Struct, frozen=True):
+    """A withdrawal, and whether this answers a repeated request."""
+
+    withdrawal: Withdrawal
+    replayed: bool = False
+
+
+class Quote(msgspec.Struct, frozen=True, kw_only=True):
+    """What a withdrawal would cost, in its own asset, but for `house_fee`."""
+
+    chain: str
+    asset: str
+    address: str
+    memo: str | None
+    amount: int
+    service_fee: int
+    network_fee: int
+    #: The network fee of a token, in the chain's own coin, which the house pays.
+    house_fee: int
+    opening: int
+    #: All that leaves the account at most.
+    takes: int
+    #: How old the chain's word about fees is, and whether it is older than it should be.
+    age_s: float
+    stale: bool
+
+
+class Tier(msgspec.Struct, frozen=True, kw_only=True):
+    """What the house takes from an amount on."""
+
+    above: int = 0
+    flat: int = 0
+    per_mille: int = 0
+
+
+class WithdrawalTerms(msgspec.Struct, frozen=True, kw_only=True):
+    """What holds for withdrawals on one chain."""
+
+    #: A transaction in so many blocks is final.
+    confirmations: int = 1
+    address_wait: timedelta = ADDRESS_WAIT
+    #: So many payments fit one transaction; only chains of the model `coins` take more than one.
+    batch_max: int = 50
+    #: The most that the house pays for the network fee of one transaction with a token, in the chain's own coin.
+    house_fee_max: int = 0
+    #: What the house takes, by asset; nothing of others.
+    service_fees: Mapping[str, Sequence[Tier]] = msgspec.field(default_factory=dict)
+    #: Less is not sent, by asset.
+    minimum: Mapping[str, int] = msgspec.field(default_factory=dict)

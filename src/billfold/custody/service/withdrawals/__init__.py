@@ -1,0 +1,196 @@
+"""Money that leaves for a chain, at most once, whatever is killed.
+
+1  stored         what is asked for, and the key of its hold
+2  held           the ledger holds the money
+3  allocated      what the transaction uses up is stored, with the transaction
+4 to 8            see `sending`: built, signed, handed over, answered, mined
+9  decided        who is charged what is stored
+10 posted         the ledger pays it out of the holds and gives back the rest
+11 ended          that is stored, and told
+12 house's part   what nobody is charged is posted from the house's fees
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from uuid import UUID
+
+from billfold.chains.port import Chain, Speed
+from billfold.custody import errors
+from billfold.custody.contracts.withdrawals import (
+    NewWithdrawal,
+    Quote,
+    Requested,
+    Status,
+    Withdrawal,
+    WithdrawalTerms,
+)
+from billfold.custody.service.house import House
+from billfold.custody.service.withdrawals.allocating import Allocating
+from billfold.custody.service.withdrawals.asking import Asking
+from billfold.custody.service.withdrawals.ending import Ending
+from billfold.custody.service.withdrawals.fees import Fees
+from billfold.custody.service.withdrawals.parts import Parts
+from billfold.custody.service.withdrawals.replacing import Replacing
+from billfold.custody.service.withdrawals.sending import Sending
+from billfold.custody.store import withdrawals as store
+from billfold.custody.store.withdrawals import Seen
+from billfold.kernel import paging
+from billfold.kernel.clock import Clock
+from billfold.kernel.idempotency import Key
+from billfold.ledger import Ledger
+from billfold.platform.postgres.database import Database
+from billfold.signer.contracts import SigningService
+
+#: How far the transaction of an allocated withdrawal is, in its owner's words.
+_BY_TX: Mapping[str, Status] = {
+    "signed": "signed",
+    "broadcasting": "uncertain",
+    "sent": "sent",
+    "uncertain": "uncertain",
+    "mined": "mined",
+    "final": "mined",
+}
+
+
+class Withdrawals:
+    """Takes withdrawals, and does their steps. Any number of processes may."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        ledger: Ledger,
+        house: House,
+        chains: Mapping[str, Chain],
+        terms: Mapping[str, WithdrawalTerms],
+        signer: SigningService,
+        clock: Clock,
+    ) -> None:
+        """`chains` and `terms` by the chain's name."""
+        self._parts = Parts(
+            database=database, ledger=ledger, house=house, chains=chains, terms=terms, signer=signer, clock=clock
+        )
+        fees = Fees(self._parts)
+        self._asking = Asking(self._parts, fees)
+        self._ending = Ending(self._parts, self._asking)
+        self._allocating = Allocating(self._parts, fees)
+        self._sending = Sending(self._parts, self._ending)
+        self._replacing = Replacing(self._parts, self._asking, self._ending, fees)
+
+    @property
+    def chains(self) -> Mapping[str, Chain]:
+        """Those that are served."""
+        return self._parts.chains
+
+    async def quote(self, *, asset: str, amount: int, address: str, memo: str | None, speed: Speed) -> Quote:
+        """What it would cost to send so much there. While no node answers it is what is known from before.
+
+        Raises:
+            AssetUnknown, AssetNotOnChain, AddressInvalid, AddressIsOurs, DestinationRefused, AmountBelowMinimum.
+            FeesUnknown, AddressesUnavailable, NodeWrong.
+        """
+        return await self._asking.quote(asset=asset, amount=amount, address=address, memo=memo, speed=speed)
+
+    async def knows(self, *, wallet_id: UUID, chain: str, address: str, memo: str | None) -> bool:
+        """Whether a wallet has named the address before, and long enough ago.
+
+        Raises:
+            ChainUnknown, AddressInvalid.
+        """
+        return await self._asking.knows(wallet_id=wallet_id, chain=chain, address=address, memo=memo)
+
+    async def request(self, *, new: NewWithdrawal, key: Key) -> Requested:
+        """Take a withdrawal and hold its money; the same `key` again gets the same answer.
+
+        Raises:
+            IdempotencyKeyReused, AssetUnknown, AssetNotOnChain, AddressInvalid, AddressIsOurs, DestinationRefused,
+            AmountBelowMinimum, InsufficientFunds, AccountFrozen, AccountClosed.
+            FeesUnknown, AddressesUnavailable, NodeUnavailable, NodeWrong.
+        """
+        withdrawal_id, replayed = await self._asking.request(new=new, key=key)
+        return Requested(await self.withdrawal(withdrawal_id=withdrawal_id), replayed)
+
+    async def withdrawal(self, *, withdrawal_id: UUID) -> Withdrawal:
+        """One.
+
+        Raises:
+            WithdrawalUnknown
+        """
+        async with self._parts.database.connection() as connection:
+            seen = await store.find(connection, withdrawal_id)
+        if seen is None:
+            raise errors.WithdrawalUnknown
+        return self._shown(seen)
+
+    async def page(
+        self, *, wallet_id: UUID, cursor: str | None = None, limit: int | None = None
+    ) -> paging.Page[Withdrawal]:
+        """Those of a wallet, the newest first.
+
+        Raises:
+            InvalidCursor, InvalidLimit
+        """
+        size = paging.check_limit(limit)
+        before = None if cursor is None else paging.decode(cursor, UUID)
+        async with self._parts.database.connection() as connection:
+            found = await store.page(connection, wallet_id=wallet_id, before=before, limit=size + 1)
+        return paging.cut([self._shown(seen) for seen in found], size, place=lambda one: one.id)
+
+    async def cancel(self, *, withdrawal_id: UUID) -> Withdrawal:
+        """Give it back if that is still possible. Again is no change.
+
+        Raises:
+            WithdrawalUnknown, WithdrawalTooLate.
+        """
+        await self._replacing.cancel(withdrawal_id=withdrawal_id)
+        return await self.withdrawal(withdrawal_id=withdrawal_id)
+
+    async def bump(self, *, withdrawal_id: UUID, key: Key) -> Withdrawal:
+        """Offer more for its place in a block; the same `key` again is no change.
+
+        Raises:
+            WithdrawalUnknown, WithdrawalTooLate, InsufficientFunds, FeesUnknown, NodeUnavailable, NodeWrong.
+        """
+        await self._replacing.bump(withdrawal_id=withdrawal_id, key=key)
+        return await self.withdrawal(withdrawal_id=withdrawal_id)
+
+    async def work(self, *, chain: str) -> int:
+        """Take all that is due on a chain a step further, and say how much there was.
+
+        Raises:
+            ChainUnknown, DatabaseUnavailable.
+        """
+        served = self._parts.chain(chain)
+        done = await self._ending.round(served)
+        done += await self._allocating.round(served)
+        return done + await self._sending.round(served)
+
+    def _shown(self, seen: Seen) -> Withdrawal:
+        row = seen.row
+        status: Status = row.state
+        if row.state == "held" and row.waits_until is not None and row.waits_until > self._parts.now():
+            status = "waiting"
+        elif row.state == "allocated":
+            status = _BY_TX.get(seen.tx_state or "", "allocated")
+        return Withdrawal(
+            id=row.id,
+            wallet_id=row.wallet_id,
+            chain=row.chain,
+            asset=row.asset,
+            amount=row.amount,
+            service_fee=row.service_fee,
+            network_fee=row.network_fee,
+            fee_paid=row.fee_paid,
+            address=row.address,
+            memo=row.memo,
+            speed=row.speed,
+            status=status,
+            chain_tx=row.chain_tx or seen.tx_chain_tx,
+            height=seen.tx_height,
+            waits_until=row.waits_until,
+            reason=row.reason,
+            cancelling=row.cancel_asked and row.outcome is None,
+            created_at=row.created_at,
+            changed_at=row.changed_at,
+        )

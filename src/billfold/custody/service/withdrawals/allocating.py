@@ -1,0 +1,268 @@
+"""Step 3 of a withdrawal: what its transaction uses up is decided and stored, by one database transaction.
+
+That is coins, the next number of a source, or a recent block. What nodes know is asked before; what we have given out
+ourselves is looked at under a lock of the chain, so that nothing is given out twice, whatever a node has said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+import structlog
+
+from billfold.chains.errors import ChainError, FundsShort, NodeUnavailable, NodeWrong
+from billfold.chains.port import Chain, Coin, Payment, Rate
+from billfold.custody import errors
+from billfold.custody.domain import withdrawals as rules
+from billfold.custody.service.withdrawals.fees import Fees
+from billfold.custody.service.withdrawals.parts import LEASE, Parts
+from billfold.custody.store import queue, sources
+from billfold.custody.store import withdrawals as store
+from billfold.custody.store.queue import AllocationRow, Tx
+from billfold.custody.store.withdrawals import Row
+from billfold.kernel import ids
+from billfold.platform.postgres.database import Connection
+
+#: So many withdrawals are looked at in one round.
+ROUND_MAX = 100
+#: Nodes keep no more of one source waiting (geth's pool: 64).
+LIVING_MAX = 60
+#: So many coins are looked at, the largest first; one transaction never takes as many.
+COINS_MAX = 500
+#: What no block has by then can't happen any more, where a chain has such a thing: ten minutes are many of its blocks.
+EXPIRES_AFTER = timedelta(minutes=10)
+
+log = structlog.get_logger(__name__)
+
+
+class Fit(msgspec.Struct, frozen=True):
+    """A withdrawal whose transaction can be paid for, at this rate and with this much at most."""
+
+    row: Row
+    rate: Rate
+    fee_limit: int
+
+    @property
+    def payment(self) -> Payment:
+        """What is to be paid."""
+        return Payment(address=self.row.address, amount=self.row.amount, token=self.row.token, memo=self.row.memo)
+
+
+class Known(msgspec.Struct, frozen=True, kw_only=True):
+    """What nodes have said for this round."""
+
+    house: Mapping[str, Sequence[str]]
+    height: int
+    fits: Sequence[Fit]
+    nonces: Mapping[str, int]
+    anchor: tuple[str, int] | None
+    balances: Mapping[str | None, int]
+
+
+class Allocating:
+    """Decides what transactions use up."""
+
+    def __init__(self, parts: Parts, fees: Fees) -> None:
+        self._parts = parts
+        self._fees = fees
+
+    async def round(self, chain: Chain) -> int:
+        """Allocate for the withdrawals that are due, and say for how many."""
+        now = self._parts.now()
+        async with self._parts.database.transaction() as connection:
+            rows = await store.take(connection, chain.name, ["held"], now=now, until=now + LEASE, limit=ROUND_MAX)
+        if not rows:
+            return 0
+        try:
+            known = await self._known(chain, rows)
+        except (NodeUnavailable, NodeWrong, errors.FeesUnknown) as error:
+            await self._postpone(rows, error.code)
+            return 0
+        async with self._parts.database.transaction() as connection:
+            await queue.lock_chain(connection, chain.name)
+            still = {row.id for row in await store.still_held(connection, rows)}
+            fits = [fit for fit in known.fits if fit.row.id in still]
+            if chain.model == "coins":
+                return await self._by_coins(connection, chain, known, fits, now)
+            return await self._one_by_one(connection, chain, known, fits, now)
+
+    async def _known(self, chain: Chain, rows: Sequence[Row]) -> Known:
+        async with self._parts.database.connection() as connection:
+            house = await sources.house(connection, chain.name)
+            living = await queue.living(connection, chain.name)
+        if not house.get("hot"):
+            await self._postpone(rows, errors.AddressesUnavailable.code)
+            return Known(house=house, height=0, fits=[], nonces={}, anchor=None, balances={})
+        head = await chain.head()
+        fits = [fit for row in rows if (fit := await self._fit(chain, row, house["hot"][0])) is not None]
+        channels = [one for one in house.get("channel", ()) if not living.get(one)][: len(fits)]
+        numbered = house["hot"][:1] if "channel" not in house else channels
+        tokens = {None, *(fit.row.token for fit in fits)} if chain.model != "coins" else ()
+        hot = house["hot"][0]
+        return Known(
+            house=house,
+            height=head.height,
+            fits=fits,
+            nonces={one: await chain.next_nonce(one) for one in numbered} if chain.model == "nonce" else {},
+            anchor=await chain.anchor() if chain.model == "recent_block" else None,
+            balances={token: await chain.balance(hot, token=token, height=head.height) for token in tokens},
+        )
+
+    async def _fit(self, chain: Chain, row: Row, source: str) -> Fit | None:
+        """It with what its transaction may cost; None if that is more than is charged for it, and it has to wait."""
+        rates = await self._fees.rates(chain)
+        limit = row.network_fee - row.opening if row.token is None else self._parts.terms[chain.name].house_fee_max
+        payment = Payment(address=row.address, amount=row.amount, token=row.token, memo=row.memo)
+        try:
+            estimate = await self._fees.estimate(chain, payment, source=source, speed=row.speed, rates=rates)
+        except (ChainError, errors.FeesUnknown) as error:
+            await self._postpone([row], error.code)
+            return None
+        if estimate > limit:
+            await self._postpone([row], "fee_above_limit")
+            return None
+        return Fit(row, rates.by_speed[row.speed], limit)
+
+    async def _by_coins(
+        self, connection: Connection, chain: Chain, known: Known, fits: Sequence[Fit], now: datetime
+    ) -> int:
+        """Pay many by one transaction, where they offer the same."""
+        done = 0
+        batch_max = self._parts.terms[chain.name].batch_max
+        by_rate: dict[str, list[Fit]] = {}
+        for fit in fits:
+            by_rate.setdefault(fit.row.speed, []).append(fit)
+        for alike in by_rate.values():
+            for first in range(0, len(alike), batch_max):
+                batch, coins = await self._affordable(
+                    connection, chain, known.height, alike[first : first + batch_max], now
+                )
+                if not batch:
+                    continue
+                change = known.house.get("change", known.house["hot"])[0]
+                allocation = _allocation(chain, known.house["hot"][0], change=change)
+                await queue.insert_allocation(connection, allocation, now=now)
+                await queue.mark_coins(connection, chain.name, coins, allocation.id)
+                await self._insert(connection, allocation, batch, now)
+                done += len(batch)
+        return done
+
+    async def _affordable(
+        self, connection: Connection, chain: Chain, height: int, batch: Sequence[Fit], now: datetime
+    ) -> tuple[Sequence[Fit], Sequence[Coin]]:
+        """As many of them as our free coins pay, the largest left out first."""
+        final = height - self._parts.terms[chain.name].confirmations + 1
+        free = await queue.free_coins(connection, chain.name, height=height, final=final, limit=COINS_MAX)
+        batch = list(batch)
+        while batch:
+            try:
+                coins = chain.choose(free, [fit.payment for fit in batch], rate=batch[0].rate)
+            except FundsShort:
+                largest = max(batch, key=lambda fit: fit.row.amount)
+                batch.remove(largest)
+                await self._short(connection, largest.row, now)
+            else:
+                return batch, coins
+        return (), ()
+
+    async def _one_by_one(
+        self, connection: Connection, chain: Chain, known: Known, fits: Sequence[Fit], now: datetime
+    ) -> int:
+        living = dict(await queue.living(connection, chain.name))
+        committed, fees = await queue.committed(connection, chain.name)
+        left = {token: balance - committed.get(token, 0) for token, balance in known.balances.items()}
+        left[None] = left.get(None, 0) - fees
+        done = 0
+        for fit in fits:
+            source = _free_source(known, living)
+            if source is None:
+                await store.postpone(connection, fit.row, next_at=now + rules.PAUSE, reason="sources_busy")
+                continue
+            need = {fit.row.token: fit.row.amount}
+            need[None] = need.get(None, 0) + fit.fee_limit + fit.row.opening
+            if any(left.get(token, 0) < units for token, units in need.items()):
+                await self._short(connection, fit.row, now)
+                continue
+            for token, units in need.items():
+                left[token] -= units
+            living[source] = living.get(source, 0) + 1
+            nonce = None
+            if chain.model == "nonce":
+                ours = await queue.nonce_after(connection, chain.name, source)
+                nonce = max(known.nonces[source], ours)
+            expires_at = now + EXPIRES_AFTER
+            allocation = _allocation(chain, source, nonce=nonce, anchor=known.anchor, expires_at=expires_at)
+            await queue.insert_allocation(connection, allocation, now=now)
+            await self._insert(connection, allocation, [fit], now)
+            done += 1
+        return done
+
+    async def _insert(
+        self, connection: Connection, allocation: AllocationRow, batch: Sequence[Fit], now: datetime
+    ) -> None:
+        tx = Tx(
+            id=ids.new(),
+            allocation_id=allocation.id,
+            chain=allocation.chain,
+            kind="pay",
+            rate=batch[0].rate.numbers,
+            fee_limit=sum(fit.fee_limit for fit in batch),
+            state="allocated",
+            created_at=now,
+        )
+        await queue.insert_tx(connection, tx, [(fit.payment, fit.row.id) for fit in batch])
+        for fit in batch:
+            changed = await store.change(
+                connection,
+                fit.row,
+                state="allocated",
+                now=now,
+                next_at=now,
+                allocation_id=allocation.id,
+                attempts=fit.row.attempts + 1,
+                reason="",
+            )
+            assert changed, "its row is locked"
+
+    async def _short(self, connection: Connection, row: Row, now: datetime) -> None:
+        log.warning("the house has not enough on the chain for a withdrawal", withdrawal=str(row.id), asset=row.asset)
+        await store.postpone(connection, row, next_at=now + rules.PAUSE * 5, reason="house_short")
+
+    async def _postpone(self, rows: Sequence[Row], reason: str) -> None:
+        next_at = self._parts.now() + rules.PAUSE * 5
+        async with self._parts.database.connection() as connection:
+            for row in rows:
+                await store.postpone(connection, row, next_at=next_at, reason=reason)
+
+
+def _free_source(known: Known, living: Mapping[str, int]) -> str | None:
+    """Who gives the transaction its number: a channel has one at a time, a source without channels many."""
+    if "channel" in known.house:
+        return next((one for one in known.nonces if not living.get(one)), None)
+    hot = known.house["hot"][0]
+    return hot if living.get(hot, 0) < LIVING_MAX else None
+
+
+def _allocation(
+    chain: Chain,
+    source: str,
+    *,
+    change: str | None = None,
+    nonce: int | None = None,
+    anchor: tuple[str, int] | None = None,
+    expires_at: datetime | None = None,
+) -> AllocationRow:
+    return AllocationRow(
+        id=ids.new(),
+        chain=chain.name,
+        source=source,
+        change=change,
+        nonce=nonce,
+        anchor=None if anchor is None else anchor[0],
+        last_height=None if anchor is None else anchor[1],
+        expires_at=expires_at,
+        state="living",
+        house_fee=None,
+    )

@@ -1,0 +1,224 @@
+"""The first steps of a withdrawal: what it would cost, whether it would arrive, and the hold on the money.
+
+Step 1 stores what is asked for, with the key under which the ledger will know the hold. Step 2 places the hold. Whoever
+comes after a process that died between the two places it with the same key.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import msgspec
+
+from billfold.chains.errors import NodeUnavailable
+from billfold.chains.port import Chain, Destination, Payment, Speed
+from billfold.custody import errors
+from billfold.custody.contracts.withdrawals import NewWithdrawal, Quote
+from billfold.custody.domain import withdrawals as rules
+from billfold.custody.service.withdrawals.fees import Fees
+from billfold.custody.service.withdrawals.parts import LEASE, Parts
+from billfold.custody.store import sources
+from billfold.custody.store import withdrawals as store
+from billfold.custody.store.withdrawals import Row
+from billfold.kernel import ids
+from billfold.kernel.assets import Asset
+from billfold.kernel.errors import Unavailable
+from billfold.kernel.idempotency import IdempotencyKeyReused, Key
+from billfold.ledger.contracts import NewHold
+from billfold.ledger.errors import LedgerError
+
+
+class Asking:
+    """Takes withdrawals."""
+
+    def __init__(self, parts: Parts, fees: Fees) -> None:
+        self._parts = parts
+        self._fees = fees
+
+    async def quote(self, *, asset: str, amount: int, address: str, memo: str | None, speed: Speed) -> Quote:
+        """What it would cost to send so much there. While no node answers it is what is known from before.
+
+        Raises:
+            AssetUnknown, AssetNotOnChain, AddressInvalid, AddressIsOurs, DestinationRefused, AmountBelowMinimum.
+            FeesUnknown, AddressesUnavailable, NodeWrong.
+        """
+        found, chain = await self._parts.asset(asset)
+        try:
+            destination = await self._destination(chain, found, amount, address, memo)
+        except NodeUnavailable:
+            canonical, within = chain.canonical(address)
+            destination = Destination(address=canonical, memo=within or memo)
+        return await self._quoted(chain, found, amount, destination, speed)
+
+    async def request(self, *, new: NewWithdrawal, key: Key) -> tuple[UUID, bool]:
+        """Take a withdrawal and hold its money; or answer as the same request was answered before.
+
+        Raises:
+            IdempotencyKeyReused, NodeUnavailable, and whatever `quote` raises.
+            InsufficientFunds, AccountFrozen, AccountClosed, and whatever else refuses a hold.
+        """
+        async with self._parts.database.connection() as connection:
+            earlier = await store.earlier(connection, key)
+        if earlier is None:
+            row = await self._inserted(new, await self._prepared(new), key)
+            if row is not None:
+                await self.hold(row)
+                return row.id, False
+            async with self._parts.database.connection() as connection:
+                earlier = await store.earlier(connection, key)
+        assert earlier is not None, "it is there by now"
+        if earlier[1] != key.fingerprint:
+            raise IdempotencyKeyReused
+        await self._again(earlier[0])
+        return earlier[0], True
+
+    async def hold(self, row: Row) -> None:
+        """Place the hold, and write down what became of it.
+
+        Raises:
+            LedgerError: the refusal.
+        """
+        try:
+            hold_id = await self.placed(row, 1, row.total)
+        except LedgerError as refusal:
+            if not isinstance(refusal, Unavailable):
+                await self._refused(row, refusal)
+            raise
+        now = self._parts.now()
+        async with self._parts.database.transaction() as connection:
+            await store.name_hold(connection, row.id, 1, hold_id)
+            next_at = max(now, row.waits_until or now)
+            await store.change(connection, row, state="held", now=now, next_at=next_at)
+
+    async def placed(self, row: Row, number: int, amount: int) -> UUID:
+        """The hold of this number; there is one, however often it is asked for.
+
+        Raises:
+            LedgerError: the refusal.
+        """
+        hold = NewHold(
+            account=row.account_id, amount=amount, asset=row.asset, reference=str(row.id), description=row.address
+        )
+        change = await self._parts.ledger.place_hold(key=rules.key(row.id, f"hold-{number}"), hold=hold)
+        return change.hold.id
+
+    async def knows(self, *, wallet_id: UUID, chain: str, address: str, memo: str | None) -> bool:
+        """Whether a wallet has named the address before, and long enough ago."""
+        canonical, within = self._parts.chain(chain).canonical(address)
+        async with self._parts.database.connection() as connection:
+            until = await sources.waits_until(
+                connection, wallet_id, chain=chain, address=canonical, memo=within or memo
+            )
+        return until is not None and until <= self._parts.now()
+
+    async def _again(self, withdrawal_id: UUID) -> None:
+        """Repeat what the first request was answered with: a hold that was refused is refused again."""
+        async with self._parts.database.transaction() as connection:
+            seen = await store.find(connection, withdrawal_id)
+        assert seen is not None
+        if seen.row.state == "requested":
+            await self.hold(seen.row)
+        elif seen.row.state == "failed" and seen.row.outcome is None:
+            await self.placed(seen.row, 1, seen.row.total)
+
+    async def _prepared(self, new: NewWithdrawal) -> Row:
+        asset, chain = await self._parts.asset(new.asset)
+        destination = await self._destination(chain, asset, new.amount, new.address, new.memo)
+        quote = await self._quoted(chain, asset, new.amount, destination, new.speed)
+        now = self._parts.now()
+        return Row(
+            id=ids.new(),
+            wallet_id=new.wallet_id,
+            owner_id=new.owner_id,
+            account_id=new.account_id,
+            chain=chain.name,
+            asset=new.asset,
+            token=asset.contract,
+            amount=new.amount,
+            service_fee=quote.service_fee,
+            network_fee=quote.network_fee,
+            opening=quote.opening,
+            address=destination.address,
+            memo=destination.memo,
+            speed=new.speed,
+            state="requested",
+            waits_until=None,
+            created_at=now,
+            changed_at=now,
+        )
+
+    async def _inserted(self, new: NewWithdrawal, row: Row, key: Key) -> Row | None:
+        """It as it is stored; None if the key has one already."""
+        now = row.created_at
+        wait = self._parts.terms[row.chain].address_wait
+        async with self._parts.database.transaction() as connection:
+            until = await sources.name_destination(
+                connection,
+                row.wallet_id,
+                chain=row.chain,
+                address=row.address,
+                memo=row.memo,
+                until=now if new.confirmed else now + wait,
+                now=now,
+            )
+            row = msgspec.structs.replace(row, waits_until=until if until > now else None)
+            if not await store.insert(connection, row, key, next_at=now + LEASE):
+                return None
+            await self._parts.tell(connection, "withdrawal.requested.v1", row)
+        return row
+
+    async def _refused(self, row: Row, refusal: LedgerError) -> None:
+        now = self._parts.now()
+        async with self._parts.database.transaction() as connection:
+            if await store.change(connection, row, state="failed", now=now, next_at=now, reason=refusal.code):
+                row = msgspec.structs.replace(row, reason=refusal.code)
+                await self._parts.tell(connection, "withdrawal.failed.v1", row)
+
+    async def _destination(
+        self, chain: Chain, asset: Asset, amount: int, address: str, memo: str | None
+    ) -> Destination:
+        """Where it is to go, if it would arrive there."""
+        canonical, within = chain.canonical(address)
+        async with self._parts.database.connection() as connection:
+            if await sources.is_ours(connection, chain.name, canonical):
+                raise errors.AddressIsOurs(pointer="/address")
+        found = await chain.examine(canonical, memo=within or memo, token=asset.contract, amount=amount)
+        if found.obstacle is not None:
+            refusal = errors.DestinationRefused(found.obstacle_detail or None, pointer="/address")
+            refusal.extensions = {"obstacle": found.obstacle}
+            raise refusal
+        return found
+
+    async def _quoted(self, chain: Chain, asset: Asset, amount: int, to: Destination, speed: Speed) -> Quote:
+        terms = self._parts.terms[chain.name]
+        if amount < terms.minimum.get(asset.code, 1):
+            raise errors.AmountBelowMinimum(pointer="/amount")
+        rates = await self._fees.rates(chain)
+        payment = Payment(address=to.address, amount=amount, token=asset.contract, memo=to.memo)
+        source = await self._source(chain)
+        estimate = await self._fees.estimate(chain, payment, source=source, speed=speed, rates=rates)
+        charged = rules.set_aside(estimate) + to.opening
+        in_coin = asset.contract is None
+        service_fee = rules.service_fee(amount, terms.service_fees.get(asset.code, ()))
+        network_fee = charged if in_coin else 0
+        return Quote(
+            chain=chain.name,
+            asset=asset.code,
+            address=to.address,
+            memo=to.memo,
+            amount=amount,
+            service_fee=service_fee,
+            network_fee=network_fee,
+            house_fee=0 if in_coin else charged,
+            opening=to.opening,
+            takes=amount + service_fee + network_fee,
+            age_s=rates.age.total_seconds(),
+            stale=rates.stale,
+        )
+
+    async def _source(self, chain: Chain) -> str:
+        async with self._parts.database.connection() as connection:
+            house = await sources.house(connection, chain.name)
+        if not house.get("hot"):
+            raise errors.AddressesUnavailable
+        return house["hot"][0]

@@ -1,0 +1,270 @@
+"""Steps 9 to 12 of a withdrawal: how it ends is decided and stored, then the ledger is told, and then that is stored.
+
+What is to be posted stands in rows before anything is posted, each call with its own key. Whoever comes after a process
+that died repeats the same calls, and the ledger answers what it has answered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import structlog
+
+from billfold.chains.port import Chain, Rate
+from billfold.custody.domain import withdrawals as rules
+from billfold.custody.service.withdrawals.asking import Asking
+from billfold.custody.service.withdrawals.parts import LEASE, Overtaken, Parts
+from billfold.custody.store import queue
+from billfold.custody.store import withdrawals as store
+from billfold.custody.store.queue import AllocationRow, Tx
+from billfold.custody.store.withdrawals import Outcome, Row
+from billfold.kernel import ids
+from billfold.kernel.errors import Unavailable
+from billfold.ledger.contracts import NewTransfer
+from billfold.ledger.errors import LedgerError
+from billfold.platform.postgres.database import Connection
+
+#: What the signer or its policy is against is tried again so much later; nothing but an operator changes that.
+GIVEN_UP_PAUSE = timedelta(minutes=1)
+#: So many are settled in one round.
+ROUND_MAX = 200
+_ENDED: dict[Outcome, store.State] = {"paid": "settled", "failed": "failed", "cancelled": "cancelled"}
+
+log = structlog.get_logger(__name__)
+
+
+class Ending:
+    """Ends withdrawals."""
+
+    def __init__(self, parts: Parts, asking: Asking) -> None:
+        self._parts = parts
+        self._asking = asking
+
+    async def round(self, chain: Chain) -> int:
+        """Place holds and settle, where a process has not; say how many."""
+        now = self._parts.now()
+        async with self._parts.database.transaction() as connection:
+            rows = await store.take(
+                connection, chain.name, ["requested", "settling"], now=now, until=now + LEASE, limit=ROUND_MAX
+            )
+        for row in rows:
+            try:
+                await (self._asking.hold(row) if row.state == "requested" else self.settle(row))
+            except Unavailable as error:
+                log.warning("the ledger is waited for", withdrawal=str(row.id), why=error.detail)
+            except LedgerError as error:
+                log.warning("the ledger refuses a withdrawal", withdrawal=str(row.id), why=error.detail)
+        return len(rows)
+
+    async def finish(self, row: AllocationRow, final: Tx) -> None:
+        """Decide what becomes of all who shared an allocation, of which one transaction is final."""
+        assert final.fee is not None, "a block has it"
+        now = self._parts.now()
+        async with self._parts.database.transaction() as connection:
+            await self._lock(connection, row)
+            paid = {one for _, one in await queue.payments(connection, final.id) if one is not None}
+            together = await store.of_allocation(connection, row.id)
+            sharing = [one for one in together if one.id in paid or (final.kind == "clear" and one.cancel_asked)]
+            limits = [one.network_fee - one.opening if one.token is None else 0 for one in sharing]
+            parts, house_fee = rules.shares(final.fee, limits)
+            if final.succeeded:
+                house_fee += sum(one.opening for one in sharing if one.token is not None and one.id in paid)
+            part_of = {one.id: part for one, part in zip(sharing, parts, strict=True)}
+            for one in together:
+                if one.id in paid:
+                    await self._end(
+                        connection,
+                        one,
+                        outcome="paid" if final.succeeded else "failed",
+                        fee=part_of[one.id] + (one.opening if final.succeeded and one.token is None else 0),
+                        chain_tx=final.chain_tx,
+                        reason=final.reason if not final.succeeded else "",
+                    )
+                elif one.cancel_asked:
+                    await self._end(
+                        connection, one, outcome="cancelled", fee=part_of.get(one.id, 0), chain_tx=final.chain_tx
+                    )
+                else:
+                    await self._back(connection, one)
+            await queue.end_others(connection, row.id, final.id, now=now)
+            state: queue.AllocationState = "settling" if house_fee else "used"
+            await queue.set_allocation(connection, row.id, state=state, next_at=now, house_fee=house_fee)
+
+    async def bury(self, row: AllocationRow) -> None:
+        """All transactions of an allocation are dead: who waited for them gets another one."""
+        now = self._parts.now()
+        async with self._parts.database.transaction() as connection:
+            await self._lock(connection, row)
+            for one in await store.of_allocation(connection, row.id):
+                if one.cancel_asked:
+                    await self._end(connection, one, outcome="cancelled", fee=0, chain_tx=None)
+                else:
+                    await self._back(connection, one)
+            await queue.set_allocation(connection, row.id, state="dead", next_at=now)
+            await queue.free_coins_of(connection, row.id)
+
+    async def give_up(self, chain: Chain, row: AllocationRow, tx: Tx, *, reason: str, fail: bool) -> None:
+        """Drop a transaction that was never signed, and give its allocation back if it was all that had it."""
+        async with self._parts.database.transaction() as connection:
+            await self._lock(connection, row)
+            await self.drop(connection, chain, row, tx, reason=reason, fail=fail)
+
+    async def drop(
+        self, connection: Connection, chain: Chain, row: AllocationRow, tx: Tx, *, reason: str, fail: bool = False
+    ) -> None:
+        """The same where the caller has the allocation locked. Who asked to be cancelled is."""
+        now = self._parts.now()
+        await queue.change_tx(connection, tx.id, state="dropped", now=now, reason=reason)
+        if any(one.is_living for one in await queue.txs(connection, row.id)):
+            await queue.set_allocation(connection, row.id, state="living", next_at=now)
+            return
+        for one in await store.of_allocation(connection, row.id):
+            if fail or one.cancel_asked:
+                outcome: Outcome = "cancelled" if one.cancel_asked else "failed"
+                await self._end(connection, one, outcome=outcome, fee=0, chain_tx=None, reason=reason)
+            else:
+                await self._back(connection, one, reason=reason, pause=GIVEN_UP_PAUSE)
+        clearing = rules.clearing(chain.model, row.source)
+        if clearing is not None and (tx.kind == "clear" or await queue.is_followed(connection, row)):
+            # Those with later numbers wait for this one, so it is used up for nothing.
+            rate = Rate(numbers=tx.rate)
+            filler = new_tx(row, tx, kind="clear", rate=rate, fee_limit=tx.fee_limit, now=now)
+            await queue.insert_tx(connection, filler, [(payment, None) for payment in clearing])
+            pause = GIVEN_UP_PAUSE if tx.kind == "clear" else timedelta()
+            await queue.set_allocation(connection, row.id, state="living", next_at=now + pause)
+        else:
+            await queue.set_allocation(connection, row.id, state="freed", next_at=now)
+            await queue.free_coins_of(connection, row.id)
+
+    async def pay_house(self, chain: Chain, row: AllocationRow) -> None:
+        """Post what of the network fee is the house's, once."""
+        assert row.house_fee, "it is stored with the state"
+        posting = await self._parts.ledger.post(
+            key=rules.key(row.id, "house-fee"),
+            transfers=[
+                NewTransfer(
+                    debit_account=await self._parts.fees(chain.coin),
+                    credit_account=await self._parts.omnibus(chain.coin),
+                    amount=row.house_fee,
+                    asset=chain.coin,
+                    kind="fee",
+                    reference=str(row.id),
+                )
+            ],
+        )
+        posting.single()
+        async with self._parts.database.transaction() as connection:
+            await self._lock(connection, row)
+            await queue.set_allocation(connection, row.id, state="used", next_at=self._parts.now())
+
+    async def settle(self, row: Row) -> None:
+        """Have the ledger pay what has left, and give back the rest.
+
+        Raises:
+            LedgerError: it could not; it is tried again.
+        """
+        assert row.outcome is not None and row.fee_paid is not None, "they are stored with the state"
+        holds = await self._placed(row)
+        for number, step in enumerate(rules.plan(holds, await self._dues(row))):
+            key = rules.key(row.id, f"end-{number}")
+            if step.account is None:
+                await self._parts.ledger.release_hold(key=key, hold_id=step.hold_id)
+            else:
+                await self._parts.ledger.settle_hold(
+                    key=key,
+                    hold_id=step.hold_id,
+                    credit_account=step.account,
+                    amount=step.amount,
+                    release_rest=step.release_rest,
+                )
+        now, state = self._parts.now(), _ENDED[row.outcome]
+        async with self._parts.database.transaction() as connection:
+            if await store.change(connection, row, state=state, now=now, next_at=now):
+                kind = {"settled": "withdrawal.settled.v1", "failed": "withdrawal.failed.v1"}
+                await self._parts.tell(connection, kind.get(state, "withdrawal.cancelled.v1"), row)  # type: ignore[arg-type]
+
+    async def _placed(self, row: Row) -> list[rules.Held]:
+        """All holds. One that nobody knows about is placed again, which gives the same one, to be given back."""
+        async with self._parts.database.connection() as connection:
+            holds = await store.holds(connection, row.id)
+        found = []
+        for hold in holds:
+            hold_id = hold.hold_id
+            if hold_id is None:
+                try:
+                    hold_id = await self._asking.placed(row, hold.number, hold.amount)
+                except LedgerError as error:
+                    if isinstance(error, Unavailable):
+                        raise
+                    continue  # It was refused, so there is none.
+            found.append(rules.Held(hold_id, hold.amount))
+        return found
+
+    async def _dues(self, row: Row) -> Sequence[rules.Due]:
+        """What goes where: to the chain what has left for it, to the house its fee. A token has no network fee."""
+        assert row.fee_paid is not None
+        fee = row.fee_paid if row.token is None else 0
+        left = fee + (row.amount if row.outcome == "paid" else 0)
+        earned = row.service_fee if row.outcome == "paid" else 0
+        dues = []
+        if left:
+            dues.append(rules.Due(await self._parts.omnibus(row.asset), left))
+        if earned:
+            dues.append(rules.Due(await self._parts.fees(row.asset), earned))
+        return dues
+
+    async def _end(
+        self,
+        connection: Connection,
+        row: Row,
+        *,
+        outcome: Outcome,
+        fee: int,
+        chain_tx: str | None,
+        reason: str = "",
+    ) -> None:
+        now = self._parts.now()
+        changed = await store.change(
+            connection,
+            row,
+            state="settling",
+            now=now,
+            next_at=now,
+            outcome=outcome,
+            fee_paid=fee,
+            chain_tx=chain_tx,
+            reason=reason,
+        )
+        assert changed, "its row is locked"
+
+    async def _back(
+        self, connection: Connection, row: Row, *, reason: str = "", pause: timedelta | None = None
+    ) -> None:
+        """Let it be allocated anew; its old transaction never happens."""
+        now = self._parts.now()
+        next_at = now + (rules.pause(row.attempts) if pause is None else pause)
+        await store.change(connection, row, state="held", now=now, next_at=next_at, allocation_id=None, reason=reason)
+
+    async def cancelled(self, connection: Connection, row: Row) -> None:
+        """Let one whose row is locked, and that has no transaction, be given back."""
+        await self._end(connection, row, outcome="cancelled", fee=0, chain_tx=None)
+
+    async def _lock(self, connection: Connection, row: AllocationRow) -> None:
+        if await queue.lock_allocation(connection, row.id, fence=row.fence) is None:
+            raise Overtaken
+
+
+def new_tx(row: AllocationRow, old: Tx, *, kind: queue.Kind, rate: Rate, fee_limit: int, now: datetime) -> Tx:
+    """Another transaction of the same allocation."""
+    return Tx(
+        id=ids.new(),
+        allocation_id=row.id,
+        chain=row.chain,
+        kind=kind,
+        rate=rate.numbers,
+        fee_limit=fee_limit,
+        state="allocated",
+        created_at=now,
+        replaces=old.id,
+    )

@@ -1,0 +1,102 @@
+"""What all steps of a withdrawal share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from billfold.chains.port import Chain
+from billfold.custody import errors
+from billfold.custody.contracts.withdrawals import WithdrawalTerms
+from billfold.custody.events.withdrawals import WithdrawalChanged, WithdrawalEventType, withdrawal_event
+from billfold.custody.service.house import House
+from billfold.custody.store.withdrawals import Row
+from billfold.kernel import ids, money
+from billfold.kernel.assets import Asset
+from billfold.kernel.clock import Clock
+from billfold.kernel.money import Money
+from billfold.ledger import Ledger
+from billfold.platform.messaging import outbox
+from billfold.platform.postgres.database import Connection, Database
+from billfold.signer.contracts import SigningService
+
+#: Who takes something in hand and dies holds it up for so long.
+LEASE = timedelta(seconds=30)
+
+
+class Overtaken(Exception):
+    """Somebody else has taken it in hand meanwhile."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What the steps work with."""
+
+    database: Database
+    ledger: Ledger
+    house: House
+    chains: Mapping[str, Chain]
+    terms: Mapping[str, WithdrawalTerms]
+    signer: SigningService
+    clock: Clock
+
+    def chain(self, name: str) -> Chain:
+        """The chain of this name.
+
+        Raises:
+            ChainUnknown
+        """
+        if name not in self.chains:
+            raise errors.ChainUnknown(pointer="/chain")
+        return self.chains[name]
+
+    async def asset(self, code: str) -> tuple[Asset, Chain]:
+        """An asset and the chain that carries it.
+
+        Raises:
+            AssetUnknown, AssetNotOnChain.
+        """
+        asset = await self.ledger.asset(code=code)
+        if asset.chain is None or asset.chain not in self.chains:
+            raise errors.AssetNotOnChain(pointer="/asset")
+        return asset, self.chains[asset.chain]
+
+    def now(self) -> datetime:
+        """The present instant."""
+        return self.clock.now()
+
+    async def tell(
+        self, connection: Connection, kind: WithdrawalEventType, row: Row, *, chain_tx: str | None = None
+    ) -> None:
+        """Publish what has become of a withdrawal, whose row the caller has locked."""
+        scale = (await self.ledger.asset(code=row.asset)).scale
+        in_coin = row.token is None
+
+        def written(units: int) -> Money:
+            return Money(money.format(units, scale), row.asset)
+
+        changed = WithdrawalChanged(
+            withdrawal_id=row.id,
+            wallet_id=row.wallet_id,
+            owner_id=row.owner_id,
+            chain=row.chain,
+            money=written(row.amount),
+            service_fee=written(row.service_fee),
+            network_fee=written(row.fee_paid if in_coin and row.fee_paid is not None else row.network_fee),
+            address=row.address,
+            memo=row.memo,
+            chain_tx=chain_tx or row.chain_tx,
+            reason=row.reason,
+        )
+        event = withdrawal_event(event_id=str(ids.new()), kind=kind, changed=changed, time=self.now())
+        await outbox.append(connection, event)
+
+    async def omnibus(self, asset: str) -> UUID:
+        """What the chain holds of it for the house, in the ledger."""
+        return await self.house.account(kind="omnibus", asset=asset)
+
+    async def fees(self, asset: str) -> UUID:
+        """What the house earns and pays of it."""
+        return await self.house.account(kind="fees", asset=asset)

@@ -1,0 +1,186 @@
+"""What may still be changed: a withdrawal is cancelled, or its transaction offers more for its place in a block.
+
+Before anything is signed its transaction is simply dropped: whoever has it in hand can't store a signature any more.
+Afterwards only a replacement helps, which uses up the same, so that of the two one at most can happen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from uuid import UUID
+
+import msgspec
+
+from billfold.chains.errors import NotReplaceable
+from billfold.chains.port import Chain, Payment, Rate
+from billfold.custody import errors
+from billfold.custody.domain import withdrawals as rules
+from billfold.custody.service.withdrawals.asking import Asking
+from billfold.custody.service.withdrawals.ending import Ending, new_tx
+from billfold.custody.service.withdrawals.fees import Fees
+from billfold.custody.service.withdrawals.parts import Parts
+from billfold.custody.store import queue
+from billfold.custody.store import withdrawals as store
+from billfold.custody.store.queue import AllocationRow, Tx
+from billfold.custody.store.withdrawals import Row
+from billfold.kernel.idempotency import Key
+from billfold.platform.postgres.database import Connection
+
+#: A cancellation may cost so much more than what it cancels: nodes ask for more, and it may be asked for twice.
+_CLEAR_COSTS = 2
+#: So many transactions share one allocation at most: each costs its owner more, and is watched for.
+REPLACEMENTS_MAX = 10
+
+
+class Replacing:
+    """Cancels withdrawals and raises their fees."""
+
+    def __init__(self, parts: Parts, asking: Asking, ending: Ending, fees: Fees) -> None:
+        self._parts = parts
+        self._asking = asking
+        self._ending = ending
+        self._fees = fees
+
+    async def cancel(self, *, withdrawal_id: UUID) -> None:
+        """Give the money back if nothing was signed; else try to be sooner than the transaction. Again is no change.
+
+        Raises:
+            WithdrawalUnknown, WithdrawalTooLate.
+        """
+        async with self._parts.database.transaction() as connection:
+            allocation, row = await self._locked(connection, withdrawal_id)
+            if row.outcome == "cancelled" or (row.cancel_asked and row.outcome is None):
+                return
+            if row.state in ("requested", "held"):
+                await self._ending.cancelled(connection, row)
+            elif row.state == "allocated" and allocation is not None and allocation.state == "living":
+                await self._withdraw(connection, allocation, row)
+            else:
+                raise errors.WithdrawalTooLate
+        await self._ended_at_once(withdrawal_id)
+
+    async def bump(self, *, withdrawal_id: UUID, key: Key) -> None:
+        """Replace its transaction by one that offers more, the difference held on its owner's account.
+
+        Raises:
+            WithdrawalUnknown, WithdrawalTooLate, NodeUnavailable, FeesUnknown.
+            InsufficientFunds, and whatever else refuses a hold.
+        """
+        async with self._parts.database.transaction() as connection:
+            allocation, row = await self._locked(connection, withdrawal_id)
+            txs = [] if allocation is None else await queue.txs(connection, allocation.id)
+            if any(tx.id == key.digest for tx in txs):
+                return
+            latest = _replaceable(row, txs)
+            assert allocation is not None, "it has a transaction"
+            pays = await queue.payments(connection, latest.id)
+            number = len(await store.holds(connection, row.id)) + 1
+        chain = self._parts.chain(row.chain)
+        rate = await self._raised(chain, latest)
+        estimate = await chain.estimate([payment for payment, _ in pays], source=allocation.source, rate=rate)
+        limit = max(rules.set_aside(estimate), latest.fee_limit)
+        extra = limit - latest.fee_limit if row.token is None else 0
+        if row.token is not None and limit > self._parts.terms[row.chain].house_fee_max:
+            raise errors.WithdrawalTooLate("The house pays no higher fee for this; wait for it, or cancel it.")
+        hold_id = await self._held(row, number, extra)
+        async with self._parts.database.transaction() as connection:
+            allocation, row = await self._locked(connection, withdrawal_id)
+            txs = [] if allocation is None else await queue.txs(connection, allocation.id)
+            if allocation is None or _replaceable(row, txs).id != latest.id:
+                raise errors.WithdrawalTooLate
+            if hold_id is not None:
+                await store.name_hold(connection, row.id, number, hold_id)
+                await store.raise_fee(connection, row.id, by=extra)
+            new = new_tx(allocation, latest, kind="pay", rate=rate, fee_limit=limit, now=self._parts.now())
+            await self._insert(connection, allocation, msgspec.structs.replace(new, id=key.digest), pays)
+
+    async def _held(self, row: Row, number: int, extra: int) -> UUID | None:
+        """What is to be held besides; its row first, so that it is given back whatever comes of this."""
+        if not extra:
+            return None
+        async with self._parts.database.transaction() as connection:
+            _, row = await self._locked(connection, row.id)
+            if row.state != "allocated":
+                raise errors.WithdrawalTooLate
+            await store.add_hold(connection, row.id, number=number, amount=extra)
+        return await self._asking.placed(row, number, extra)
+
+    async def _withdraw(self, connection: Connection, allocation: AllocationRow, row: Row) -> None:
+        """Take a withdrawal out of its transaction."""
+        chain = self._parts.chain(row.chain)
+        txs = [tx for tx in await queue.txs(connection, allocation.id) if tx.is_living]
+        await store.ask_cancel(connection, row.id)
+        if all(tx.raw is None for tx in txs):
+            for tx in txs:
+                await self._ending.drop(connection, chain, allocation, tx, reason="cancelled")
+            return
+        latest = _replaceable(row, txs)
+        others = [one for one in await queue.payments(connection, latest.id) if one[1] not in (None, row.id)]
+        asked = {one.id for one in await store.of_allocation(connection, allocation.id) if one.cancel_asked}
+        pays: Sequence[tuple[Payment, UUID | None]] = [one for one in others if one[1] not in asked]
+        if not pays:
+            clearing = rules.clearing(chain.model, allocation.source)
+            if clearing is None:
+                raise errors.WithdrawalTooLate
+            pays = [(payment, None) for payment in clearing]
+        try:
+            rate = chain.raised(latest.offered)
+        except NotReplaceable as error:
+            raise errors.WithdrawalTooLate from error
+        kind: queue.Kind = "pay" if others and pays[0][1] is not None else "clear"
+        limit = latest.fee_limit * _CLEAR_COSTS
+        now = self._parts.now()
+        await self._insert(
+            connection, allocation, new_tx(allocation, latest, kind=kind, rate=rate, fee_limit=limit, now=now), pays
+        )
+
+    async def _insert(
+        self, connection: Connection, allocation: AllocationRow, tx: Tx, pays: Sequence[tuple[Payment, UUID | None]]
+    ) -> None:
+        await queue.insert_tx(connection, tx, pays)
+        await queue.set_allocation(connection, allocation.id, state="living", next_at=tx.created_at)
+
+    async def _raised(self, chain: Chain, latest: Tx) -> Rate:
+        """What nodes take as a replacement, and no less than what is offered for the next blocks."""
+        try:
+            least: Mapping[str, int] = chain.raised(latest.offered).numbers
+        except NotReplaceable as error:
+            raise errors.WithdrawalTooLate from error
+        fast = (await self._fees.rates(chain)).by_speed["fast"].numbers
+        return Rate(numbers={name: max(units, fast.get(name, 0)) for name, units in least.items()})
+
+    async def _locked(self, connection: Connection, withdrawal_id: UUID) -> tuple[AllocationRow | None, Row]:
+        """A withdrawal and its allocation, taken from whoever has them in hand; the allocation first, as all do."""
+        seen = await store.find(connection, withdrawal_id)
+        if seen is None:
+            raise errors.WithdrawalUnknown
+        allocation = None
+        if seen.row.allocation_id is not None:
+            allocation = await queue.lock_allocation(connection, seen.row.allocation_id)
+        row = await store.lock(connection, withdrawal_id)
+        assert row is not None, "no withdrawal is deleted"
+        if row.allocation_id != seen.row.allocation_id:
+            raise errors.WithdrawalTooLate("It is being changed at this moment; try again.")
+        return allocation, row
+
+    async def _ended_at_once(self, withdrawal_id: UUID) -> None:
+        """Have the ledger give the money back now, and not when the worker comes by."""
+        async with self._parts.database.transaction() as connection:
+            row = await store.take_one(connection, withdrawal_id, until=self._parts.now() + timedelta(seconds=30))
+        if row is not None and row.state == "settling":
+            await self._ending.settle(row)
+
+
+def _replaceable(row: Row, txs: Sequence[Tx]) -> Tx:
+    """The transaction that was sent last, if it may still be replaced.
+
+    Raises:
+        WithdrawalTooLate
+    """
+    living = [tx for tx in txs if tx.is_living]
+    if row.state != "allocated" or not living or len(txs) > REPLACEMENTS_MAX:
+        raise errors.WithdrawalTooLate
+    if any(tx.state in ("mined", "final") for tx in living) or living[-1].raw is None or living[-1].kind == "clear":
+        raise errors.WithdrawalTooLate
+    return living[-1]

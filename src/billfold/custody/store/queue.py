@@ -1,0 +1,350 @@
+"""SQL over our transactions, what they use up, and what they pay."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+import msgspec
+
+from billfold.custody.domain.withdrawals import Allocation, Coin, Payment, Rate
+from billfold.platform.postgres.database import Connection
+
+AllocationState = Literal["living", "settling", "used", "dead", "freed"]
+State = Literal[
+    "allocated", "built", "signed", "broadcasting", "sent", "uncertain", "mined", "final", "dead", "dropped"
+]
+Kind = Literal["pay", "clear"]
+#: So many attempts of one transaction are kept; more say nothing new.
+ATTEMPTS_KEPT = 50
+
+
+class AllocationRow(msgspec.Struct, frozen=True):
+    """What a transaction uses up, without its coins."""
+
+    id: UUID
+    chain: str
+    source: str
+    change: str | None
+    nonce: int | None
+    anchor: str | None
+    last_height: int | None
+    expires_at: datetime | None
+    state: AllocationState
+    house_fee: int | None
+    fence: int = 0
+
+
+class Tx(msgspec.Struct, frozen=True):
+    """A transaction of ours."""
+
+    id: UUID
+    allocation_id: UUID
+    chain: str
+    kind: Kind
+    rate: Mapping[str, int]
+    fee_limit: int
+    state: State
+    created_at: datetime
+    replaces: UUID | None = None
+    fee_max: int | None = None
+    payload: bytes | None = None
+    raw: bytes | None = None
+    chain_tx: str | None = None
+    height: int | None = None
+    block: str | None = None
+    succeeded: bool | None = None
+    fee: int | None = None
+    reason: str = ""
+    broadcasts: int = 0
+
+    @property
+    def is_living(self) -> bool:
+        """Whether it may still happen."""
+        return self.state not in ("dead", "dropped")
+
+    @property
+    def offered(self) -> Rate:
+        """What it offers for a place in a block."""
+        return Rate(numbers=self.rate)
+
+
+_ALLOCATION = "id, chain, source, change, nonce, anchor, last_height, expires_at, state, house_fee, fence"
+_TX = (
+    "id, allocation_id, chain, kind, rate, fee_limit, state, created_at, replaces, fee_max, payload, raw, chain_tx, "
+    "height, block, succeeded, fee, reason, broadcasts"
+)
+
+
+async def lock_chain(connection: Connection, chain: str) -> None:
+    """Let what uses anything up on a chain be decided one after the other, until the database transaction ends."""
+    await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('custody allocations:' || $1, 0))", chain)
+
+
+async def living(connection: Connection, chain: str) -> Mapping[str, int]:
+    """How many living allocations each source has."""
+    rows = await connection.fetch(
+        "SELECT source, count(*) FROM custody.allocations WHERE chain = $1 AND state IN ('living', 'settling') "
+        "GROUP BY source",
+        chain,
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+async def nonce_after(connection: Connection, chain: str, source: str) -> int:
+    """The number after the last that we have used up or are about to."""
+    found: int | None = await connection.fetchval(
+        "SELECT max(nonce) + 1 FROM custody.allocations WHERE chain = $1 AND source = $2 "
+        "AND state IN ('living', 'settling', 'used')",
+        chain,
+        source,
+    )
+    return found or 0
+
+
+async def free_coins(connection: Connection, chain: str, *, height: int, final: int, limit: int) -> list[Coin]:
+    """Coins of ours that nothing uses up, from blocks up to `final`, the largest first, locked."""
+    rows = await connection.fetch(
+        "SELECT chain_tx, index, address, amount FROM custody.coins WHERE chain = $1 AND height <= $4 "
+        "AND mature_at <= $2 AND spent_height IS NULL AND allocated_to IS NULL "
+        "ORDER BY amount DESC, chain_tx, index LIMIT $3 FOR UPDATE",
+        chain,
+        height,
+        limit,
+        final,
+    )
+    return [Coin(chain_tx=row[0], index=row[1], address=row[2], amount=row[3]) for row in rows]
+
+
+async def mark_coins(connection: Connection, chain: str, coins: Sequence[Coin], allocation_id: UUID) -> None:
+    """Let these coins be an allocation's."""
+    marked = await connection.execute(
+        "UPDATE custody.coins c SET allocated_to = $4 FROM unnest($2::text[], $3::text[]) AS o(chain_tx, index) "
+        "WHERE c.chain = $1 AND c.chain_tx = o.chain_tx AND c.index = o.index AND c.allocated_to IS NULL",
+        chain,
+        [coin.chain_tx for coin in coins],
+        [coin.index for coin in coins],
+        allocation_id,
+    )
+    assert marked == f"UPDATE {len(coins)}", "they were locked"
+
+
+async def free_coins_of(connection: Connection, allocation_id: UUID) -> None:
+    """Give the coins of an allocation back, but those that were used up."""
+    await connection.execute(
+        "UPDATE custody.coins SET allocated_to = NULL WHERE allocated_to = $1 AND spent_height IS NULL", allocation_id
+    )
+
+
+async def insert_allocation(connection: Connection, new: AllocationRow, *, now: datetime) -> None:
+    """Add one, due at once."""
+    await connection.execute(
+        f"INSERT INTO custody.allocations ({_ALLOCATION}, created_at, next_at) "
+        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12)",
+        *msgspec.structs.astuple(new),
+        now,
+    )
+
+
+async def insert_tx(connection: Connection, new: Tx, payments: Sequence[tuple[Payment, UUID | None]]) -> None:
+    """Add one with what it pays, and for which withdrawal."""
+    await connection.execute(
+        "INSERT INTO custody.tx_queue (id, allocation_id, chain, kind, rate, fee_limit, state, created_at, changed_at, "
+        "replaces) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9)",
+        *(new.id, new.allocation_id, new.chain, new.kind, dict(new.rate), new.fee_limit, new.state, new.created_at),
+        new.replaces,
+    )
+    await connection.executemany(
+        "INSERT INTO custody.tx_payments (tx_id, number, withdrawal_id, address, amount, token, memo) "
+        "VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        [
+            (new.id, number, withdrawal_id, paid.address, paid.amount, paid.token, paid.memo)
+            for number, (paid, withdrawal_id) in enumerate(payments)
+        ],
+    )
+
+
+async def take(
+    connection: Connection, chain: str, *, now: datetime, until: datetime, limit: int
+) -> list[AllocationRow]:
+    """Allocations that are due and that nobody has in hand; they are the caller's `until` then."""
+    rows = await connection.fetch(
+        "UPDATE custody.allocations SET fence = fence + 1, next_at = $3 WHERE id IN ("
+        "SELECT id FROM custody.allocations WHERE chain = $1 AND state IN ('living', 'settling') AND next_at <= $2 "
+        f"ORDER BY next_at, nonce, id LIMIT $4 FOR UPDATE SKIP LOCKED) RETURNING {_ALLOCATION}",
+        chain,
+        now,
+        until,
+        limit,
+    )
+    return sorted((AllocationRow(*row) for row in rows), key=lambda row: (row.nonce or 0, row.id))
+
+
+async def lock_allocation(
+    connection: Connection, allocation_id: UUID, *, fence: int | None = None
+) -> AllocationRow | None:
+    """An allocation, if it is still the caller's by its fence; without one it is taken from whoever has it."""
+    row = await connection.fetchrow(
+        "UPDATE custody.allocations SET fence = fence + CASE WHEN $2::bigint IS NULL THEN 1 ELSE 0 END "
+        f"WHERE id = $1 AND fence = coalesce($2, fence) AND state IN ('living', 'settling') RETURNING {_ALLOCATION}",
+        allocation_id,
+        fence,
+    )
+    return None if row is None else AllocationRow(*row)
+
+
+async def content(connection: Connection, row: AllocationRow) -> Allocation:
+    """What it is as a chain is told of it; its coins always in the same order."""
+    coins = await connection.fetch(
+        "SELECT chain_tx, index, address, amount FROM custody.coins WHERE allocated_to = $1 ORDER BY chain_tx, index",
+        row.id,
+    )
+    return Allocation(
+        source=row.source,
+        coins=[Coin(chain_tx=one[0], index=one[1], address=one[2], amount=one[3]) for one in coins],
+        change=row.change,
+        nonce=row.nonce,
+        anchor=row.anchor,
+        last_height=row.last_height,
+        expires_at=row.expires_at,
+    )
+
+
+async def set_allocation(
+    connection: Connection,
+    allocation_id: UUID,
+    *,
+    state: AllocationState,
+    next_at: datetime,
+    house_fee: int | None = None,
+) -> None:
+    """Let it be in another state. The caller has it locked."""
+    await connection.execute(
+        "UPDATE custody.allocations SET state = $2, next_at = $3, house_fee = coalesce($4, house_fee) WHERE id = $1",
+        allocation_id,
+        state,
+        next_at,
+        house_fee,
+    )
+
+
+async def postpone(connection: Connection, row: AllocationRow, *, next_at: datetime) -> None:
+    """Look at it again then, unless somebody else has taken it since."""
+    await connection.execute(
+        "UPDATE custody.allocations SET next_at = $3 WHERE id = $1 AND fence = $2", row.id, row.fence, next_at
+    )
+
+
+async def txs(connection: Connection, allocation_id: UUID) -> list[Tx]:
+    """The transactions of an allocation, the oldest first."""
+    rows = await connection.fetch(
+        f"SELECT {_TX} FROM custody.tx_queue WHERE allocation_id = $1 ORDER BY created_at, id", allocation_id
+    )
+    return [Tx(*row) for row in rows]
+
+
+async def payments(connection: Connection, tx_id: UUID) -> list[tuple[Payment, UUID | None]]:
+    """What a transaction pays, in its order, and for which withdrawal."""
+    rows = await connection.fetch(
+        "SELECT address, amount, token, memo, withdrawal_id FROM custody.tx_payments WHERE tx_id = $1 ORDER BY number",
+        tx_id,
+    )
+    return [(Payment(address=row[0], amount=row[1], token=row[2], memo=row[3]), row[4]) for row in rows]
+
+
+async def change_tx(connection: Connection, tx_id: UUID, *, state: State, now: datetime, **values: Any) -> None:
+    """Let a transaction be in another state. The caller has its allocation locked."""
+    sets = "".join(f", {name} = ${place}" for place, name in enumerate(values, 4))
+    await connection.execute(
+        f"UPDATE custody.tx_queue SET state = $2, changed_at = $3{sets} WHERE id = $1",
+        tx_id,
+        state,
+        now,
+        *values.values(),
+    )
+
+
+async def known(connection: Connection, chain: str, chain_tx: str) -> UUID | None:
+    """Our transaction that the chain knows as this."""
+    found: UUID | None = await connection.fetchval(
+        "SELECT id FROM custody.tx_queue WHERE chain = $1 AND chain_tx = $2", chain, chain_tx
+    )
+    return found
+
+
+async def is_followed(connection: Connection, row: AllocationRow) -> bool:
+    """Whether a living allocation has a later number of the same source, and waits for this one."""
+    return row.nonce is not None and bool(
+        await connection.fetchval(
+            "SELECT EXISTS (SELECT FROM custody.allocations WHERE chain = $1 AND source = $2 AND nonce > $3 "
+            "AND state = 'living')",
+            row.chain,
+            row.source,
+            row.nonce,
+        )
+    )
+
+
+async def committed(connection: Connection, chain: str) -> tuple[Mapping[str | None, int], int]:
+    """What transactions that no block has yet are to pay, by token, and what they cost at most."""
+    rows = await connection.fetch(
+        "SELECT p.token, sum(p.amount) FROM custody.tx_queue t JOIN custody.tx_payments p ON p.tx_id = t.id "
+        "JOIN custody.allocations a ON a.id = t.allocation_id WHERE a.chain = $1 AND a.state = 'living' "
+        "AND t.state NOT IN ('dead', 'dropped', 'mined', 'final') GROUP BY p.token",
+        chain,
+    )
+    fees = await connection.fetchval(
+        "SELECT coalesce(sum(t.fee_limit), 0) FROM custody.tx_queue t JOIN custody.allocations a "
+        "ON a.id = t.allocation_id WHERE a.chain = $1 AND a.state = 'living' "
+        "AND t.state NOT IN ('dead', 'dropped', 'mined', 'final')",
+        chain,
+    )
+    return {row[0]: row[1] for row in rows}, int(fees)
+
+
+async def note_own(connection: Connection, chain: str, chain_tx: str) -> None:
+    """Let whoever reads blocks know the transaction as ours, before it is sent."""
+    await connection.execute(
+        "INSERT INTO custody.own_transactions (chain, chain_tx) VALUES ($1, $2) ON CONFLICT DO NOTHING", chain, chain_tx
+    )
+
+
+async def begin_attempt(connection: Connection, tx_id: UUID, number: int, *, now: datetime) -> None:
+    """Write down that it is about to be handed over."""
+    await connection.execute(
+        "INSERT INTO custody.tx_attempts (tx_id, number, began_at) VALUES ($1, $2, $3)", tx_id, number, now
+    )
+    await connection.execute(
+        "DELETE FROM custody.tx_attempts WHERE tx_id = $1 AND number <= $2", tx_id, number - ATTEMPTS_KEPT
+    )
+
+
+async def end_attempt(connection: Connection, tx_id: UUID, number: int, answer: str) -> None:
+    """Write down what the node said."""
+    await connection.execute(
+        "UPDATE custody.tx_attempts SET answer = $3 WHERE tx_id = $1 AND number = $2", tx_id, number, answer
+    )
+
+
+async def unmine_others(connection: Connection, allocation_id: UUID, tx_id: UUID, *, now: datetime) -> None:
+    """Of an allocation one is in a block: a reorganisation may have put another one there."""
+    await connection.execute(
+        "UPDATE custody.tx_queue SET state = 'uncertain', changed_at = $3, height = NULL, block = NULL "
+        "WHERE allocation_id = $1 AND id <> $2 AND state = 'mined'",
+        allocation_id,
+        tx_id,
+        now,
+    )
+
+
+async def end_others(connection: Connection, allocation_id: UUID, tx_id: UUID, *, now: datetime) -> None:
+    """The others of an allocation, of which one is final, can't happen any more."""
+    await connection.execute(
+        "UPDATE custody.tx_queue SET state = CASE WHEN raw IS NULL THEN 'dropped' ELSE 'dead' END, changed_at = $3, "
+        "reason = 'replaced' WHERE allocation_id = $1 AND id <> $2 AND state NOT IN ('dead', 'dropped')",
+        allocation_id,
+        tx_id,
+        now,
+    )

@@ -1,0 +1,118 @@
+"""SQL over what withdrawals ask of addresses of ours and of others, and of what chains asked for a place in a block."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from billfold.custody.domain.withdrawals import Purpose
+from billfold.platform.postgres.database import Connection
+
+
+async def house(connection: Connection, chain: str) -> Mapping[str, list[str]]:
+    """The house's addresses by purpose, in the order of their places."""
+    rows = await connection.fetch(
+        "SELECT purpose, address FROM custody.addresses WHERE chain = $1 AND wallet_id IS NULL AND memo = '' "
+        "ORDER BY purpose, place",
+        chain,
+    )
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        found.setdefault(row["purpose"], []).append(row["address"])
+    return found
+
+
+async def places(connection: Connection, chain: str, addresses: Sequence[str]) -> Mapping[str, tuple[Purpose, int]]:
+    """Where the keys of addresses of ours are: purpose and place."""
+    rows = await connection.fetch(
+        "SELECT DISTINCT ON (address) address, purpose, place FROM custody.addresses "
+        "WHERE chain = $1 AND address = ANY($2::text[]) ORDER BY address, memo",
+        chain,
+        list(addresses),
+    )
+    return {row["address"]: (row["purpose"], row["place"]) for row in rows}
+
+
+async def is_ours(connection: Connection, chain: str, address: str) -> bool:
+    """Whether an address is the house's or one of its wallets'."""
+    return bool(
+        await connection.fetchval(
+            "SELECT EXISTS (SELECT FROM custody.addresses WHERE chain = $1 AND address = $2)", chain, address
+        )
+    )
+
+
+async def waits_until(
+    connection: Connection, wallet_id: UUID, *, chain: str, address: str, memo: str | None
+) -> datetime | None:
+    """Until when a wallet's money does not leave for an address; None if it has never been named."""
+    found: datetime | None = await connection.fetchval(
+        "SELECT waits_until FROM custody.destinations "
+        "WHERE wallet_id = $1 AND chain = $2 AND address = $3 AND memo = $4",
+        wallet_id,
+        chain,
+        address,
+        memo or "",
+    )
+    return found
+
+
+async def name_destination(
+    connection: Connection,
+    wallet_id: UUID,
+    *,
+    chain: str,
+    address: str,
+    memo: str | None,
+    until: datetime,
+    now: datetime,
+) -> datetime:
+    """Write down that money is to leave for it, not before `until`; what was sooner stays so."""
+    found: datetime = await connection.fetchval(
+        "INSERT INTO custody.destinations AS d (wallet_id, chain, address, memo, waits_until, created_at) "
+        "VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (wallet_id, chain, address, memo) "
+        "DO UPDATE SET waits_until = least(d.waits_until, excluded.waits_until) RETURNING waits_until",
+        wallet_id,
+        chain,
+        address,
+        memo or "",
+        until,
+        now,
+    )
+    return found
+
+
+async def keep_rates(connection: Connection, chain: str, rates: Mapping[str, Any], *, now: datetime) -> None:
+    """Keep what a chain asks now."""
+    await connection.execute(
+        "INSERT INTO custody.chain_fees (chain, rates, asked_at) VALUES ($1, $2, $3) "
+        "ON CONFLICT (chain) DO UPDATE SET rates = excluded.rates, asked_at = excluded.asked_at",
+        chain,
+        rates,
+        now,
+    )
+
+
+async def keep_estimate(connection: Connection, chain: str, token: str | None, speed: str, estimate: int) -> None:
+    """Keep what a payment costs now."""
+    await connection.execute(
+        "UPDATE custody.chain_fees SET estimates = estimates || $2 WHERE chain = $1",
+        chain,
+        {f"{token or ''} {speed}": estimate},
+    )
+
+
+async def rates(
+    connection: Connection, chain: str
+) -> tuple[Mapping[str, Mapping[str, int]], Mapping[str, int], datetime] | None:
+    """What a chain has asked for each speed, what payments cost by that (by token and speed), and when."""
+    row = await connection.fetchrow("SELECT rates, estimates, asked_at FROM custody.chain_fees WHERE chain = $1", chain)
+    return None if row is None else (row["rates"], row["estimates"], row["asked_at"])
+
+
+async def tree(connection: Connection, chain: str) -> UUID | None:
+    """The tree of the chain's keys in the signer."""
+    found: UUID | None = await connection.fetchval("SELECT tree_id FROM custody.trees WHERE chain = $1", chain)
+    return found

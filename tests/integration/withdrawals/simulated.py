@@ -1,0 +1,358 @@
+# ruff: noqa: ARG002 - what the port gives and this chain does not need
+"""A chain of the tests, of each model, with everything that can go wrong between a node and whoever asks it.
+
+Its state is a file, so that it outlives the process that speaks to it. It takes no signature for good: a transaction is
+JSON, and what counts is what it uses up.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from billfold.chains.errors import AddressInvalid, FundsShort, NodeUnavailable, NotReplaceable, Refused, Uncertain
+from billfold.chains.port import (
+    Allocation,
+    Block,
+    Coin,
+    Destination,
+    Fate,
+    Found,
+    Head,
+    Model,
+    Movement,
+    Network,
+    Payment,
+    Rate,
+    Signed,
+    Speed,
+    Unsigned,
+)
+
+MODELS: Mapping[str, Model] = {
+    "bitcoin": "coins",
+    "ethereum": "nonce",
+    "solana": "recent_block",
+    "stellar": "nonce",
+}
+COINS = {"bitcoin": "BTC", "ethereum": "ETH", "solana": "SOL", "stellar": "XLM"}
+#: What a payment costs at each speed.
+RATES: Mapping[Speed, int] = {"slow": 10, "normal": 20, "fast": 40}
+#: A transaction of the model recent_block can't happen after so many blocks more.
+LIFETIME = 8
+TOKEN = "token-1"
+
+
+class Simulated:
+    """The chain, and the node that speaks for it."""
+
+    network: Network = "sandbox"
+
+    def __init__(self, name: str, path: Path, *, final_after: int = 2) -> None:
+        self.name = name
+        self.model = MODELS[name]
+        self.coin = COINS[name]
+        self._path = path
+        self._final_after = final_after
+        #: What becomes of the next broadcasts: "lost", "taken in silence", "refused".
+        self.faults: list[str] = []
+        self.is_down = False
+        #: So many blocks the node is behind.
+        self.behind = 0
+        self.spike = 1
+
+    # --- the world ---
+
+    def fund(self, address: str, amount: int, *, token: str | None = None) -> None:
+        """Money out of nothing, in a block of its own."""
+        with self._changed() as state:
+            state["blocks"].append({"txs": [], "minted": [[address, amount, token or ""]], "fork": 0})
+
+    def mine(self, blocks: int = 1) -> None:
+        """The next blocks take what waits and can be taken."""
+        with self._changed() as state:
+            for _ in range(blocks):
+                _mine(self.model, state)
+
+    def reorg(self, depth: int, *, drop: bool) -> None:
+        """The last blocks are replaced by one more of others, without their transactions or with them."""
+        with self._changed() as state:
+            assert depth < self._final_after, "what is final stays"
+            gone, state["blocks"] = state["blocks"][-depth:], state["blocks"][:-depth]
+            assert not any(block["minted"] for block in gone)
+            if not drop:
+                state["waiting"] = {key: tx for block in gone for key, tx in block["txs"]} | state["waiting"]
+            else:
+                state["waiting"] = {}
+            state["fork"] += 1
+            for _ in range(depth + 1):
+                _mine(self.model, state)
+
+    def balances(self) -> dict[tuple[str, str], int]:
+        """What every address holds, by token."""
+        return _balances(self._read())
+
+    def received(self, address: str) -> list[int]:
+        """Each payment that an address got."""
+        return [
+            pay["amount"]
+            for block in self._read()["blocks"]
+            for _, tx in block["txs"]
+            for pay in tx["pays"]
+            if pay["address"] == address and not tx["fails"]
+        ]
+
+    def coins(self) -> tuple[dict[tuple[str, str], tuple[str, int, int]], dict[tuple[str, str], int]]:
+        """All coins that blocks made, with address, amount and height; and the height at which each was used up."""
+        return _coins(self._read())
+
+    @property
+    def height(self) -> int:
+        return len(self._read()["blocks"])
+
+    def waiting(self) -> int:
+        """How many transactions wait for a block."""
+        return len(self._read()["waiting"])
+
+    # --- the port ---
+
+    async def check(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def head(self) -> Head:
+        self._answer()
+        height = max(self.height - self.behind, 0)
+        return Head(height=height, hash=f"b{height}", time=datetime.now(UTC))
+
+    async def block(self, height: int) -> Block | None:
+        raise NotImplementedError
+
+    async def pending(self) -> Sequence[Movement]:
+        return []
+
+    def canonical(self, text: str) -> tuple[str, str | None]:
+        if not text.startswith("sim-"):
+            raise AddressInvalid
+        address, _, memo = text.partition("?")
+        return address, memo or None
+
+    async def examine(self, address: str, *, memo: str | None, token: str | None, amount: int) -> Destination:
+        self._answer()
+        if "closed" in address:
+            return Destination(
+                address=address, obstacle="no_account", obstacle_detail="There is no such account on the chain."
+            )
+        return Destination(address=address, memo=memo)
+
+    async def rates(self) -> Mapping[Speed, Rate]:
+        self._answer()
+        return {speed: Rate(numbers={"fee": fee * self.spike}) for speed, fee in RATES.items()}
+
+    async def estimate(self, payments: Sequence[Payment], *, source: str, rate: Rate) -> int:
+        self._answer()
+        return rate.numbers["fee"] * (1 + len(payments))
+
+    def raised(self, rate: Rate) -> Rate:
+        if self.model == "recent_block":
+            raise NotReplaceable
+        return Rate(numbers={"fee": rate.numbers["fee"] * 9 // 8 + 1})
+
+    async def anchor(self) -> tuple[str, int]:
+        self._answer()
+        return f"b{self.height}", self.height + LIFETIME
+
+    async def next_nonce(self, source: str) -> int:
+        self._answer()
+        return _nonce(self._read(), source, behind=self.behind)
+
+    def choose(self, coins: Sequence[Coin], payments: Sequence[Payment], *, rate: Rate) -> Sequence[Coin]:
+        needed = sum(payment.amount for payment in payments) + rate.numbers["fee"] * (1 + len(payments))
+        chosen: list[Coin] = []
+        for coin in coins:
+            chosen.append(coin)
+            if sum(one.amount for one in chosen) >= needed:
+                return chosen
+        raise FundsShort
+
+    async def build(self, payments: Sequence[Payment], allocation: Allocation, *, rate: Rate) -> Unsigned:
+        self._answer()
+        fee = rate.numbers["fee"] * (1 + len(payments))
+        tx: dict[str, Any] = {
+            "source": allocation.source,
+            "coins": [[coin.chain_tx, coin.index, coin.amount] for coin in allocation.coins],
+            "change": allocation.change,
+            "nonce": allocation.nonce,
+            "anchor": allocation.anchor,
+            "last_height": allocation.last_height,
+            "pays": [{"address": one.address, "amount": one.amount, "token": one.token or ""} for one in payments],
+            # A node's fee is an upper bound where gas is reckoned.
+            "fee": fee if self.model == "coins" else fee * 3 // 4,
+            "offer": rate.numbers["fee"],
+            "fails": any("failing" in one.address for one in payments),
+        }
+        return Unsigned(payload=json.dumps(tx, sort_keys=True).encode(), fee_max=fee)
+
+    async def broadcast(self, signed: Signed) -> None:
+        self._answer()
+        fault = self.faults.pop(0) if self.faults else ""
+        if fault == "refused":
+            raise Refused
+        if fault != "lost":
+            with self._changed() as state:
+                _accept(self.model, state, signed)
+        if fault:
+            raise Uncertain
+
+    async def find(self, signed: Signed, allocation: Allocation) -> Found:
+        self._answer()
+        state = self._read()
+        for height, block in enumerate(state["blocks"][: len(state["blocks"]) - self.behind], 1):
+            for key, tx in block["txs"]:
+                if key == signed.chain_tx:
+                    return Found(
+                        fate=Fate.MINED,
+                        height=height,
+                        block=f"b{height}/{block['fork']}",
+                        succeeded=not tx["fails"],
+                        fee=tx["fee"],
+                    )
+        if signed.chain_tx in state["waiting"]:
+            return Found(fate=Fate.PENDING)
+        final = {**state, "blocks": state["blocks"][: max(len(state["blocks"]) - self._final_after - self.behind, 0)]}
+        if _is_dead(self.model, final, json.loads(signed.raw)):
+            return Found(fate=Fate.DEAD, reason="what it uses up was used up")
+        return Found(fate=Fate.UNSEEN)
+
+    async def balance(self, address: str, *, token: str | None, height: int) -> int:
+        self._answer()
+        return self.balances().get((address, token or ""), 0)
+
+    # --- inside ---
+
+    def _answer(self) -> None:
+        if self.is_down:
+            raise NodeUnavailable
+
+    def _read(self) -> dict[str, Any]:
+        if not self._path.exists():
+            return {"blocks": [], "waiting": {}, "fork": 0}
+        state: dict[str, Any] = json.loads(self._path.read_text())
+        return state
+
+    @contextmanager
+    def _changed(self) -> Iterator[dict[str, Any]]:
+        state = self._read()
+        yield state
+        new = self._path.with_suffix(".new")
+        new.write_text(json.dumps(state))
+        new.replace(self._path)
+
+
+def _accept(model: Model, state: dict[str, Any], signed: Signed) -> None:
+    tx = json.loads(signed.raw)
+    if signed.chain_tx in state["waiting"] or any(
+        key == signed.chain_tx for one in state["blocks"] for key, _ in one["txs"]
+    ):
+        return
+    if _is_dead(model, state, tx):
+        raise Refused
+    if model != "coins":
+        balances = _balances(state)
+        out: dict[str, int] = {"": tx["fee"]}
+        for pay in tx["pays"]:
+            out[pay["token"]] = out.get(pay["token"], 0) + pay["amount"]
+        payer = _payer(tx)
+        if any(balances.get((payer, token), 0) < units for token, units in out.items()):
+            raise Refused
+    rivals = [key for key, other in state["waiting"].items() if _uses(model, other) & _uses(model, tx)]
+    if any(state["waiting"][key]["offer"] >= tx["offer"] for key in rivals):
+        raise Refused
+    for key in rivals:
+        del state["waiting"][key]
+    state["waiting"][signed.chain_tx] = tx
+
+
+def _mine(model: Model, state: dict[str, Any]) -> None:
+    block: dict[str, Any] = {"txs": [], "minted": [], "fork": state["fork"]}
+    state["blocks"].append(block)
+    for key, tx in sorted(state["waiting"].items(), key=lambda one: (one[1]["nonce"] or 0, one[0])):
+        if model == "nonce" and tx["nonce"] > _nonce(state, tx["source"]):
+            continue
+        del state["waiting"][key]
+        if not _is_dead(model, state, tx):
+            block["txs"].append([key, tx])
+
+
+def _uses(model: Model, tx: dict[str, Any]) -> set[Any]:
+    if model == "coins":
+        return {(chain_tx, index) for chain_tx, index, _ in tx["coins"]}
+    return {(tx["source"], tx["nonce"])} if model == "nonce" else set()
+
+
+def _is_dead(model: Model, state: dict[str, Any], tx: dict[str, Any]) -> bool:
+    if model == "coins":
+        return not _uses(model, tx).isdisjoint(_coins(state)[1])
+    if model == "nonce":
+        return bool(tx["nonce"] < _nonce(state, tx["source"]))
+    return bool(len(state["blocks"]) > tx["last_height"])
+
+
+def _nonce(state: dict[str, Any], source: str, *, behind: int = 0) -> int:
+    blocks = state["blocks"][: len(state["blocks"]) - behind]
+    return sum(tx["source"] == source for block in blocks for _, tx in block["txs"])
+
+
+def _payer(tx: dict[str, Any]) -> str:
+    """Who pays: of Stellar the hot account, whoever gives the transaction its number."""
+    return "sim-hot" if tx["source"].startswith("sim-channel") else str(tx["source"])
+
+
+def _coins(state: dict[str, Any]) -> tuple[dict[tuple[str, str], tuple[str, int, int]], dict[tuple[str, str], int]]:
+    made: dict[tuple[str, str], tuple[str, int, int]] = {}
+    spent: dict[tuple[str, str], int] = {}
+    for height, block in enumerate(state["blocks"], 1):
+        for number, (address, amount, _) in enumerate(block["minted"]):
+            made[f"mint-{height}", str(number)] = (address, amount, height)
+        for key, tx in block["txs"]:
+            for number, pay in enumerate(tx["pays"]):
+                made[key, str(number)] = (pay["address"], pay["amount"], height)
+            paid = sum(pay["amount"] for pay in tx["pays"]) + tx["fee"]
+            change = sum(amount for _, _, amount in tx["coins"]) - paid
+            if tx["coins"] and change:
+                made[key, "change"] = (tx["change"], change, height)
+            spent |= {(chain_tx, index): height for chain_tx, index, _ in tx["coins"]}
+    return made, spent
+
+
+def _balances(state: dict[str, Any]) -> dict[tuple[str, str], int]:
+    found: dict[tuple[str, str], int] = {}
+
+    def add(address: str, token: str, units: int) -> None:
+        found[address, token] = found.get((address, token), 0) + units
+
+    if any(tx["coins"] for block in state["blocks"] for _, tx in block["txs"]):
+        made, spent = _coins(state)
+        for coin, (address, amount, _) in made.items():
+            if coin not in spent:
+                add(address, "", amount)
+        return found
+    for block in state["blocks"]:
+        for address, amount, token in block["minted"]:
+            add(address, token, amount)
+        for _, tx in block["txs"]:
+            add(_payer(tx), "", -tx["fee"])
+            for pay in () if tx["fails"] else tx["pays"]:
+                add(_payer(tx), pay["token"], -pay["amount"])
+                add(pay["address"], pay["token"], pay["amount"])
+    return found
+
+
+def signed(payload: bytes) -> Signed:
+    """What the tests' signer makes of a transaction: the same of the same."""
+    return Signed(raw=payload, chain_tx=blake2b(payload, digest_size=16).hexdigest())
