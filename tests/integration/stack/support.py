@@ -139,14 +139,20 @@ class Up:
 
 @contextmanager
 def up(
-    data: Path, *, default_ports: bool = False, profile: str = "minimal", env: Mapping[str, str] | None = None
+    data: Path,
+    *,
+    default_ports: bool = False,
+    profile: str = "minimal",
+    sandbox: bool = False,
+    env: Mapping[str, str] | None = None,
 ) -> Iterator[Up]:
     """A ready stack, stopped at the end of the block if it still runs.
 
     It has ports of its own: by default it would compete with every other stack that is just starting on this machine.
     """
     ports = {} if default_ports else {f"BILLFOLD_{name}": str(host.free_port()) for name in _PORTS}
-    running = Up(data, env={**ports, **(env or {})}, options=["--profile", profile])
+    options = ["--profile", profile, *(["--sandbox"] if sandbox else [])]
+    running = Up(data, env={**ports, **(env or {})}, options=options)
     try:
         yield running
     finally:

@@ -69,6 +69,7 @@ COMMANDS = {
     "mail": Command("mail", "app", "Read the mails that a stack without a mail server has kept."),
     "ledger": Command("ledger", "app", "Check the books."),
     "audit": Command("audit", "app", "See what was done by whom, and prove that its record is whole."),
+    "chain": Command("chain", "app", "Play with the chains of the sandbox: mine, send play money, replace blocks."),
     "dev": Command("dev_servers", "app", "Run servers to develop against."),
     "projections": Command("projections", "app", "Make anew what is kept outside of the database, or compare it."),
 }

@@ -34,6 +34,8 @@ _BY_CODE = {
     "mapping_invalid": USAGE,
     "rejects_taken": USAGE,
     "not_running": UNREACHABLE,
+    "no_sandbox": UNREACHABLE,
+    "sandbox_chain_away": UNREACHABLE,
     "nats_unavailable": UNREACHABLE,
     "broker_unavailable": UNREACHABLE,
     "redis_unavailable": UNREACHABLE,

@@ -50,6 +50,9 @@ def up(
     profile: Annotated[
         Profile, typer.Option("--profile", help="full adds Redis, Cassandra and the ledger as a role of its own.")
     ] = Profile.MINIMAL,
+    sandbox: Annotated[
+        bool, typer.Option("--sandbox", help="Chains of this machine's own: Bitcoin, Ethereum, Solana and Stellar.")
+    ] = False,
     json: options.Json = False,
 ) -> None:
     """Start PostgreSQL, NATS and all roles, and keep them running until Ctrl-C, SIGTERM or `billfold down`.
@@ -60,6 +63,9 @@ def up(
     wanted, and Java runs it; Redis is Debian's. Profiles may be changed from start to start: no money is anywhere but
     in PostgreSQL.
 
+    The chains of the sandbox start while the stack serves already, and keep their blocks; `billfold chain` plays with
+    them. Their money is none.
+
     With --json the ready stack is one JSON document on standard output, and the log goes to standard error.
     """
     loaded = options.load(config, data)
@@ -69,6 +75,8 @@ def up(
     parts = _parts(loaded.settings)
     if profile is Profile.FULL:
         parts = replace(parts, profile=profile, additions=_additions(loaded, log))
+    if sandbox:
+        parts = replace(parts, additions=parts.additions + _chains(loaded, log))
     running = stack.Stack(loaded, parts, log=log, colour=colour)
     asyncio.run(running.run(ready=output.print_json if json else _show_ready))
 
@@ -184,6 +192,13 @@ def _additions(loaded: settings.Loaded, log: TextIO) -> Additions:
     return full.plan(loaded, say=lambda text: print(f"billfold: {text}", file=log, flush=True))
 
 
+def _chains(loaded: settings.Loaded, log: TextIO) -> Additions:
+    """Imported for those who want them."""
+    from billfold.app.supervisor import chains  # noqa: PLC0415
+
+    return chains.plan(loaded, say=lambda text: print(f"billfold: {text}", file=log, flush=True))
+
+
 async def _prepare(tree: settings.Settings) -> None:
     """A copy of the history that can't have its tables now keeps nobody from moving money."""
     if tree.history.kind == "cql":
@@ -232,7 +247,7 @@ async def _sandbox(tree: settings.Settings) -> stack.Sandbox:
 def _show_ready(found: record.StackRecord) -> None:
     took_s = time.monotonic() - cli.BEGUN_S
     typer.echo(f"Billfold is up ({took_s:.1f} s)\n")
-    if found.profile != Profile.MINIMAL:
+    if found.profile != Profile.MINIMAL or found.starting or found.left_out:
         _show_parts(found)
         typer.echo()
     output.show_fields(_addresses(found), indent="  ")
@@ -243,7 +258,8 @@ def _show_parts(found: record.StackRecord) -> None:
     """Each part with its process and address, and what is left out with the reason."""
     parts = {"billfold": found.pid, **found.processes}
     rows = [(name, "runs", str(pid), found.addresses.get(name, "")) for name, pid in parts.items()]
-    others = found.addresses.keys() - parts.keys() - found.left_out.keys()
+    rows += [(name, "starts", "", found.addresses[name]) for name in found.starting]
+    others = found.addresses.keys() - parts.keys() - found.left_out.keys() - set(found.starting)
     rows += [(name, "yours", "", found.addresses[name]) for name in sorted(others)]
     rows += [(name, "left out", "", "") for name in found.left_out]
     output.print_table(("part", "state", "pid", "address"), rows)

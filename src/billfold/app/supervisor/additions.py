@@ -54,10 +54,21 @@ class Additions:
     """All that a profile adds."""
 
     servers: Sequence[Addition] = ()
+    #: Servers that nobody waits for: the roles are told where they will be.
+    late: Sequence[Addition] = ()
     #: How many processes of the ledger as a role of its own.
     ledgers: int = 0
     #: Why what belongs to the profile is not there, and what is so without it.
     left_out: Mapping[str, str] = field(default_factory=dict)
+
+    def __add__(self, other: Additions) -> Additions:
+        """Both."""
+        return Additions(
+            servers=(*self.servers, *other.servers),
+            late=(*self.late, *other.late),
+            ledgers=self.ledgers + other.ledgers,
+            left_out={**self.left_out, **other.left_out},
+        )
 
 
 #: What a stack has without any.
@@ -86,31 +97,56 @@ class Added:
         self.settings: dict[str, str | int] = {}
         #: What is done without, and why.
         self.left_out: dict[str, str] = {}
+        self._late: dict[str, tuple[Addition, Server]] = {}
 
     async def start(self, additions: Additions, *, log: Callable[[str], children.LogLine]) -> None:
-        """Start them, all at the same time. One that does not start is left out."""
+        """Start them, all at the same time. One that does not start is left out. The late ones come with `kept`."""
         self.left_out |= additions.left_out
         for name, why in self.left_out.items():
             self._say(f"{name} is left out: {why}")
+        for one in additions.late:
+            server = one.make(self._data_dir / one.name, log(one.name))
+            self._late[one.name] = (one, server)
+            self._found(one, server)
         await asyncio.gather(*(self._start(one, log(one.name)) for one in additions.servers))
         self._forget_followed()
 
-    async def failed(self) -> None:
-        """Tell of those that can't be kept running. It ends when none is left."""
-        await asyncio.gather(*(self._failed(name, keeper) for name, keeper in self.keepers.items()))
+    @property
+    def starting(self) -> list[str]:
+        """The late ones that are not ready yet."""
+        return [name for name in self._late if name not in self.keepers and name not in self.left_out]
+
+    async def kept(self) -> None:
+        """Start the late ones, and tell of those that can't be kept running. It ends when none is left."""
+        running = (self._failed(name, keeper) for name, keeper in self.keepers.items())
+        await asyncio.gather(*running, *(self._come_late(one, server) for one, server in self._late.values()))
 
     async def _start(self, addition: Addition, log: children.LogLine) -> None:
-        self._say(f"starting {addition.title}")
         server = addition.make(self._data_dir / addition.name, log)
+        if await self._started(addition, server):
+            self._found(addition, server)
+
+    async def _come_late(self, addition: Addition, server: Server) -> None:
+        started = await self._started(addition, server)
+        self._changed()
+        if started:
+            await self._failed(addition.name, self.keepers[addition.name])
+
+    async def _started(self, addition: Addition, server: Server) -> bool:
+        self._say(f"starting {addition.title}")
         keeper = self._keeper(server)
         try:
             await keeper.start()
         except (errors.BillfoldError, OSError) as error:
             self.left_out[addition.name] = f"it does not start: {error}. Without it {addition.without}"
             self._say(f"{addition.name} is left out: {self.left_out[addition.name]}")
-            return
+            return False
         self._say(f"{addition.title} is ready")
         self.keepers[addition.name] = keeper
+        return True
+
+    def _found(self, addition: Addition, server: Server) -> None:
+        """How it is found, by people and by the roles."""
         self.addresses[addition.name] = server.address
         self.settings |= addition.settings(server.url)
 

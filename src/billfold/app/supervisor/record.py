@@ -103,6 +103,8 @@ class StackRecord(msgspec.Struct, frozen=True, kw_only=True):
     addresses: dict[str, str] = {}
     #: What belongs to the profile and is not there, and why.
     left_out: dict[str, str] = {}
+    #: What nobody waits for and is not ready yet.
+    starting: list[str] = []
     #: By which the roles find other servers, with the credentials: those that the profile has added and those that were
     #: named for this start. A command in another terminal needs them, too.
     settings: dict[str, str | int | float | bool] = {}

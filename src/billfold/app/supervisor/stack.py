@@ -117,7 +117,7 @@ class Stack:
                         keeper.failed() for keeper in (*self._servers, *self._signers, *self._ledgers, *self._roles)
                     )
                     catching_up = self._parts.catch_up(self._settings, self._added.keepers, self._say)
-                    await self._unless_stopped(_together(*kept, self._added.failed(), catching_up))
+                    await self._unless_stopped(_together(*kept, self._added.kept(), catching_up))
             finally:
                 await self._stop_all()
 
@@ -276,6 +276,7 @@ class Stack:
             profile=self._parts.profile,
             addresses=self._addresses(),
             left_out=self._added.left_out,
+            starting=self._added.starting,
             settings={**record.named(self._loaded), **self._added.settings, **self._signer_settings},
             processes={},
         )
@@ -305,7 +306,9 @@ class Stack:
         if self._record is None:
             return
         processes = {keeper.service.name: keeper.child.pid for keeper in self._keepers() if keeper.child is not None}
-        self._record = msgspec.structs.replace(self._record, processes=processes, left_out=self._added.left_out)
+        self._record = msgspec.structs.replace(
+            self._record, processes=processes, left_out=self._added.left_out, starting=self._added.starting
+        )
         try:
             record.write(self._data_dir, self._record)
         except OSError as error:
