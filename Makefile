@@ -75,7 +75,7 @@ debian = { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
 # --- the checks --------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: format lint types fences site curl redis rabbitmq softhsm prometheus wrk chromium java envoy ## Run everything: style, types, fences, unit, integration, browser, crash and docs tests
+test: format lint types fences site curl redis rabbitmq softhsm node prometheus wrk chromium java envoy ## Run everything: style, types, fences, unit, integration, browser, crash and docs tests
 	@$(PYTEST) tests
 
 .PHONY: check
@@ -113,6 +113,11 @@ redis:
 .PHONY: rabbitmq
 rabbitmq:
 	@test -x /usr/lib/rabbitmq/bin/rabbitmq-server || $(call debian,rabbitmq-server,the tests with a real RabbitMQ)
+
+# It comes with npm on most machines; Debian has that apart.
+.PHONY: node
+node:
+	@command -v npm >/dev/null || $(call debian,nodejs npm,the clients that others have written for chains)
 
 .PHONY: softhsm
 softhsm:

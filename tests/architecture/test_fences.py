@@ -23,6 +23,8 @@ WALLETS = "The wallets' insides stay inside"
 AUDIT = "The audit's insides stay inside"
 CUSTODY = "Custody's insides stay inside"
 SIGNER = "The signer's insides stay inside"
+SIGNATURES = "Keys and signatures of chains are the signer's"
+CHAINS = "The chains' libraries are spoken in chains and devnet"
 DEVNET = "Chains of this machine's own are started by their command and the sandbox alone"
 KERNEL = "The kernel is standard library and msgspec"
 CORE = "Rules and contracts know no I/O, no clock and no chance"
@@ -41,6 +43,7 @@ DEVSERVERS = "Servers for development are started by their command and the profi
 REDIS = "Redis is spoken in platform and adapters"
 LIMITS = "Limits are counted in platform.limiting"
 CIPHERS = "Ciphers are spoken in platform.keys, signatures in the services of identity and of the audit"
+WRAPPING = "Those who wrap keys are asked in platform.keys"
 PASSWORDS = "Passwords are hashed in one place"
 ADDRESSES = "Addresses are read in one place"
 FOREIGN = "Tokens of other issuers are read in one place"
@@ -98,6 +101,9 @@ IMPORTS = [
     Breach("wallets reads custody's store", "wallets.service", "from billfold.custody.store import x", CUSTODY),
     Breach("custody reads the signer's store", "custody.service", "from billfold.signer.store import x", SIGNER),
     Breach("the signer asks the ledger", "signer.service", "from billfold.ledger import contracts", LAYERS),
+    Breach("custody makes a signature", "custody.service", "from billfold.chains.bitcoin import signing", SIGNATURES),
+    Breach("the app derives a key", "app.container", "from billfold.chains.bitcoin import keys", SIGNATURES),
+    Breach("custody builds a transaction", "custody.service", "import embit.psbt", CHAINS),
     Breach("a chain to play with in production", "custody.service", "from billfold import devnet", DEVNET),
     Breach("a route reads another's store", "wallets.rest", "from billfold.ledger.store import x", LEDGER),
     Breach("a third party in the kernel", "kernel.clock", "import structlog", KERNEL),
@@ -127,6 +133,7 @@ IMPORTS = [
     Breach("the library of limits in the app", "app.limits", "from limits import RateLimitItem", LIMITS),
     Breach("a server for development in production", "app.roles", "from billfold import devservers", DEVSERVERS),
     Breach("a cipher in the app", "app", "from cryptography.hazmat.primitives.ciphers import aead", CIPHERS),
+    Breach("the signer asks a Vault by itself", "signer.service", "import hvac", WRAPPING),
     Breach("a second way to hash passwords", "app", "from argon2 import PasswordHasher", PASSWORDS),
     Breach("a second reader of phone numbers", "identity.service.users", "import phonenumbers", ADDRESSES),
     Breach("a service over gRPC reads its store", "ledger.rpc.moving", "from billfold.ledger.store import x", RPC),

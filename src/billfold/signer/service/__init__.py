@@ -138,7 +138,7 @@ class Signer(Administration):
             DatabaseUnavailable.
         """
         async with self._database.connection() as connection:
-            await connection.fetchval("SELECT 1")
+            await kept.count(connection)
 
     async def _tree(self, tree_id: UUID) -> kept.Row | None:
         async with self._database.connection() as connection:
