@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from billfold.chains import errors
-from billfold.chains.bitcoin import transactions
+from billfold.chains.bitcoin import addresses, transactions
 from billfold.chains.bitcoin.transactions import Block, Transaction
 from billfold.chains.nodes import Nodes, reading
 from billfold.chains.nodes.failures import CallRefused
@@ -50,6 +50,7 @@ _COIN_SCALE = 8
 _VERBOSE, _YES, _NO = 1, True, False
 #: Coins of one address that are looked at.
 _COINS_MAX = 100_000
+_PAGE = 100
 
 
 class Placed(msgspec.Struct, frozen=True):
@@ -171,8 +172,28 @@ class Node:
             raise errors.NodeWrong("A node knows the transaction by another id than ours.")
 
     async def holdings(self, address: str) -> int:
-        """What an address holds now, in satoshi, by a search through all coins."""
-        return await self.rpc.call("scantxoutset", "start", [f"addr({address})"], read=_total)
+        """What an address holds now, in satoshi: by a search through all coins, or by btcd's index of addresses."""
+        try:
+            return await self.rpc.call("scantxoutset", "start", [f"addr({address})"], read=_total)
+        except CallRefused as refused:
+            if refused.number != _NO_METHOD:
+                raise
+        found: list[Transaction] = []
+        page: list[Transaction] | None = None
+        while page is None or len(page) == _PAGE:
+            try:
+                page = await self.rpc.call(
+                    "searchrawtransactions", address, _VERBOSE, len(found), _PAGE, read=_searched
+                )
+            except CallRefused as refused:
+                # btcd has no empty list: there is no such transaction.
+                if refused.number != _NOT_FOUND:
+                    raise
+                break
+            found += page
+            if len(found) > _COINS_MAX:
+                raise errors.NodeWrong(f"An address has more than {_COINS_MAX} transactions.")
+        return _left(found, addresses.script_of(address, self.network))
 
     async def _hash_at(self, height: int) -> str | None:
         try:
@@ -257,14 +278,36 @@ def _total(said: Any) -> int:
     )
 
 
+def _searched(said: Any) -> list[Transaction]:
+    """Those of a page that are in blocks; the others come last."""
+    page = reading.items(said, "transactions", most=_PAGE)
+    mined = [each for each in page if reading.record(each, "a transaction").get("confirmations")]
+    return [_parsed(_bytes(reading.member(each, "hex"))) for each in mined]
+
+
+def _left(found: Sequence[Transaction], script: bytes) -> int:
+    """What outputs with a script come to that none of these transactions spends."""
+    spent = {each.coin for transaction in found for each in transaction.inputs}
+    return sum(
+        output.value
+        for transaction in found
+        for vout, output in enumerate(transaction.outputs)
+        if output.script == script and (transaction.txid, vout) not in spent
+    )
+
+
 def _same(raw: bytes, txid: str) -> Transaction:
-    try:
-        found = transactions.transaction(raw)
-    except transactions.Malformed as error:
-        raise errors.NodeWrong(f"A node gave a transaction that is none: {error}.") from error
+    found = _parsed(raw)
     if found.txid != txid:
         raise errors.NodeWrong("A node gave another transaction than was asked for.")
     return found
+
+
+def _parsed(raw: bytes) -> Transaction:
+    try:
+        return transactions.transaction(raw)
+    except transactions.Malformed as error:
+        raise errors.NodeWrong(f"A node gave a transaction that is none: {error}.") from error
 
 
 def _has_it(refused: CallRefused) -> bool:

@@ -3,9 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billfold.chains import errors
-from billfold.chains.bitcoin import building, selecting, sizes
+from billfold.chains.bitcoin import building, selecting, signing, sizes
 from billfold.chains.bitcoin import psbt as psbts
-from billfold.chains.bitcoin import signing
 from billfold.chains.port import Allocation, Coin, Payment, Rate
 
 ADDRESS = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
