@@ -68,6 +68,13 @@ async def purse(chain: Bitcoin, engine: Engine) -> Purse:
     return Purse(chain, place, [await coin_of(chain, txid, address(place))])
 
 
+async def change_of(purse: Purse) -> Purse:
+    """With what a waiting transaction has left over."""
+    [change] = [each for each in await purse.chain.pending() if each.address == purse.change]
+    coin = Coin(chain_tx=change.chain_tx, index=change.index, address=change.address, amount=change.amount)
+    return Purse(purse.chain, Place(purpose="change", index=purse.place.index), [coin])
+
+
 async def coin_of(chain: Bitcoin, txid: str, owner: str) -> Coin:
     block = await chain.block((await chain.head()).height)
     assert block is not None
@@ -179,26 +186,26 @@ async def test_a_block_that_is_replaced_takes_its_transactions_back(purse: Purse
     assert after.block != before.block
 
 
-async def test_a_coin_that_a_replaced_block_made_is_not_taken_for_spent(chain: Bitcoin, engine: Engine) -> None:
-    place = Place(purpose="deposit", index=next(_places))
-    unknown = Coin(chain_tx="ab" * 32, index="0", address=address(place), amount=100_000)
-    purse = Purse(chain, place, [unknown])
-    signed = await purse.signed(50_000)
+async def test_what_builds_on_a_transaction_that_was_replaced_is_not_called_dead(purse: Purse, engine: Engine) -> None:
+    chain = purse.chain
+    await chain.broadcast(await purse.signed(20_000_000))
+    child = await change_of(purse)
+    signed = await child.signed(1_000_000)
+    await chain.broadcast(await purse.signed(20_000_000, rate=2_000))
+
     with pytest.raises(errors.Refused):
         await chain.broadcast(signed)
     engine.mine(FINAL_BLOCKS)
 
-    assert (await chain.find(signed, purse.allocation)).fate is Fate.UNSEEN
+    # No block has ever had the coin that it spends, so nothing proves that none will.
+    assert (await chain.find(signed, child.allocation)).fate is Fate.UNSEEN
 
 
 async def test_a_child_that_pays_more_takes_its_parent_into_the_block(purse: Purse, engine: Engine) -> None:
     chain = purse.chain
     parent = await purse.signed(20_000_000)
     await chain.broadcast(parent)
-    [change] = [each for each in await chain.pending() if each.address == purse.change]
-    place = Place(purpose="change", index=purse.place.index)
-    coin = Coin(chain_tx=change.chain_tx, index=change.index, address=change.address, amount=change.amount)
-    child = Purse(chain, place, [coin])
+    child = await change_of(purse)
     signed = await child.signed(1_000_000, rate=50_000)
     await chain.broadcast(signed)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from billfold.chains import errors
 from billfold.chains.bitcoin import addresses, psbt, selecting, sizes, transactions
-from billfold.chains.bitcoin.transactions import Input, Output
+from billfold.chains.bitcoin.transactions import Input, Output, Transaction
 from billfold.chains.port import Allocation, Coin, Network, Payment, Rate, Unsigned
 
 NUMBER = "sat_per_kvb"
@@ -41,18 +41,26 @@ def choose(coins: Sequence[Coin], payments: Sequence[Payment], *, rate: Rate, ne
     return selecting.chosen(coins, amount=amount, scripts=scripts, rate=rate_of(rate))
 
 
-def build(payments: Sequence[Payment], allocation: Allocation, *, rate: Rate, network: Network) -> Unsigned:
-    """The transaction. Without payments all goes to the change: so what is replaced by it is called off.
+def build(
+    payments: Sequence[Payment],
+    allocation: Allocation,
+    *,
+    parents: Mapping[str, Transaction],
+    rate: Rate,
+    network: Network,
+) -> Unsigned:
+    """The transaction; `parents` are those that its coins come from.
 
-    Where a change would be dust, or cost more than it is worth, it goes to the fee.
+    Without payments all goes to the change: so what is replaced by it is called off. Where a change would be dust, or
+    cost more than it is worth, it goes to the fee.
 
     Raises:
         FundsShort, AddressInvalid, PaymentInvalid.
     """
     coins = sorted(allocation.coins, key=lambda each: (each.chain_tx, int(each.index)))
-    inputs = [_input(each, network) for each in coins]
+    inputs = [_input(each, parents[each.chain_tx], network) for each in coins]
     outputs = outputs_of(payments, network)
-    outputs += _change(inputs, outputs, allocation, rate_of(rate), network)
+    outputs += _change(coins, outputs, allocation, rate_of(rate), network)
     if not outputs:
         raise errors.PaymentInvalid("There is nothing to pay, and no address for the change.")
     outputs.sort(key=lambda each: (each.value, each.script))
@@ -60,11 +68,14 @@ def build(payments: Sequence[Payment], allocation: Allocation, *, rate: Rate, ne
     least = sizes.fee_for(rate_of(rate), sizes.vsize(len(inputs), [each.script for each in outputs]))
     if spending.fee < least:
         raise errors.FundsShort(f"The coins leave {spending.fee} satoshi for the fee; it takes {least}.")
-    return Unsigned(payload=psbt.written(spending), fee_max=spending.fee)
+    payload = psbt.written(spending)
+    if len(payload) > psbt.BYTES_MAX:
+        raise errors.PaymentInvalid("The transactions that the coins come from are too large to be signed at once.")
+    return Unsigned(payload=payload, fee_max=spending.fee)
 
 
 def _change(
-    inputs: Sequence[tuple[Input, Output]],
+    coins: Sequence[Coin],
     outputs: Sequence[Output],
     allocation: Allocation,
     rate: int,
@@ -73,16 +84,18 @@ def _change(
     if allocation.change is None:
         return []
     script = addresses.script_of(allocation.change, network)
-    fee = sizes.fee_for(rate, sizes.vsize(len(inputs), [*(each.script for each in outputs), script]))
-    rest = sum(spent.value for _, spent in inputs) - sum(each.value for each in outputs) - fee
+    fee = sizes.fee_for(rate, sizes.vsize(len(coins), [*(each.script for each in outputs), script]))
+    rest = sum(each.amount for each in coins) - sum(each.value for each in outputs) - fee
     if rest < max(sizes.dust(script), sizes.fee_for(rate, sizes.INPUT_VSIZE)):
         return []
     return [Output(rest, script)]
 
 
-def _input(coin: Coin, network: Network) -> tuple[Input, Output]:
-    spent = Output(coin.amount, addresses.script_of(coin.address, network))
-    return Input(coin.chain_tx, int(coin.index), b"", psbt.SEQUENCE), spent
+def _input(coin: Coin, parent: Transaction, network: Network) -> tuple[Input, Transaction]:
+    vout, spent = int(coin.index), Output(coin.amount, addresses.script_of(coin.address, network))
+    if parent.outputs[vout : vout + 1] != (spent,):
+        raise errors.PaymentInvalid(f"The coin {coin.chain_tx}:{vout} is another than was said.")
+    return Input(coin.chain_tx, vout, b"", psbt.SEQUENCE), parent
 
 
 def _output(payment: Payment, network: Network) -> Output:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from billfold.chains import errors
@@ -93,11 +93,9 @@ class Bitcoin:
         """What waits for a block, of a large mempool a part more at each call."""
         waiting = await self._node.waiting()
         new = [txid for txid in waiting if txid not in self._pending][:_PENDING_AT_ONCE]
-        for first in range(0, len(new), _READS_AT_ONCE):
-            part = new[first : first + _READS_AT_ONCE]
-            for txid, found in zip(part, await asyncio.gather(*map(self._node.transaction, part)), strict=True):
-                if found is not None:
-                    self._pending[txid] = tuple(self._movements(found))
+        for txid, found in (await self._transactions(new)).items():
+            if found is not None:
+                self._pending[txid] = tuple(self._movements(found))
         self._pending = {txid: self._pending[txid] for txid in waiting if txid in self._pending}
         return [movement for movements in self._pending.values() for movement in movements]
 
@@ -151,7 +149,12 @@ class Bitcoin:
 
     async def build(self, payments: Sequence[Payment], allocation: Allocation, *, rate: Rate) -> Unsigned:
         """The transaction."""
-        return building.build(payments, allocation, rate=rate, network=self.network)
+        parents: dict[str, Transaction] = {}
+        for txid, found in (await self._transactions({each.chain_tx for each in allocation.coins})).items():
+            if found is None:
+                raise errors.NodeUnavailable(f"No node has the transaction {txid} that a coin comes from.")
+            parents[txid] = found
+        return building.build(payments, allocation, parents=parents, rate=rate, network=self.network)
 
     async def broadcast(self, signed: Signed) -> None:
         """Hand it over to all nodes."""
@@ -166,6 +169,15 @@ class Bitcoin:
         if token is not None:
             raise errors.PaymentInvalid("Bitcoin has no tokens.")
         return await self._node.holdings(addresses.canonical(address, self.network))
+
+    async def _transactions(self, txids: Iterable[str]) -> dict[str, Transaction | None]:
+        """Transactions by their ids; None for those that no node has."""
+        wanted, found = list(txids), dict[str, Transaction | None]()
+        for first in range(0, len(wanted), _READS_AT_ONCE):
+            part = wanted[first : first + _READS_AT_ONCE]
+            answers = await asyncio.gather(*(self._node.transaction(txid) for txid in part))
+            found.update(zip(part, answers, strict=True))
+        return found
 
     def _movements(self, transaction: Transaction) -> list[Movement]:
         matures_after = MATURITY if transaction.coinbase else 0

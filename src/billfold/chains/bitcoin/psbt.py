@@ -1,4 +1,9 @@
-"""The unsigned form of our transactions: a PSBT (BIP-174) with the coins that are spent, and nothing else."""
+"""The unsigned form of our transactions: a PSBT (BIP-174) with the coins that are spent, where they come from, no more.
+
+A signature of version 0 says what its own input is worth and nothing of the others. Whoever may ask for signatures
+could have two PSBTs signed, with a false amount of another input in each, and put the signatures together: the fee
+would be more than was ever shown. So each input brings the transaction that made its coin, whose hash proves it.
+"""
 
 from __future__ import annotations
 
@@ -13,19 +18,25 @@ from billfold.chains.bitcoin import transactions
 from billfold.chains.bitcoin.transactions import Input, Malformed, Output, Transaction
 
 _MAGIC = b"psbt\xff"
-_UNSIGNED_TX, _WITNESS_UTXO, _END = b"\x00", b"\x01", b"\x00"
+_UNSIGNED_TX, _PARENT, _WITNESS_UTXO, _END = b"\x00", b"\x00", b"\x01", b"\x00"
 #: The version that all wallets write, and the sequence that says that a transaction may be replaced (BIP-125).
 VERSION = 2
 SEQUENCE = 0xFFFFFFFD
-#: Such a transaction with as many coins as `selecting` takes and as many outputs is smaller.
+#: As much as the signer takes. A coin brings some hundred bytes, one of an exchange's payments to many up to 100,000.
 BYTES_MAX = 1_000_000
 
 
 class Spending(msgspec.Struct, frozen=True):
-    """An unsigned transaction, and what each of its inputs spends."""
+    """An unsigned transaction, and the transactions that its inputs spend from, without their witnesses."""
 
     transaction: Transaction
-    spent: tuple[Output, ...]
+    parents: tuple[Transaction, ...]
+
+    @property
+    def spent(self) -> list[Output]:
+        """What each input spends."""
+        inputs = zip(self.transaction.inputs, self.parents, strict=True)
+        return [parent.outputs[each.vout] for each, parent in inputs]
 
     @property
     def fee(self) -> int:
@@ -33,11 +44,18 @@ class Spending(msgspec.Struct, frozen=True):
         return sum(each.value for each in self.spent) - sum(each.value for each in self.transaction.outputs)
 
 
+def made(inputs: Sequence[tuple[Input, Transaction]], outputs: Sequence[Output]) -> Spending:
+    """A transaction of inputs, each with the transaction that it spends from, and outputs."""
+    unsigned = transactions.write(inputs=[each for each, _ in inputs], outputs=outputs, version=VERSION)
+    return Spending(unsigned, tuple(transactions.bare(parent) for _, parent in inputs))
+
+
 def written(spending: Spending) -> bytes:
     """The PSBT."""
     parts = [_MAGIC, _pair(_UNSIGNED_TX, spending.transaction.raw), _END]
-    for each in spending.spent:
-        parts += [_pair(_WITNESS_UTXO, struct.pack("<q", each.value) + transactions.sized(each.script)), _END]
+    for parent, each in zip(spending.parents, spending.spent, strict=True):
+        utxo = struct.pack("<q", each.value) + transactions.sized(each.script)
+        parts += [_pair(_PARENT, parent.raw), _pair(_WITNESS_UTXO, utxo), _END]
     return b"".join([*parts, _END * len(spending.transaction.outputs)])
 
 
@@ -51,22 +69,20 @@ def read(payload: bytes) -> Spending:
         raise errors.PayloadRefused(f"The transaction has more than {BYTES_MAX} bytes.")
     try:
         parsed = PSBT.parse(payload)
-        spent = tuple(Output(each.witness_utxo.value, each.witness_utxo.script_pubkey.data) for each in parsed.inputs)
-        spending = Spending(transactions.transaction(parsed.tx.serialize()), spent)
+        parents = tuple(transactions.transaction(each.non_witness_utxo.serialize()) for each in parsed.inputs)
+        spending = Spending(transactions.transaction(parsed.tx.serialize()), parents)
+        again = written(spending)
     except Malformed as error:
         raise errors.PayloadRefused(f"The transaction can't be read: {error}.") from error
     except Exception as error:
         # embit raises whatever it stumbles over.
-        raise errors.PayloadRefused("This is no PSBT that says of each input what it spends.") from error
-    if written(spending) != payload:
-        raise errors.PayloadRefused("The PSBT has more in it than a transaction and the coins that it spends.")
+        raise errors.PayloadRefused("This is no PSBT that says of each input where its coin comes from.") from error
+    if again != payload:
+        raise errors.PayloadRefused("The PSBT says something else, or more, than a transaction and what it spends.")
+    for each, parent in zip(spending.transaction.inputs, parents, strict=True):
+        if each.txid != parent.txid:
+            raise errors.PayloadRefused("An input brings another transaction than it spends from.")
     return spending
-
-
-def made(inputs: Sequence[tuple[Input, Output]], outputs: Sequence[Output]) -> Spending:
-    """A transaction of these parts."""
-    unsigned = transactions.write(inputs=[each for each, _ in inputs], outputs=outputs)
-    return Spending(unsigned, tuple(spent for _, spent in inputs))
 
 
 def _pair(key: bytes, value: bytes) -> bytes:

@@ -18,8 +18,8 @@ INPUT_VSIZE = 68
 #: Value, length, and the script of BIP-84.
 CHANGE_VSIZE = 31
 CHANGE_SCRIPT_BYTES = 22
-#: A transaction with more inputs is near what nodes pass on (400,000 units of weight).
-INPUTS_MAX = 1_000
+#: What nodes pass on would be five times as many, but each brings the transaction that it spends from to be signed.
+INPUTS_MAX = 300
 _LEGACY_INPUT_VSIZE = 148
 
 

@@ -146,6 +146,12 @@ def write(
     return transaction(head + b"\x00\x01" + body + witnesses + tail)
 
 
+def bare(found: Transaction) -> Transaction:
+    """The transaction without its witnesses, which are no part of its id."""
+    inputs = [Input(each.txid, each.vout, each.script, each.sequence) for each in found.inputs]
+    return write(inputs=inputs, outputs=found.outputs, version=found.version, locktime=found.locktime)
+
+
 def hashed(data: bytes) -> str:
     """Bitcoin's hash as it is shown: SHA-256 twice, bytes turned round."""
     return _twice(data)[::-1].hex()

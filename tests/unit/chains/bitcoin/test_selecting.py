@@ -3,17 +3,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billfold.chains import errors
-from billfold.chains.bitcoin import building, selecting, signing, sizes
+from billfold.chains.bitcoin import building, selecting, signing, sizes, transactions
 from billfold.chains.bitcoin import psbt as psbts
-from billfold.chains.port import Allocation, Coin, Payment, Rate
+from billfold.chains.bitcoin.transactions import Input, Output, Transaction
+from billfold.chains.port import Allocation, Coin, Payment, Rate, Unsigned
 
 ADDRESS = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
 OTHER = "bcrt1qnd2r2ud9n0z0ejnmp2dt5z42tlgy2qkna57t6x"
 SCRIPT = bytes.fromhex("0014751e76e8199196d454941c45d1b3a323f1433bd6")
 
 
+PARENTS: dict[str, Transaction] = {}
+
+
 def coin(number: int, amount: int) -> Coin:
-    return Coin(chain_tx=f"{number:064x}", index="0", address=ADDRESS, amount=amount)
+    made = transactions.write(inputs=[Input(f"{number:064x}", 0)], outputs=[Output(amount, SCRIPT)])
+    PARENTS[made.txid] = made
+    return Coin(chain_tx=made.txid, index="0", address=ADDRESS, amount=amount)
+
+
+def build(payments: list[Payment], allocation: Allocation, *, rate: Rate) -> Unsigned:
+    return building.build(payments, allocation, parents=PARENTS, rate=rate, network="sandbox")
 
 
 def rate(number: int) -> Rate:
@@ -62,7 +72,7 @@ def test_what_is_chosen_can_be_built_and_nothing_is_lost(amounts: list[int], wan
         assert sum(max(0, each - cost) for each in amounts) < wanted + sizes.fee_for(number, sizes.vsize(0, [SCRIPT]))
         return
     allocation = Allocation(source=ADDRESS, coins=chosen, change=ADDRESS)
-    unsigned = building.build(payments, allocation, rate=rate(number), network="sandbox")
+    unsigned = build(payments, allocation, rate=rate(number))
     shown = signing.read(unsigned.payload, network="sandbox")
 
     assert sum(each.amount for each in shown.payments) + shown.fee_max == sum(each.amount for each in chosen)
@@ -73,14 +83,14 @@ def test_what_is_chosen_can_be_built_and_nothing_is_lost(amounts: list[int], wan
     assert shown.fee_max <= sizes.fee_for(number, size + sizes.CHANGE_VSIZE) + max(
         sizes.dust(SCRIPT), sizes.fee_for(number, sizes.INPUT_VSIZE)
     )
-    assert building.build(payments, allocation, rate=rate(number), network="sandbox") == unsigned
+    assert build(payments, allocation, rate=rate(number)) == unsigned
 
 
 def test_change_that_would_be_dust_goes_to_the_fee() -> None:
     fee = sizes.fee_for(1000, sizes.vsize(1, [SCRIPT, SCRIPT]))
     allocation = Allocation(source=ADDRESS, coins=[coin(1, 50_000 + fee + 293)], change=ADDRESS)
 
-    unsigned = building.build([Payment(address=OTHER, amount=50_000)], allocation, rate=rate(1000), network="sandbox")
+    unsigned = build([Payment(address=OTHER, amount=50_000)], allocation, rate=rate(1000))
 
     assert [each.amount for each in signing.read(unsigned.payload, network="sandbox").payments] == [50_000]
     assert unsigned.fee_max == fee + 293
@@ -89,7 +99,7 @@ def test_change_that_would_be_dust_goes_to_the_fee() -> None:
 def test_a_rate_below_what_nodes_pass_on_is_raised_to_it() -> None:
     allocation = Allocation(source=ADDRESS, coins=[coin(1, 50_000)], change=ADDRESS)
 
-    unsigned = building.build([Payment(address=OTHER, amount=10_000)], allocation, rate=rate(1), network="sandbox")
+    unsigned = build([Payment(address=OTHER, amount=10_000)], allocation, rate=rate(1))
 
     assert unsigned.fee_max == sizes.fee_for(1000, sizes.vsize(1, [SCRIPT, SCRIPT]))
 
@@ -97,7 +107,7 @@ def test_a_rate_below_what_nodes_pass_on_is_raised_to_it() -> None:
 def test_a_payment_is_called_off_by_paying_the_change_alone() -> None:
     allocation = Allocation(source=ADDRESS, coins=[coin(1, 50_000)], change=ADDRESS)
 
-    shown = signing.read(building.build([], allocation, rate=rate(2000), network="sandbox").payload, network="sandbox")
+    shown = signing.read(build([], allocation, rate=rate(2000)).payload, network="sandbox")
 
     assert shown.kind == "cancel"
     assert [each.address for each in shown.payments] == [ADDRESS]
@@ -115,20 +125,28 @@ def test_a_payment_is_called_off_by_paying_the_change_alone() -> None:
 def test_what_bitcoin_can_not_pay_is_refused(payment: Payment, said: str) -> None:
     allocation = Allocation(source=ADDRESS, coins=[coin(1, 50_000)], change=ADDRESS)
     with pytest.raises(errors.PaymentInvalid, match=said):
-        building.build([payment], allocation, rate=rate(1000), network="sandbox")
+        build([payment], allocation, rate=rate(1000))
 
 
 def test_coins_that_do_not_cover_the_fee_are_not_built_with() -> None:
     allocation = Allocation(source=ADDRESS, coins=[coin(1, 10_050)], change=ADDRESS)
     with pytest.raises(errors.FundsShort):
-        building.build([Payment(address=OTHER, amount=10_000)], allocation, rate=rate(1000), network="sandbox")
+        build([Payment(address=OTHER, amount=10_000)], allocation, rate=rate(1000))
 
 
 def test_an_unsigned_transaction_is_a_psbt_that_signals_replacement() -> None:
     allocation = Allocation(source=ADDRESS, coins=[coin(2, 50_000), coin(1, 50_000)], change=ADDRESS)
-    built = building.build([Payment(address=OTHER, amount=60_000)], allocation, rate=rate(1000), network="sandbox")
+    built = build([Payment(address=OTHER, amount=60_000)], allocation, rate=rate(1000))
 
     transaction = psbts.read(built.payload).transaction
 
     assert [each.sequence for each in transaction.inputs] == [0xFFFFFFFD] * 2
     assert [each.txid for each in transaction.inputs] == sorted(each.txid for each in transaction.inputs)
+
+
+def test_a_coin_that_is_another_than_was_said_is_not_built_with() -> None:
+    true = coin(1, 50_000)
+    false = Coin(chain_tx=true.chain_tx, index="0", address=ADDRESS, amount=60_000)
+    for wrong in (false, Coin(chain_tx=true.chain_tx, index="1", address=ADDRESS, amount=50_000)):
+        with pytest.raises(errors.PaymentInvalid, match="another than was said"):
+            build([], Allocation(source=ADDRESS, coins=[wrong], change=ADDRESS), rate=rate(1000))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from billfold.chains import errors
 from billfold.chains.bitcoin import addresses, keys, psbt, signing, transactions
-from billfold.chains.bitcoin.transactions import Input, Output
+from billfold.chains.bitcoin.transactions import Input, Output, Transaction
 from billfold.chains.port import Payment
 from billfold.chains.signing_port import Place
 
@@ -17,7 +17,11 @@ SEED = bytes(range(64))
 PLACE = Place(purpose="hot", index=0)
 [MINE] = keys.addresses(SEED, purpose="hot", first=0, count=1, network="sandbox")
 OTHER = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
-TXID = "11" * 32
+
+
+def parent(spent: int = 100_000, source: str = MINE) -> Transaction:
+    made = [Output(1, b"\x51"), Output(spent, addresses.script_of(source, "sandbox"))]
+    return transactions.write(inputs=[Input("11" * 32, 0, b"", 0, (b"witness",))], outputs=made)
 
 
 def payload(
@@ -32,13 +36,14 @@ def payload(
     to: bytes | None = None,
 ) -> bytes:
     script = addresses.script_of(OTHER, "sandbox") if to is None else to
+    made = transactions.bare(parent(spent, source))
     unsigned = transactions.write(
-        inputs=[Input(TXID, 0, b"", sequence)] * coins,
+        inputs=[Input(made.txid, 1, b"", sequence)] * coins,
         outputs=[Output(paid, script)],
         version=version,
         locktime=locktime,
     )
-    return psbt.written(psbt.Spending(unsigned, (Output(spent, addresses.script_of(source, "sandbox")),) * coins))
+    return psbt.written(psbt.Spending(unsigned, (made,) * coins))
 
 
 def test_what_is_read_is_what_is_paid_and_what_it_costs() -> None:
@@ -74,14 +79,14 @@ def test_the_same_is_signed_the_same() -> None:
         (payload(paid=0), "none that can be"),
         (payload(spent=2**62), "none that can be"),
         (payload(sequence=0xFFFFFFFF), "another sequence"),
-        (payload(sequence=0), "more in it|another sequence"),
+        (payload(sequence=0), "something else|another sequence"),
         (payload(version=1), "version 2"),
         (payload(locktime=800_000), "lock time"),
         (payload(coins=2), "spent twice"),
         (payload(to=b"\x6a\x04data"), "has no address"),
         (payload(to=b"\x51"), "has no address"),
         (payload(source="2MzQwSSnBHWHqSAqtTVQ6v47XtaisrJa1Vc"), "single key"),
-        (payload() + b"\x00", "can't be read|more in it|no PSBT"),
+        (payload() + b"\x00", "can't be read|something else|no PSBT"),
         (payload()[:-1], "no PSBT"),
         (b"psbt\xff", "no PSBT"),
         (b"", "no PSBT"),
@@ -91,6 +96,19 @@ def test_the_same_is_signed_the_same() -> None:
 def test_what_is_not_understood_is_not_signed(wrong: bytes, said: str) -> None:
     with pytest.raises(errors.PayloadRefused, match=said):
         signing.sign(wrong, SEED, places={MINE: PLACE}, network="sandbox")
+
+
+def test_a_false_amount_is_seen_by_the_hash_of_what_made_the_coin() -> None:
+    true = psbt.read(payload())
+    richer = transactions.bare(parent(spent=900_000))
+    with pytest.raises(errors.PayloadRefused, match="another transaction than it spends from"):
+        psbt.read(psbt.written(psbt.Spending(true.transaction, (richer,))))
+    amount = struct.pack("<q", 100_000) + transactions.sized(addresses.script_of(MINE, "sandbox"))
+    lie = struct.pack("<q", 900_000) + amount[8:]
+    assert payload().count(amount) == 2
+    at = payload().rindex(amount)
+    with pytest.raises(errors.PayloadRefused, match="something else"):
+        psbt.read(payload()[:at] + lie + payload()[at + len(lie) :])
 
 
 def inserted(into: bytes, key: bytes, value: bytes) -> bytes:
