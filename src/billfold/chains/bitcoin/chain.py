@@ -38,8 +38,6 @@ _TARGETS: dict[Speed, int] = {"fast": 2, "normal": 6, "slow": 36}
 _SLOWEST_FIRST: tuple[Speed, ...] = ("slow", "normal", "fast")
 #: What is offered in hundredths of the least, where nodes have seen too little to say what it takes.
 _WITHOUT_ESTIMATE: dict[Speed, int] = {"fast": 500, "normal": 200, "slow": 100}
-#: Inputs of a payment that is not built yet: most have one or two.
-_INPUTS_GUESSED = 3
 #: Of what waits on the network so much is read at a time; the rest the next time.
 _PENDING_AT_ONCE = 500
 _READS_AT_ONCE = 16
@@ -126,10 +124,10 @@ class Bitcoin:
         return found
 
     async def estimate(self, payments: Sequence[Payment], *, source: str, rate: Rate) -> int:  # noqa: ARG002 - the port's
-        """The fee with a change and a few coins; with many small coins it is more."""
+        """The fee with few coins, and a change or one that is too small to have; where coins are small it is more."""
         scripts = [each.script for each in building.outputs_of(payments, self.network)]
-        size = sizes.vsize(_INPUTS_GUESSED, scripts) + sizes.CHANGE_VSIZE
-        return sizes.fee_for(building.rate_of(rate), size)
+        size = sizes.vsize(sizes.INPUTS_FEW + 1, scripts) + sizes.CHANGE_VSIZE
+        return sizes.fee_for(building.rate_of(rate), size) + sizes.CHANGE_DUST
 
     def raised(self, rate: Rate) -> Rate:
         """By what nodes want more for a replacement (BIP-125, rule 4)."""

@@ -34,7 +34,7 @@ def chosen(coins: Sequence[Coin], *, amount: int, scripts: Sequence[bytes], rate
 
 
 def _exact(values: Sequence[int], target: int, slack: int) -> list[int] | None:
-    """Places of values, given from the largest, whose sum is from `target` to `target + slack`; the tightest found."""
+    """Places of a few values, given from the largest, whose sum is from `target` to `target + slack`; the tightest."""
     left = sum(values)
     best: list[int] | None = None
     best_total = target + slack + 1
@@ -46,7 +46,7 @@ def _exact(values: Sequence[int], target: int, slack: int) -> list[int] | None:
             best, best_total, back = list(taken), total, True
             if total == target:
                 break
-        if not back and len(taken) < sizes.INPUTS_MAX:
+        if not back and len(taken) < sizes.INPUTS_FEW:
             taken.append(at)
             total += values[at]
             left -= values[at]

@@ -17,7 +17,11 @@ _BASE_VSIZE = 15
 INPUT_VSIZE = 68
 #: Value, length, and the script of BIP-84.
 CHANGE_VSIZE = 31
-CHANGE_SCRIPT_BYTES = 22
+#: The least amount that it may have.
+CHANGE_DUST = 294
+#: With so many coins a payment is no dearer than was estimated: it has a change, or leaves over less than one more coin
+#: would cost.
+INPUTS_FEW = 3
 #: What nodes pass on would be five times as many, but each brings the transaction that it spends from to be signed.
 INPUTS_MAX = 300
 _LEGACY_INPUT_VSIZE = 148

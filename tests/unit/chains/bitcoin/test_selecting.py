@@ -5,7 +5,9 @@ from hypothesis import strategies as st
 from billfold.chains import errors
 from billfold.chains.bitcoin import building, selecting, signing, sizes, transactions
 from billfold.chains.bitcoin import psbt as psbts
+from billfold.chains.bitcoin.chain import Bitcoin
 from billfold.chains.bitcoin.transactions import Input, Output, Transaction
+from billfold.chains.nodes import Nodes
 from billfold.chains.port import Allocation, Coin, Payment, Rate, Unsigned
 
 ADDRESS = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
@@ -13,6 +15,8 @@ OTHER = "bcrt1qnd2r2ud9n0z0ejnmp2dt5z42tlgy2qkna57t6x"
 SCRIPT = bytes.fromhex("0014751e76e8199196d454941c45d1b3a323f1433bd6")
 
 
+#: Nobody is asked.
+CHAIN = Bitcoin(Nodes(network="sandbox", urls=["http://127.0.0.1:1/"]))
 PARENTS: dict[str, Transaction] = {}
 
 
@@ -150,3 +154,22 @@ def test_a_coin_that_is_another_than_was_said_is_not_built_with() -> None:
     for wrong in (false, Coin(chain_tx=true.chain_tx, index="1", address=ADDRESS, amount=50_000)):
         with pytest.raises(errors.PaymentInvalid, match="another than was said"):
             build([], Allocation(source=ADDRESS, coins=[wrong], change=ADDRESS), rate=rate(1000))
+
+
+@given(
+    amounts=st.lists(st.integers(5_000, 5_000_000), min_size=1, max_size=20),
+    wanted=st.integers(600, 2_000_000),
+    number=st.integers(1_000, 50_000),
+)
+async def test_what_few_coins_pay_costs_no_more_than_was_estimated(
+    amounts: list[int], wanted: int, number: int
+) -> None:
+    coins, payments = [coin(at, amount) for at, amount in enumerate(amounts)], [Payment(address=OTHER, amount=wanted)]
+    try:
+        chosen = building.choose(coins, payments, rate=rate(number), network="sandbox")
+    except errors.FundsShort:
+        return
+    unsigned = build(payments, Allocation(source=ADDRESS, coins=chosen, change=ADDRESS), rate=rate(number))
+    estimated = await CHAIN.estimate(payments, source=ADDRESS, rate=rate(number))
+
+    assert len(chosen) > sizes.INPUTS_FEW or unsigned.fee_max <= estimated
