@@ -31,9 +31,13 @@ class Engine(ABC):
 
     name: str
 
-    def chain(self, *, url: str | None = None) -> Bitcoin:
+    def nodes(self) -> Nodes:
+        """As an adapter is told of it."""
+        return Nodes(network="sandbox", urls=[self.url])
+
+    def chain(self) -> Bitcoin:
         """An adapter of it."""
-        return Bitcoin(Nodes(network="sandbox", urls=[url or self.url]), final_blocks=FINAL_BLOCKS)
+        return Bitcoin(self.nodes(), final_blocks=FINAL_BLOCKS)
 
     @property
     @abstractmethod
