@@ -18,6 +18,7 @@ import hypothesis
 import pytest
 
 from billfold import devservers
+from billfold.devnet.ethereum import fetching as anvil
 from billfold.platform import redis as platform_redis
 from tests import browsers, event_payloads, keycloak, servers, smtp
 from tests.servers import devnets
@@ -170,6 +171,18 @@ async def chromium_server() -> AsyncIterator[browsers.Chromium]:
 def bitcoin_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[devnets.DevnetServer]:
     """The Bitcoin of this machine. A test has addresses of its own, makes its own blocks, and leaves it running."""
     with _folder(tmp_path_factory, "bitcoin") as folder, devnets.running_devnet("bitcoin", folder) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def ethereum_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[devnets.DevnetServer]:
+    """The Ethereum of this machine. A test has addresses of its own, makes its own blocks, and leaves it running."""
+    with had("ethereum_server"):
+        try:
+            anvil.anvil()
+        except anvil.Missing as error:
+            raise servers.Missing(error.detail) from error
+    with _folder(tmp_path_factory, "ethereum") as folder, devnets.running_devnet("ethereum", folder) as server:
         yield server
 
 

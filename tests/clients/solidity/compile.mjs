@@ -1,9 +1,10 @@
-// Compiles the sources named as arguments and writes {"Name": "0x…"}, the code that makes each contract, to standard output.
+// Compiles sources, told as {"Name.sol": "source"} on standard input, and writes {"Name.sol": {"Name": "0x…"}}: the
+// code that makes each contract.
 import { readFileSync } from "node:fs";
-import { basename } from "node:path";
 import solc from "solc";
 
-const sources = Object.fromEntries(process.argv.slice(2).map((path) => [basename(path), { content: readFileSync(path, "utf8") }]));
+const told = JSON.parse(readFileSync(0, "utf8"));
+const sources = Object.fromEntries(Object.entries(told).map(([name, content]) => [name, { content }]));
 const settings = {
   // The code ends with no hash of its source, so that a comment changes nothing.
   metadata: { appendCBOR: false, bytecodeHash: "none" },
@@ -17,6 +18,8 @@ if (errors.length) {
   console.error(errors.map((each) => each.formattedMessage).join("\n"));
   process.exit(1);
 }
-const made = Object.values(said.contracts).flatMap((file) => Object.entries(file));
-const codes = Object.fromEntries(made.map(([name, contract]) => [name, "0x" + contract.evm.bytecode.object]).sort());
-console.log(JSON.stringify(codes, null, 1));
+const codes = Object.entries(said.contracts).map(([file, made]) => [
+  file,
+  Object.fromEntries(Object.entries(made).map(([name, contract]) => [name, "0x" + contract.evm.bytecode.object])),
+]);
+console.log(JSON.stringify(Object.fromEntries(codes)));
