@@ -152,7 +152,7 @@ def _hopeless(address: str, memo: str | None, tokens: frozenset[str]) -> tuple[s
     if address == addresses.ZERO:
         return "nobody", "Nobody has the key of this address."
     if addresses.is_precompiled(address):
-        return "nobody", "The protocol keeps this address for itself."
+        return "nobody", "Nobody can have the key of this address."
     if address in tokens:
         return "token_contract", "This is the contract of a token, which would keep what it is sent."
     return None
