@@ -123,13 +123,13 @@ class Local(serving.Devnet):
         """Make everything that was, once more."""
         if past.state is not None:
             await self._engine.call("anvil_loadState", past.state.decode())
+        await self._look()
         for run in journal.runs(past.blocks):
             await self._handed_over((hashed, past.raws[hashed]) for hashed in run[0].txs)
             step_s = run[-1].time - run[-2].time if len(run) > 1 else 1
             made = await self._blocks(run[0].time, count=len(run), step_s=step_s)
             if made[-1].hash != run[-1].hash:
                 raise DevnetError(f"block {run[-1].height} was {run[-1].hash} and would now be {made[-1].hash}")
-        await self._look()
         self._waiting = await self._handed_over((hashed, past.raws[hashed]) for hashed in past.waiting)
 
     async def _passed(self, body: bytes) -> bytes:
