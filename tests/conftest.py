@@ -21,7 +21,7 @@ from billfold import devservers
 from billfold.devnet.ethereum import fetching as anvil
 from billfold.platform import redis as platform_redis
 from tests import browsers, event_payloads, keycloak, servers, smtp
-from tests.servers import devnets
+from tests.servers import devnets, solana
 
 # Tests start programs in a process that speaks gRPC. What gRPC would do in a fork, for those who go on speaking it
 # there, ends the fork by a segmentation fault before the program has begun.
@@ -184,6 +184,21 @@ def ethereum_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[devnet
             raise servers.Missing(error.detail) from error
     with _folder(tmp_path_factory, "ethereum") as folder, devnets.running_devnet("ethereum", folder) as server:
         yield server
+
+
+def solana_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[solana.SolanaServer]:
+    """The Solana of this machine. A test has addresses of its own, makes its own blocks, and leaves it running."""
+    with _folder(tmp_path_factory, "solana") as folder, solana.running_devnet(folder) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def surfnetd_server() -> Iterator[solana.SurfnetdServer]:
+    """A Solana that others have made. It makes blocks of its own accord."""
+    with had("surfnetd_server"):
+        program = solana.surfnetd()
+        with solana.running_surfnetd(program) as server:
+            yield server
 
 
 @contextmanager

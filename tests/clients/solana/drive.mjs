@@ -1,5 +1,6 @@
-// Drives a Solana node by @solana/web3.js and @solana/spl-token as anybody's program would.
-// Usage: node drive.mjs http://127.0.0.1:8899 MINT. It prints a line of JSON for each thing that it has seen to work.
+// @solana/web3.js and @solana/spl-token, as their users have them, against a Solana node: told where it is, the program
+// says what it has seen to work, and fails at the first thing that does not.
+import { readFileSync } from "node:fs";
 import assert from "node:assert/strict";
 import {
   ComputeBudgetProgram, Connection, Keypair, LAMPORTS_PER_SOL, NONCE_ACCOUNT_LENGTH, NonceAccount, PublicKey,
@@ -11,16 +12,17 @@ import {
   getAssociatedTokenAddressSync, getMint, getOrCreateAssociatedTokenAccount,
 } from "@solana/spl-token";
 
-const [url, mintText] = process.argv.slice(2);
+const { url, mint: mintText } = JSON.parse(readFileSync(0, "utf8"));
 const connection = new Connection(url, { commitment: "confirmed", wsEndpoint: url.replace("http", "ws") });
 const mint = new PublicKey(mintText);
 const alice = Keypair.generate();
 const bob = Keypair.generate();
 const MEMO = new PublicKey("MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr");
 
+const worked = [];
 const seen = async (what, act) => {
   await act();
-  console.log(JSON.stringify({ seen: what }));
+  worked.push(what);
 };
 const pay = (from, to, lamports) =>
   SystemProgram.transfer({ fromPubkey: from.publicKey, toPubkey: to.publicKey, lamports });
@@ -162,4 +164,5 @@ await seen("slots, epochs and the node itself are told of", async () => {
   assert((await connection.getBlocks(0)).length > 10);
   assert.equal((await connection.getMultipleAccountsInfo([alice.publicKey, Keypair.generate().publicKey]))[1], null);
 });
+console.log(JSON.stringify(worked));
 process.exit(0);

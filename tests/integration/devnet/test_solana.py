@@ -1,9 +1,4 @@
 import base64
-import hashlib
-import shutil
-import subprocess
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,17 +9,17 @@ from solders.system_program import TransferParams, transfer
 from solders.transaction import VersionedTransaction
 
 from billfold.devnet.solana import faucet
+from tests import conftest
+from tests.clients import npm
 from tests.servers import solana
 
 SOL = 10**9
-SUITE = Path(__file__).parents[2] / "clients" / "solana"
 CONFIRMED = {"commitment": "confirmed"}
 
 
-@pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[solana.Node]:
-    with solana.running_devnet(tmp_path_factory.mktemp("solana") / "chain") as running:
-        yield running
+@pytest.fixture
+def node(solana_server: solana.SolanaServer) -> solana.SolanaServer:
+    return solana_server
 
 
 @pytest.fixture
@@ -32,10 +27,10 @@ def somebody() -> Keypair:
     return Keypair()
 
 
-def test_after_a_kill_every_block_and_transaction_is_there(node: solana.Node, somebody: Keypair) -> None:
+def test_after_a_kill_every_block_and_transaction_is_there(node: solana.SolanaServer, somebody: Keypair) -> None:
     mined = node.faucet(str(somebody.pubkey()), "2.5")
     node.mine(2)
-    node.control("reorg", depth=1, drop=False)
+    node.reorg(1, drop=False)
     waiting = node.faucet(str(somebody.pubkey()), "0.5")
     before = everything(node)
 
@@ -50,14 +45,16 @@ def test_after_a_kill_every_block_and_transaction_is_there(node: solana.Node, so
     assert balance(node, somebody) == 3 * SOL
 
 
-def test_a_fork_that_drops_takes_money_back_and_leaves_its_slots_empty(node: solana.Node, somebody: Keypair) -> None:
+def test_a_fork_that_drops_takes_money_back_and_its_slots_stay_empty(
+    node: solana.SolanaServer, somebody: Keypair
+) -> None:
     base = node.call("getSlot", CONFIRMED)
     signature = node.faucet(str(somebody.pubkey()), "1")
     node.mine(2)
     height = node.call("getBlockHeight", CONFIRMED)
     assert balance(node, somebody) == SOL
 
-    node.control("reorg", depth=2, drop=True)
+    node.reorg(2, drop=True)
 
     assert status(node, signature) is None
     assert node.call("getTransaction", signature, CONFIRMED) is None
@@ -72,19 +69,19 @@ def test_a_fork_that_drops_takes_money_back_and_leaves_its_slots_empty(node: sol
 
 
 def test_a_fork_that_drops_nothing_has_the_same_transactions_in_other_blocks(
-    node: solana.Node, somebody: Keypair
+    node: solana.SolanaServer, somebody: Keypair
 ) -> None:
     signature = node.faucet(str(somebody.pubkey()), "1")
     node.mine(2)
     slot = status(node, signature)["slot"]
 
-    node.control("reorg", depth=2, drop=False)
+    node.reorg(2, drop=False)
 
     assert status(node, signature)["slot"] > slot
     assert balance(node, somebody) == SOL
 
 
-def test_what_is_final_stays(node: solana.Node, somebody: Keypair) -> None:
+def test_what_is_final_stays(node: solana.SolanaServer, somebody: Keypair) -> None:
     signature = node.faucet(str(somebody.pubkey()), "1")
     node.mine(32)
     assert status(node, signature)["confirmationStatus"] == "confirmed"
@@ -92,13 +89,13 @@ def test_what_is_final_stays(node: solana.Node, somebody: Keypair) -> None:
     assert status(node, signature)["confirmationStatus"] == "finalized"
     assert node.call("getBalance", str(somebody.pubkey()))["value"] == SOL
 
-    refused = node.post("/devnet/reorg", depth=33, drop=True)
+    refused = node.posted("/devnet/reorg", {"depth": 33, "drop": True})
 
     assert refused.status_code == 409
     assert "final" in refused.json()["error"]
 
 
-def test_a_blockhash_counts_for_150_blocks_and_not_for_one_more(node: solana.Node, somebody: Keypair) -> None:
+def test_a_blockhash_counts_for_150_blocks_and_not_for_one_more(node: solana.SolanaServer, somebody: Keypair) -> None:
     node.faucet(str(somebody.pubkey()), "1")
     node.mine()
     latest = node.call("getLatestBlockhash", CONFIRMED)["value"]
@@ -118,7 +115,7 @@ def test_a_blockhash_counts_for_150_blocks_and_not_for_one_more(node: solana.Nod
     assert node.call("isBlockhashValid", latest["blockhash"], CONFIRMED)["value"] is False
 
 
-def test_a_failed_transaction_costs_its_fee_and_moves_nothing(node: solana.Node, somebody: Keypair) -> None:
+def test_a_failed_transaction_costs_its_fee_and_moves_nothing(node: solana.SolanaServer, somebody: Keypair) -> None:
     node.faucet(str(somebody.pubkey()), "1")
     node.mine()
     blockhash = node.call("getLatestBlockhash", CONFIRMED)["value"]["blockhash"]
@@ -134,7 +131,7 @@ def test_a_failed_transaction_costs_its_fee_and_moves_nothing(node: solana.Node,
 
 
 def test_a_faulty_node_loses_a_transaction_or_its_answer_or_forgets_all_signatures(
-    node: solana.Node, somebody: Keypair
+    node: solana.SolanaServer, somebody: Keypair
 ) -> None:
     node.faucet(str(somebody.pubkey()), "3")
     node.mine()
@@ -144,9 +141,8 @@ def test_a_faulty_node_loses_a_transaction_or_its_answer_or_forgets_all_signatur
     node.control("faults", lose=1)
     send(node, lost)
     node.control("faults", mute=1)
-    answer = node.post(
-        "/", jsonrpc="2.0", id=1, method="sendTransaction", params=[encoded(muted), {"encoding": "base64"}]
-    )
+    sent = [encoded(muted), {"encoding": "base64"}]
+    answer = node.posted("/", {"jsonrpc": "2.0", "id": 1, "method": "sendTransaction", "params": sent})
     node.mine()
 
     assert answer.status_code == 504
@@ -178,10 +174,10 @@ def test_a_faulty_node_loses_a_transaction_or_its_answer_or_forgets_all_signatur
         (7, -32600),
     ],
 )
-def test_what_can_not_be_understood_is_answered_as_nodes_do(node: solana.Node, asked: Any, code: int) -> None:
+def test_what_can_not_be_understood_is_answered_as_nodes_do(node: solana.SolanaServer, asked: Any, code: int) -> None:
     body = {"jsonrpc": "2.0", "id": 1} | asked if isinstance(asked, dict) else asked
 
-    response = node._http.post(node.url, json=body)
+    response = node.posted("/", body)
 
     assert response.status_code == 200
     assert response.json()["error"]["code"] == code
@@ -198,53 +194,42 @@ def test_what_can_not_be_understood_is_answered_as_nodes_do(node: solana.Node, a
         {"address": str(Keypair().pubkey()), "amount": "0.000000001"},
     ],
 )
-def test_the_faucet_says_why_it_gives_nothing(node: solana.Node, wanted: dict[str, str]) -> None:
-    response = node.post("/devnet/faucet", **wanted)
+def test_the_faucet_says_why_it_gives_nothing(node: solana.SolanaServer, wanted: dict[str, str]) -> None:
+    response = node.posted("/devnet/faucet", wanted)
 
     assert response.status_code == 400
     assert response.json()["error"]
 
 
-def test_a_client_that_knows_nothing_of_us_can_do_all_that_it_wants(tmp_path: Path) -> None:
-    if shutil.which("npm") is None:
-        pytest.skip("npm is not to be had here (web3.js against the local Solana)")
-    folder = installed(SUITE)
-    with solana.running_devnet(tmp_path / "chain", block_s=0.2) as node:
-        driven = subprocess.run(
-            ["node", "drive.mjs", node.url, str(faucet.USDC)],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-    assert driven.returncode == 0, driven.stdout + driven.stderr
-    assert driven.stdout.count('"seen"') == 7
+@pytest.fixture(scope="module")
+def worked(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """What web3.js, which we did not write, has seen to work: tests/clients/solana/drive.mjs."""
+    with conftest.had("clients_of_solana"):
+        npm.modules("solana")
+        folder = tmp_path_factory.mktemp("clients")
+        # It waits for blocks that come of their own accord, as its users do.
+        with solana.running_devnet(folder / "chain", block_s=0.2) as node:
+            (folder / "suite").mkdir()
+            told = {"url": node.url, "mint": str(faucet.USDC)}
+            found: list[str] = npm.run("solana", "drive.mjs", told, folder=folder / "suite")
+    return found
 
 
-def installed(suite: Path) -> Path:
-    """The suite with what it needs, kept from run to run."""
-    lock = (suite / "package-lock.json").read_bytes()
-    folder = Path.home() / ".cache" / "billfold-tests" / f"solana-client-{hashlib.sha256(lock).hexdigest()[:16]}"
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in (".npmrc", "package.json", "package-lock.json", "drive.mjs"):
-        shutil.copy(suite / name, folder / name)
-    if not (folder / "node_modules" / ".package-lock.json").exists():
-        subprocess.run(["npm", "ci", "--silent"], cwd=folder, check=True, timeout=300)
-    return folder
+def test_a_client_that_knows_nothing_of_us_can_do_all_that_it_wants(worked: list[str]) -> None:
+    assert len(worked) == 7
 
 
-def everything(node: solana.Node) -> list[Any]:
+def everything(node: solana.SolanaServer) -> list[Any]:
     """All blocks with all that they did."""
     config = {"commitment": "confirmed", "maxSupportedTransactionVersion": 0}
     return [node.call("getBlock", slot, config) for slot in node.call("getBlocks", 0, None, CONFIRMED)]
 
 
-def status(node: solana.Node, signature: str) -> Any:
+def status(node: solana.SolanaServer, signature: str) -> Any:
     return node.call("getSignatureStatuses", [signature], {"searchTransactionHistory": True})["value"][0]
 
 
-def balance(node: solana.Node, of: Keypair) -> int:
+def balance(node: solana.SolanaServer, of: Keypair) -> int:
     value: int = node.call("getBalance", str(of.pubkey()), CONFIRMED)["value"]
     return value
 
@@ -260,6 +245,6 @@ def encoded(transaction: VersionedTransaction) -> str:
     return base64.b64encode(bytes(transaction)).decode()
 
 
-def send(node: solana.Node, transaction: VersionedTransaction, **config: Any) -> str:
+def send(node: solana.SolanaServer, transaction: VersionedTransaction, **config: Any) -> str:
     signature: str = node.call("sendTransaction", encoded(transaction), {"encoding": "base64", **config})
     return signature

@@ -274,8 +274,9 @@ def text(given: Any, what: str) -> str:
 
 
 def _known(refused: CallRefused) -> bool:
-    """Whether a node refuses a transaction because it has it already."""
-    return isinstance(refused.data, dict) and refused.data.get("err") == "AlreadyProcessed"
+    """Whether a node refuses a transaction because it has it already. Some say so in words alone."""
+    told = isinstance(refused.data, dict) and refused.data.get("err") == "AlreadyProcessed"
+    return told or "already been processed" in refused.message
 
 
 def _block_config(details: str, commitment: Commitment) -> Mapping[str, Any]:
