@@ -21,6 +21,11 @@ from billfold.chains.solana.node import LAMPORTS_MAX, Header, Node
 _SLOTS_MAX = 50_000
 
 
+#: So many blocks more are waited for, and looked into: what nodes say of a blockhash's last block and what the runtime
+#: lets pass was one apart before, and to wait for a second costs nothing.
+_GRACE = 2
+
+
 class Mined(msgspec.Struct, frozen=True, kw_only=True):
     """What a transaction did in its block."""
 
@@ -41,7 +46,7 @@ async def find(node: Node, signed: Signed, allocation: Allocation) -> Found:
     if status is not None:
         return await _mined(node, signed) if status.confirmed else Found(fate=Fate.PENDING)
     assert allocation.last_height is not None, "every allocation of Solana has a last height"
-    if final.height <= allocation.last_height:
+    if final.height <= allocation.last_height + _GRACE:
         return Found(fate=Fate.UNSEEN)
     await _prove_absent(node, signed, allocation, final)
     return Found(fate=Fate.DEAD, reason="Its recent block is too old, and no block has it.")
@@ -75,9 +80,10 @@ async def _prove_absent(node: Node, signed: Signed, allocation: Allocation, fina
     last = min(final.slot, slot + _SLOTS_MAX)
     places = await node.slots(slot, last, commitment="finalized")
     parent = blockhash
-    if len(places) <= building.BLOCKS:
+    count = building.BLOCKS + _GRACE
+    if len(places) <= count:
         raise NodeUnavailable("The nodes of Solana do not have all blocks in which the transaction might be.")
-    for each in places[1 : building.BLOCKS + 1]:
+    for each in places[1 : count + 1]:
         found = await node.signatures(each)
         # Each follows the one before, or the list of slots has a gap.
         if found is None or found[0].parent != parent:
