@@ -6,6 +6,7 @@ is lost, until no block that is still to come may have it; and then it is looked
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import msgspec
@@ -24,6 +25,8 @@ _SLOTS_MAX = 50_000
 #: So many blocks more are waited for, and looked into: what nodes say of a blockhash's last block and what the runtime
 #: lets pass was one apart before, and to wait for a second costs nothing.
 _GRACE = 2
+#: So many blocks are asked for at the same time.
+_AT_ONCE = 8
 
 
 class Mined(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,14 +86,15 @@ async def _prove_absent(node: Node, signed: Signed, allocation: Allocation, fina
     count = building.BLOCKS + _GRACE
     if len(places) <= count:
         raise NodeUnavailable("The nodes of Solana do not have all blocks in which the transaction might be.")
-    for each in places[1 : count + 1]:
-        found = await node.signatures(each)
-        # Each follows the one before, or the list of slots has a gap.
-        if found is None or found[0].parent != parent:
-            raise NodeWrong("A node of Solana gives blocks that do not follow each other.")
-        parent = found[0].hash
-        if signed.chain_tx in found[1]:
-            raise NodeWrong("A node of Solana does not know a signature that one of its blocks has.")
+    for start in range(1, count + 1, _AT_ONCE):
+        some = places[start : min(start + _AT_ONCE, count + 1)]
+        for found in await asyncio.gather(*(node.signatures(each) for each in some)):
+            # Each follows the one before, or the list of slots has a gap.
+            if found is None or found[0].parent != parent:
+                raise NodeWrong("A node of Solana gives blocks that do not follow each other.")
+            parent = found[0].hash
+            if signed.chain_tx in found[1]:
+                raise NodeWrong("A node of Solana does not know a signature that one of its blocks has.")
 
 
 def _mined_from(answer: Any) -> Mined:
