@@ -186,6 +186,7 @@ def ethereum_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[devnet
         yield server
 
 
+@pytest.fixture(scope="session")
 def solana_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[solana.SolanaServer]:
     """The Solana of this machine. A test has addresses of its own, makes its own blocks, and leaves it running."""
     with _folder(tmp_path_factory, "solana") as folder, solana.running_devnet(folder) as server:
@@ -199,6 +200,13 @@ def surfnetd_server() -> Iterator[solana.SurfnetdServer]:
         program = solana.surfnetd()
         with solana.running_surfnetd(program) as server:
             yield server
+
+
+@pytest.fixture(scope="session")
+def stellar_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[devnets.DevnetServer]:
+    """The Stellar of this machine. A test has accounts of its own, closes its own ledgers, and leaves it running."""
+    with _folder(tmp_path_factory, "stellar") as folder, devnets.running_devnet("stellar", folder) as server:
+        yield server
 
 
 @contextmanager

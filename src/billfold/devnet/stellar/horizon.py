@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from typing import Any
 
@@ -59,9 +60,17 @@ class Horizon:
         def of_account(request: Asked, account_id: str, what: str) -> Response[Any]:
             return _page(request, history.of_account(_account(account_id)), what)
 
+        @get("/accounts/{account_id:str}/data/{key:str}", media_type=_KIND, sync_to_thread=False)
+        def data(account_id: str, key: str) -> Response[Any]:
+            found = self._ledgers.state.account(_account(account_id))
+            if found is None or key not in found.data:
+                raise _missing()
+            return asking.answer({"value": base64.b64encode(found.data[key]).decode()})
+
         @get("/transactions/{name:str}", media_type=_KIND, sync_to_thread=False)
         def transaction(request: Asked, name: str) -> Response[Any]:
-            return asking.answer(records.transaction(asking.base(request), self._transaction(name), known=name.lower()))
+            found = self._transaction(name)
+            return asking.answer(records.transaction(asking.base(request), found, known=name.lower()))
 
         @get("/transactions/{name:str}/{what:str}", media_type=_KIND, sync_to_thread=False)
         def of_transaction(request: Asked, name: str, what: str) -> Response[Any]:
@@ -81,10 +90,8 @@ class Horizon:
         def paths(request: Asked) -> Response[Any]:
             return self._paths(request, sending=request.url.path.endswith("send"))
 
-        return [
-            root, ledgers, ledger, of_ledger, account, of_account, transaction, of_transaction, everything, fee_stats,
-            paths,
-        ]  # fmt: skip
+        about = [root, ledgers, ledger, of_ledger, account, of_account, data]
+        return [*about, transaction, of_transaction, everything, fee_stats, paths]
 
     def _ledger(self, text: str) -> Ledger:
         found = self._ledgers.history.ledger(int(text)) if text.isdecimal() and len(text) <= 10 else None  # noqa: PLR2004 - digits of 32 bits

@@ -200,6 +200,7 @@ def account(base: str, state: State, one: Account) -> Record:
             transactions=path + "/transactions{?cursor,limit,order}",
             operations=path + "/operations{?cursor,limit,order}",
             payments=path + "/payments{?cursor,limit,order}",
+            data=path + "/data/{key}",
         ),
         "id": one.id,
         "account_id": one.id,
