@@ -44,7 +44,8 @@ BOUNDS = Preconditions(time_bounds=TimeBounds(1, 2_000_000_000))
 
 
 def paying(**told: Any) -> Payment:
-    return Payment(**({"destination": THERE, "asset": Asset.native(), "amount": "1.5", "source": ours} | told))
+    usual: dict[str, Any] = {"destination": THERE, "asset": Asset.native(), "amount": "1.5", "source": ours}
+    return Payment(**usual | told)
 
 
 def payload(
