@@ -106,6 +106,7 @@ class SignerDatabase(NamedTuple):
     owner_dsn: str
     app_dsn: str
     readonly_dsn: str
+    name: str
 
 
 def create_database(server: servers.PostgresServer) -> SignerDatabase:
@@ -121,7 +122,7 @@ def migrated_database(server: servers.PostgresServer) -> SignerDatabase:
 
 def _of(server: servers.PostgresServer, found: servers.TestDatabase) -> SignerDatabase:
     dsn = server.embedded.dsn(cluster.SIGNER, database=found.name)
-    return SignerDatabase(dsn, found.owner_dsn, found.app_dsn, found.readonly_dsn)
+    return SignerDatabase(dsn, found.owner_dsn, found.app_dsn, found.readonly_dsn, found.name)
 
 
 def keyring(provider: Provider | None = None) -> Keyring:

@@ -32,6 +32,9 @@ STORE = "A store knows PostgreSQL and its context's rules"
 SERVICE = "A service knows no HTTP"
 ROUTES = "Routes and workers call the facade"
 RPC = "A service over gRPC calls the facade"
+CHAIN_KEYS = "Keys and signatures of chains are the signer's"
+CHAIN_LIBRARIES = "The chains' libraries are spoken in chains and devnet"
+WRAPPING = "Those who wrap keys are asked in platform.keys"
 GRPC = "gRPC is spoken in platform.rpc and in what a context serves by it"
 ASYNCPG = "asyncpg is spoken in platform.postgres and in stores"
 NATS = "NATS is spoken in platform.messaging"
@@ -136,6 +139,17 @@ IMPORTS = [
     Breach("the signer asks a Vault by itself", "signer.service", "import hvac", WRAPPING),
     Breach("a second way to hash passwords", "app", "from argon2 import PasswordHasher", PASSWORDS),
     Breach("a second reader of phone numbers", "identity.service.users", "import phonenumbers", ADDRESSES),
+    Breach("custody signs by itself", "custody.service", "from billfold.chains.bitcoin import signing", CHAIN_KEYS),
+    Breach("a chain's node has keys", "chains.stellar.horizon", "from billfold.chains.stellar import keys", CHAIN_KEYS),
+    Breach("custody makes a seed", "custody.service", "from billfold.chains import mnemonics", CHAIN_KEYS),
+    Breach("a chain's library in the signer", "signer.service", "import coincurve", CHAIN_LIBRARIES),
+    Breach("a chain's library in custody", "custody.service", "import solders.pubkey", CHAIN_LIBRARIES),
+    Breach("an HSM in the signer", "signer.service", "import pkcs11", WRAPPING),
+    Breach("AWS in the app", "app.signing", "import boto3", WRAPPING),
+    Breach(
+        "the signer's service over gRPC reads its store", "signer.rpc.values", "from billfold.signer import store", RPC
+    ),
+    Breach("gRPC in the signer's service", "signer.service", "import grpc", GRPC),
     Breach("a service over gRPC reads its store", "ledger.rpc.moving", "from billfold.ledger.store import x", RPC),
     Breach("gRPC in a service", "ledger.service", "import grpc", GRPC),
     Breach("SMTP in a context", "identity.service", "import aiosmtplib", MAIL),

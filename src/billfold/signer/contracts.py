@@ -24,7 +24,7 @@ INDEX_END = 2**31
 #: How many letters a chain's name, an address, a token or a memo may have.
 TEXT_MAX = 200
 
-Decision = Literal["signed", "refused", "created", "imported", "rewrapped", "restored", "policy"]
+Decision = Literal["signed", "refused", "created", "imported", "rewrapped", "restored", "backed_up", "policy"]
 
 
 class Tree(msgspec.Struct, frozen=True, kw_only=True):

@@ -70,6 +70,9 @@ COMMANDS = {
     "ledger": Command("ledger", "app", "Check the books."),
     "audit": Command("audit", "app", "See what was done by whom, and prove that its record is whole."),
     "chain": Command("chain", "app", "Play with the chains of the sandbox: mine, send play money, replace blocks."),
+    "signer": Command(
+        "signer", "app", "At the signer's own machine: say what may leave, see what was signed, back up seeds."
+    ),
     "dev": Command("dev_servers", "app", "Run servers to develop against."),
     "projections": Command("projections", "app", "Make anew what is kept outside of the database, or compare it."),
 }

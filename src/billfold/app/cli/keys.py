@@ -103,6 +103,31 @@ def rotate_signing(
         typer.echo(f"The new key {found['key']} is published, and signs from {found['signs_from']} on.")
 
 
+@app.command("rewrap")
+def rewrap(config: options.Config = None, data: options.Data = None, json: options.Json = False) -> None:
+    """Seal the signer's seeds anew under the newest master key, at the signer's own machine, while it goes on signing.
+
+    Do so after a rotation, or after another provider was set (signer.provider). Broken off and called again it goes on
+    where it was. When it is through, no seed needs an older master key any more.
+    """
+    done = asyncio.run(_rewrap(config, data))
+    if json:
+        output.print_json({"rewrapped": done})
+    else:
+        typer.echo(f"{done} seeds were sealed anew; all are under the newest master key.")
+
+
+async def _rewrap(config: Path | None, data: Path | None) -> int:
+    from billfold.app.cli import progress, signer  # noqa: PLC0415 - imported where they are needed alone.
+
+    done = 0
+    async with signer.opened(config, data) as opened:
+        with progress.bar("seeds") as advance:
+            async for done, total in opened.rewrap():
+                advance(done, total, f"{done} of {total}")
+    return done
+
+
 async def _rotate_signing(config: Path | None, data: Path | None, *, at_once: bool) -> dict[str, str]:
     from billfold.app import container  # noqa: PLC0415 - the contexts are imported where they are needed alone.
     from billfold.kernel import clock  # noqa: PLC0415

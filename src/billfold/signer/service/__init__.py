@@ -28,6 +28,7 @@ from billfold.signer.contracts import (
     Tree,
 )
 from billfold.signer.domain.requests import Request
+from billfold.signer.service import backups
 from billfold.signer.service import chains as known_chains
 from billfold.signer.service.administration import Administration
 from billfold.signer.service.chains import Chains, guarded
@@ -69,6 +70,16 @@ class Signer(Administration):
     ) -> Signer:
         """The signer of this database, with seeds under this keyring."""
         return cls(database=database, keyring=keyring, chains=chains, clock=clock or SystemClock(), random=random)
+
+    async def warm(self) -> None:
+        """Load the libraries of the chains that there are trees for, which takes seconds on a slow machine.
+
+        Raises:
+            ChainNotSigned: there is a tree of a chain that this version has not.
+            DatabaseUnavailable.
+        """
+        for chain in {tree.chain for tree in await self.trees()}:
+            await asyncio.to_thread(self._chains, chain)
 
     async def create(self, *, tree_id: UUID, chain: str, network: Network) -> Tree:
         """See SigningService."""
@@ -113,7 +124,7 @@ class Signer(Administration):
         row = await self._tree(tree_id)
         if row is None:
             raise errors.TreeNotFound
-        keys = self._chains(row.chain).keys
+        keys = (await asyncio.to_thread(self._chains, row.chain)).keys
         async with self._deriving:
             secret = await self._seeds.open(row)
             return await asyncio.to_thread(
@@ -131,6 +142,33 @@ class Signer(Administration):
             raise answer
         return answer
 
+    async def backup(self, *, text: str) -> bytes:
+        """A file with all seeds, sealed under a passphrase.
+
+        Raises:
+            RequestInvalid, KeysUnavailable, SealBroken, DatabaseUnavailable.
+        """
+        return await asyncio.to_thread(backups.with_passphrase, await self._all(), text)
+
+    async def backup_in_shares(self, *, threshold: int, shares: int) -> tuple[bytes, list[str]]:
+        """A file with all seeds, and the shares of its key, of which any `threshold` open it.
+
+        Raises:
+            RequestInvalid, KeysUnavailable, SealBroken, DatabaseUnavailable.
+        """
+        return backups.with_shares(await self._all(), threshold=threshold, shares=shares)
+
+    async def restore(self, content: bytes, *, text: str | None = None, shares: Sequence[str] = ()) -> Sequence[Tree]:
+        """Plant every tree of a file; those that are there stay.
+
+        Raises:
+            BackupInvalid.
+            TreeDiffers: there is another tree of the same id.
+            ChainNotSigned, KeysUnavailable, DatabaseUnavailable.
+        """
+        found = await asyncio.to_thread(backups.opened, backups.read(content), text=text, shares=shares)
+        return [await self.plant(one.id, one.chain, one.network, one.secret, "restored") for one in found]
+
     async def check(self) -> None:
         """Pass if the database answers.
 
@@ -144,9 +182,21 @@ class Signer(Administration):
         async with self._database.connection() as connection:
             return (await kept.find(connection, [tree_id])).get(tree_id)
 
+    async def _all(self) -> list[backups.Kept]:
+        async with self._database.transaction() as connection:
+            rows = await kept.every(connection, limit=TREES_MAX)
+            recorder = await Recorder.begin(connection, now=self._clock.now())
+            recorder.add("backed_up", {"trees": [str(row.id) for row in rows]})
+            await recorder.write()
+        secrets_of = [(row, await self._seeds.open(row)) for row in rows]
+        return [
+            backups.Kept(id=row.id, chain=row.chain, network=row.network, seed=found.seed, entropy=found.entropy)
+            for row, found in secrets_of
+        ]
+
     async def _add(self, tree_id: UUID, chain: str, network: Network, secret: Secret, decision: Decision) -> kept.Row:
         """Keep the tree, or find the one of this id."""
-        tools, at = self._chains(chain), self._clock.now()
+        tools, at = await asyncio.to_thread(self._chains, chain), self._clock.now()
         row = await self._seeds.sealed(secret, tree_id=tree_id, chain=chain, network=network, tools=tools, at=at)
         async with self._database.transaction() as connection:
             recorder = await Recorder.begin(connection, now=at)

@@ -1,0 +1,292 @@
+"""`billfold signer`: what is done at the signer's own machine, and by nobody else: policy, log, imports and backups.
+
+These commands open the signer's database and its master keys themselves: of the running stack, or as the settings say.
+No other process can ask for any of this.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from billfold.app import settings
+from billfold.app.cli import commands, options, output
+from billfold.app.supervisor import record
+from billfold.kernel import ids
+from billfold.signer import Signer
+from billfold.signer.contracts import Entry, Limit, Tree
+
+app = commands.group("signer")
+
+_HOUR_S = 3_600
+_UNITS = re.compile(r"0|[1-9][0-9]{0,77}", re.ASCII)
+
+
+class Network(StrEnum):
+    """Which of a chain's networks."""
+
+    MAIN = "main"
+    TEST = "test"
+    SANDBOX = "sandbox"
+
+
+Chain = Annotated[str, typer.Argument(help="bitcoin, ethereum, solana or stellar.", show_default=False)]
+OfNetwork = Annotated[Network, typer.Option("--network", help="Which of its networks.")]
+
+
+@app.command("trees")
+def trees(config: options.Config = None, data: options.Data = None, json: options.Json = False) -> None:
+    """List the trees of keys, and what derives their addresses where the chain has such a thing."""
+    found = _run(config, data, lambda signer: signer.trees())
+    _show_trees(found, json=json)
+
+
+@app.command("limits")
+def limits(config: options.Config = None, data: options.Data = None, json: options.Json = False) -> None:
+    """List how much may leave. Of what is not listed nothing leaves, but on a sandbox."""
+    found = _run(config, data, lambda signer: signer.limits())
+    if json:
+        output.print_json([msgspec.to_builtins(limit) for limit in found])
+        return
+    rows = [
+        (one.chain, one.network, one.token or "", str(one.per_transaction), str(one.per_window), f"{one.window_s} s")
+        for one in found
+    ]
+    output.print_table(("chain", "network", "token", "per transaction", "per window", "window"), rows)
+
+
+@app.command("limit")
+def limit(
+    chain: Chain,
+    *,
+    network: OfNetwork = Network.MAIN,
+    token: Annotated[
+        str | None, typer.Option("--token", metavar="TOKEN", help="A contract, mint or CODE:ISSUER, not the coin.")
+    ] = None,
+    per_transaction: Annotated[str, typer.Option("--per-transaction", metavar="UNITS", help="In smallest units.")],
+    per_window: Annotated[str, typer.Option("--per-window", metavar="UNITS", help="In smallest units.")],
+    hours: Annotated[int, typer.Option("--hours", min=1, max=24 * 366, help="How long the window is.")] = 24,
+    config: options.Config = None,
+    data: options.Data = None,
+) -> None:
+    """Set how much of an asset may leave: by one transaction, with its fee, and within a rolling window of time."""
+    wanted = Limit(
+        chain=chain,
+        network=network.value,
+        token=token,
+        per_transaction=_units(per_transaction, "--per-transaction"),
+        per_window=_units(per_window, "--per-window"),
+        window_s=hours * _HOUR_S,
+    )
+    _run(config, data, lambda signer: signer.set_limit(wanted))
+    typer.echo("It counts from now on.")
+
+
+@app.command("allow-list")
+def allow_list(
+    chain: Chain,
+    *,
+    network: OfNetwork = Network.MAIN,
+    off: Annotated[bool, typer.Option("--off", help="Pay anybody again.")] = False,
+    config: options.Config = None,
+    data: options.Data = None,
+) -> None:
+    """Have a chain pay only destinations that `billfold signer allow` has named."""
+    _run(config, data, lambda signer: signer.set_allow_list(chain, network.value, on=not off))
+    typer.echo("Anybody may be paid." if off else "Only destinations that are allowed are paid from now on.")
+
+
+@app.command("allow")
+def allow(
+    chain: Chain,
+    address: Annotated[str, typer.Argument(help="In its one form, as `billfold` shows it.", show_default=False)],
+    *,
+    network: OfNetwork = Network.MAIN,
+    remove: Annotated[bool, typer.Option("--remove", help="Not any more.")] = False,
+    config: options.Config = None,
+    data: options.Data = None,
+) -> None:
+    """Let a destination be paid where an allow-list is on."""
+    _run(config, data, lambda signer: signer.allow(chain, network.value, address, on=not remove))
+    typer.echo("It is not allowed any more." if remove else "It is allowed.")
+
+
+@app.command("log")
+def log(
+    *,
+    first: Annotated[int, typer.Option("--first", min=0, help="The first line to show.")] = 0,
+    limit: options.Limit = options.LIMIT_DEFAULT,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read all of it, and check that nothing is missing.")
+    ] = False,
+    config: options.Config = None,
+    data: options.Data = None,
+    json: options.Json = False,
+) -> None:
+    """Show what was signed and refused, or check that the log is whole."""
+    if verify:
+        count, last = _run(config, data, lambda signer: signer.verify_log())
+        told = {"lines": count, "last_hash": last.hex()}
+        output.print_json(told) if json else typer.echo(f"{count} lines, whole. The last one's hash: {last.hex()}")
+        return
+    lines = _run(config, data, lambda signer: signer.log(first=first, limit=limit))
+    if json:
+        output.print_json([msgspec.json.decode(line.content) for line in lines])
+    else:
+        rows = [(str(line.position), f"{line.at:%Y-%m-%d %H:%M:%S}", line.decision, _told(line)) for line in lines]
+        output.print_table(("line", "time", "decision", "what"), rows)
+
+
+@app.command("import")
+def import_(
+    chain: Chain,
+    *,
+    network: OfNetwork = Network.MAIN,
+    tree: Annotated[
+        str | None, typer.Option("--tree", metavar="TREE", help="The id that it gets; a new one when not given.")
+    ] = None,
+    with_passphrase: Annotated[bool, typer.Option("--passphrase", help="The words have a passphrase besides.")] = False,
+    config: options.Config = None,
+    data: options.Data = None,
+    json: options.Json = False,
+) -> None:
+    """Keep a seed that you have as words (BIP-39). They are asked for and not shown, or read from standard input."""
+    words, passphrase = _secret("Words"), _secret("Passphrase") if with_passphrase else ""
+    tree_id = ids.new() if tree is None else ids.parse(tree)
+    made = _run(
+        config,
+        data,
+        lambda signer: signer.import_mnemonic(
+            tree_id=tree_id, chain=chain, network=network.value, mnemonic=words, passphrase=passphrase
+        ),
+    )
+    _show_trees([made], json=json)
+
+
+@app.command("backup")
+def backup(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write it; nothing is overwritten.")],
+    *,
+    shares: Annotated[int | None, typer.Option("--shares", min=2, max=255, help="Into how many shares.")] = None,
+    needed: Annotated[int, typer.Option("--needed", min=2, max=255, help="How many of them open it.")] = 2,
+    config: options.Config = None,
+    data: options.Data = None,
+) -> None:
+    """Write all seeds to a file, under a passphrase that is asked for, or under a key that is split into shares.
+
+    The shares are printed, one on each line: give each to somebody else. Nothing but the file and a passphrase, or the
+    file and enough shares, opens it again.
+    """
+    if shares is None:
+        text = _secret("Passphrase", again=True)
+        content, lines = _run(config, data, lambda signer: signer.backup(text=text)), []
+    else:
+        content, lines = _run(config, data, lambda signer: signer.backup_in_shares(threshold=needed, shares=shares))
+    _write_new(file, content)
+    for line in lines:
+        typer.echo(line)
+    typer.echo(f"{file} has all seeds. Try it elsewhere with `billfold signer restore`.", err=True)
+
+
+@app.command("restore")
+def restore(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `billfold signer backup` has written.")],
+    *,
+    shares: Annotated[
+        bool, typer.Option("--shares", help="Read shares from standard input, one on each line.")
+    ] = False,
+    config: options.Config = None,
+    data: options.Data = None,
+    json: options.Json = False,
+) -> None:
+    """Plant the trees of a backup again. Those that are there stay as they are."""
+    content = file.read_bytes()
+    lines = [line for line in sys.stdin.read().splitlines() if line.strip()] if shares else []
+    text = None if shares else _secret("Passphrase")
+    found = _run(config, data, lambda signer: signer.restore(content, text=text, shares=lines))
+    _show_trees(found, json=json)
+
+
+def signer_settings(config: Path | None, data: Path | None) -> settings.Signer:
+    """The settings of the signer of the stack that runs here, or those that are given.
+
+    Raises:
+        NotRunning: none are given, and no stack runs in the data folder.
+    """
+    tree = options.load(config, data).settings
+    if data is not None or tree.signer.dsn is None:
+        tree = record.read(tree.data_dir).over(tree)
+    return tree.signer
+
+
+@asynccontextmanager
+async def opened(config: Path | None, data: Path | None) -> AsyncIterator[Signer]:
+    """The signer itself, in a process that keeps its secrets."""
+    from billfold.app import signing  # noqa: PLC0415 - imported where it is needed alone.
+    from billfold.platform import secrecy  # noqa: PLC0415
+    from billfold.platform.telemetry import logs  # noqa: PLC0415
+
+    logs.configure(role="signer", level="error", form="console")
+    secrecy.keep()
+    async with signing.opened(signer_settings(config, data), name="billfold signer command") as (signer, _):
+        yield signer
+
+
+def _run(config: Path | None, data: Path | None, call: Callable[[Signer], Awaitable[Any]]) -> Any:
+    async def run() -> Any:
+        async with opened(config, data) as signer:
+            return await call(signer)
+
+    return asyncio.run(run())
+
+
+def _secret(what: str, *, again: bool = False) -> str:
+    """Something that nobody else is to see: asked for at a terminal, or a line of standard input."""
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\n")
+    with output.asking():
+        return str(typer.prompt(what, hide_input=True, confirmation_prompt=again, err=True))
+
+
+def _units(text: str, option: str) -> int:
+    if _UNITS.fullmatch(text) is None:
+        raise typer.BadParameter("It is a whole number of smallest units.", param_hint=option)
+    return int(text)
+
+
+def _write_new(file: Path, content: bytes) -> None:
+    try:
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+            out.write(content)
+    except FileExistsError:
+        raise typer.BadParameter(f"{file} is there already, and stays as it is.", param_hint="FILE") from None
+
+
+def _show_trees(found: list[Tree], *, json: bool) -> None:
+    if json:
+        output.print_json([msgspec.to_builtins(tree) for tree in found])
+    else:
+        rows = [(str(one.id), one.chain, one.network, f"{one.created_at:%Y-%m-%d}", one.public or "") for one in found]
+        output.print_table(("tree", "chain", "network", "made", "public"), rows)
+
+
+def _told(line: Entry) -> str:
+    said = msgspec.json.decode(line.content)
+    if line.decision == "refused":
+        return f"{said.get('chain', '')} {said['code']}"
+    if line.decision == "signed":
+        paid = ", ".join(f"{one['amount']} {one.get('token', '')} to {one['address']}" for one in said["payments"])
+        return output.printable(f"{said['chain']} {said['chain_tx']}: {paid}; fee up to {said['fee_max']}")
+    return output.printable(
+        ", ".join(f"{key} {said[key]}" for key in said.keys() - {"v", "position", "at", "decision"})
+    )
