@@ -15,7 +15,7 @@ from uuid import UUID
 import msgspec
 
 import billfold
-from billfold.app import balances, custody, history, mail, oidc, places, remote, settings
+from billfold.app import balances, custody, history, mail, oidc, places, remote, settings, signing
 from billfold.app.passkeys import relying_party
 from billfold.audit import Audit
 from billfold.custody import Custody
@@ -122,6 +122,7 @@ async def opened(
             wallet_accounts=lambda connection, pairs: wallets.holders.open_accounts(connection, pairs),  # noqa: PLW0108
             freeze_wallet=lambda connection, wallet_id: wallets.registry.freeze_for_house(connection, wallet_id),  # noqa: PLW0108
             served=await stack.enter_async_context(custody.served(tree)),
+            signer=await stack.enter_async_context(signing.connected(tree.signer)),
         )
         wallets = Wallets(
             database=database,

@@ -76,7 +76,10 @@ def up(
     if profile is Profile.FULL:
         parts = replace(parts, profile=profile, additions=_additions(loaded, log))
     if sandbox:
-        parts = replace(parts, additions=parts.additions + _chains(loaded, log))
+        chains = _chains(loaded, log)
+        # Where none of them can be had there is nothing to sign.
+        needs_keys = bool(chains.late) and loaded.settings.signer.address is None
+        parts = replace(parts, additions=parts.additions + chains, signer=parts.signer or needs_keys)
     running = stack.Stack(loaded, parts, log=log, colour=colour)
     asyncio.run(running.run(ready=output.print_json if json else _show_ready))
 
