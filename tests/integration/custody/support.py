@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from types import ModuleType
 from typing import Any, cast
 from uuid import UUID
+
+import msgspec
 
 from billfold.chains.bitcoin import showing as bitcoin
 from billfold.chains.port import Chain, Network, Signed
@@ -16,14 +17,14 @@ from billfold.custody.contracts import Terms
 from billfold.kernel import ids
 from billfold.kernel.principal import Principal
 from billfold.ledger import Ledger
-from billfold.platform.postgres.database import Database
+from billfold.platform.postgres.database import Connection, Database
 from billfold.signer.contracts import Tree
 from billfold.wallets import Wallets
 from billfold.wallets.contracts import NewWallet
 from tests import facades
-from tests.integration.custody.simulated import SimulatedChain
-from tests.integration.wallets.support import SCOPES
+from tests.integration.wallets.support import SCOPES, move
 
+BITCOIN = cast("Showing", bitcoin)
 TERMS = Terms(credit_after=2, release_after=4, reorg_limit=6)
 
 
@@ -55,27 +56,31 @@ class Bank:
         *,
         database: Database,
         ledger: Ledger,
-        chain: SimulatedChain,
+        chain: Any,
         terms: Terms = TERMS,
-        showing: ModuleType = bitcoin,
+        showing: Showing = BITCOIN,
+        freezes: bool = True,
     ) -> None:
         self.database, self.ledger, self.chain = database, ledger, chain
+        self._freezes = freezes
         self.signer = NamedPlaces()
-        served = Served(chain=cast("Chain", chain), terms=terms, showing=cast("Showing", showing))
+        served = Served(chain=cast("Chain", chain), terms=terms, showing=showing)
         wallets: Wallets
         self.custody = Custody(
             database=database,
             ledger=ledger,
             wallet_accounts=lambda connection, pairs: wallets.holders.open_accounts(connection, pairs),  # noqa: PLW0108
-            freeze_wallet=lambda connection, wallet_id: wallets.registry.freeze_for_house(  # noqa: PLW0108
-                connection, wallet_id
-            ),
+            freeze_wallet=self._freeze,
             served=[served],
             signer=self.signer,
         )
         self.wallets = wallets = Wallets(
             database=database, ledger=ledger, identity=facades.identity(database), custody=self.custody
         )
+
+    async def _freeze(self, connection: Connection, wallet_id: UUID) -> None:
+        if self._freezes:
+            await self.wallets.registry.freeze_for_house(connection, wallet_id)
 
     async def read(self) -> None:
         """Until there is nothing more to read."""
@@ -89,6 +94,10 @@ class Bank:
         wallet_id = UUID(made.id)
         (given,) = await self.custody.addresses.issue(chain=self.chain.name, wallet_ids=[wallet_id])
         return wallet_id, given.address
+
+    async def pay_on(self, owner: Principal, source: UUID, target: UUID, amount: str) -> None:
+        """Move money inside the house."""
+        await move(self.wallets, owner, source=str(source), target=str(target), amount=amount, asset="BTC")
 
     async def balance(self, wallet_id: UUID, asset: str = "BTC") -> int:
         """What the ledger has for a wallet."""
@@ -112,16 +121,16 @@ class Bank:
             rows = await connection.fetch("SELECT state FROM custody.deposits ORDER BY id")
         return [row["state"] for row in rows]
 
-    async def told(self) -> list[str]:
+    async def told(self, *, chain: str | None = None) -> list[str]:
         """The types of what was told of deposits, in order."""
         async with self.database.connection() as connection:
             rows = await connection.fetch("SELECT payload FROM messaging.outbox ORDER BY seq")
         found: list[str] = []
         for row in rows:
             try:
-                event: Mapping[str, Any] = __import__("msgspec").json.decode(row["payload"])
-            except Exception:  # noqa: BLE001, S112
+                event: Mapping[str, Any] = msgspec.json.decode(row["payload"])
+            except msgspec.DecodeError:
                 continue
-            if str(event.get("type", "")).startswith("deposit."):
+            if event["type"].startswith("deposit.") and chain in {None, event["data"]["chain"]}:
                 found.append(event["type"].split(".")[1])
         return found

@@ -204,4 +204,5 @@ GRANT UPDATE (height, mature_at, spent_height, allocated_to) ON custody.coins TO
 GRANT UPDATE (kind, wallet_id, height, block, matures_after, pending_at, state, waits, retry_at, epoch, attempt, account_id,
     credit_transfer, reversal_transfer, detected_at, credited_at, releasable_at, reverted_at) ON custody.deposits TO billfold_app;
 GRANT UPDATE (transfer_id) ON custody.claims TO billfold_app;
+GRANT UPDATE (height, reason) ON custody.ignored TO billfold_app;
 GRANT DELETE ON custody.blocks, custody.ignored TO billfold_app;

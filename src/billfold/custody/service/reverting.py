@@ -111,7 +111,8 @@ class Reverting:
             credit_account=await self._house.account(kind="omnibus", asset=row.asset),
             amount=row.amount,
             asset=row.asset,
-            kind="reversal",
+            # No `reversal`: one stands for a transfer that people may ask about, and is bound to what that left.
+            kind="adjustment",
             reference=row.chain_tx,
             metadata={"deposit": str(row.id), "chain": row.chain},
             forced=True,
