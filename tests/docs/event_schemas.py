@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from billfold.custody import events as of_custody
 from billfold.identity import events as of_people
 from billfold.ledger import events as of_the_ledger
 from billfold.platform.messaging import refused
@@ -24,7 +25,7 @@ RELEASED = Path(__file__).parent / "event_schemas_released.json"
 #: By their types: source and payload.
 PAYLOADS: Mapping[str, tuple[str, type[msgspec.Struct]]] = {
     kind: (module.SOURCE, payload)
-    for module in (of_the_ledger, of_wallets, of_people)
+    for module in (of_the_ledger, of_wallets, of_custody, of_people)
     for kind, payload in module.PAYLOADS.items()
 } | {refused.REFUSED: (refused.SOURCE, refused.EventRefused)}
 _TEXT = {"type": "string"}

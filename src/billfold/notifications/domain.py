@@ -82,6 +82,16 @@ def _owner(*fields: str) -> Callable[[Json, Holders], list[Share]]:
     return shares
 
 
+def _of_wallet(*fields: str) -> Callable[[Json, Holders], list[Share]]:
+    """Whoever has the wallet that it names, with these fields. What is nobody's yet concerns nobody."""
+
+    def shares(data: Json, holders: Holders) -> list[Share]:
+        holder = holders.get(UUID(data["wallet_id"])) if data["wallet_id"] else None
+        return [] if holder is None else [Share(holder.owner_id, _picked(data, fields))]
+
+    return shares
+
+
 def _picked(data: Json, fields: Iterable[str]) -> dict[str, Any]:
     return {field: data[field] for field in fields if field in data}
 
@@ -110,6 +120,13 @@ _REQUEST = Audience(
         "transfer_id",
         "reason",
         "detail",
+    ),
+)
+_DEPOSIT = Audience(
+    scope="transfers:read",
+    topics=("transactions",),
+    shares=_of_wallet(
+        "deposit_id", "wallet_id", "chain", "chain_tx", "index", "address", "memo", "money", "height", "transfer_id"
     ),
 )
 _API_KEY = Audience(
@@ -163,6 +180,10 @@ AUDIENCES: Mapping[str, Audience] = {
     "approval.failed.v1": _APPROVAL,
     "approval.cancelled.v1": _APPROVAL,
     "approval.expired.v1": _APPROVAL,
+    "deposit.detected.v1": _DEPOSIT,
+    "deposit.credited.v1": _DEPOSIT,
+    "deposit.releasable.v1": _DEPOSIT,
+    "deposit.reverted.v1": _DEPOSIT,
     "api_key.created.v1": _API_KEY,
     "api_key.used.v1": _API_KEY,
     "api_key.revoked.v1": _API_KEY,
@@ -218,6 +239,12 @@ def data_of(event: Event) -> Json | None:
 def accounts_in(data: Json) -> list[UUID]:
     """The ledger accounts that it names."""
     return [ids.parse(data[name]) for name in ("account", "debit_account", "credit_account") if name in data]
+
+
+def wallets_in(data: Json) -> list[UUID]:
+    """The wallets whose owners it does not name."""
+    wallet_id = None if "owner_id" in data else data.get("wallet_id")
+    return [] if wallet_id is None else [ids.parse(wallet_id)]
 
 
 def shares(event: Event, data: Json, holders: Holders) -> list[Share]:

@@ -10,6 +10,7 @@ import contextlib
 import os
 import signal
 import sys
+import traceback
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -73,12 +74,10 @@ class Killer:
 
 def _caller() -> str:
     """The part of custody that is at work."""
-    frame = sys._getframe(1)
-    while frame is not None:
+    for frame, _ in traceback.walk_stack(sys._getframe(1)):
         module = frame.f_globals.get("__name__", "")
         if module.startswith("billfold.custody.service."):
             return f"{module.rpartition('.')[2]}.{frame.f_code.co_name}"
-        frame = frame.f_back  # type: ignore[assignment]
     return "elsewhere.elsewhere"
 
 

@@ -60,10 +60,11 @@ class Bank:
         terms: Terms = TERMS,
         showing: Showing = BITCOIN,
         freezes: bool = True,
+        signer: NamedPlaces | None = None,
     ) -> None:
         self.database, self.ledger, self.chain = database, ledger, chain
         self._freezes = freezes
-        self.signer = NamedPlaces()
+        self.signer = signer or NamedPlaces()
         served = Served(chain=cast("Chain", chain), terms=terms, showing=showing)
         wallets: Wallets
         self.custody = Custody(

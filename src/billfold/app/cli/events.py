@@ -109,11 +109,12 @@ def _check_type(wanted: str) -> None:
         BadParameter: it says the nearest, or all.
     """
     # Imported when they are asked about: the contexts take longer than all the rest of this command.
+    from billfold.custody import events as of_custody  # noqa: PLC0415
     from billfold.identity import events as of_keys  # noqa: PLC0415
     from billfold.ledger import events as of_the_ledger  # noqa: PLC0415
     from billfold.wallets import events as of_wallets  # noqa: PLC0415
 
-    known = (*of_the_ledger.TYPES, *of_wallets.TYPES, *of_keys.TYPES)
+    known = (*of_the_ledger.TYPES, *of_wallets.TYPES, *of_custody.TYPES, *of_keys.TYPES)
     pattern = _pattern(wanted)
     if not any(pattern.fullmatch(kind) for kind in known):
         nearest = difflib.get_close_matches(wanted, known, n=1)

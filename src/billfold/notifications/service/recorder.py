@@ -43,7 +43,11 @@ class Recorder:
         """
         known = [(event, data) for event in events if (data := domain.data_of(event)) is not None]
         accounts = {account for _, data in known for account in domain.accounts_in(data)}
-        holders = await self._wallets.holders.of_accounts(accounts)
+        wallets = {wallet for _, data in known for wallet in domain.wallets_in(data)}
+        holders = {
+            **await self._wallets.holders.of_accounts(accounts),
+            **await self._wallets.holders.of_wallets(wallets),
+        }
         told: list[Event] = []
         entries: dict[inbox.Pair, list[store.Entry]] = {}
         for event, data in known:

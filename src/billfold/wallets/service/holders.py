@@ -10,6 +10,7 @@ from billfold.wallets.contracts import AccountHolder
 from billfold.wallets.service.recent import Recent
 from billfold.wallets.service.resolution import Resolution
 from billfold.wallets.store import accounts as store
+from billfold.wallets.store import wallets as wallet_store
 
 #: About 300 bytes each.
 REMEMBERED = 65_536
@@ -33,6 +34,18 @@ class Holders:
             for account_id, holder in looked_up.items():
                 self._known.put(account_id, holder)
             found |= looked_up
+        return found
+
+    async def of_wallets(self, wallet_ids: Collection[UUID]) -> dict[UUID, AccountHolder]:
+        """Who has these wallets, as holders of no asset in particular."""
+        found = {one: known for one in wallet_ids if (known := self._known.get(one)) is not None}
+        unknown = [one for one in wallet_ids if one not in found]
+        if unknown:
+            async with self._database.connection() as connection:
+                owners = await wallet_store.owner_of_each(connection, unknown)
+            for wallet_id, owner_id in owners.items():
+                found[wallet_id] = AccountHolder(owner_id, str(wallet_id), "")
+                self._known.put(wallet_id, found[wallet_id])
         return found
 
     async def open_accounts(

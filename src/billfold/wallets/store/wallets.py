@@ -175,3 +175,9 @@ async def owned(connection: Connection, *, owner: UUID, wallet_ids: Collection[U
         "SELECT id FROM wallets.wallets WHERE owner_id = $1 AND id = ANY($2)", owner, list(wallet_ids)
     )
     return {row["id"] for row in rows}
+
+
+async def owner_of_each(connection: Connection, wallet_ids: Collection[UUID]) -> dict[UUID, UUID]:
+    """Who has each of these wallets."""
+    rows = await connection.fetch("SELECT id, owner_id FROM wallets.wallets WHERE id = ANY($1)", list(wallet_ids))
+    return {row["id"]: row["owner_id"] for row in rows}
