@@ -1,15 +1,13 @@
-"""The chains as the settings tell them, for custody. What speaks to a chain is imported when that chain is served."""
+"""The chains as the settings tell them, for custody. What speaks to one is loaded when it is asked."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from importlib import import_module
-from typing import cast
 
-from billfold.app import settings
+from billfold.app import late_chains, settings
 from billfold.chains.nodes import Nodes
-from billfold.chains.port import Chain
 from billfold.custody import Served
 from billfold.custody.contracts import Terms
 from billfold.kernel import money
@@ -53,7 +51,7 @@ def _served(name: str, section: settings.Chain, urls: str) -> Served:
         reorg_limit=section.reorg_limit,
         minimum=_minimum(name, section.minimum),
     )
-    chain = cast("Chain", import_module(f"billfold.chains.{name}").open(nodes))
+    chain = late_chains.open(name, nodes)
     return Served(chain=chain, terms=terms, showing=import_module(f"billfold.chains.{name}.showing"))
 
 
