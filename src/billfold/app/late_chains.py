@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
+import time
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, cast
@@ -16,6 +17,8 @@ from typing import Any, cast
 from billfold.chains.nodes import Nodes
 from billfold.chains.port import Chain, Model
 
+#: A process that begins is to serve first: whoever reads a chain can wait for so long.
+LOAD_AFTER_S = 3.0
 #: What is known of each before it is loaded: its model, and its own coin.
 _KNOWN: Mapping[str, tuple[Model, str]] = {
     "bitcoin": ("coins", "BTC"),
@@ -38,12 +41,15 @@ class _Late:
         self._nodes = nodes
         self._chain: Chain | None = None
         self._loading = threading.Lock()
+        self._load_at = time.monotonic() + LOAD_AFTER_S
 
     def __getattr__(self, asked: str) -> Any:
         if not inspect.iscoroutinefunction(getattr(Chain, asked)):
             return getattr(self._loaded(), asked)
 
         async def call(*arguments: Any, **named: Any) -> Any:
+            if self._chain is None:
+                await asyncio.sleep(self._load_at - time.monotonic())
             chain = self._chain or await asyncio.to_thread(self._loaded)
             return await getattr(chain, asked)(*arguments, **named)
 

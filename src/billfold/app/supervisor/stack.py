@@ -139,23 +139,23 @@ class Stack:
         self._settings = settings.replaced(self._settings, found_by)
         await self._parts.prepare(self._settings)
         if self._parts.signer:
-            await self._start_signer()
-        self._record = self._describe(await self._start_roles())
+            await self._prepare_signer()
+        # Whoever asks the signer can wait for it, so nothing does.
+        started = await _together(self._start_roles(), *(keeper.start() for keeper in self._signers))
+        self._record = self._describe(started[0])
         self._write_record()
         if (before := record.replace_address(self._data_dir, self._record.api_url)) is not None:
             self._say(f"the API is at {self._record.api_url} now; last time it was at {before}")
 
-    async def _start_signer(self) -> None:
-        """Before whoever asks it. It is not told of any other database, and nobody else of its own."""
+    async def _prepare_signer(self) -> None:
+        """Before whoever has to know where it is. It is not told of any other database, and nobody else of its own."""
         found = dict(signing.found_by(self._settings, self._postgres))
         found["signer.metrics_port"] = signing.metrics_port(self._loaded, claim=self._claims.take)
         self._settings = settings.replaced(self._settings, found)
         await self._parts.migrate(self._settings)
         await signing.make_keys(self._settings)
         self._signer_settings = record.signer_of(self._settings)
-        keeper = self._keeper(RoleProcess(SIGNER, self._settings, on_line=self._log(SIGNER.name)))
-        self._signers = (keeper,)
-        await keeper.start()
+        self._signers = (self._keeper(RoleProcess(SIGNER, self._settings, on_line=self._log(SIGNER.name))),)
 
     async def _start_roles(self, tries_left: int = PORT_TRIES) -> Sandbox:
         """Start them, on other ports again where another program has been faster."""
