@@ -80,7 +80,7 @@ def test_the_password_of_a_node_is_shown_nowhere(running: support.Up) -> None:
 def test_a_chain_is_played_with(running: support.Up) -> None:
     assert chain(running, "stall", "bitcoin")["stalled"] is True
     before = state(running, "bitcoin")["height"]
-    assert chain(running, "faucet", "bitcoin", SOMEBODY, "0.5")["chain_tx"]
+    assert chain(running, "faucet", "bitcoin", "0.5", SOMEBODY)["chain_tx"]
     assert chain(running, "mine", "bitcoin", "3")["height"] == before + 3
     replaced = state(running, "bitcoin")["hash"]
     after = chain(running, "reorg", "bitcoin", "2")
@@ -90,7 +90,7 @@ def test_a_chain_is_played_with(running: support.Up) -> None:
 
 def test_what_a_chain_cannot_do_is_said(running: support.Up) -> None:
     assert refused(running, "reorg", "stellar", "1") == (1, "billfold: this chain is final.\n")
-    code, why = refused(running, "faucet", "bitcoin", "nobody", "1")
+    code, why = refused(running, "faucet", "bitcoin", "1", "nobody")
     assert code == 1
     assert "address" in why
     code, why = refused(running, "mine", "solana")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import Annotated, Any
 import httpx2
 import typer
 
-from billfold.app.cli import commands, options, output
+from billfold.app.cli import client, commands, options, output, places
+from billfold.app.client import Api
 from billfold.app.supervisor import record
 from billfold.kernel import errors
 
@@ -92,9 +92,14 @@ def mine(
 @app.command("faucet")
 def faucet(
     chain: Which,
-    address: Annotated[str, typer.Argument(help="Who gets it.", show_default=False)],
     amount: Annotated[str, typer.Argument(help="How much, such as 0.5.", show_default=False)],
+    address: Annotated[
+        str | None, typer.Argument(help="Who gets it; not needed with --wallet.", show_default=False)
+    ] = None,
     *,
+    wallet: Annotated[
+        str | None, typer.Option("--wallet", metavar="WALLET", help="The wallet that gets it, at its own address.")
+    ] = None,
     token: Annotated[
         str | None, typer.Option("--token", metavar="TOKEN", help="A contract, mint or CODE:ISSUER, not the coin.")
     ] = None,
@@ -103,10 +108,15 @@ def faucet(
     data: options.Data = None,
     json: options.Json = False,
 ) -> None:
-    """Send play money to an address, as a transaction of that chain."""
+    """Send play money to an address or a wallet, as a transaction of that chain."""
+    stack = _stack(config, data)
+    if wallet is not None and address is None:
+        address, memo = _own_address(stack, wallet, chain, config, data)
+    elif wallet is not None or address is None:
+        raise typer.BadParameter("Name an address, or a wallet with --wallet; one of both.")
     wanted = {"address": address, "amount": amount, "token": token, "memo": memo}
-    sent = _asked(_stack(config, data), chain, "faucet", wanted)
-    _show(chain, sent, json=json, sentence=f"Sent in {sent['chain_tx']}; the next block has it.")
+    sent = _asked(stack, chain, "faucet", wanted)
+    _show(chain, {**sent, "address": address}, json=json, sentence=f"Sent in {sent['chain_tx']}; a block has it soon.")
 
 
 @app.command("reorg")
@@ -146,6 +156,21 @@ def _stack(config: Path | None, data: Path | None) -> record.StackRecord:
     return record.read(options.load(config, data).settings.data_dir)
 
 
+def _own_address(
+    stack: record.StackRecord, wallet: str, chain: Chain, config: Path | None, data: Path | None
+) -> tuple[str, str | None]:
+    """Where money for the wallet goes, as the stack says it; and the memo, where the address is not its alone."""
+    _address(stack, chain)
+
+    async def ask(api: Api) -> Any:
+        wallet_id = await client.wallet_id(api, wallet)
+        answer = await api.post(f"/wallets/{wallet_id}/addresses", {"chain": chain.value}, key=client.key(None))
+        return answer.body
+
+    found = client.run(places.find(None, None, config, data), ask)
+    return found["address"], None if found["memo"] is None else f"id:{found['memo']}"
+
+
 def _addresses(stack: record.StackRecord) -> Mapping[str, str]:
     """The chains of the sandbox and where each is, or will be. Nodes that were set are nobody's to play with."""
     return {name: url for name, url in stack.addresses.items() if name in list(Chain)}
@@ -183,8 +208,8 @@ def _asked(stack: record.StackRecord, chain: Chain, action: str | None, body: Ma
     """
     url = f"{_address(stack, chain)}/devnet" + ("" if action is None else f"/{action}")
     try:
-        with httpx2.Client(trust_env=False, timeout=TIMEOUT_S) as client:
-            answer = client.get(url) if body is None else client.post(url, json=body)
+        with httpx2.Client(trust_env=False, timeout=TIMEOUT_S) as http:
+            answer = http.get(url) if body is None else http.post(url, json=body)
         said = answer.json()
     except (httpx2.HTTPError, ValueError) as error:
         if chain in stack.starting:
@@ -197,7 +222,7 @@ def _asked(stack: record.StackRecord, chain: Chain, action: str | None, body: Ma
 
 
 def _sentence(text: str) -> str:
-    return re.sub(r"[.\s]*$", ".", text)
+    return f"{text.rstrip('. ')}."
 
 
 def _show(chain: Chain, answer: Mapping[str, Any], *, json: bool, sentence: str) -> None:
