@@ -32,8 +32,8 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: $(if $(wildcard $(DEV)),$(DEV),$(RUN)) ## Start the whole stack: PostgreSQL, NATS and every role
-	@exec $(BIN)/billfold up
+run: $(if $(wildcard $(DEV)),$(DEV),$(RUN)) ## Start the whole stack: PostgreSQL, NATS, every role, and chains to play with
+	@exec $(BIN)/billfold up --sandbox
 
 # --- the environment ---------------------------------------------------------------------------------------------
 
