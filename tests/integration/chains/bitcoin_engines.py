@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+import httpx2
+
 from billfold.chains.bitcoin import keys, signing
 from billfold.chains.bitcoin.chain import Bitcoin
 from billfold.chains.nodes import Nodes
@@ -29,8 +31,6 @@ def address(place: Place) -> str:
 class Engine(ABC):
     """A node of regtest."""
 
-    name: str
-
     def nodes(self) -> Nodes:
         """As an adapter is told of it."""
         return Nodes(network="sandbox", urls=[self.url])
@@ -53,14 +53,16 @@ class Engine(ABC):
         """Make blocks."""
 
     @abstractmethod
+    def mine_for_us(self) -> None:
+        """Make a block whose new coins are ours."""
+
+    @abstractmethod
     def replace(self, depth: int) -> None:
         """Replace the last blocks by one more; their transactions wait again or are in blocks again."""
 
 
 class Local(Engine):
     """Our devnet."""
-
-    name = "devnet"
 
     def __init__(self, server: DevnetServer) -> None:
         self._server = server
@@ -76,14 +78,16 @@ class Local(Engine):
     def mine(self, blocks: int = 1) -> None:
         self._server.mine(blocks)
 
+    def mine_for_us(self) -> None:
+        call = {"id": 1, "method": "generatetoaddress", "params": [1, address(MINER)]}
+        httpx2.post(self.url, json=call, trust_env=False).raise_for_status()
+
     def replace(self, depth: int) -> None:
         self._server.reorg(depth)
 
 
 class Btcd(Engine):
     """btcd, whose coins are those that it mines for us."""
-
-    name = "btcd"
 
     def __init__(self, server: BtcdServer) -> None:
         self._server = server
@@ -113,6 +117,9 @@ class Btcd(Engine):
 
     def mine(self, blocks: int = 1) -> None:
         self._server.rpc("generate", blocks)
+
+    def mine_for_us(self) -> None:
+        self.mine()
 
     def replace(self, depth: int) -> None:
         height = self._server.rpc("getblockcount")

@@ -38,8 +38,10 @@ _TARGETS: dict[Speed, int] = {"fast": 2, "normal": 6, "slow": 36}
 _SLOWEST_FIRST: tuple[Speed, ...] = ("slow", "normal", "fast")
 #: What is offered in hundredths of the least, where nodes have seen too little to say what it takes.
 _WITHOUT_ESTIMATE: dict[Speed, int] = {"fast": 500, "normal": 200, "slow": 100}
-#: Of what waits on the network so much is read at a time; the rest the next time.
+#: Of what waits on the network so much is read at a time, the rest the next time, and so much is told. On the main
+#: network more may wait for days; whoever pays too little for a block is shown when a block has them after all.
 _PENDING_AT_ONCE = 500
+_PENDING_MAX = 5_000
 _READS_AT_ONCE = 16
 
 
@@ -54,8 +56,9 @@ class Bitcoin:
         self.network = nodes.network
         self._node = Node(nodes)
         self._finding = Finding(self._node, final_blocks=final_blocks)
-        #: What is known of transactions that wait; as many as the network has.
+        #: What is known of transactions that wait, in the order in which they were read; and which waited last time.
         self._pending: dict[str, tuple[Movement, ...]] = {}
+        self._listed: set[str] = set()
 
     async def check(self) -> None:
         """Pass if the nodes are of this network and can be used."""
@@ -88,13 +91,17 @@ class Bitcoin:
         )
 
     async def pending(self) -> Sequence[Movement]:
-        """What waits for a block, of a large mempool a part more at each call."""
+        """What waits for a block; of a mempool with many transactions what came last."""
         waiting = await self._node.waiting()
-        new = [txid for txid in waiting if txid not in self._pending][:_PENDING_AT_ONCE]
-        for txid, found in (await self._transactions(new)).items():
+        fresh = [txid for txid in waiting if txid not in self._listed]
+        missed = [txid for txid in waiting if txid in self._listed and txid not in self._pending]
+        room = max(len(fresh), _PENDING_MAX - len(self._pending))
+        for txid, found in (await self._transactions([*fresh, *missed][: min(room, _PENDING_AT_ONCE)])).items():
             if found is not None:
                 self._pending[txid] = tuple(self._movements(found))
-        self._pending = {txid: self._pending[txid] for txid in waiting if txid in self._pending}
+        self._listed = set(waiting)
+        kept = [txid for txid in self._pending if txid in self._listed][-_PENDING_MAX:]
+        self._pending = {txid: self._pending[txid] for txid in kept}
         return [movement for movements in self._pending.values() for movement in movements]
 
     def canonical(self, text: str) -> tuple[str, str | None]:

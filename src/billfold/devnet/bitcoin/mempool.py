@@ -100,6 +100,13 @@ class Mempool:
             if entry.parents & parents:
                 self.waiting[txid] = msgspec.structs.replace(entry, parents=entry.parents - parents)
 
+    def forget(self, txids: Iterable[str]) -> None:
+        """They wait no more, nor does what builds on them."""
+        for txid in list(txids):
+            if txid in self.waiting:
+                for each in self.descendants(txid):
+                    self._remove(each)
+
     def rebuild(self, returned: Sequence[Transaction], *, without: Iterable[str] = ()) -> None:
         """The chain is another one: look again at all that waits, and at what was in blocks that it has no more."""
         unwanted = set(without)
