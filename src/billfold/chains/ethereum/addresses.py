@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 from eth_utils import crypto
@@ -12,6 +13,8 @@ ZERO = "0x" + 40 * "0"
 #: Up to here the protocol has contracts of its own, and keeps room for more; nobody has the keys.
 PRECOMPILED_MAX = 0xFFFF
 BYTES = 20
+#: A block names the same tokens and senders again and again; these take some megabytes.
+REMEMBERED = 32_768
 _FORM = re.compile(r"0x[0-9a-fA-F]{40}", re.ASCII)
 _HASH = re.compile(r"(0x)?[0-9a-fA-F]{64}", re.ASCII)
 _BARE = re.compile(r"[0-9a-fA-F]{40}", re.ASCII)
@@ -32,6 +35,7 @@ def canonical(text: str) -> str:
     return checked
 
 
+@functools.lru_cache(REMEMBERED)
 def checksummed(address: bytes) -> str:
     """The one form of an address (https://eips.ethereum.org/EIPS/eip-55)."""
     digits = address.hex()
