@@ -176,6 +176,25 @@ async def test_two_nodes_that_do_not_say_the_same_decide_nothing(
         await torn.close()
 
 
+async def test_two_nodes_that_say_the_same_decide_everything(net: Own) -> None:
+    urls = [net.url, net.url.replace("127.0.0.1", "localhost")]
+    chain = solana.open(Nodes(network="sandbox", urls=urls, quorum=2, tokens=(USDC,)))
+    await chain.check()
+    payer, to = await networks.funded(net, chain), somebody()
+    signed, allocation = await payer.prepared(chain, Payment(address=to, amount=SOL // 2))
+    await chain.broadcast(signed)
+    net.server.mine()
+
+    found = await chain.find(signed, allocation)
+
+    assert found.fate is Fate.MINED
+    assert found.height is not None
+    assert SOL // 2 in [one.amount for one in await networks.movements(chain, found.height, found.height)]
+    assert await chain.balance(to, token=None, height=found.height) == SOL // 2
+    assert await chain.balance(to, token=USDC, height=found.height) == 0
+    await chain.close()
+
+
 async def test_what_would_leave_too_little_behind_is_not_built(net: Own, chain: Chain) -> None:
     payer = await networks.funded(net, chain)
     allocation = await payer.allocated(chain)
