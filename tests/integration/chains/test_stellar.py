@@ -302,8 +302,10 @@ async def test_a_higher_offer_has_the_same_transaction_within_and_one_of_them_ha
             await chain.broadcast(little)
         await chain.broadcast(second)
     await net.settled(inner_of(first, net).hash_hex())
-    for signed in (first, second):
-        assert (await chain.find(signed, allocation)).fate is Fate.MINED
+    fates = [(await chain.find(signed, allocation)).fate for signed in (first, second)]
+    # Which of the two it was a real network may decide; the other neither happens nor is given up.
+    assert sorted(fate.value for fate in fates) == ["mined", "pending"]
+    assert net.devnet is None or fates[1] is Fate.MINED
     assert await chain.balance(payments[0].address, token=None, height=0) == 10_001 * XLM
 
 
@@ -329,7 +331,8 @@ async def test_a_transaction_that_pays_nothing_uses_the_number_up(net: Net, chai
     payments = [port.Payment(address=(await net.funded()).public_key, amount=XLM)]
     allocation = await house.allocation(chain)
     paying = await house.signed(chain, payments, allocation)
-    cancelling = await house.signed(chain, [], allocation, chain.raised(RATE))
+    nothing = [port.Payment(address=allocation.source, amount=0)]
+    cancelling = await house.signed(chain, nothing, allocation, chain.raised(RATE))
     await chain.broadcast(cancelling)
     await net.settled(cancelling.chain_tx)
     dead = await chain.find(paying, allocation)

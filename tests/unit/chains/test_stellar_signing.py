@@ -84,8 +84,8 @@ def test_a_trustline_and_a_cancellation_pay_nothing() -> None:
     opening = signing.read(payload(ChangeTrust(Asset("USDC", ISSUER), source=ours)), network="test")
     assert opening.kind == "open"
     assert list(opening.payments) == [port.Payment(address=ours, amount=0, token=f"USDC:{ISSUER}")]
-    cancelling = signing.read(payload(BumpSequence(0, source=ours)), network="test")
-    assert (cancelling.kind, list(cancelling.payments)) == ("cancel", [])
+    cancelling = signing.read(payload(BumpSequence(0)), network="test")
+    assert (cancelling.kind, list(cancelling.payments)) == ("cancel", [port.Payment(address=channel, amount=0)])
 
 
 def test_the_signatures_are_those_of_the_accounts_and_of_this_network() -> None:
@@ -129,10 +129,11 @@ REFUSED: dict[str, Callable[[], bytes]] = {
     "options": lambda: payload(SetOptions(master_weight=0, source=ours)),
     "a merge": lambda: payload(AccountMerge(THERE, ours)),
     "data": lambda: payload(ManageData("a", "b", ours)),
-    "a leap of the sequence": lambda: payload(BumpSequence(9, source=ours)),
+    "a leap of the sequence": lambda: payload(BumpSequence(9)),
+    "another's sequence": lambda: payload(BumpSequence(0, source=ours)),
     "a limited trustline": lambda: payload(ChangeTrust(Asset("USDC", ISSUER), "5", ours)),
     "payment and trustline": lambda: payload(paying(), ChangeTrust(Asset("USDC", ISSUER), source=ours)),
-    "payment and cancellation": lambda: payload(paying(), BumpSequence(0, source=ours)),
+    "payment and cancellation": lambda: payload(paying(), BumpSequence(0)),
     "nothing paid": lambda: payload(paying(amount="0")),
     "no fee bump": lambda: (
         TransactionEnvelope(Transaction(ours, 5, 100, [paying()], None, BOUNDS), PASSPHRASES["test"])

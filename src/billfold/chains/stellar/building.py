@@ -55,15 +55,16 @@ async def build(
     Raises:
         FundsShort, PaymentInvalid, NodeUnavailable, NodeWrong.
     """
-    if len(payments) > OPERATIONS_MAX:
-        raise errors.PaymentInvalid(f"A transaction of Stellar has at most {OPERATIONS_MAX} payments.")
+    if not 1 <= len(payments) <= OPERATIONS_MAX:
+        raise errors.PaymentInvalid(f"A transaction of Stellar has 1 to {OPERATIONS_MAX} payments.")
     fee = fees.estimate(len(payments), rate=rate)
     paying = payer(allocation)
     await _afford(horizon, payments, paying, fee)
-    operations = [await _operation(horizon, each, paying) for each in payments]
-    if not operations:
-        # It uses the number up and does nothing else: no sequence is before 0.
-        operations = [BumpSequence(0, source=paying)]
+    if [clears(each, allocation.source) for each in payments] == [True]:
+        # No sequence is before 0, so it changes nothing but that the number is used up.
+        operations: list[Operation] = [BumpSequence(0)]
+    else:
+        operations = [await _operation(horizon, each, paying) for each in payments]
     inner = _inner(operations, allocation, _memo(payments), passphrase)
     outer = FeeBumpTransactionEnvelope(FeeBumpTransaction(paying, fee, inner), passphrase)
     return Unsigned(payload=outer.to_xdr_object().to_xdr_bytes(), fee_max=fee)
@@ -93,6 +94,11 @@ async def _operation(horizon: Horizon, payment: Payment, paying: str) -> Operati
     if payment.token is None and await horizon.account(target) is None:
         return CreateAccount(target, text, source=paying)
     return PaymentOperation(target, asset, text, source=paying)
+
+
+def clears(payment: Payment, source: str) -> bool:
+    """Whether it is there to use the number up: no lumens to the source itself."""
+    return payment.token is None and payment.amount == 0 and payment.address == source
 
 
 def opens(payment: Payment, paying: str) -> bool:

@@ -44,8 +44,8 @@ async def rates(horizon: Horizon) -> Mapping[Speed, Rate]:
 
 
 def estimate(payments: int, *, rate: Rate) -> int:
-    """What so many payments cost at most; the fee bump counts as one operation more, and no payment as one."""
-    return stroops(rate) * (max(payments, 1) + 1)
+    """What so many payments cost at most; the fee bump counts as one operation more."""
+    return stroops(rate) * (payments + 1)
 
 
 def raised(rate: Rate) -> Rate:

@@ -49,15 +49,20 @@ async def find(horizon: Horizon, signed: Signed, allocation: Allocation, *, pass
     name = _inner(signed, passphrase)
     transaction = await horizon.transaction(name, at=head.sequence)
     if transaction is not None:
-        return await _mined(horizon, transaction, allocation)
+        return await _mined(horizon, transaction, signed, allocation)
     if source is not None and source.sequence >= allocation.nonce:
-        return await _used(horizon, name, allocation)
+        return await _used(horizon, name, signed, allocation)
     if head.closed_at > allocation.expires_at + SPREAD and await _remembers(horizon, allocation):
         return Found(fate=Fate.DEAD, reason=f"Ledger {head.sequence} was closed after its time, and none has it.")
     return Found(fate=Fate.UNSEEN)
 
 
-async def _mined(horizon: Horizon, transaction: Transaction, allocation: Allocation) -> Found:
+async def _mined(horizon: Horizon, transaction: Transaction, signed: Signed, allocation: Allocation) -> Found:
+    ours = transaction.fee_account == building.payer(allocation)
+    if ours and signed.chain_tx not in transaction.hashes:
+        # Only we sign for that account: it is another offer of ours, which whoever asks has stored too. That this one
+        # is dead would be true, and would have it paid again if that other one had been forgotten.
+        return Found(fate=Fate.PENDING, reason=f"Ledger {transaction.ledger} has it by another offer of ours.")
     ledger = await horizon.ledger(transaction.ledger)
     if ledger is None:
         raise errors.NodeWrong("A node has a transaction and not its ledger.")
@@ -67,12 +72,12 @@ async def _mined(horizon: Horizon, transaction: Transaction, allocation: Allocat
         block=ledger.hash,
         succeeded=transaction.successful,
         # A stranger who has bumped it has paid for that.
-        fee=transaction.fee if transaction.fee_account == building.payer(allocation) else 0,
+        fee=transaction.fee if ours else 0,
         reason=transaction.reason,
     )
 
 
-async def _used(horizon: Horizon, name: str, allocation: Allocation) -> Found:
+async def _used(horizon: Horizon, name: str, signed: Signed, allocation: Allocation) -> Found:
     """The number is used up; only the transaction that has done it proves that ours did not.
 
     Raises:
@@ -81,7 +86,7 @@ async def _used(horizon: Horizon, name: str, allocation: Allocation) -> Found:
     for other in await horizon.latest_of(allocation.source):
         if other.sequence == allocation.nonce:
             if name in other.hashes:
-                return await _mined(horizon, other, allocation)
+                return await _mined(horizon, other, signed, allocation)
             return Found(
                 fate=Fate.DEAD,
                 reason=f"Transaction {min(other.hashes)} has used up its number in ledger {other.ledger}.",

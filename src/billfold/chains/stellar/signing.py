@@ -1,8 +1,8 @@
 """Reads and signs Stellar's transactions, and only those that `building` makes.
 
 That is a fee bump, without signatures, around a transaction with time bounds whose operations all have the account
-that pays as their source: payments, new accounts, trustlines, or one bump_sequence that changes nothing. Whatever is
-read is written again, and must come out as the same bytes.
+that pays as their source: payments, new accounts, trustlines; or it is one bump_sequence that changes nothing. Whatever
+is read is written again, and must come out as the same bytes.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def read(payload: bytes, *, network: Network) -> Shown:
     if inner.fee:
         raise PayloadRefused("The transaction within the fee bump offers a fee of its own.")
     memo = memos.shown(inner.memo)
-    payments = [found for each in inner.operations if (found := _payment(each, payer, memo)) is not None]
+    payments = [_payment(each, payer, inner, memo) for each in inner.operations]
     return Shown(
         sources=list(dict.fromkeys([_account(inner.source), payer])),
         payments=payments,
@@ -69,8 +69,9 @@ def sign(payload: bytes, seed: bytes, *, places: Mapping[str, Place], network: N
     shown = read(payload, network=network)
     pairs = {address: _pair(seed, address, places, network) for address in shown.sources}
     envelope = _envelope(payload, network)
-    for pair in pairs.values():
-        envelope.transaction.inner_transaction_envelope.sign(pair)
+    # Where no operation is of who pays, their signature within would be one too many, which the network refuses.
+    for address in shown.sources[:1] if shown.kind == "cancel" else shown.sources:
+        envelope.transaction.inner_transaction_envelope.sign(pairs[address])
     # Its hash covers the signatures within, so it comes last.
     envelope.sign(pairs[shown.sources[-1]])
     return Signed(raw=envelope.to_xdr_object().to_xdr_bytes(), chain_tx=envelope.hash().hex())
@@ -105,8 +106,10 @@ def _bounded(transaction: Transaction) -> None:
         raise PayloadRefused("The transaction has conditions beside its time.")
 
 
-def _payment(operation: Operation, payer: str, memo: str | None) -> Payment | None:
-    """What an operation pays; None: nothing."""
+def _payment(operation: Operation, payer: str, inner: Transaction, memo: str | None) -> Payment:
+    """What an operation pays. What uses the number up and does nothing else is shown as nothing to its source."""
+    if isinstance(operation, BumpSequence) and operation.source is None and not operation.bump_to:
+        return Payment(address=_account(inner.source), amount=0, memo=memo)
     if operation.source is None or _account(operation.source) != payer:
         raise PayloadRefused("An operation is of another account than the one that pays.")
     match operation:
@@ -118,8 +121,6 @@ def _payment(operation: Operation, payer: str, memo: str | None) -> Payment | No
             found = Payment(address=operation.destination, amount=units, memo=memo)
         case ChangeTrust(asset=Asset() as asset, limit=limit) if limit == _LIMIT and not asset.is_native():
             return Payment(address=payer, amount=0, token=amounts.token(asset), memo=memo)
-        case BumpSequence(bump_to=0):
-            return None
         case _:
             raise PayloadRefused("An operation is none of those that are known.")
     if found.amount <= 0:
