@@ -193,7 +193,11 @@ class Allocating:
                 ours = await queue.nonce_after(connection, chain.name, source)
                 nonce = max(known.nonces[source], ours)
             expires_at = now + EXPIRES_AFTER
-            allocation = _allocation(chain, source, nonce=nonce, anchor=known.anchor, expires_at=expires_at)
+            # A channel gives its number alone, so who pays is said as well.
+            pays = None if source == known.house["hot"][0] else known.house["hot"][0]
+            allocation = _allocation(
+                chain, source, change=pays, nonce=nonce, anchor=known.anchor, expires_at=expires_at
+            )
             await queue.insert_allocation(connection, allocation, now=now)
             await self._insert(connection, allocation, [fit], now)
             done += 1
