@@ -1,4 +1,4 @@
-"""`python -m bench.signer`: transactions that the signer signs in a second, on secp256k1 (Bitcoin) and ed25519 (Stellar).
+"""`python -m bench.signer`: transactions that the signer signs in a second, on secp256k1 and on ed25519.
 
 All of it counts: the transaction is read, compared, checked against a limit, signed, logged and committed to a real
 PostgreSQL. The facade runs in this process, on one core at a time; PostgreSQL has processes of its own. A second of the
@@ -33,6 +33,7 @@ from billfold.app.migrate import SIGNER_SETS
 from billfold.chains.bitcoin import building
 from billfold.chains.port import Allocation, Coin, Payment, Rate
 from billfold.chains.signing_port import Place
+from billfold.chains.solana import orders
 from billfold.chains.stellar.networks import PASSPHRASES
 from billfold.kernel import ids
 from billfold.platform.keys import Keyring, local
@@ -71,6 +72,8 @@ def bitcoin(hot: str, number: int) -> Work:
 
 
 _PAID = Keypair.random().public_key
+#: Any 32 bytes are an address there, and a block's hash.
+_SOLANA_PAID = "5SxCKipPqCsBzq1jMt7kV6CjS9RfjM3FhmBmwDtLP75P"
 
 
 def stellar(hot: str, number: int) -> Work:
@@ -83,6 +86,14 @@ def stellar(hot: str, number: int) -> Work:
     )
     envelope = FeeBumpTransactionEnvelope(FeeBumpTransaction(hot, 400, inner), PASSPHRASES["sandbox"])
     return Work(base64.b64decode(envelope.to_xdr()), Expected(payments=[payment], fee_max=400))
+
+
+def solana(hot: str, number: int) -> Work:
+    """One payment: one signature."""
+    pays = [orders.Pay(address=_SOLANA_PAID, amount=1_000_000 + number)]
+    order = orders.Order(payer=hot, blockhash=_SOLANA_PAID, units=orders.units(pays), micro_lamports=1_000, pays=pays)
+    payment = Payment(address=_SOLANA_PAID, amount=1_000_000 + number)
+    return Work(orders.message(order), Expected(payments=[payment], fee_max=order.fee_max))
 
 
 async def measure(signer: Signer, chain: str, make: Callable[[str, int], Work]) -> str:
@@ -136,6 +147,7 @@ async def main(folder: Path) -> None:
         signer = Signer.start(database=database, keyring=keyring)
         for line in [
             await measure(signer, "bitcoin", bitcoin),
+            await measure(signer, "solana", solana),
             await measure(signer, "stellar", stellar),
             await addresses(signer, "bitcoin"),
             await addresses(signer, "ethereum"),

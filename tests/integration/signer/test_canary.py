@@ -38,6 +38,7 @@ from billfold.chains.stellar import keys as stellar_keys
 from billfold.chains.stellar.networks import PASSPHRASES
 from billfold.kernel import errors as kernel_errors
 from billfold.platform import host
+from billfold.platform.telemetry import traces
 from billfold.signer import Signer
 from billfold.signer.contracts import Expected
 from billfold.signer.rpc import RemoteSigner
@@ -174,12 +175,15 @@ async def test_no_seed_and_no_key_is_anywhere_but_in_the_signer_s_memory(
         try:
             async with (
                 recorder.between(f"{folder}/seen.sock", f"{folder}/signer.sock"),
+                traces.recording(endpoint=collector.url, share=1.0, service="test", version="1"),
                 signing.connected(tree.signer) as remote,
             ):
                 assert remote is not None
                 for wallet in wallets:
                     wallet.signer = remote
-                said = await use(remote, *wallets)
+                # Calls are traced when they come from a request that is.
+                with traces.request("the test", None):
+                    said = await use(remote, *wallets)
                 hot = await wallets[0].at("hot")
                 allowed = Path(f"/proc/{child.pid}/limits").read_text()
                 assert re.search(r"Max core file size\s+0\s+0\s", allowed)
