@@ -28,8 +28,8 @@ from billfold.signer.service.seeds import Secret, Seeds
 from billfold.signer.store import log, trees
 from billfold.signer.store import policy as policies
 
-#: Signatures that one database transaction waits for. PostgreSQL ends one that has been idle for five seconds, and these
-#: take a fraction of one, or a few on a machine that has twenty times as much to do as it can.
+#: Signatures that one database transaction waits for. PostgreSQL ends one that has been idle for five seconds, and
+#: these take a fraction of one, or a few on a machine that has twenty times as much to do as it can.
 SIGNATURES_MAX = 32
 #: Addresses that were derived are remembered, since the same few pay again and again.
 _DERIVED_MAX = 100_000
