@@ -11,7 +11,8 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -54,11 +55,10 @@ class Killer:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def watch(self, ledger: Ledger) -> None:
-        """Count commits, and requests to the ledger."""
+        """Count commits, and requests to the ledger. Before a commit is as good as after the step before."""
         commit, post = databases.commit, ledger.post_many
 
         async def counted_commit(connection: Any) -> None:
-            self.step("before commit")
             await commit(connection)
             self.step("after commit")
 
@@ -93,7 +93,12 @@ async def bank_of(dsn: str, folder: Path, number: int) -> AsyncIterator[Bank]:
         await database.close()
 
 
-async def begin(dsn: str, folder: Path, number: int) -> None:
+async def begin(dsn: str, folder: Path, numbers: Iterable[int]) -> None:
+    for number in numbers:
+        await _begin(dsn, folder, number)
+
+
+async def _begin(dsn: str, folder: Path, number: int) -> None:
     async with bank_of(dsn, folder, number) as bank:
         name = bank.chain.name
         asset = Asset(code=bank.chain.coin, scale=8, kind="native", name=name, chain=name)
@@ -168,22 +173,22 @@ def forked(work: Callable[[], Any]) -> int:
 def main(dsn: str, folder: Path) -> None:
     async def names() -> None:
         killer = Killer(None)
-        await begin(dsn, folder, 0)
+        await begin(dsn, folder, [0])
         await play(dsn, folder, 0, killer)
         (folder / "names").write_text("\n".join(killer.names))
+        await begin(dsn, folder, range(1, len(killer.names) + 1))
 
-    async def report(number: int, name: str) -> None:
+    async def end(number: int, name: str) -> None:
+        await play(dsn, folder, number, Killer(None))
         with (folder / "found").open("a") as lines:
             lines.write(f"{name}: {await found(dsn, folder, number)}\n")
 
     assert forked(names) == 0
-    forked(lambda: report(0, "none"))
+    assert forked(lambda: end(0, "none")) == 0
     for number, name in enumerate((folder / "names").read_text().splitlines(), start=1):
-        assert forked(lambda number=number: begin(dsn, folder, number)) == 0  # type: ignore[misc]
-        killed = forked(lambda number=number, name=name: play(dsn, folder, number, Killer(name)))  # type: ignore[misc]
+        killed = forked(partial(play, dsn, folder, number, Killer(name)))
         assert killed == -signal.SIGKILL, f"{name}: {killed}"
-        assert forked(lambda number=number: play(dsn, folder, number, Killer(None))) == 0  # type: ignore[misc]
-        forked(lambda number=number, name=name: report(number, name))  # type: ignore[misc]
+        assert forked(partial(end, number, name)) == 0
 
 
 if __name__ == "__main__":

@@ -16,7 +16,11 @@ def test_a_deposit_is_credited_and_taken_back_once_whatever_step_is_killed(
     lines = dict(line.split(": ", 1) for line in (tmp_path / "found").read_text().splitlines())
     names = (tmp_path / "names").read_text().splitlines()
     assert list(lines) == ["none", *names]
-    assert {"1 crediting._ask after the ledger", "2 reverting._start after commit"} <= set(names)
+    assert {
+        "1 crediting._ask after the ledger",
+        "2 reverting._start after commit",
+        "1 recording.record after commit",
+    } <= set(names)
     expected = lines.pop("none")
     assert expected == "700 -700 3 ['releasable'] detected credited reverted detected credited releasable"
     assert {name: found for name, found in lines.items() if found != expected} == {}
