@@ -1,0 +1,99 @@
+"""Money on chains over HTTP: addresses, deposits, why one is not there, and how far chains are read."""
+
+from collections.abc import AsyncIterator, Iterator
+from uuid import UUID
+
+import pytest
+
+from billfold.kernel import ids
+from billfold.ledger import Ledger
+from billfold.platform.postgres.database import Database
+from tests import servers
+from tests.integration.api import support
+from tests.integration.api.support import ApiServer, Caller
+from tests.integration.api.test_keys import key_of
+from tests.integration.custody.simulated import SimulatedChain
+from tests.integration.custody.support import TERMS, Bank
+
+
+@pytest.fixture(scope="module")
+def api_server(
+    api_database: servers.TestDatabase, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[support.ApiServer]:
+    """It serves a chain whose nodes nobody reaches: it is the worker that reads, and the database has what it read."""
+    terms = {"credit_after": TERMS.credit_after, "release_after": TERMS.release_after}
+    settings = {"bitcoin__urls": "http://127.0.0.1:9", "bitcoin__network": "sandbox"}
+    settings |= {f"bitcoin__{name}": str(value) for name, value in terms.items()}
+    with support.running_api(api_database, tmp_path_factory.mktemp("api"), **settings) as server:
+        yield server
+
+
+@pytest.fixture
+async def bank(api_database: servers.TestDatabase) -> AsyncIterator[Bank]:
+    database = await Database.connect(api_database.app_dsn, name="test")
+    ledger = await Ledger.start(database=database)
+    yield Bank(database=database, ledger=ledger, chain=SimulatedChain())
+    await ledger.close()
+    await database.close()
+
+
+async def test_an_owner_follows_a_payment_and_nobody_else_does(
+    api_server: ApiServer, api_database: servers.TestDatabase, operator_key: str, bank: Bank
+) -> None:
+    ada = api_server.caller(await key_of(api_database))
+    bob = api_server.caller(await key_of(api_database))
+    operator = api_server.caller(operator_key)
+    wallet = ada.post("/wallets", {"name": "A"}).json()["id"]
+    (given,) = await bank.custody.addresses.issue(chain="bitcoin", wallet_ids=[UUID(wallet)])
+    # Everything of the API that reads is asked, by its owner and by a stranger.
+    (shown,) = ada.get(f"/wallets/{wallet}/addresses").json()["items"]
+    assert (shown["address"], shown["uri"]) == (given.address, f"bitcoin:{given.address}")
+    assert ada.post(f"/wallets/{wallet}/addresses", {"chain": "bitcoin"}).json() == shown
+    drawn = ada.get(f"/wallets/{wallet}/addresses/bitcoin/qr")
+    assert drawn.headers["content-type"].startswith("image/svg+xml")
+    assert given.address in drawn.text
+    await bank.read()
+    paid = bank.chain.pay(given.address, 700)
+    bank.chain.mine()
+    await bank.read()
+    (deposit,) = ada.get(f"/wallets/{wallet}/deposits").json()["items"]
+    assert (deposit["state"], deposit["confirmations"], deposit["credit_after"]) == ("detected", 1, 2)
+    assert deposit["money"] == {"amount": "0.00000700", "asset": "BTC"}
+    assert ada.get(f"/deposits/{deposit['id']}").json() == deposit
+    explained = ada.get(f"/deposits/explain?chain_tx={paid.chain_tx}").json()["found"]
+    assert [(one["verdict"], one["why"]) for one in explained] == [("waiting", "It has 1 of 2 confirmations.")]
+    for path in (f"/wallets/{wallet}/addresses", f"/wallets/{wallet}/deposits", f"/deposits/{deposit['id']}"):
+        assert bob.get(path).status_code == 404, path
+        assert operator.get(path).status_code == 200, path
+    assert bob.get(f"/deposits/explain?chain_tx={paid.chain_tx}").json()["found"][0]["verdict"] == "not_seen"
+    assert operator.get(f"/deposits/explain?chain_tx={paid.chain_tx}").json()["found"][0]["deposit"] == deposit
+    (chain,) = ada.get("/chains").json()["items"]
+    assert (chain["id"], chain["status"], chain["lag"]) == ("bitcoin", "reading", 0)
+
+
+async def test_each_refusal_has_its_code(
+    api_server: ApiServer, api_database: servers.TestDatabase, operator_key: str
+) -> None:
+    ada = api_server.caller(await key_of(api_database))
+    operator = api_server.caller(operator_key)
+    wallet = ada.post("/wallets", {"name": "A"}).json()["id"]
+
+    def refused(caller: Caller, method: str, path: str, body: object = None) -> tuple[int, str]:
+        answer = caller.request(method, path, body)
+        return answer.status_code, answer.json()["code"]
+
+    addresses = f"/wallets/{wallet}/addresses"
+    assert refused(ada, "POST", addresses, {"chain": "dogecoin"}) == (404, "chain_unknown")
+    assert refused(ada, "POST", addresses, {"chain": "bitcoin"}) == (503, "addresses_unavailable")
+    assert refused(ada, "GET", f"{addresses}/bitcoin/qr") == (404, "address_unknown")
+    assert refused(ada, "GET", f"/deposits/{ids.new()}") == (404, "deposit_unknown")
+    assert refused(ada, "GET", "/deposits/unmatched") == (403, "missing_scope")
+    assert refused(ada, "POST", "/chains/bitcoin/resume") == (403, "missing_scope")
+    assert refused(operator, "POST", "/chains/bitcoin/resume") == (409, "chain_not_halted")
+    assert refused(operator, "GET", "/chains/dogecoin") == (404, "chain_unknown")
+    assignment = {"wallet": wallet, "reason": "ticket 1"}
+    assert refused(operator, "POST", f"/deposits/{ids.new()}/assign", assignment) == (404, "deposit_unknown")
+    assert refused(ada, "POST", f"/deposits/{ids.new()}/assign", assignment) == (403, "missing_scope")
+    closed = ada.post(f"/wallets/{wallet}/close", None)
+    assert closed.status_code == 200
+    assert refused(ada, "POST", addresses, {"chain": "bitcoin"}) == (409, "wallet_closed")
