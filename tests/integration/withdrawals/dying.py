@@ -1,0 +1,131 @@
+"""Processes that send money out and are killed at a step.
+
+A line of JSON says which, and a line with the process's exit code answers. Each is a fork of this one, which has
+imported everything and done nothing, so that a hundred of them take no longer to start than one.
+
+The steps are those of `custody.service.withdrawals`. Each is cut twice: before its database transaction is committed,
+and after. What a step does outside of the database (the ledger, the signer, the node) is cut before and after, too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from billfold.custody.store import queue
+from billfold.custody.store import withdrawals as store
+from tests.integration.withdrawals.support import Office, opened
+
+#: Whose call ends the process, by the step: before it is made, or after it has returned; and which of several calls.
+STEPS: Mapping[str, tuple[str, Callable[[Office], tuple[object, str]]]] = {
+    "1 before COMMIT": ("after", lambda _: (store, "insert")),
+    "1 stored": ("before", lambda office: (office.ledger, "place_hold")),
+    "2 the ledger holds": ("after", lambda office: (office.ledger, "place_hold")),
+    "2 before COMMIT": ("after", lambda _: (store, "name_hold")),
+    "2 held": ("after", lambda office: (office.withdrawals._asking, "hold")),
+    "3 before COMMIT": ("after", lambda _: (queue, "insert_tx")),
+    "3 allocated": ("after", lambda office: (office.withdrawals._allocating, "round")),
+    "4 before COMMIT": ("after", lambda office: (office.chain, "build")),
+    "4 built": ("before", lambda office: (office.signer, "sign")),
+    "5 the signer has signed": ("after", lambda office: (office.signer, "sign")),
+    "5 before COMMIT": ("after", lambda _: (queue, "note_own")),
+    "5 signed": ("before", lambda _: (queue, "begin_attempt")),
+    "6 before COMMIT": ("after", lambda _: (queue, "begin_attempt")),
+    "6 before it is handed over": ("before", lambda office: (office.chain, "broadcast")),
+    "6 handed over": ("after", lambda office: (office.chain, "broadcast")),
+    "7 before COMMIT": ("after", lambda _: (queue, "end_attempt")),
+    "7 answered": ("after", lambda office: (office.withdrawals._sending, "_handed_over")),
+    "8 before COMMIT": ("after", lambda _: (queue, "unmine_others")),
+    "8 mined": ("before", lambda office: (office.withdrawals._ending, "finish")),
+    "9 before COMMIT": ("after", lambda _: (queue, "end_others")),
+    "9 decided": ("after", lambda office: (office.withdrawals._ending, "finish")),
+    "10 before it is posted": ("before", lambda office: (office.ledger, "settle_hold")),
+    "10 posted": ("after", lambda office: (office.ledger, "settle_hold")),
+    "11 before COMMIT": ("after", lambda _: (store, "change")),
+    "11 ended": ("after", lambda office: (office.withdrawals._ending, "settle")),
+}
+#: Of a token, whose network fee is the house's.
+HOUSE: Mapping[str, tuple[str, Callable[[Office], tuple[object, str]]]] = {
+    "12 before it is posted": ("before", lambda office: (office.ledger, "post")),
+    "12 posted": ("after", lambda office: (office.ledger, "post")),
+    "12 ended": ("after", lambda office: (office.withdrawals._ending, "pay_house")),
+}
+#: Those of a cancellation and of a fee that is raised, which replace what was sent.
+REPLACING: Mapping[str, tuple[str, Callable[[Office], tuple[object, str]]]] = {
+    "cancel before COMMIT": ("after", lambda _: (queue, "insert_tx")),
+    "cancel stored": ("after", lambda office: (office.withdrawals._replacing, "cancel")),
+    "bump stored": ("before", lambda office: (office.ledger, "place_hold")),
+    "bump held": ("after", lambda office: (office.ledger, "place_hold")),
+    "bump before COMMIT": ("after", lambda _: (queue, "insert_tx")),
+    "bump replaced": ("after", lambda office: (office.withdrawals._replacing, "bump")),
+}
+
+
+#: Of calls that several steps make, that of the step.
+_ONLY = {"11 before COMMIT": {"state": "settled"}}
+
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError("nobody survives that")
+
+
+def _rig(office: Office, step: str) -> None:
+    when, where = (STEPS | HOUSE | REPLACING)[step]
+    owner, name = where(office)
+    call = getattr(owner, name)
+
+    only = _ONLY.get(step, {})
+
+    async def rigged(*given: Any, **named: Any) -> Any:
+        meant = only.items() <= named.items()
+        if meant and when == "before":
+            _die()
+        answer = await call(*given, **named)
+        if meant:
+            _die()
+        return answer
+
+    setattr(owner, name, rigged)
+
+
+async def _act(dsn: str, chain: str, path: Path, step: str, what: str, ahead_s: float) -> None:
+    async with opened(dsn, chain, path) as office:
+        office.clock.ahead = timedelta(seconds=ahead_s)
+        _rig(office, step)
+        act, subject = what.split()
+        if act == "request":
+            await office.request(UUID(subject), 1_000, "sim-a", key="k")
+        elif act == "cancel":
+            await office.withdrawals.cancel(withdrawal_id=UUID(subject))
+        elif act == "bump":
+            await office.bump(UUID(subject))
+        for _ in range(20):
+            await office.work(ahead=timedelta(minutes=1))
+            office.chain.mine()
+
+
+def _child(dsn: str, chain: str, path: str, step: str, what: str, ahead_s: float) -> None:
+    try:
+        asyncio.run(_act(dsn, chain, Path(path), step, what, ahead_s))
+    except BaseException:  # noqa: BLE001 - nothing else tells of it.
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    for line in sys.stdin:
+        pid = os.fork()
+        if pid == 0:
+            _child(*json.loads(line))
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)  # noqa: T201 - the answer

@@ -1,0 +1,128 @@
+"""Real processes that are killed at each step of a withdrawal, on a chain of each model.
+
+Whoever comes next goes on: in the end the chain holds what the ledger says, and the money has arrived once. The table
+of docs/why/exactly-once.md is what these tests do: BILLFOLD_WRITE_TABLE=1 writes it again, and a difference fails.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.integration.withdrawals.dying import HOUSE, REPLACING, STEPS
+from tests.integration.withdrawals.simulated import MODELS
+from tests.integration.withdrawals.support import TOKEN_ASSET, Office
+
+TIMEOUT_S = 120.0
+PAGE = Path(__file__).parents[3] / "docs" / "why" / "exactly-once.md"
+_BEGIN, _END = "<!-- table of kills: begin -->\n", "<!-- table of kills: end -->\n"
+#: Where each step runs: a chain of each model meets each of them.
+_CHAINS = (
+    {step: list(MODELS) for step in STEPS}
+    | {step: ["ethereum"] for step in HOUSE}
+    | {step: ["bitcoin", "ethereum"] for step in REPLACING}
+)
+
+
+class Mortals:
+    """Processes that die."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    async def die(self, office: Office, step: str, what: str) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        job = [office.dsn, office.chain.name, str(office.chain._path), step, what, office.clock.ahead.total_seconds()]
+        self._process.stdin.write(json.dumps(job).encode() + b"\n")
+        code = await asyncio.wait_for(self._process.stdout.readline(), TIMEOUT_S)
+        assert int(code) == -signal.SIGKILL, f"it was not killed at {step}"
+
+
+@pytest.fixture
+async def mortals() -> AsyncIterator[Mortals]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "tests.integration.withdrawals.dying"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    yield Mortals(process)
+    process.kill()
+    await process.wait()
+
+
+@pytest.mark.parametrize("chain_name", list(MODELS), indirect=True)
+async def test_whoever_is_killed_at_any_step_of_a_withdrawal_has_it_end_once(office: Office, mortals: Mortals) -> None:
+    """One database for all steps of a chain: what one kill leaves behind must not disturb the next."""
+    for step in STEPS:
+        account = await office.customer(10_000)
+        before = len(office.chain.received("sim-a"))
+        await mortals.die(office, step, f"request {account}")
+        # As its sender does, who got no answer.
+        asked = (await office.request(account, 1_000, "sim-a", key="k")).withdrawal
+        office.clock.ahead += timedelta(minutes=30)
+        (ended,) = await office.finish(asked.id)
+        assert ended.status == "settled", step
+        assert office.chain.received("sim-a")[before:] == [1_000], step
+        assert ended.fee_paid is not None
+        assert await office.posted(account) == (10_000 - 1_000 - ended.fee_paid, 0), step
+        await office.check_conserved()
+        told = [one for one in await office.told("withdrawal.settled.v1") if one["withdrawal_id"] == str(asked.id)]
+        assert len(told) == 1, step
+
+
+@pytest.mark.parametrize("chain_name", ["bitcoin", "ethereum"], indirect=True)
+async def test_whoever_is_killed_while_a_transaction_is_replaced_has_one_of_the_two_happen(
+    office: Office, mortals: Mortals
+) -> None:
+    for step in REPLACING:
+        account = await office.customer(10_000)
+        before = len(office.chain.received("sim-a"))
+        asked = (await office.request(account, 1_000, "sim-a", speed="slow")).withdrawal
+        await office.work()
+        await mortals.die(office, step, f"{step.split()[0]} {asked.id}")
+        office.clock.ahead += timedelta(minutes=30)
+        (ended,) = await office.finish(asked.id)
+        assert office.chain.received("sim-a")[before:] == ([1_000] if ended.status == "settled" else []), step
+        assert (await office.posted(account))[1] == 0, step
+        await office.check_conserved()
+
+
+@pytest.mark.parametrize("chain_name", ["ethereum"], indirect=True)
+async def test_whoever_is_killed_while_the_house_pays_its_part_of_a_fee_has_it_paid_once(
+    office: Office, mortals: Mortals
+) -> None:
+    await office.endow(10_000)
+    account = await office.customer(10_000, asset=TOKEN_ASSET)
+    fees = await office.house.account(kind="fees", asset="ETH")
+    for number, step in enumerate(HOUSE, 1):
+        asked = (await office.request(account, 1_000, "sim-a", asset=TOKEN_ASSET)).withdrawal
+        await mortals.die(office, step, f"work {asked.id}")
+        office.clock.ahead += timedelta(minutes=30)
+        (ended,) = await office.finish(asked.id)
+        assert ended.status == "settled", step
+        assert (await office.posted(fees))[0] == 10_000 - 30 * number, step
+        await office.check_conserved()
+
+
+def test_the_table_of_kills_is_in_the_documentation() -> None:
+    names = list(MODELS)
+    lines = [f"| killed at | {' | '.join(names)} |", f"|---|{'---|' * len(names)}"]
+    lines += [
+        f"| {step} | {' | '.join('once' if name in chains else '–' for name in names)} |"
+        for step, chains in _CHAINS.items()
+    ]
+    table = "\n".join(lines) + "\n"
+    text = PAGE.read_text()
+    start, end = text.index(_BEGIN) + len(_BEGIN), text.index(_END)
+    if os.environ.get("BILLFOLD_WRITE_TABLE"):
+        PAGE.write_text(text[:start] + table + text[end:])
+    else:
+        assert text[start:end] == table, "BILLFOLD_WRITE_TABLE=1 writes it again"
