@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
 from importlib import import_module
 
 from billfold.app import late_chains, settings
 from billfold.chains.nodes import Nodes
 from billfold.custody import Served
-from billfold.custody.contracts import Terms
+from billfold.custody.contracts import Terms, Tier, WithdrawalTerms
 from billfold.kernel import money
 
+#: How many transactions of one source wait for a block at a time: geth keeps 64 of them, a ledger of Stellar takes one;
+#: elsewhere it is as many as fit some blocks.
+_LIVING_MAX = {"bitcoin": 100, "ethereum": 60, "solana": 200, "stellar": 1}
+#: Asset, from what amount on, flat amount, per mille.
+_SERVICE_FEE = re.compile(r"([A-Z0-9._-]{2,20})(?:>([0-9]+(?:\.[0-9]+)?))?=([0-9]+(?:\.[0-9]+)?)(?:\+([0-9]{1,3}))?")
 #: In the order in which they are listed.
 CHAINS = ("bitcoin", "ethereum", "solana", "stellar")
 
@@ -52,14 +59,40 @@ def _served(name: str, section: settings.Chain, urls: str) -> Served:
         minimum=_minimum(name, section.minimum),
     )
     chain = late_chains.open(name, nodes)
-    return Served(chain=chain, terms=terms, showing=import_module(f"billfold.chains.{name}.showing"))
+    showing = import_module(f"billfold.chains.{name}.showing")
+    return Served(chain=chain, terms=terms, showing=showing, withdrawing=_withdrawing(name, section))
 
 
-def _minimum(name: str, text: str | None) -> dict[str, str]:
+def _withdrawing(name: str, section: settings.Chain) -> WithdrawalTerms:
+    own = section.network == "sandbox"
+    return WithdrawalTerms(
+        confirmations=section.release_after,
+        address_wait=timedelta() if own else timedelta(hours=section.address_wait_hours),
+        batch_max=section.batch_max,
+        house_fee_max=section.house_fee_max,
+        living_max=_LIVING_MAX[name],
+        service_fees=_service_fees(name, section.service_fees),
+        minimum=_minimum(name, section.withdrawal_minimum, setting="withdrawal_minimum"),
+    )
+
+
+def _service_fees(name: str, text: str | None) -> dict[str, list[Tier]]:
+    found: dict[str, list[Tier]] = {}
+    for part in _listed(text or ""):
+        match = _SERVICE_FEE.fullmatch(part)
+        if match is None:
+            raise settings.SettingInvalid(f"{name}.service_fees is wrong: {part!r} is not such as BTC=0.0001+2.")
+        asset, above, flat, per_mille = match.groups()
+        tier = Tier(above=above or "0", flat=flat, per_mille=int(per_mille or 0))
+        found.setdefault(asset, []).append(tier)
+    return found
+
+
+def _minimum(name: str, text: str | None, *, setting: str = "minimum") -> dict[str, str]:
     try:
         return {} if text is None else money.thresholds(text)
     except ValueError as error:
-        raise settings.SettingInvalid(f"{name}.minimum is wrong: {error}.") from error
+        raise settings.SettingInvalid(f"{name}.{setting} is wrong: {error}.") from error
 
 
 def _listed(text: str) -> list[str]:

@@ -9,8 +9,9 @@ CustodyError
 ├── TooManyAddresses                the wallet has had enough of them
 └── BlockWrong                      what a node says of a block can't be
 ├── WithdrawalUnknown, AssetNotOnChain, AddressIsOurs, AmountBelowMinimum, DestinationRefused
-├── WithdrawalTooLate                it is too far on its way
-├── FeesUnknown                      nobody knows what the chain asks now
+├── WithdrawalTooLate               it is too far on its way
+├── FeesUnknown                     nobody knows what the chain asks now
+├── SigningUnavailable              there is no signer
 AddressesUnavailable                the signer does not answer, or there is none
 """
 
@@ -113,3 +114,9 @@ class FeesUnknown(CustodyError, errors.Unavailable):
     """What the chain asks for a place in a block has not been known for too long; try again later."""
 
     code = "fees_unknown"
+
+
+class SigningUnavailable(CustodyError, errors.Unavailable):
+    """Nothing can be signed now; what is to leave waits."""
+
+    code = "signing_unavailable"

@@ -80,7 +80,7 @@ def _die() -> None:
 
 
 def _rig(office: Office, step: str) -> None:
-    when, where = (STEPS | HOUSE | REPLACING)[step]
+    when, where = {**STEPS, **HOUSE, **REPLACING}[step]
     owner, name = where(office)
     call = getattr(owner, name)
 
@@ -98,8 +98,9 @@ def _rig(office: Office, step: str) -> None:
     setattr(owner, name, rigged)
 
 
-async def _act(dsn: str, chain: str, path: Path, step: str, what: str, ahead_s: float) -> None:
-    async with opened(dsn, chain, path) as office:
+async def _act(job: list[Any]) -> None:
+    dsn, chain, path, step, what, ahead_s = job
+    async with opened(dsn, chain, Path(path)) as office:
         office.clock.ahead = timedelta(seconds=ahead_s)
         _rig(office, step)
         act, subject = what.split()
@@ -114,9 +115,9 @@ async def _act(dsn: str, chain: str, path: Path, step: str, what: str, ahead_s: 
             office.chain.mine()
 
 
-def _child(dsn: str, chain: str, path: str, step: str, what: str, ahead_s: float) -> None:
+def _child(job: list[Any]) -> None:
     try:
-        asyncio.run(_act(dsn, chain, Path(path), step, what, ahead_s))
+        asyncio.run(_act(job))
     except BaseException:  # noqa: BLE001 - nothing else tells of it.
         traceback.print_exc()
         os._exit(1)
@@ -127,5 +128,5 @@ if __name__ == "__main__":
     for line in sys.stdin:
         pid = os.fork()
         if pid == 0:
-            _child(*json.loads(line))
+            _child(json.loads(line))
         print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)  # noqa: T201 - the answer

@@ -257,7 +257,7 @@ async def opened(dsn: str, name: str, path: Path, terms: WithdrawalTerms | None 
     """An office over this database and the chain in this file."""
     database = await Database.connect(dsn, name="test")
     ledger = await Ledger.start(database=database)
-    terms = terms or WithdrawalTerms(confirmations=2, house_fee_max=1_000)
+    terms = terms or WithdrawalTerms(confirmations=2, house_fee_max="0.000000000000001")
     try:
         yield Office(dsn, database, ledger, Simulated(name, path), terms)
     finally:

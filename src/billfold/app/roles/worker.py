@@ -157,6 +157,10 @@ def _duties(tree: settings.Settings, parts: Container) -> Sequence[Duty]:
             Duty(f"read {chain}", partial(custody_workers.watch, parts.custody, chain))
             for chain in parts.custody.watchers
         ),
+        *(
+            Duty(f"send out on {chain}", partial(custody_workers.send, parts.custody, chain))
+            for chain in parts.custody.watchers
+        ),
         *_auditing(tree.audit, parts, broker),
     )
 

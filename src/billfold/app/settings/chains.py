@@ -38,6 +38,19 @@ class Chain(Section, frozen=True, kw_only=True):
     #: A chain that replaces more blocks than this stops the watching of it, until an operator looks.
     reorg_limit: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 100
 
+    #: A withdrawal to an address that a wallet has never named waits so many hours, unless its owner confirms it by a
+    #: factor. On a network of this machine's own nothing waits.
+    address_wait_hours: Annotated[int, msgspec.Meta(ge=0, le=24 * 30)] = 24
+    #: The least that is sent out, by asset, such as BTC=0.0001.
+    withdrawal_minimum: str | None = None
+    #: What the house takes of a withdrawal: a flat amount, so many per mille, from an amount on. Separated by commas,
+    #: such as BTC=0.0001+2,BTC>1=0.0005+1.
+    service_fees: str | None = None
+    #: The most that the house pays for the network fee of a transaction with a token, in the chain's own coin.
+    house_fee_max: str = "0.01"
+    #: So many payments of Bitcoin share a transaction at most.
+    batch_max: Annotated[int, msgspec.Meta(ge=1, le=500)] = 50
+
 
 class Bitcoin(Chain, frozen=True, kw_only=True):
     """Bitcoin, by the JSON-RPC of Bitcoin Core or btcd."""

@@ -14,8 +14,23 @@ from billfold.custody.contracts.deposits import (
     Verdict,
     Waits,
 )
+from billfold.custody.contracts.withdrawals import (
+    ADDRESS_MAX,
+    MEMO_MAX,
+    NewWithdrawal,
+    Offer,
+    Prices,
+    Quote,
+    Requested,
+    Tier,
+    Withdrawal,
+    WithdrawalStatus,
+    WithdrawalTerms,
+)
 
 __all__ = [
+    "ADDRESS_MAX",
+    "MEMO_MAX",
     "OPERATOR",
     "READ",
     "ChainState",
@@ -25,7 +40,16 @@ __all__ = [
     "DepositState",
     "Explained",
     "Explanation",
+    "NewWithdrawal",
+    "Offer",
+    "Prices",
+    "Quote",
+    "Requested",
     "Terms",
+    "Tier",
     "Verdict",
     "Waits",
+    "Withdrawal",
+    "WithdrawalStatus",
+    "WithdrawalTerms",
 ]

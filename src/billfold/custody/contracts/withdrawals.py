@@ -12,7 +12,7 @@ import msgspec
 from billfold.chains.port import Speed
 
 #: As its owner sees it; what is `allocated` shows how far its transaction is, from `signed` to `mined`.
-Status = Literal[
+WithdrawalStatus = Literal[
     "requested",
     "waiting",
     "held",
@@ -65,7 +65,7 @@ class Withdrawal(msgspec.Struct, frozen=True, kw_only=True):
     address: str
     memo: str | None
     speed: Speed
-    status: Status
+    status: WithdrawalStatus
     #: The transaction that has paid it, or is to pay it.
     chain_tx: str | None
     #: The block that has it.
@@ -107,16 +107,43 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True):
     stale: bool
 
 
-class Tier(msgspec.Struct, frozen=True, kw_only=True):
-    """What the house takes from an amount on."""
+class Offer(msgspec.Struct, frozen=True, kw_only=True):
+    """What a withdrawal costs at one speed, in its own asset, but for `house_fee`."""
 
-    above: int = 0
-    flat: int = 0
+    speed: Speed
+    network_fee: str
+    service_fee: str
+    arrives: str
+    #: All that leaves the wallet at most.
+    takes: str
+    #: The network fee of a token, in the chain's own coin: the house pays it.
+    house_fee: str
+
+
+class Prices(msgspec.Struct, frozen=True, kw_only=True):
+    """What a withdrawal costs at each speed."""
+
+    chain: str
+    asset: str
+    #: The chain's own.
+    coin: str
+    to: str
+    memo: str | None
+    offers: list[Offer]
+    age_s: float
+    stale: bool
+
+
+class Tier(msgspec.Struct, frozen=True, kw_only=True):
+    """What the house takes from an amount on, both in decimal text of the asset's display unit."""
+
+    above: str = "0"
+    flat: str = "0"
     per_mille: int = 0
 
 
 class WithdrawalTerms(msgspec.Struct, frozen=True, kw_only=True):
-    """What holds for withdrawals on one chain."""
+    """What holds for withdrawals on one chain. Amounts are decimal text in their asset's display unit."""
 
     #: A transaction in so many blocks is final.
     confirmations: int = 1
@@ -124,8 +151,10 @@ class WithdrawalTerms(msgspec.Struct, frozen=True, kw_only=True):
     #: So many payments fit one transaction; only chains of the model `coins` take more than one.
     batch_max: int = 50
     #: The most that the house pays for the network fee of one transaction with a token, in the chain's own coin.
-    house_fee_max: int = 0
+    house_fee_max: str = "0"
+    #: So many transactions of one source wait for a block at a time: nodes keep no more (geth's pool: 64).
+    living_max: int = 60
     #: What the house takes, by asset; nothing of others.
     service_fees: Mapping[str, Sequence[Tier]] = msgspec.field(default_factory=dict)
     #: Less is not sent, by asset.
-    minimum: Mapping[str, int] = msgspec.field(default_factory=dict)
+    minimum: Mapping[str, str] = msgspec.field(default_factory=dict)

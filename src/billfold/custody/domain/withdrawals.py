@@ -82,10 +82,11 @@ def shares(cost: int, limits: Sequence[int]) -> tuple[list[int], int]:
     return parts, cost - sum(parts)
 
 
-def service_fee(amount: int, tiers: Sequence[Tier]) -> int:
+def service_fee(amount: int, tiers: Sequence[Tier], *, scale: int) -> int:
     """What the house takes: of the highest tier that the amount is in; a part of a unit counts as one."""
-    tier = max((one for one in tiers if amount >= one.above), key=lambda one: one.above, default=Tier())
-    return tier.flat + -(-amount * tier.per_mille // 1000)
+    reached = [(above, tier) for tier in tiers if amount >= (above := money.parse(tier.above, scale))]
+    _, tier = max(reached, key=lambda one: one[0], default=(0, Tier()))
+    return money.parse(tier.flat, scale) + -(-amount * tier.per_mille // 1000)
 
 
 def set_aside(estimate: int) -> int:

@@ -4,6 +4,7 @@ await custody.addresses.issue(…)      where money for wallets goes
 await custody.deposits.page(…)        what has arrived
 await custody.explaining.explain(…)   why a transaction's money is where it is
 await custody.unmatched.assign(…)     what has arrived for nobody known
+await custody.withdrawals.request(…)  what is to leave; `work` is the worker's side of that
 await custody.chains.states()         how far each chain is read, and resuming one that is halted
 await custody.watchers[…].step()      the worker's side: reads blocks, credits, releases, takes back
 custody.house, custody.serving        the house's accounts; the chains that are configured
@@ -24,6 +25,7 @@ from billfold.custody.service.reverting import FreezeWallet, Reverting
 from billfold.custody.service.served import Served, Serving
 from billfold.custody.service.unmatched import Unmatched
 from billfold.custody.service.watching import Watcher
+from billfold.custody.service.withdrawals import Withdrawals
 from billfold.kernel.clock import Clock, SystemClock
 from billfold.ledger import Ledger
 from billfold.platform.postgres.database import Database
@@ -65,6 +67,15 @@ class Custody:
             ledger=ledger,
             house=self.house,
             wallet_accounts=wallet_accounts,
+            clock=self._clock,
+        )
+        self.withdrawals = Withdrawals(
+            database=database,
+            ledger=ledger,
+            house=self.house,
+            chains={one.name: one.chain for one in served},
+            terms={one.name: one.withdrawing for one in served},
+            signer=signer,
             clock=self._clock,
         )
         #: What reads each chain.

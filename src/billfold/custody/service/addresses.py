@@ -121,6 +121,13 @@ class Addresses:
         derived = await self._derived(served, "deposit", first=numbers.start, count=len(numbers))
         return [(address, "") for address in derived]
 
+    async def set_up(self, *, chain: str) -> None:
+        """See to it that the house has its own addresses, which withdrawals are paid from.
+
+        Raises: as `issue`.
+        """
+        await self._set_up(self._serving.get(chain))
+
     async def _set_up(self, served: Served) -> None:
         """The house's own addresses are known before the first deposit can be swept to one."""
         await self.of_house(chain=served.name, purpose="hot", count=_HOT)

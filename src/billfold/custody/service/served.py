@@ -10,6 +10,7 @@ import msgspec
 from billfold.chains.port import Chain
 from billfold.custody import errors
 from billfold.custody.contracts import Terms
+from billfold.custody.contracts.withdrawals import WithdrawalTerms
 
 
 class Showing(Protocol):
@@ -37,6 +38,7 @@ class Served(msgspec.Struct, frozen=True, kw_only=True):
     chain: Chain
     terms: Terms
     showing: Showing
+    withdrawing: WithdrawalTerms = WithdrawalTerms()
 
     @property
     def name(self) -> str:

@@ -1,5 +1,6 @@
 """The duties of a worker for custody."""
 
 from billfold.custody.workers.watching import watch
+from billfold.custody.workers.withdrawing import send
 
-__all__ = ["watch"]
+__all__ = ["send", "watch"]

@@ -6,6 +6,7 @@ from billfold.wallets.rest import (
     aliases,
     assets,
     balances,
+    chain_withdrawals,
     dead_letters,
     holds,
     movements,
@@ -35,9 +36,14 @@ def part(facade: Wallets) -> web.Part:
         payment_requests,
         requests,
         on_chains,
+        chain_withdrawals,
     )
     return web.Part(
         handlers=[handler for module in modules for handler in module.handlers],
-        routes=[route for module in (wallets, movements, holds, assets) for route in module.routes(facade)],
+        routes=[
+            route
+            for module in (wallets, movements, holds, assets, chain_withdrawals)
+            for route in module.routes(facade)
+        ],
         dependencies={"wallets": facade},
     )

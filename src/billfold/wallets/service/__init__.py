@@ -2,6 +2,7 @@
 
 await wallets.registry.create(…)        the wallets themselves
 await wallets.movements.move(…)         transfers, deposits, withdrawals, reversals
+await wallets.chain_withdrawals.create(…)  money that leaves for a chain
 await wallets.bulk.move(…)              many at once
 await wallets.holds.place(…)            money set aside
 await wallets.balances.now(…)           what is and was in a wallet
@@ -42,6 +43,7 @@ from billfold.wallets.service.assets import Assets
 from billfold.wallets.service.balances import Balances
 from billfold.wallets.service.bulk import Bulk
 from billfold.wallets.service.carrying_out import CarryingOut
+from billfold.wallets.service.chain_withdrawals import ChainWithdrawals
 from billfold.wallets.service.dead_letters import DeadLetters
 from billfold.wallets.service.deliveries import Deliveries
 from billfold.wallets.service.departures import Departures
@@ -141,9 +143,21 @@ class Wallets:
         self.carrying_out = CarryingOut(
             database=database, identity=identity, movements=self.movements, endings=endings, clock=clock
         )
+        self.chain_withdrawals = ChainWithdrawals(
+            custody=custody,
+            ledger=ledger,
+            resolution=resolution,
+            orders=orders,
+            holdings=holdings,
+            supervision=supervision,
+        )
         #: Who carries out what another person has approved.
         self.executors = approved.executors(
-            movements=self.movements, bulk=self.bulk, holds=self.holds, registry=self.registry
+            movements=self.movements,
+            bulk=self.bulk,
+            holds=self.holds,
+            registry=self.registry,
+            sent_out=self.chain_withdrawals,
         )
         #: What keeps balances of a moment ago, and looks after them; None where nothing does.
         self.pictures: Pictures | None = None

@@ -9,8 +9,10 @@ import msgspec
 
 from billfold.identity.contracts import Approved, Executor
 from billfold.wallets.contracts import NewHold, Order
+from billfold.wallets.contracts.chain_withdrawals import NewChainWithdrawal
 from billfold.wallets.service import supervision
 from billfold.wallets.service.bulk import Bulk
+from billfold.wallets.service.chain_withdrawals import ChainWithdrawals
 from billfold.wallets.service.holds import Holds
 from billfold.wallets.service.movements import Movements
 from billfold.wallets.service.registry import Registry
@@ -19,7 +21,9 @@ from billfold.wallets.service.supervision import HoldRelease, HoldSettlement, Ma
 T = TypeVar("T")
 
 
-def executors(*, movements: Movements, bulk: Bulk, holds: Holds, registry: Registry) -> Mapping[str, Executor]:
+def executors(
+    *, movements: Movements, bulk: Bulk, holds: Holds, registry: Registry, sent_out: ChainWithdrawals
+) -> Mapping[str, Executor]:
     """Who carries out what, by the kind of the request."""
 
     async def move(approved: Approved) -> object:
@@ -66,7 +70,12 @@ def executors(*, movements: Movements, bulk: Bulk, holds: Holds, registry: Regis
             approval_id=approved.id,
         )
 
+    async def send(approved: Approved) -> object:
+        new = _content(approved, NewChainWithdrawal)
+        return await sent_out.create(principal=approved.principal, new=new, key=approved.key_text)
+
     return {
+        supervision.CHAIN_WITHDRAWAL: send,
         supervision.MOVEMENT: move,
         supervision.BULK: move_many,
         supervision.REVERSAL: reverse,

@@ -40,6 +40,7 @@ SETTLEMENT = "settlement"
 HOLD = "hold"
 RELEASE = "release"
 LIMITS = "limits"
+CHAIN_WITHDRAWAL = "chain_withdrawal"
 #: What of them takes money out of the house, as whoever approves it reads it.
 _NAMES = {MOVEMENT: "withdrawal", BULK: "withdrawals", REVERSAL: "reversal", SETTLEMENT: "hold settlement"}
 _DEPOSIT = contracts.ORDER_SCOPES["deposit"]
@@ -194,6 +195,26 @@ class Supervision:
         named = ask.content.settlement.target
         resolved = frozenset({f"{named} → {target}"} if target and target not in (named, OUTSIDE) else ())
         await self._demand(principal, ask, needs=needs, wallets=[source.wallet, target], resolved=resolved)
+
+    async def sent_out(
+        self, principal: Principal, source: Side, leaving: Mapping[str, int], ask: Ask, *, is_new: bool
+    ) -> bool:
+        """The same for money that leaves for a chain; it says whether the caller has approved the address by a factor.
+
+        That is demanded for one that `is_new`, too, of whoever has a factor; of others it has to wait.
+
+        Raises: as `orders`.
+        """
+        confirmed = await self._withdrawals.check_sent_out(
+            principal, leaving=leaving, content=ask.content, key=ask.key, proof=ask.step_up, is_new=is_new
+        )
+        needs: set[str] = set()
+        if not source.mine:
+            needs = {_WITHDRAWAL, contracts.OPERATOR}
+        elif await self._is_large(principal, leaving, ask):
+            needs = {_WITHDRAWAL}
+        await self._demand(principal, ask, needs=needs, wallets=[source.wallet])
+        return confirmed
 
     async def hold(self, principal: Principal, side: Side, ask: Ask) -> None:
         """The same for placing or releasing a hold: of others' money both are postings by hand.

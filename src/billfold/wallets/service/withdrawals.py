@@ -14,11 +14,13 @@ from uuid import UUID
 import msgspec
 
 from billfold.identity import StepUp
+from billfold.identity.errors import SecondFactorMissing
 from billfold.kernel import idempotency, money
 from billfold.kernel.principal import Principal
 from billfold.ledger import Ledger
 from billfold.wallets import domain
 from billfold.wallets.contracts import OUTSIDE
+from billfold.wallets.contracts.chain_withdrawals import NewChainWithdrawal
 from billfold.wallets.service.allowance import Allowance
 
 #: So many withdrawals of one request are shown one by one.
@@ -56,6 +58,46 @@ class Withdrawals:
         assert self._step_up is not None, "where there are limits, there are approvals"
         shown = await self._shown(leaving, content)
         await self._step_up.demand(principal=principal, operation=operation, content=shown, key=key, proof=proof)
+
+    async def check_sent_out(
+        self,
+        principal: Principal,
+        *,
+        leaving: Mapping[str, int],
+        content: NewChainWithdrawal,
+        key: idempotency.Key,
+        proof: UUID | None,
+        is_new: bool,
+    ) -> bool:
+        """The same for money that leaves for a chain; it says whether they have approved exactly this by a factor.
+
+        It is demanded for an address that `is_new`, too, unless they have no factor: then it has to wait.
+
+        Raises:
+            StepUpRequired, SecondFactorMissing.
+        """
+        user_id = principal.user_id
+        if user_id is None or self._step_up is None:
+            return False
+        covered = await self._allowance.covers(user_id, leaving, key=key, posted_under=[key])
+        if covered and not is_new:
+            return False
+        shown = {
+            "amount": f"{content.money.amount} {content.money.asset}",
+            "to": content.to,
+            "memo": content.memo or "",
+            "wallet": content.wallet,
+            "speed": content.speed,
+        }
+        try:
+            await self._step_up.demand(
+                principal=principal, operation="withdrawal to a chain", content=shown, key=key, proof=proof
+            )
+        except SecondFactorMissing:
+            if not covered:
+                raise
+            return False
+        return True
 
     async def _shown(self, leaving: Mapping[str, int], content: Any) -> Mapping[str, str]:
         """What is approved, in words, with a digest of all that is asked for."""

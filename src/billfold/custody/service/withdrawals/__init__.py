@@ -13,16 +13,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import get_args
 from uuid import UUID
 
 from billfold.chains.port import Chain, Speed
 from billfold.custody import errors
 from billfold.custody.contracts.withdrawals import (
     NewWithdrawal,
+    Offer,
+    Prices,
     Quote,
     Requested,
-    Status,
     Withdrawal,
+    WithdrawalStatus,
     WithdrawalTerms,
 )
 from billfold.custody.service.house import House
@@ -35,15 +38,16 @@ from billfold.custody.service.withdrawals.replacing import Replacing
 from billfold.custody.service.withdrawals.sending import Sending
 from billfold.custody.store import withdrawals as store
 from billfold.custody.store.withdrawals import Seen
-from billfold.kernel import paging
+from billfold.kernel import money, paging
 from billfold.kernel.clock import Clock
 from billfold.kernel.idempotency import Key
 from billfold.ledger import Ledger
+from billfold.ledger.errors import AmountNotPositive
 from billfold.platform.postgres.database import Database
 from billfold.signer.contracts import SigningService
 
 #: How far the transaction of an allocated withdrawal is, in its owner's words.
-_BY_TX: Mapping[str, Status] = {
+_BY_TX: Mapping[str, WithdrawalStatus] = {
     "signed": "signed",
     "broadcasting": "uncertain",
     "sent": "sent",
@@ -64,7 +68,7 @@ class Withdrawals:
         house: House,
         chains: Mapping[str, Chain],
         terms: Mapping[str, WithdrawalTerms],
-        signer: SigningService,
+        signer: SigningService | None,
         clock: Clock,
     ) -> None:
         """`chains` and `terms` by the chain's name."""
@@ -91,6 +95,47 @@ class Withdrawals:
             FeesUnknown, AddressesUnavailable, NodeWrong.
         """
         return await self._asking.quote(asset=asset, amount=amount, address=address, memo=memo, speed=speed)
+
+    async def prices(self, *, chain: str, amount: str, to: str, asset: str | None, memo: str | None) -> Prices:
+        """What it would cost at each speed, in decimal text.
+
+        Raises:
+            ChainUnknown, InvalidAmount, AmountTooPrecise, AmountTooLarge, AmountNotPositive, and as `quote`.
+        """
+        coin = self._parts.chain(chain).coin
+        found, carried = await self._parts.asset(asset or coin)
+        if carried.name != chain:
+            raise errors.AssetNotOnChain(pointer="/asset")
+        units = money.parse(amount, found.scale, pointer="/amount")
+        if units <= 0:
+            raise AmountNotPositive(pointer="/amount")
+        quotes = {
+            speed: await self.quote(asset=found.code, amount=units, address=to, memo=memo, speed=speed)
+            for speed in get_args(Speed)
+        }
+        coin_scale = (await self._parts.ledger.asset(code=coin)).scale
+        offers = [
+            Offer(
+                speed=speed,
+                network_fee=money.format(one.network_fee, found.scale),
+                service_fee=money.format(one.service_fee, found.scale),
+                arrives=money.format(one.amount, found.scale),
+                takes=money.format(one.takes, found.scale),
+                house_fee=money.format(one.house_fee, coin_scale),
+            )
+            for speed, one in quotes.items()
+        ]
+        one = quotes["normal"]
+        return Prices(
+            chain=chain,
+            asset=found.code,
+            coin=coin,
+            to=one.address,
+            memo=one.memo,
+            offers=offers,
+            age_s=one.age_s,
+            stale=one.stale,
+        )
 
     async def knows(self, *, wallet_id: UUID, chain: str, address: str, memo: str | None) -> bool:
         """Whether a wallet has named the address before, and long enough ago.
@@ -168,7 +213,7 @@ class Withdrawals:
 
     def _shown(self, seen: Seen) -> Withdrawal:
         row = seen.row
-        status: Status = row.state
+        status: WithdrawalStatus = row.state
         if row.state == "held" and row.waits_until is not None and row.waits_until > self._parts.now():
             status = "waiting"
         elif row.state == "allocated":

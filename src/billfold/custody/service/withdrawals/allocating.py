@@ -27,8 +27,6 @@ from billfold.platform.postgres.database import Connection
 
 #: So many withdrawals are looked at in one round.
 ROUND_MAX = 100
-#: Nodes keep no more of one source waiting (geth's pool: 64).
-LIVING_MAX = 60
 #: So many coins are looked at, the largest first; one transaction never takes as many.
 COINS_MAX = 500
 #: What no block has by then can't happen any more, where a chain has such a thing: ten minutes are many of its blocks.
@@ -113,7 +111,7 @@ class Allocating:
     async def _fit(self, chain: Chain, row: Row, source: str) -> Fit | None:
         """It with what its transaction may cost; None if that is more than is charged for it, and it has to wait."""
         rates = await self._fees.rates(chain)
-        limit = row.network_fee - row.opening if row.token is None else self._parts.terms[chain.name].house_fee_max
+        limit = row.network_fee - row.opening if row.token is None else await self._parts.house_fee_max(chain)
         payment = Payment(address=row.address, amount=row.amount, token=row.token, memo=row.memo)
         try:
             estimate = await self._fees.estimate(chain, payment, source=source, speed=row.speed, rates=rates)
@@ -176,7 +174,7 @@ class Allocating:
         left[None] = left.get(None, 0) - fees
         done = 0
         for fit in fits:
-            source = _free_source(known, living)
+            source = _free_source(known, living, self._parts.terms[chain.name].living_max)
             if source is None:
                 await store.postpone(connection, fit.row, next_at=now + rules.PAUSE, reason="sources_busy")
                 continue
@@ -241,12 +239,12 @@ class Allocating:
                 await store.postpone(connection, row, next_at=next_at, reason=reason)
 
 
-def _free_source(known: Known, living: Mapping[str, int]) -> str | None:
+def _free_source(known: Known, living: Mapping[str, int], living_max: int) -> str | None:
     """Who gives the transaction its number: a channel has one at a time, a source without channels many."""
     if "channel" in known.house:
         return next((one for one in known.nonces if not living.get(one)), None)
     hot = known.house["hot"][0]
-    return hot if living.get(hot, 0) < LIVING_MAX else None
+    return hot if living.get(hot, 0) < living_max else None
 
 
 def _allocation(

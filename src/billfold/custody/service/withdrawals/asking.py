@@ -20,7 +20,7 @@ from billfold.custody.service.withdrawals.parts import LEASE, Parts
 from billfold.custody.store import sources
 from billfold.custody.store import withdrawals as store
 from billfold.custody.store.withdrawals import Row
-from billfold.kernel import ids
+from billfold.kernel import ids, money
 from billfold.kernel.assets import Asset
 from billfold.kernel.errors import Unavailable
 from billfold.kernel.idempotency import IdempotencyKeyReused, Key
@@ -191,7 +191,7 @@ class Asking:
 
     async def _quoted(self, chain: Chain, asset: Asset, amount: int, to: Destination, speed: Speed) -> Quote:
         terms = self._parts.terms[chain.name]
-        if amount < terms.minimum.get(asset.code, 1):
+        if amount < max(money.threshold(terms.minimum.get(asset.code, "0"), asset.scale), 1):
             raise errors.AmountBelowMinimum(pointer="/amount")
         rates = await self._fees.rates(chain)
         payment = Payment(address=to.address, amount=amount, token=asset.contract, memo=to.memo)
@@ -199,7 +199,7 @@ class Asking:
         estimate = await self._fees.estimate(chain, payment, source=source, speed=speed, rates=rates)
         charged = rules.set_aside(estimate) + to.opening
         in_coin = asset.contract is None
-        service_fee = rules.service_fee(amount, terms.service_fees.get(asset.code, ()))
+        service_fee = rules.service_fee(amount, terms.service_fees.get(asset.code, ()), scale=asset.scale)
         network_fee = charged if in_coin else 0
         return Quote(
             chain=chain.name,

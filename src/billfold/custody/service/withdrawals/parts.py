@@ -39,7 +39,8 @@ class Parts:
     house: House
     chains: Mapping[str, Chain]
     terms: Mapping[str, WithdrawalTerms]
-    signer: SigningService
+    #: None where nothing signs: then what is to be signed waits.
+    signer: SigningService | None
     clock: Clock
 
     def chain(self, name: str) -> Chain:
@@ -92,6 +93,10 @@ class Parts:
         )
         event = withdrawal_event(event_id=str(ids.new()), kind=kind, changed=changed, time=self.now())
         await outbox.append(connection, event)
+
+    async def house_fee_max(self, chain: Chain) -> int:
+        """The most that the house pays for the network fee of one transaction, in the chain's own coin."""
+        return money.threshold(self.terms[chain.name].house_fee_max, (await self.ledger.asset(code=chain.coin)).scale)
 
     async def omnibus(self, asset: str) -> UUID:
         """What the chain holds of it for the house, in the ledger."""

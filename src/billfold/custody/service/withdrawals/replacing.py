@@ -81,7 +81,7 @@ class Replacing:
         estimate = await chain.estimate([payment for payment, _ in pays], source=allocation.source, rate=rate)
         limit = max(rules.set_aside(estimate), latest.fee_limit)
         extra = limit - latest.fee_limit if row.token is None else 0
-        if row.token is not None and limit > self._parts.terms[row.chain].house_fee_max:
+        if row.token is not None and limit > await self._parts.house_fee_max(chain):
             raise errors.WithdrawalTooLate("The house pays no higher fee for this; wait for it, or cancel it.")
         hold_id = await self._held(row, number, extra)
         async with self._parts.database.transaction() as connection:

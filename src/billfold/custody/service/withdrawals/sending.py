@@ -23,6 +23,7 @@ import structlog
 from billfold.chains import errors as chain_errors
 from billfold.chains.port import Allocation, Chain, Fate, Found, Payment, Signed
 from billfold.chains.signing_port import Place
+from billfold.custody import errors
 from billfold.custody.domain import withdrawals as rules
 from billfold.custody.service.withdrawals.ending import Ending
 from billfold.custody.service.withdrawals.parts import LEASE, Overtaken, Parts
@@ -119,6 +120,8 @@ class Sending:
     async def _signed(
         self, chain: Chain, row: AllocationRow, tx: Tx, allocation: Allocation, pays: Sequence[Payment]
     ) -> Tx:
+        if self._parts.signer is None:
+            raise errors.SigningUnavailable
         assert tx.payload is not None and tx.fee_max is not None, "it is built"
         ours = {row.source, *(coin.address for coin in allocation.coins), *([row.change] if row.change else [])}
         async with self._parts.database.connection() as connection:
