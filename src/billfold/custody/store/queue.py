@@ -267,7 +267,8 @@ async def change_tx(connection: Connection, tx_id: UUID, *, state: State, now: d
 
 
 async def known(connection: Connection, chain: str, chain_tx: str) -> UUID | None:
-    """Our transaction that the chain knows as this."""
+    """Our transaction that the chain knows as this; nobody else gives it out until the database transaction ends."""
+    await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('custody tx:' || $1, 0))", chain_tx)
     found: UUID | None = await connection.fetchval(
         "SELECT id FROM custody.tx_queue WHERE chain = $1 AND chain_tx = $2", chain, chain_tx
     )
