@@ -129,6 +129,22 @@ _DEPOSIT = Audience(
         "deposit_id", "wallet_id", "chain", "chain_tx", "index", "address", "memo", "money", "height", "transfer_id"
     ),
 )
+_WITHDRAWAL = Audience(
+    scope="transfers:read",
+    topics=("transactions",),
+    shares=_owner(
+        "withdrawal_id",
+        "wallet_id",
+        "chain",
+        "money",
+        "service_fee",
+        "network_fee",
+        "address",
+        "memo",
+        "chain_tx",
+        "reason",
+    ),
+)
 _API_KEY = Audience(
     scope="keys:read", topics=("security",), shares=_owner("api_key_id", "name", "mode", "scopes", "expires_at")
 )
@@ -184,6 +200,11 @@ AUDIENCES: Mapping[str, Audience] = {
     "deposit.credited.v1": _DEPOSIT,
     "deposit.releasable.v1": _DEPOSIT,
     "deposit.reverted.v1": _DEPOSIT,
+    "withdrawal.requested.v1": _WITHDRAWAL,
+    "withdrawal.sent.v1": _WITHDRAWAL,
+    "withdrawal.settled.v1": _WITHDRAWAL,
+    "withdrawal.failed.v1": _WITHDRAWAL,
+    "withdrawal.cancelled.v1": _WITHDRAWAL,
     "api_key.created.v1": _API_KEY,
     "api_key.used.v1": _API_KEY,
     "api_key.revoked.v1": _API_KEY,
