@@ -22,6 +22,8 @@ from billfold.platform.telemetry import listener, logs, traces
 from billfold.signer import Signer
 
 ROLE = "signer"
+#: Loading takes a processor for seconds, which those who start beside it need first.
+LOAD_AFTER_S = 3.0
 
 log = structlog.get_logger(__name__)
 
@@ -67,8 +69,15 @@ async def _serve(tree: settings.Settings) -> None:
             ),
         ):
             log.info("listening", address=address, tls=door.tls is not None)
-            await stopped.wait()
+            await asyncio.gather(_load(signer, stopped), stopped.wait())
     log.info("stopped")
+
+
+async def _load(signer: Signer, stopped: asyncio.Event) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(stopped.wait(), LOAD_AFTER_S)
+    if not stopped.is_set():
+        await signer.load()
 
 
 @contextlib.asynccontextmanager

@@ -169,6 +169,10 @@ class Signer(Administration):
         found = await asyncio.to_thread(backups.opened, backups.read(content), text=text, shares=shares)
         return [await self.plant(one.id, one.chain, one.network, one.secret, "restored") for one in found]
 
+    async def load(self) -> None:
+        """Load what all chains take. It lasts seconds; calls are served meanwhile."""
+        await asyncio.to_thread(known_chains.load)
+
     async def check(self) -> None:
         """Pass if the database answers.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import pkgutil
 from collections.abc import Callable
@@ -49,6 +50,14 @@ def of(chain: str) -> Tools:
             raise
         raise errors.ChainNotSigned from error
     return Tools(cast("Keys", keys), cast("Signing", signing))
+
+
+def load() -> None:
+    """Load those of all chains, so that nobody's first call waits for libraries that take seconds."""
+    for module in pkgutil.iter_modules(chains.__path__):
+        # One that is not installed is met again by whoever asks for that chain.
+        with contextlib.suppress(errors.ChainNotSigned, ModuleNotFoundError):
+            of(module.name)
 
 
 def guarded(call: Callable[P, R], /, *args: P.args, **named: P.kwargs) -> R:
