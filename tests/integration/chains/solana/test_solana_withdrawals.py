@@ -65,7 +65,7 @@ class Branch(Office):
     chain: Any
 
     def __init__(self, dsn: str, database: Database, ledger: Ledger, server: SolanaServer) -> None:
-        terms = WithdrawalTerms(confirmations=2, house_fee_max=10_000_000)
+        terms = WithdrawalTerms(confirmations=2, house_fee_max="0.01")
         self.payer = Payer()
         chain: Any = Chain(server, self.payer.address)
         super().__init__(dsn, database, ledger, chain, terms)
