@@ -15,7 +15,7 @@ from billfold.chains import errors
 from billfold.chains.ethereum import addresses
 from billfold.chains.ethereum.transactions import CHAIN_IDS
 from billfold.chains.nodes import Nodes, reading
-from billfold.chains.nodes.failures import CallRefused
+from billfold.chains.nodes.failures import CallRefused, NodeFailed
 from billfold.chains.nodes.rpc import Rpc
 from billfold.chains.port import Head
 
@@ -31,6 +31,8 @@ _WORD = 32
 _BALANCE_OF = bytes.fromhex("70a08231")
 _BALANCES = bytes.fromhex(msgspec.json.decode((Path(__file__).parent / "Balances.json").read_bytes())["Balances"][2:])
 _YEAR_2200 = 7_258_118_400
+#: By EIP-1474: what is asked for is not there now, and too much was asked for.
+_AWAY = frozenset({-32002, -32005})
 
 Tag = Literal["latest", "finalized", "pending"]
 
@@ -85,7 +87,7 @@ class Node:
 
     def __init__(self, nodes: Nodes) -> None:
         self.network = nodes.network
-        self.rpc = Rpc(nodes, chain="ethereum")
+        self.rpc = Rpc(nodes, chain="ethereum", away=_AWAY)
         self._chain_id: int | None = None
 
     async def check(self) -> int:
@@ -134,6 +136,8 @@ class Node:
         """What became of a block's transactions, in their order."""
 
         def read(said: Any) -> tuple[Receipt, ...]:
+            if said is None:
+                raise NodeFailed("behind", f"a node has block {block.height} and not yet its receipts")
             found = tuple(_receipt(each) for each in reading.items(said, "receipts", most=TRANSACTIONS_MAX))
             if [each.chain_tx for each in found] != [tx.hash for tx in block.txs]:
                 raise errors.NodeWrong("A node's receipts are not those of the block's transactions.")
@@ -141,9 +145,14 @@ class Node:
                 raise errors.NodeWrong("A node's receipts are of another block.")
             return found
 
-        return await self.rpc.agreed(
-            "eth_getBlockReceipts", block.hash, read=read, key=lambda found: found, at=block.height
-        )
+        try:
+            return await self.rpc.agreed(
+                "eth_getBlockReceipts", block.hash, read=read, key=lambda found: found, at=block.height
+            )
+        except CallRefused as refused:
+            # The block may have been replaced meanwhile; then the next look sees the other one.
+            said = f"The node has no receipts of block {block.height}: {refused.message}"
+            raise errors.NodeUnavailable(said) from refused
 
     async def receipt(self, chain_tx: str) -> Receipt | None:
         """What became of a transaction that a block has."""

@@ -176,7 +176,9 @@ def _native(tx: Tx) -> Movement:
 
 def _traced(tx: Tx, trace: Any) -> Iterator[Movement]:
     """Coins that calls within a transaction have moved. What is in a call that failed has not happened."""
-    top = reading.member(trace, "result")
+    if reading.record(trace, "a trace").get("txHash", tx.hash) != tx.hash:
+        raise errors.NodeWrong("A node's traces are not those of the block's transactions.")
+    top = reading.record(reading.member(trace, "result"), "a trace")
     if top.get("error") is not None:
         return
     #: Depth first, so that the number of a call is its place in the transaction whatever its block.

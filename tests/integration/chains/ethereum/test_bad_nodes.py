@@ -94,6 +94,19 @@ async def test_receipts_of_other_transactions_are_not_taken(
             await chain.block(height)
 
 
+async def test_a_block_without_its_receipts_yet_is_asked_for_again(
+    ethereum_server: DevnetServer, stack: AsyncExitStack, stranger: Stranger
+) -> None:
+    stranger.send(somebody(), value=5)
+    height = ethereum_server.mine()["height"]
+    block = world.rpc(ethereum_server, "eth_getBlockByNumber", hex(height), True)  # noqa: FBT003 - as JSON-RPC has it
+    node = await stack.enter_async_context(world.Lying({}, block=block))
+    chain = world.opened(node.url, timeout_s=1)
+    stack.push_async_callback(chain.close)
+    with pytest.raises(errors.NodeUnavailable):
+        await chain.block(height)
+
+
 async def test_a_spike_of_fees_is_offered_no_more_than_the_cap(stack: AsyncExitStack) -> None:
     spike: dict[str, Any] = {
         "baseFeePerGas": [hex(9_000 * GWEI)] * 2,
