@@ -27,7 +27,7 @@ from billfold.custody.store.withdrawals import Row
 from billfold.kernel.idempotency import Key
 from billfold.platform.postgres.database import Connection
 
-#: A cancellation may cost so much more than what it cancels: nodes ask for more, and it may be asked for twice.
+#: A cancellation may cost so much more than what it cancels, or as much more as the chain asks of a replacement.
 _CLEAR_COSTS = 2
 #: So many transactions share one allocation at most: each costs its owner more, and is watched for.
 REPLACEMENTS_MAX = 10
@@ -129,7 +129,7 @@ class Replacing:
         except NotReplaceable as error:
             raise errors.WithdrawalTooLate from error
         kind: queue.Kind = "pay" if others and pays[0][1] is not None else "clear"
-        limit = latest.fee_limit * _CLEAR_COSTS
+        limit = latest.fee_limit * max(_CLEAR_COSTS, _dearer(latest.offered, rate))
         now = self._parts.now()
         await self._insert(
             connection, allocation, new_tx(allocation, latest, kind=kind, rate=rate, fee_limit=limit, now=now), pays
@@ -170,6 +170,11 @@ class Replacing:
             row = await store.take_one(connection, withdrawal_id, until=self._parts.now() + timedelta(seconds=30))
         if row is not None and row.state == "settling":
             await self._ending.settle(row)
+
+
+def _dearer(before: Rate, after: Rate) -> int:
+    """How many times as much is offered, rounded up: Stellar's nodes ask for ten times."""
+    return max((-(-after.numbers[name] // max(units, 1)) for name, units in before.numbers.items()), default=1)
 
 
 def _replaceable(row: Row, txs: Sequence[Tx]) -> Tx:
