@@ -58,12 +58,12 @@ class Pen:
 
 
 class Branch(Office):
-    """An office on that chain, with two channels."""
+    """An office on that chain, with two channels, and one that nobody has opened yet."""
 
     chain: Any
 
     def __init__(self, dsn: str, database: Database, ledger: Ledger, server: DevnetServer) -> None:
-        seed = ids.new().bytes * 4
+        self.seed = seed = ids.new().bytes * 4
         self.hot = keys.addresses(seed, purpose="hot", first=0, count=1, network="sandbox")[0]
         self.channels = keys.addresses(seed, purpose="channel", first=0, count=2, network="sandbox")
         self.server = server
@@ -82,7 +82,9 @@ class Branch(Office):
         )
 
     async def furnish(self) -> None:
-        places = [(self.hot, "hot", 0), *((one, "channel", number) for number, one in enumerate(self.channels))]
+        [absent] = keys.addresses(self.seed, purpose="channel", first=2, count=1, network="sandbox")
+        channels = [*self.channels, absent]
+        places = [(self.hot, "hot", 0), *((one, "channel", number) for number, one in enumerate(channels))]
         async with self.database.transaction() as connection:
             await connection.execute(
                 "INSERT INTO custody.trees (chain, network, tree_id, created_at) "
@@ -95,7 +97,8 @@ class Branch(Office):
                     "VALUES ('stellar', $1, $2, $3, now())",
                     *(address, purpose, place),
                 )
-                self.server.faucet(address, "2")
+                if address != absent:
+                    self.server.faucet(address, "2")
         self.server.mine()
         self.held_before = await self.holdings()
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 import msgspec
 import structlog
 
-from billfold.chains.errors import ChainError, FundsShort, NodeUnavailable, NodeWrong
+from billfold.chains.errors import ChainError, FundsShort, NodeUnavailable
 from billfold.chains.port import Chain, Coin, Payment, Rate
 from billfold.custody import errors
 from billfold.custody.domain import withdrawals as rules
@@ -75,7 +75,7 @@ class Allocating:
             return 0
         try:
             known = await self._known(chain, rows)
-        except (NodeUnavailable, NodeWrong, errors.FeesUnknown) as error:
+        except (NodeUnavailable, ChainError, errors.FeesUnknown) as error:
             await self._postpone(rows, error.code)
             return 0
         async with self._parts.database.transaction() as connection:
@@ -103,7 +103,7 @@ class Allocating:
             house=house,
             height=head.height,
             fits=fits,
-            nonces={one: await chain.next_nonce(one) for one in numbered} if chain.model == "nonce" else {},
+            nonces=await _nonces(chain, numbered, hot) if chain.model == "nonce" else {},
             anchor=await chain.anchor() if chain.model == "recent_block" else None,
             balances={token: await chain.balance(hot, token=token, height=head.height) for token in tokens},
         )
@@ -237,6 +237,18 @@ class Allocating:
         async with self._parts.database.connection() as connection:
             for row in rows:
                 await store.postpone(connection, row, next_at=next_at, reason=reason)
+
+
+async def _nonces(chain: Chain, sources: Sequence[str], hot: str) -> dict[str, int]:
+    """The next number of each; a channel that was not opened on the chain yet has none."""
+    found: dict[str, int] = {}
+    for one in sources:
+        try:
+            found[one] = await chain.next_nonce(one)
+        except FundsShort:
+            if one == hot:
+                raise
+    return found
 
 
 def _free_source(known: Known, living: Mapping[str, int], living_max: int) -> str | None:
