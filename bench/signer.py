@@ -30,7 +30,8 @@ from stellar_sdk import (
 from stellar_sdk import Payment as PaymentOperation
 
 from billfold.app.migrate import SIGNER_SETS
-from billfold.chains.bitcoin import building
+from billfold.chains.bitcoin import building, transactions
+from billfold.chains.bitcoin.addresses import script_of
 from billfold.chains.port import Allocation, Coin, Payment, Rate
 from billfold.chains.signing_port import Place
 from billfold.chains.solana import orders
@@ -60,11 +61,14 @@ class Work(NamedTuple):
 
 def bitcoin(hot: str, number: int) -> Work:
     """One coin, one payment, change: one signature."""
-    coin = Coin(chain_tx=f"{number:064x}", index="0", address=hot, amount=100_000)
+    output = transactions.Output(100_000, script_of(hot, "sandbox"))
+    parent = transactions.write(inputs=[transactions.Input(f"{number:064x}", 0)], outputs=[output])
+    coin = Coin(chain_tx=parent.txid, index="0", address=hot, amount=output.value)
     payment = Payment(address="bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080", amount=50_000)
     unsigned = building.build(
         [payment],
         Allocation(source=hot, coins=[coin], change=hot),
+        parents={parent.txid: parent},
         rate=Rate(numbers={"sat_per_kvb": 2_000}),
         network="sandbox",
     )

@@ -30,8 +30,10 @@ from stellar_sdk import Payment as PaymentOperation
 from billfold.app import settings, signing
 from billfold.app.supervisor.roles import SIGNER, RoleProcess
 from billfold.chains import mnemonics
-from billfold.chains.bitcoin import building
+from billfold.chains.bitcoin import building, transactions
 from billfold.chains.bitcoin import keys as bitcoin_keys
+from billfold.chains.bitcoin.addresses import script_of
+from billfold.chains.bitcoin.transactions import Output
 from billfold.chains.port import Allocation, Coin, Payment, Rate, Unsigned
 from billfold.chains.signing_port import Place
 from billfold.chains.stellar import keys as stellar_keys
@@ -97,11 +99,16 @@ class Recorder:
 
 
 def pay_bitcoin(hot: str, deposit: str) -> Unsigned:
-    coins = [Coin(chain_tx="11" * 32, index="0", address=hot, amount=60_000)]
-    coins.append(Coin(chain_tx="22" * 32, index="1", address=deposit, amount=70_000))
+    outputs = [Output(60_000, script_of(hot, "sandbox")), Output(70_000, script_of(deposit, "sandbox"))]
+    parent = transactions.write(inputs=[transactions.Input("11" * 32, 0)], outputs=outputs)
+    coins = [
+        Coin(chain_tx=parent.txid, index=str(index), address=address, amount=output.value)
+        for index, (address, output) in enumerate(zip((hot, deposit), outputs, strict=True))
+    ]
     allocation = Allocation(source=hot, coins=coins, change=hot)
     rate = Rate(numbers={"sat_per_kvb": 1_000})
-    return building.build([Payment(address=hot, amount=100_000)], allocation, rate=rate, network="sandbox")
+    payment, parents = Payment(address=hot, amount=100_000), {parent.txid: parent}
+    return building.build([payment], allocation, parents=parents, rate=rate, network="sandbox")
 
 
 def pay_stellar(source: str, payment: Payment) -> Unsigned:
