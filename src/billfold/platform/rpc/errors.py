@@ -38,7 +38,7 @@ class CallerUnknown(errors.Unauthenticated):
 
 
 class CallerNotAllowed(errors.Denied):
-    """This server knows the caller's certificate, and does not let in its name; add it to `ledger.allowed_clients`."""
+    """This server knows the caller's certificate, and does not let in its name; add it to its `allowed_clients`."""
 
     code = "caller_not_allowed"
 
