@@ -64,15 +64,6 @@ class Deposits:
             raise errors.DepositUnknown
         return (await self.told([row]))[0]
 
-    async def unreleased(self, *, account_id: UUID) -> int:
-        """How much of what is in an account may not leave on a chain yet.
-
-        It may be moved inside the house. Whoever lets money leave on a chain asks this after locking what keeps two
-        requests for the same account apart, and lets no more than the rest leave.
-        """
-        async with self._database.connection() as connection:
-            return await store.unreleased(connection, account_id)
-
     async def told(self, rows: Sequence[Row]) -> list[Deposit]:
         """Rows as depositors see them."""
         cursors = await self._chains.cursors() if rows else {}

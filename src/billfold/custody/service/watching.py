@@ -98,9 +98,11 @@ class Watcher:
             return False
         if caught_up:
             await self._reverting.run()
-            await self._recording.pending(await self._chain.pending(), assets)
         await self._crediting.run(cursor.height)
         await self._crediting.release(cursor.height)
+        # Last: what waits for a block is for showing alone, and nothing has to wait for it.
+        if caught_up:
+            await self._recording.pending(await self._chain.pending(), assets)
         return not caught_up
 
     async def _check(self) -> None:

@@ -237,11 +237,11 @@ async def ignored_of(connection: Connection, chain_tx: str, *, limit: int) -> li
     return [Ignored(*row) for row in rows]
 
 
-async def unreleased(connection: Connection, account_id: UUID) -> int:
-    """How much in an account came by deposits that may not leave on a chain yet."""
-    found: int = await connection.fetchval(
-        "SELECT coalesce(sum(amount), 0) FROM custody.deposits "
-        "WHERE account_id = $1 AND state IN ('crediting', 'credited', 'reverting')",
-        account_id,
+async def unreleased(connection: Connection, accounts: Sequence[UUID]) -> dict[UUID, int]:
+    """How much in each of these accounts came by deposits that may not leave on a chain yet."""
+    rows = await connection.fetch(
+        "SELECT account_id, sum(amount) AS bound FROM custody.deposits "
+        "WHERE account_id = ANY($1) AND state IN ('crediting', 'credited', 'reverting') GROUP BY account_id",
+        accounts,
     )
-    return found
+    return {row["account_id"]: row["bound"] for row in rows}

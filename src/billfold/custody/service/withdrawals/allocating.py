@@ -18,7 +18,7 @@ from billfold.custody import errors
 from billfold.custody.domain import withdrawals as rules
 from billfold.custody.service.withdrawals.fees import Fees
 from billfold.custody.service.withdrawals.parts import LEASE, Parts
-from billfold.custody.store import queue, sources
+from billfold.custody.store import deposits, queue, sources
 from billfold.custody.store import withdrawals as store
 from billfold.custody.store.queue import AllocationRow, Tx
 from billfold.custody.store.withdrawals import Row
@@ -70,7 +70,8 @@ class Allocating:
         """Allocate for the withdrawals that are due, and say for how many."""
         now = self._parts.now()
         async with self._parts.database.transaction() as connection:
-            rows = await store.take(connection, chain.name, ["held"], now=now, until=now + LEASE, limit=ROUND_MAX)
+            taken = await store.take(connection, chain.name, ["held"], now=now, until=now + LEASE, limit=ROUND_MAX)
+        rows = await self._released(taken) if taken else ()
         if not rows:
             return 0
         try:
@@ -85,6 +86,19 @@ class Allocating:
             if chain.model == "coins":
                 return await self._by_coins(connection, chain, known, fits, now)
             return await self._one_by_one(connection, chain, known, fits, now)
+
+    async def _released(self, rows: Sequence[Row]) -> Sequence[Row]:
+        """Those that take no money of deposits which may not leave on a chain yet; the others wait for these.
+
+        All that is held counts as taken, so of two that could each leave alone, and not together, none does.
+        """
+        accounts = list({row.account_id for row in rows})
+        async with self._parts.database.connection() as connection:
+            bound = await deposits.unreleased(connection, accounts)
+        free = {one.id: one.available for one in await self._parts.ledger.accounts(ids=accounts)}
+        early = [row for row in rows if free[row.account_id] < bound.get(row.account_id, 0)]
+        await self._postpone(early, "deposit_not_releasable")
+        return [row for row in rows if row not in early]
 
     async def _known(self, chain: Chain, rows: Sequence[Row]) -> Known:
         async with self._parts.database.connection() as connection:
