@@ -12,8 +12,10 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import cast
+from uuid import UUID
 
 import asyncpg
 
@@ -24,11 +26,13 @@ from billfold.custody import Custody, Served, Showing
 from billfold.custody.contracts import Terms
 from billfold.ledger import Ledger
 from billfold.platform.postgres import cluster, migrations
-from billfold.platform.postgres.database import Database
+from billfold.platform.postgres.database import Connection, Database
 from billfold.platform.postgres.embedded import EmbeddedPostgres
 from tests.integration.custody.simulated import SimulatedChain
 
 TRANSFERS = 5_000
+#: A wallet and an asset.
+Pair = tuple[UUID, str]
 #: How many of them are for us: a quiet chain, a busy house, and all of them.
 OURS = (0, 100, TRANSFERS)
 BLOCKS = 5
@@ -96,7 +100,9 @@ async def main(folder: Path, sizes: list[int]) -> None:
         ledger = await Ledger.start(database=database)
         chain = SimulatedChain()
         served = Served(chain=cast("Chain", chain), terms=TERMS, showing=cast("Showing", showing))
-        custody = Custody(database=database, ledger=ledger, wallet_accounts=_none, freeze_wallet=_none, served=[served])
+        custody = Custody(
+            database=database, ledger=ledger, wallet_accounts=_no_accounts, freeze_wallet=_no_freezing, served=[served]
+        )
         await custody.watchers["bitcoin"].step()
         before = 0
         for size in sizes:
@@ -112,8 +118,12 @@ async def main(folder: Path, sizes: list[int]) -> None:
         await child.stop()
 
 
-async def _none(*_: object) -> dict[object, object]:
-    return {}
+async def _no_accounts(connection: Connection, pairs: Collection[Pair]) -> dict[Pair, UUID]:
+    raise AssertionError(f"nothing is credited: {pairs} in {connection}")
+
+
+async def _no_freezing(connection: Connection, wallet_id: UUID) -> None:
+    raise AssertionError(f"nothing is taken back: {wallet_id} in {connection}")
 
 
 if __name__ == "__main__":
