@@ -303,7 +303,14 @@ async def test_a_block_that_can_not_be_is_not_believed(bank: Bank, chain: Simula
     _, address = await bank.wallet()
     await bank.read()
     height = (await bank.custody.chains.state(chain="bitcoin")).height
-    for wrong in ({"amount": -1}, {"amount": 10**90}, {"chain_tx": "x" * 500}):
+    for wrong in (
+        {"amount": -1},
+        {"amount": 10**90},
+        {"chain_tx": "x" * 500},
+        {"sender": "\ud800"},
+        {"memo": "text:\x00"},
+        {"matures_after": 2**70},
+    ):
         chain.pay(address, **({"amount": 5} | wrong))
         chain.mine()
         with pytest.raises(errors.BlockWrong):

@@ -20,6 +20,10 @@ Place = tuple[str, str]
 TEXT_MAX = 200
 #: Of any chain; a block with more is not one.
 MOVEMENTS_MAX = 1_000_000
+#: Blocks of a chain with ten a second for thousands of years; PostgreSQL counts a thousand times as far.
+HEIGHT_MAX = 10**15
+#: Bitcoin's are 100.
+MATURES_MAX = 100_000
 
 
 class Ours(msgspec.Struct, frozen=True):
@@ -105,11 +109,23 @@ def check(block: Block, *, height: int) -> None:
     """
     if block.height != height:
         raise errors.BlockWrong(f"The block {height} says that it is {block.height}.")
-    if not (0 < len(block.hash) <= TEXT_MAX and 0 < len(block.parent) <= TEXT_MAX):
+    if not (block.hash and block.parent and _can_be(block.hash) and _can_be(block.parent)):
         raise errors.BlockWrong(f"The block {height} has no hash that can be one.")
-    if len(block.movements) > MOVEMENTS_MAX:
-        raise errors.BlockWrong(f"The block {height} has {len(block.movements)} movements.")
+    if max(len(block.movements), len(block.spent)) > MOVEMENTS_MAX:
+        raise errors.BlockWrong(f"The block {height} has more in it than any block.")
     check_movements(block.movements)
+    if not all(_can_be(text) for one in block.spent for text in (one.chain_tx, one.index, one.by)):
+        raise errors.BlockWrong(f"The block {height} uses up a coin with a name that can't be.")
+
+
+def check_height(height: int) -> None:
+    """Go on only with a height that can be.
+
+    Raises:
+        BlockWrong: no chain will ever be there.
+    """
+    if not 0 <= height <= HEIGHT_MAX:
+        raise errors.BlockWrong(f"The last block is said to be {str(height)[:TEXT_MAX]}.")
 
 
 def check_movements(movements: Sequence[Movement]) -> None:
@@ -123,8 +139,18 @@ def check_movements(movements: Sequence[Movement]) -> None:
         if not 0 <= one.amount <= money.UNITS_MAX:
             raise errors.BlockWrong(f"A movement of {one.chain_tx[:TEXT_MAX]} has an amount that can't be.")
         texts = (one.chain_tx, one.index, one.address, one.token or "", one.memo or "", one.sender or "")
-        if any(len(text) > TEXT_MAX or "\x00" in text for text in texts):
+        if not all(_can_be(text) for text in texts):
             raise errors.BlockWrong("A movement has a text that can't be.")
+        if not 0 <= one.matures_after <= MATURES_MAX:
+            raise errors.BlockWrong(f"New coins of {one.chain_tx} can't be spent for {one.matures_after} blocks.")
         if (one.chain_tx, one.index) in seen:
             raise errors.BlockWrong(f"The place {one.index} of {one.chain_tx} is there twice.")
         seen.add((one.chain_tx, one.index))
+
+
+def _can_be(text: str) -> bool:
+    """Whether it is no longer than anything of a chain, and a database takes it."""
+    if len(text) > TEXT_MAX or "\x00" in text:
+        return False
+    # Almost all are; half a pair of surrogates is what JSON can say and UTF-8 can't.
+    return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)

@@ -6,8 +6,9 @@ import structlog
 from msgspec.structs import replace
 
 from billfold.chains.errors import ChainError
-from billfold.chains.port import Block
+from billfold.chains.port import Block, Head
 from billfold.custody import errors
+from billfold.custody.domain import matching
 from billfold.custody.service import metrics
 from billfold.custody.service.crediting import Crediting
 from billfold.custody.service.recording import Assets, Recording
@@ -130,7 +131,7 @@ class Watcher:
                     f"What is known of {self._chain.name} is of the network {found.network}, not {self._chain.network}."
                 )
             return found
-        head = await self._chain.head()
+        head = await self._head()
         first = await self._next(max(head.height - self.served.terms.reorg_limit, 0) - 1, head.height)
         if first is None:
             raise errors.BlockWrong(f"The nodes of {self._chain.name} have no block.")
@@ -147,7 +148,7 @@ class Watcher:
 
     async def _read(self, cursor: Cursor, assets: Assets) -> tuple[Cursor, bool]:
         """Read on; where that has led to, and whether it is the last block."""
-        head = await self._chain.head()
+        head = await self._head()
         async with self._database.connection() as connection:
             await cursors.see(connection, self._chain.name, head=head.height, now=self._clock.now())
         for _ in range(BLOCKS_AT_ONCE):
@@ -163,6 +164,11 @@ class Watcher:
             else:
                 cursor = await self._follow(cursor)
         return cursor, cursor.height >= head.height
+
+    async def _head(self) -> Head:
+        head = await self._chain.head()
+        matching.check_height(head.height)
+        return head
 
     async def _next(self, height: int, last: int) -> Block | None:
         """The first block above a height."""
