@@ -21,7 +21,7 @@ _PARAMETER = re.compile(r"{(\w+)}")
 _WALLET = "019aa2c6-7a00-7000-8000-00000000a001"
 _OTHER = "019aa2c6-7a00-7000-8000-00000000a002"
 #: Whoever gets as far as these was let in: they have to prove themselves once more, or have no app for codes, or had a
-#: code sent a moment ago.
+#: code sent a moment ago; or name a chain, of which none is served here.
 _LET_IN = frozenset(
     {
         "step_up_required",
@@ -32,6 +32,8 @@ _LET_IN = frozenset(
         "totp_unknown",
         "too_many_attempts",
         "provider_unknown",
+        "chain_unknown",
+        "address_unknown",
     }
 )
 #: What everybody can send, where the example is not for everybody: all roles with keys have this scope, and all or

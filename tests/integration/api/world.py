@@ -78,6 +78,8 @@ class World:
             "incoming_request_id": self.incoming_payment_request,
             "money_request_id": self.money_request,
             "record_id": self.audit_record,
+            "deposit_id": self.deposit,
+            "withdrawal_id": self.withdrawal,
         }
 
     async def thing(self, name: str, owner: UUID) -> str:
@@ -132,6 +134,36 @@ class World:
     async def transfer(self, owner: UUID) -> str:
         """One that the owner has got from somebody else."""
         return await self._deposit(await self.wallet(owner), _SOME)
+
+    async def deposit(self, owner: UUID) -> str:
+        """What has arrived on a chain."""
+        made, wallet = ids.new(), await self.wallet(owner)
+        async with self._database.connection() as connection:
+            await connection.execute(
+                "INSERT INTO custody.deposits (id, chain, chain_tx, index, address, memo, token, asset, amount, kind,"
+                " wallet_id, state, detected_at)"
+                " VALUES ($1, 'bitcoin', $2, '0', 'x', '', '', 'BTC', 7, 'wallet', $3, 'detected', now())",
+                made,
+                made.hex,
+                UUID(wallet),
+            )
+        return str(made)
+
+    async def withdrawal(self, owner: UUID) -> str:
+        """What has left for a chain."""
+        made, wallet = ids.new(), await self.wallet(owner)
+        async with self._database.connection() as connection:
+            await connection.execute(
+                "INSERT INTO custody.withdrawals (id, wallet_id, owner_id, account_id, chain, asset, amount,"
+                " service_fee, network_fee, opening, address, speed, state, key, fingerprint, created_at, changed_at,"
+                " next_at)"
+                " VALUES ($1, $2, $3, $1, 'bitcoin', 'BTC', 7, 0, 0, 0, 'x', 'normal', 'settled', $1, 0, now(), now(),"
+                " 'infinity')",
+                made,
+                UUID(wallet),
+                owner,
+            )
+        return str(made)
 
     async def hold(self, owner: UUID) -> str:
         placed = await self._wallets.holds.place(
