@@ -78,7 +78,7 @@ async def test_a_new_address_is_confirmed_by_a_factor_together_with_the_amount(p
     await person.house.approve(person.principal, proof, app)
     for changed in ({"to": "sim-b"}, {"amount": "0.000000000000002"}):
         with pytest.raises(StepUpRequired):
-            await person.withdraw(**changed, step_up=proof)  # type: ignore[arg-type]
+            await person.withdraw(**changed, step_up=proof)
     first = await person.withdraw(step_up=proof)
     assert (first.withdrawal.status, first.withdrawal.waits_until) == ("held", None)
     again = await person.withdraw()
