@@ -16,8 +16,10 @@ STOP_DEADLINE_S = 120.0
 
 
 @contextmanager
-def running(folder: Path, *, profile: str = "minimal", **settings: str) -> Iterator[dict[str, str]]:
+def running(folder: Path, *, profile: str = "minimal", option: str = "", **settings: str) -> Iterator[dict[str, str]]:
     """A stack with these settings and its data in `folder`; the environment of somebody who has pasted what it printed.
+
+    `option` is one more of `up`.
 
     It is a fresh one, or that which ran there before.
     """
@@ -27,6 +29,7 @@ def running(folder: Path, *, profile: str = "minimal", **settings: str) -> Itera
     environment |= {f"BILLFOLD_{name.upper()}": value for name, value in settings.items()}
     with log_file.open("wb") as log:
         command = [sys.executable, "-m", "billfold.app.cli", "up", "--profile", profile]
+        command += option.split()
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT, cwd=folder)
     try:
         record = _record(process, data / "stack.json", log_file)
