@@ -26,8 +26,8 @@ async def _one(office: Office, chance: random.Random, accounts: list[UUID], aske
     )
     if act == "ask":
         account = chance.choice(accounts)
-        one = await office.request(account, chance.randint(1, 900), f"sim-{len(asked)}")
-        asked.append(one.withdrawal.id)
+        wanted = await office.request(account, chance.randint(1, 900), f"sim-{len(asked)}")
+        asked.append(wanted.withdrawal.id)
     elif act == "work":
         await office.work()
     elif act == "race":
