@@ -55,11 +55,12 @@ def test_a_known_polynomial_has_the_known_shares() -> None:
 def test_too_few_shares_fit_every_secret_equally_well() -> None:
     """Of two shares that three are needed of, each of the 256 secrets has exactly one polynomial."""
     known = {2: 0x5C, 5: 0xE1}
+    by = {factor: [shamir.multiplied(element, factor) for element in range(256)] for factor in (2, 4, 5, 17)}
+    assert (by[2][2], by[5][5]) == (4, 17), "the squares of 2 and 5"
+    over_four = [shamir.multiplied(element, shamir.inverse(4)) for element in range(256)]
     fits = dict.fromkeys(range(256), 0)
     for secret, first in itertools.product(range(256), repeat=2):
         # The third coefficient follows from the first share; the second share tells whether it is right.
-        rest = known[2] ^ secret ^ shamir.multiplied(first, 2)
-        second = shamir.multiplied(rest, shamir.inverse(shamir.multiplied(2, 2)))
-        at_five = secret ^ shamir.multiplied(first, 5) ^ shamir.multiplied(second, shamir.multiplied(5, 5))
-        fits[secret] += at_five == known[5]
+        second = over_four[known[2] ^ secret ^ by[2][first]]
+        fits[secret] += secret ^ by[5][first] ^ by[17][second] == known[5]
     assert set(fits.values()) == {1}
