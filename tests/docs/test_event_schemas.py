@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from billfold.custody import events as of_custody
 from billfold.identity import events as of_people
 from billfold.ledger import events as of_the_ledger
 from billfold.wallets import events as of_wallets
@@ -18,7 +19,14 @@ def test_there_is_a_schema_of_each_event_and_it_is_up_to_date() -> None:
     assert files == {kind: event_schemas.text(schema) for kind, schema in event_schemas.schemas().items()}, (
         "docs/reference/schemas differs from the code: run `python -m tests.docs.event_schemas`"
     )
-    types = {*of_the_ledger.TYPES, *of_wallets.TYPES, of_wallets.REFUSED, *of_people.TYPES, "event.refused.v1"}
+    types = {
+        *of_the_ledger.TYPES,
+        *of_wallets.TYPES,
+        of_wallets.REFUSED,
+        *of_custody.TYPES,
+        *of_people.TYPES,
+        "event.refused.v1",
+    }
     assert set(files) == types
 
 
