@@ -24,6 +24,8 @@ OTHERS = {
     "BILLFOLD_ETHEREUM__URLS": "http://127.0.0.1:1",
     "BILLFOLD_SOLANA__URLS": "http://user:hunter2@127.0.0.1:1",
     "BILLFOLD_BITCOIN__RELEASE_AFTER": "5",
+    # The small roles of these tests make no tables for a signer.
+    "BILLFOLD_SIGNER__ADDRESS": "unix:/run/billfold/elsewhere.sock",
 }
 SOMEBODY = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
 
