@@ -63,3 +63,14 @@ def test_the_wheel_holds_every_file_of_the_package(tmp_path: Path) -> None:
     }
     assert packed == there
     assert {Path(name).suffix for name in packed} >= {".py", ".sql", ".typed"}
+
+
+def test_no_library_of_the_chains_lets_a_node_use_up_the_stack() -> None:
+    """Some raise how deep Python goes; a document that is nested too deep is then no error but a crash."""
+    load = (
+        "import pkgutil, sys, billfold.chains as chains\n"
+        "for module in pkgutil.walk_packages(chains.__path__, 'billfold.chains.'): __import__(module.name)\n"
+        "print(sys.getrecursionlimit())"
+    )
+    said = subprocess.run([sys.executable, "-c", load], check=True, capture_output=True, text=True).stdout
+    assert int(said) <= 1_000

@@ -22,7 +22,7 @@ ADDRESSES = frozenset({"email", "phone", "login", "address", "device"})
 #: What stands for a thing, and for nobody.
 THINGS = re.compile(
     r"(wallet|transfer|request|payment_request|api_key|alias|session|identity|passkey|step_up|approval"
-    r"|external)_id|id|account|(debit|credit)_account"
+    r"|external|deposit|withdrawal|reversal)_id|id|account|(debit|credit)_account"
 )
 #: All else that has been held against the rule.
 PLAIN = frozenset(
@@ -30,6 +30,8 @@ PLAIN = frozenset(
         *("name", "status", "metadata", "created_at", "credit_limits", "kind", "money", "reference", "description"),
         *("effective_at", "recorded_at", "settled", "remaining", "expires_at", "accepted_at", "ended_at", "reason"),
         *("detail", "mode", "scopes", "alias", "visibility", "kept_until", "methods", "provider", "subject", "factor"),
+        # What everybody sees on a chain, and what the wallet's owner was told of it.
+        *("chain", "chain_tx", "index", "height", "memo", "network_fee", "service_fee"),
         *("left", "purpose", "operation", "method", "locale", "changed", "time_zone", "roles", "before", "from", "to"),
     }
 )

@@ -1,4 +1,5 @@
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -7,7 +8,20 @@ import pytest
 from billfold.chains.errors import NodeWrong
 from billfold.chains.nodes import reading
 
+#: Python's own, with which a document that is nested too deep is an error and no crash.
+DEPTH = 1_000
 
+
+@pytest.fixture
+def depth() -> Iterator[None]:
+    """As in our programs: a library that only the tests load allows far more than the stack can bear."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(DEPTH)
+    yield
+    sys.setrecursionlimit(before)
+
+
+@pytest.mark.usefixtures("depth")
 @pytest.mark.parametrize(
     "body",
     [

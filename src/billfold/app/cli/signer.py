@@ -78,6 +78,7 @@ def limit(
     hours: Annotated[int, typer.Option("--hours", min=1, max=24 * 366, help="How long the window is.")] = 24,
     config: options.Config = None,
     data: options.Data = None,
+    json: options.Json = False,
 ) -> None:
     """Set how much of an asset may leave: by one transaction, with its fee, and within a rolling window of time."""
     wanted = Limit(
@@ -89,7 +90,7 @@ def limit(
         window_s=hours * _HOUR_S,
     )
     _run(config, data, lambda signer: signer.set_limit(wanted))
-    typer.echo("It counts from now on.")
+    _say("It counts from now on.", msgspec.to_builtins(wanted), json=json)
 
 
 @app.command("allow-list")
@@ -100,10 +101,12 @@ def allow_list(
     off: Annotated[bool, typer.Option("--off", help="Pay anybody again.")] = False,
     config: options.Config = None,
     data: options.Data = None,
+    json: options.Json = False,
 ) -> None:
     """Have a chain pay only destinations that `billfold signer allow` has named."""
     _run(config, data, lambda signer: signer.set_allow_list(chain, network.value, on=not off))
-    typer.echo("Anybody may be paid." if off else "Only destinations that are allowed are paid from now on.")
+    said = "Anybody may be paid." if off else "Only destinations that are allowed are paid from now on."
+    _say(said, {"chain": chain, "network": network.value, "allow_list": not off}, json=json)
 
 
 @app.command("allow")
@@ -115,10 +118,12 @@ def allow(
     remove: Annotated[bool, typer.Option("--remove", help="Not any more.")] = False,
     config: options.Config = None,
     data: options.Data = None,
+    json: options.Json = False,
 ) -> None:
     """Let a destination be paid where an allow-list is on."""
     _run(config, data, lambda signer: signer.allow(chain, network.value, address, on=not remove))
-    typer.echo("It is not allowed any more." if remove else "It is allowed.")
+    said = "It is not allowed any more." if remove else "It is allowed."
+    _say(said, {"chain": chain, "network": network.value, "address": address, "allowed": not remove}, json=json)
 
 
 @app.command("log")
@@ -181,6 +186,7 @@ def backup(
     needed: Annotated[int, typer.Option("--needed", min=2, max=255, help="How many of them open it.")] = 2,
     config: options.Config = None,
     data: options.Data = None,
+    json: options.Json = False,
 ) -> None:
     """Write all seeds to a file, under a passphrase that is asked for, or under a key that is split into shares.
 
@@ -193,6 +199,9 @@ def backup(
     else:
         content, lines = _run(config, data, lambda signer: signer.backup_in_shares(threshold=needed, shares=shares))
     _write_new(file, content)
+    if json:
+        output.print_json({"file": str(file), "shares": lines})
+        return
     for line in lines:
         typer.echo(line)
     typer.echo(f"{file} has all seeds. Try it elsewhere with `billfold signer restore`.", err=True)
@@ -248,6 +257,10 @@ def _run(config: Path | None, data: Path | None, call: Callable[[Signer], Awaita
             return await call(signer)
 
     return asyncio.run(run())
+
+
+def _say(text: str, told: dict[str, Any], *, json: bool) -> None:
+    output.print_json(told) if json else typer.echo(text)
 
 
 def _secret(what: str, *, again: bool = False) -> str:
