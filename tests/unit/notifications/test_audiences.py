@@ -11,6 +11,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from billfold.custody import events as custody
 from billfold.identity import events as identity
 from billfold.identity.contracts import ALL_SCOPES
 from billfold.kernel import ids
@@ -62,7 +63,7 @@ def transfer(debit: UUID, credit: UUID) -> dict[str, Any]:
 
 def test_every_type_of_event_has_an_audience() -> None:
     requests = (*get_args(wallets.PaymentRequestEventType), *get_args(wallets.RequestEventType))
-    types = {*ledger.TYPES, *wallets.TYPES, *identity.TYPES, *requests}
+    types = {*ledger.TYPES, *wallets.TYPES, *identity.TYPES, *custody.TYPES, *requests}
     assert types - domain.AUDIENCES.keys() == set()
     assert domain.AUDIENCES.keys() - types == set()
 
