@@ -5,7 +5,7 @@ BillfoldError
 │              AddressUnknown
 ├── Conflict   WalletFrozen, WalletClosed, WalletNotEmpty, ExternalIdReused, DeadLetterClosed, DeadLetterInUse,
 │              DeadLetterApplied, OwnerDeparted, AliasHasNoWallet, PayeeMismatch
-│              PaymentRequestEnded, TooManyPaymentRequests, RequestEnded,
+│              PaymentRequestEnded, TooManyPaymentRequests, RequestEnded, HoldOfWithdrawal,
 │              ApprovalAwaited, RebuildOvertaken
 ├── Denied     ReversalNotAllowed, CredentialsWithdrawn
 ├── Unavailable  BacklogFull
@@ -56,6 +56,12 @@ class WalletClosed(errors.Conflict):
     """The wallet is closed."""
 
     code = "wallet_closed"
+
+
+class HoldOfWithdrawal(errors.Conflict):
+    """This money is set aside for a withdrawal to a chain, and may be there already; cancel the withdrawal instead."""
+
+    code = "hold_of_withdrawal"
 
 
 class WalletNotEmpty(errors.Conflict):

@@ -14,8 +14,9 @@ from billfold.identity.errors import StepUpRequired
 from billfold.kernel.money import Money
 from billfold.kernel.principal import Principal
 from billfold.wallets import Wallets
+from billfold.wallets.contracts import Settlement
 from billfold.wallets.contracts.chain_withdrawals import NewChainWithdrawal, SentOut
-from billfold.wallets.errors import WalletUnknown
+from billfold.wallets.errors import HoldOfWithdrawal, WalletUnknown
 from tests import facades
 from tests.integration.identity.people import House
 from tests.integration.wallets.support import SCOPES, move, wallet_of
@@ -112,3 +113,17 @@ async def test_nobody_sees_cancels_or_spends_what_is_anothers(office: Office, pe
     assert cancelled.status == "cancelled"
     balances = await person.wallets.balances.now(principal=person.principal, wallet_id=UUID(person.wallet))
     assert [(one.posted, one.held) for one in balances] == [("0.100000000000000000", "0.000000000000000000")]
+
+
+async def test_nobody_ends_the_hold_of_a_withdrawal_and_spends_its_money_again(person: Person) -> None:
+    await person.withdraw()
+    (held,) = (await person.wallets.holds.holds(principal=person.program, wallet=person.wallet)).items
+    operator = msgspec.structs.replace(person.program, scopes=person.program.scopes | {"operator"})
+    for who in (person.program, operator):
+        with pytest.raises(HoldOfWithdrawal):
+            await person.wallets.holds.release(principal=who, hold_id=held.id, key="r")
+        with pytest.raises(HoldOfWithdrawal):
+            outside = Settlement(target="outside", money=None, release_rest=True)
+            await person.wallets.holds.settle(principal=who, hold_id=held.id, settlement=outside, key="s")
+    (after,) = (await person.wallets.holds.holds(principal=person.program, wallet=person.wallet)).items
+    assert after == held

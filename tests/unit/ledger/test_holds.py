@@ -226,3 +226,15 @@ def test_a_group_that_is_rolled_back_leaves_what_was_held() -> None:
     hold(book, a, 5)
     transfers.post_group(book, [new(a, b, 5), new(a, b, 1)])
     assert (shelf.accounts[a].posted, shelf.accounts[a].held) == (10, 5)
+
+
+def test_what_has_happened_already_is_settled_from_a_frozen_account_and_below_its_floor() -> None:
+    shelf = Shelf()
+    a, b = shelf.account(10), shelf.account()
+    book = shelf.book()
+    held = hold(book, a, 4)
+    account = shelf.accounts[a]
+    # A chain has taken back what was there.
+    account.status, account.posted = "frozen", 1
+    settled, _ = holds.settle(book, held, credit_account=b, amount=None, release_rest=True, forced=True)
+    assert (settled.status, shelf.balances(a, b), account.held) == ("settled", [-3, 4], 0)

@@ -53,7 +53,7 @@ CREATE TABLE custody.withdrawal_holds (
     withdrawal_id uuid NOT NULL REFERENCES custody.withdrawals,
     number int NOT NULL,
     amount numeric(78, 0) NOT NULL CHECK (amount > 0),
-    hold_id uuid,
+    hold_id uuid UNIQUE,
     PRIMARY KEY (withdrawal_id, number)
 );
 

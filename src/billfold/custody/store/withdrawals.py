@@ -229,6 +229,19 @@ async def holds(connection: Connection, withdrawal_id: UUID) -> list[Hold]:
     return [Hold(*row) for row in rows]
 
 
+async def has_hold(connection: Connection, hold_id: UUID, *, withdrawal_id: UUID | None) -> bool:
+    """Whether a hold is a withdrawal's. `withdrawal_id` is what it says itself, good until the hold is noted."""
+    found: bool = await connection.fetchval(
+        """
+        SELECT EXISTS (SELECT FROM custody.withdrawal_holds WHERE hold_id = $1)
+            OR EXISTS (SELECT FROM custody.withdrawal_holds WHERE withdrawal_id = $2 AND hold_id IS NULL)
+        """,
+        hold_id,
+        withdrawal_id,
+    )
+    return found
+
+
 async def name_hold(connection: Connection, withdrawal_id: UUID, number: int, hold_id: UUID) -> None:
     """Write down what the ledger calls it."""
     await connection.execute(

@@ -54,9 +54,11 @@ def place(book: Book, new: NewHold, hold_id: UUID) -> Hold:
 
 
 def settle(
-    book: Book, hold: Hold, *, credit_account: UUID, amount: int | None, release_rest: bool
+    book: Book, hold: Hold, *, credit_account: UUID, amount: int | None, release_rest: bool, forced: bool = False
 ) -> tuple[Hold, Transfer]:
     """Move `amount` of the hold (None is all that is left) to `credit_account`; `release_rest` ends it.
+
+    What has happened already is `forced`: an account that was frozen since, or is below its floor, pays all the same.
 
     Raises:
         HoldEnded: it is settled, released or expired.
@@ -78,6 +80,7 @@ def settle(
         kind="settlement",
         reference=hold.reference,
         description=hold.description,
+        forced=forced,
     )
     account.held -= wanted
     try:

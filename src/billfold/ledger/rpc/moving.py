@@ -141,6 +141,7 @@ class Moving:
             "credit_account": values.read_id(request.credit_account, "/credit_account"),
             "amount": reading.optional_units(request, "amount"),
             "release_rest": request.release_rest,
+            "forced": request.forced,
         }
         change = await self._ledger.settle_hold(key=reading.key(request.key, "settle_hold", wanted), **wanted)
         return pb.SettleHoldResponse(change=writing.hold_change(change))

@@ -162,7 +162,14 @@ class RemoteLedger(RemoteReader, Ledger):
         return reading.hold_change((await self._move("PlaceHold", request)).change)
 
     async def settle_hold(
-        self, *, key: Key, hold_id: UUID, credit_account: UUID, amount: int | None, release_rest: bool
+        self,
+        *,
+        key: Key,
+        hold_id: UUID,
+        credit_account: UUID,
+        amount: int | None,
+        release_rest: bool,
+        forced: bool = False,
     ) -> HoldChange:
         request = pb.SettleHoldRequest(
             key=writing.key(key),
@@ -170,6 +177,7 @@ class RemoteLedger(RemoteReader, Ledger):
             credit_account=str(credit_account),
             amount=writing.optional_units(amount),
             release_rest=release_rest,
+            forced=forced,
         )
         return reading.hold_change((await self._move("SettleHold", request)).change)
 

@@ -174,15 +174,26 @@ class Ledger(Accounts, Reader):
         return change
 
     async def settle_hold(
-        self, *, key: Key, hold_id: UUID, credit_account: UUID, amount: int | None, release_rest: bool
+        self,
+        *,
+        key: Key,
+        hold_id: UUID,
+        credit_account: UUID,
+        amount: int | None,
+        release_rest: bool,
+        forced: bool = False,
     ) -> HoldChange:
         """Move held money, `amount` or all that is left, to an account; `release_rest` gives the remainder back.
+
+        What has happened already is `forced`, as in a NewTransfer.
 
         Raises:
             HoldUnknown, HoldEnded, SettlementExceedsHold, and whatever refuses a transfer.
         """
         change: HoldChange = await self._poster.submit(
-            commands.SettleHold(key, hold_id, credit_account=credit_account, amount=amount, release_rest=release_rest)
+            commands.SettleHold(
+                key, hold_id, credit_account=credit_account, amount=amount, release_rest=release_rest, forced=forced
+            )
         )
         return change
 

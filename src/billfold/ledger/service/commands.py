@@ -268,12 +268,20 @@ class SettleHold(_OnHold):
     """Move held money to another account."""
 
     def __init__(
-        self, key: Key | None, hold_id: UUID, *, credit_account: UUID, amount: int | None, release_rest: bool
+        self,
+        key: Key | None,
+        hold_id: UUID,
+        *,
+        credit_account: UUID,
+        amount: int | None,
+        release_rest: bool,
+        forced: bool = False,
     ) -> None:
         super().__init__(key, hold_id)
         self.credit_account = credit_account
         self.amount = amount
         self.release_rest = release_rest
+        self.forced = forced
 
     def accounts(self) -> Sequence[UUID]:
         return (self.credit_account,)
@@ -285,6 +293,7 @@ class SettleHold(_OnHold):
             credit_account=self.credit_account,
             amount=self.amount,
             release_rest=self.release_rest,
+            forced=self.forced,
         )
         return HoldChange(hold=hold, transfer=transfer)
 

@@ -121,6 +121,7 @@ class Wallets:
             movements=self.movements,
             holdings=holdings,
             supervision=supervision,
+            custody=custody,
         )
         self.payment_requests = PaymentRequests(
             database=database,

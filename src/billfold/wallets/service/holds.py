@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from billfold.custody import Custody
 from billfold.identity.contracts import may_be_alias
 from billfold.kernel import clock, idempotency, ids, looks, paging
 from billfold.kernel.principal import Principal
@@ -43,7 +44,10 @@ class Holds:
         movements: Movements,
         holdings: Holdings,
         supervision: Supervision,
+        custody: Custody | None = None,
     ) -> None:
+        """`custody` has holds of its own on wallets, which nobody else ends."""
+        self._custody = custody
         self._ledger = ledger
         self._supervision = supervision
         self._resolution = resolution
@@ -138,9 +142,10 @@ class Holds:
         """Move held money, `settlement.money` or all that is left, to a wallet or outside.
 
         Raises:
-            MissingScope, HoldUnknown, HoldEnded, SettlementExceedsHold, WalletUnknown, WalletFrozen, WalletClosed,
-            SameWallet, AssetMismatch, AliasUnknown, AliasHasNoWallet, PayeeMismatch, PayeeNotAsked,
-            IdempotencyKeyReused, and whatever is wrong with the amount or the text of an alias.
+            MissingScope, HoldUnknown, HoldEnded, HoldOfWithdrawal, SettlementExceedsHold,
+            WalletUnknown, WalletFrozen, WalletClosed, SameWallet, AssetMismatch, AliasUnknown, AliasHasNoWallet,
+            PayeeMismatch, PayeeNotAsked, IdempotencyKeyReused,
+            and whatever is wrong with the amount or the text of an alias.
             Deferred, ApprovalEnded, TooManyApprovals: it takes a second person.
             StepUpRequired, SecondFactorMissing: it takes a factor of the caller's.
         """
@@ -151,6 +156,7 @@ class Holds:
         )
         found = await self._ledger.hold(hold_id=hold_id)
         source = await self._side(principal, found, any_wallet=principal.is_operator)
+        await self._check_free(found)
         amount = None
         if settlement.money is not None:
             amount, _ = domain.positive_units(settlement.money, await self._orders.assets([settlement.money.asset]))
@@ -183,12 +189,13 @@ class Holds:
         """Give what is left of a hold back.
 
         Raises:
-            MissingScope, HoldUnknown, HoldEnded, IdempotencyKeyReused
+            MissingScope, HoldUnknown, HoldEnded, HoldOfWithdrawal, IdempotencyKeyReused
             Deferred, ApprovalEnded, TooManyApprovals: it takes a second person.
         """
         principal.require(contracts.HOLDS_WRITE)
         held = await self._ledger.hold(hold_id=hold_id)
         side = await self._side(principal, held, any_wallet=principal.is_operator)
+        await self._check_free(held)
         ours = _key(principal, key, "release", str(hold_id))
         if principal.user_id is not None:
             content = HoldRelease(hold_id=hold_id)
@@ -198,6 +205,11 @@ class Holds:
         except ledger_errors.LedgerError as error:
             raise errors.in_wallet_words(error) from error
         return await self._seen(principal, change)
+
+    async def _check_free(self, hold: ledger.Hold) -> None:
+        """Go on only if the hold is no withdrawal's: who ended that could spend the money a second time."""
+        if self._custody is not None and await self._custody.withdrawals.has_hold(hold=hold):
+            raise errors.HoldOfWithdrawal
 
     async def _target(self, principal: Principal, settlement: Settlement, asset: str, key: idempotency.Key) -> Side:
         target = settlement.target

@@ -42,6 +42,7 @@ from billfold.kernel import money, paging
 from billfold.kernel.clock import Clock
 from billfold.kernel.idempotency import Key
 from billfold.ledger import Ledger
+from billfold.ledger.contracts import Hold
 from billfold.ledger.errors import AmountNotPositive
 from billfold.platform.postgres.database import Database
 from billfold.signer.contracts import SigningService
@@ -155,6 +156,15 @@ class Withdrawals:
         """
         withdrawal_id, replayed = await self._asking.request(new=new, key=key)
         return Requested(await self.withdrawal(withdrawal_id=withdrawal_id), replayed)
+
+    async def has_hold(self, *, hold: Hold) -> bool:
+        """Whether this hold of the ledger is a withdrawal's, which alone ends it: its money may be on a chain."""
+        try:
+            said = UUID(hold.reference)
+        except ValueError:
+            said = None
+        async with self._parts.database.connection() as connection:
+            return await store.has_hold(connection, hold.id, withdrawal_id=said)
 
     async def withdrawal(self, *, withdrawal_id: UUID) -> Withdrawal:
         """One.

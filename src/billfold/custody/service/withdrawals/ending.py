@@ -177,6 +177,8 @@ class Ending:
                     credit_account=step.account,
                     amount=step.amount,
                     release_rest=step.release_rest,
+                    # The chain has paid. A wallet that was frozen since, or has lost a deposit, pays all the same.
+                    forced=True,
                 )
         now, state = self._parts.now(), _ENDED[row.outcome]
         async with self._parts.database.transaction() as connection:

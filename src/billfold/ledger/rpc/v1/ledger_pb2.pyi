@@ -518,18 +518,20 @@ class PlaceHoldResponse(_message.Message):
     def __init__(self, change: _Optional[_Union[HoldChange, _Mapping]] = ...) -> None: ...
 
 class SettleHoldRequest(_message.Message):
-    __slots__ = ("key", "hold_id", "credit_account", "amount", "release_rest")
+    __slots__ = ("key", "hold_id", "credit_account", "amount", "release_rest", "forced")
     KEY_FIELD_NUMBER: _ClassVar[int]
     HOLD_ID_FIELD_NUMBER: _ClassVar[int]
     CREDIT_ACCOUNT_FIELD_NUMBER: _ClassVar[int]
     AMOUNT_FIELD_NUMBER: _ClassVar[int]
     RELEASE_REST_FIELD_NUMBER: _ClassVar[int]
+    FORCED_FIELD_NUMBER: _ClassVar[int]
     key: Key
     hold_id: str
     credit_account: str
     amount: str
     release_rest: bool
-    def __init__(self, key: _Optional[_Union[Key, _Mapping]] = ..., hold_id: _Optional[str] = ..., credit_account: _Optional[str] = ..., amount: _Optional[str] = ..., release_rest: _Optional[bool] = ...) -> None: ...
+    forced: bool
+    def __init__(self, key: _Optional[_Union[Key, _Mapping]] = ..., hold_id: _Optional[str] = ..., credit_account: _Optional[str] = ..., amount: _Optional[str] = ..., release_rest: _Optional[bool] = ..., forced: _Optional[bool] = ...) -> None: ...
 
 class SettleHoldResponse(_message.Message):
     __slots__ = ("change",)
