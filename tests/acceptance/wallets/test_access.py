@@ -90,6 +90,24 @@ ROUTES: list[tuple[str, str, Any, str, int | None]] = [
 ]
 
 
+#: Money on chains, of which there is none here: tests/integration/api walks these as everybody, strangers too.
+ON_CHAINS = {
+    ("GET", "/chain-withdrawals/{withdrawal_id}"),
+    ("POST", "/chain-withdrawals/{withdrawal_id}/bump"),
+    ("POST", "/chain-withdrawals/{withdrawal_id}/cancel"),
+    ("GET", "/deposits/explain"),
+    ("GET", "/deposits/unmatched"),
+    ("GET", "/deposits/{deposit_id}"),
+    ("POST", "/deposits/{deposit_id}/assign"),
+    ("GET", "/wallets/{wallet_id}/addresses"),
+    ("POST", "/wallets/{wallet_id}/addresses"),
+    ("GET", "/wallets/{wallet_id}/addresses/{chain}/qr"),
+    ("GET", "/wallets/{wallet_id}/chain-withdrawals"),
+    ("POST", "/wallets/{wallet_id}/chain-withdrawals"),
+    ("GET", "/wallets/{wallet_id}/deposits"),
+}
+
+
 async def prepared(api: Api) -> dict[str, str]:
     """What Ada has, and a wallet of a stranger's."""
     mine = await api.ada.wallet(holding="101.00")
@@ -133,7 +151,8 @@ async def test_no_route_is_missing_here(api: Api) -> None:
     for handler in found.handlers:
         for path in handler.paths:
             routes |= {(method, path.replace(":str", "")) for method in handler.http_methods}
-    assert routes == {(method, path) for method, path, *_ in ROUTES}
+    assert routes - ON_CHAINS == {(method, path) for method, path, *_ in ROUTES}
+    assert routes >= ON_CHAINS
 
 
 async def test_a_stranger_is_turned_away_everywhere_and_learns_nothing(api: Api) -> None:
