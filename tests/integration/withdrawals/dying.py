@@ -59,6 +59,13 @@ HOUSE: Mapping[str, tuple[str, Callable[[Office], tuple[object, str]]]] = {
     "12 posted": ("after", lambda office: (office.ledger, "post")),
     "12 ended": ("after", lambda office: (office.withdrawals._ending, "pay_house")),
 }
+#: A sweep has nobody behind it: its own step 3, then those of every transaction, and its fee is the house's.
+SWEEPING: Mapping[str, tuple[str, Callable[[Office], tuple[object, str]]]] = {
+    "sweep 3 before COMMIT": ("after", lambda _: (queue, "insert_tx")),
+    "sweep 3 allocated": ("after", lambda office: (office.withdrawals._sweeping, "round")),
+    **{f"sweep {step}": how for step, how in STEPS.items() if step[0] in "456789"},
+    **{f"sweep {step}": how for step, how in HOUSE.items()},
+}
 #: Those of a cancellation and of a fee that is raised, which replace what was sent.
 REPLACING: Mapping[str, tuple[str, Callable[[Office], tuple[object, str]]]] = {
     "cancel before COMMIT": ("after", lambda _: (queue, "insert_tx")),
@@ -80,7 +87,7 @@ def _die() -> None:
 
 
 def _rig(office: Office, step: str) -> None:
-    when, where = {**STEPS, **HOUSE, **REPLACING}[step]
+    when, where = {**STEPS, **HOUSE, **SWEEPING, **REPLACING}[step]
     owner, name = where(office)
     call = getattr(owner, name)
 

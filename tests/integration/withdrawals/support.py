@@ -26,6 +26,8 @@ from billfold.signer.contracts import Expected
 from tests.integration.withdrawals.simulated import COINS, TOKEN, Simulated, signed
 
 HOT = "sim-hot"
+#: Where wallets have deposit addresses whose money is swept.
+SWEPT = ("ethereum", "solana")
 CHANNELS = ("sim-channel-0", "sim-channel-1")
 ENDED = ("settled", "failed", "cancelled")
 #: More rounds than any test takes: the longest pause is five minutes, and a round is one.
@@ -134,6 +136,34 @@ class Office:
         await self.watch()
         return account
 
+    async def deposit(self, amount: int, *, place: int, account: UUID | None = None) -> tuple[UUID, str]:
+        """A customer's account and deposit address, with so much more in both; it may be swept now."""
+        name, coin, address = self.chain.name, self.chain.coin, f"sim-deposit-{place}"
+        if account is None:
+            account = ids.new()
+            await self.ledger.open_accounts(accounts=[NewAccount(id=account, asset=coin)])
+        await self._credit(account, amount, coin)
+        self.chain.fund(address, amount)
+        self.chain.mine()
+        async with self.database.transaction() as connection:
+            await connection.execute(
+                "INSERT INTO custody.addresses (chain, address, purpose, place, wallet_id, created_at) "
+                "VALUES ($1, $2, 'deposit', $3, $4, now()) ON CONFLICT DO NOTHING",
+                *(name, address, place, account),
+            )
+            await connection.execute(
+                "INSERT INTO custody.deposits (id, chain, chain_tx, index, address, memo, token, asset, amount, kind, "
+                "wallet_id, state, detected_at, sweep_at) "
+                "VALUES ($1, $2, $3, '0', $4, '', '', $5, $6, 'wallet', $7, 'releasable', now(), now())",
+                *(ids.new(), name, str(ids.new()), address, coin, amount, account),
+            )
+        return account, address
+
+    async def uncollected(self) -> int:
+        """How many deposits no allocation has taken, or one that came to nothing."""
+        async with self.database.connection() as connection:
+            return int(await connection.fetchval("SELECT count(*) FROM custody.deposits WHERE sweep_at IS NOT NULL"))
+
     async def endow(self, amount: int) -> None:
         """Money of the house on the chain, to pay fees from."""
         await self._credit(await self.house.account(kind="fees", asset=self.chain.coin), amount, self.chain.coin)
@@ -184,6 +214,8 @@ class Office:
     async def work(self, *, ahead: timedelta = timedelta(minutes=1)) -> int:
         """One round of the worker, so much later."""
         self.clock.ahead += ahead
+        if self.chain.name in SWEPT:
+            await self.withdrawals.sweep(chain=self.chain.name)
         return await self.withdrawals.work(chain=self.chain.name)
 
     async def finish(self, *withdrawal_ids: UUID) -> list[Withdrawal]:
@@ -238,18 +270,21 @@ class Office:
     async def check_conserved(self, *withdrawals: Withdrawal) -> None:
         """The chain holds what the ledger says, and each destination got its money once, or never."""
         assert (await self.ledger.verify()).faults == []
-        ours = {HOT, "sim-change", *CHANNELS}
         for asset, token in (
             (self.chain.coin, ""),
             *(((TOKEN_ASSET, TOKEN),) if self.chain.name == "ethereum" else ()),
         ):
             posted, _ = await self.posted(await self.house.account(kind="omnibus", asset=asset))
             held = sum(
-                units for (address, of), units in self.chain.balances().items() if address in ours and of == token
+                units for (address, of), units in self.chain.balances().items() if _is_ours(address) and of == token
             )
             assert -posted == held, f"of {asset} the ledger says {-posted}, the chain {held}"
         for one in withdrawals:
             assert self.chain.received(one.address) == ([one.amount] if one.status == "settled" else []), one
+
+
+def _is_ours(address: str) -> bool:
+    return address in {HOT, "sim-change", *CHANNELS} or address.startswith("sim-deposit-")
 
 
 @asynccontextmanager

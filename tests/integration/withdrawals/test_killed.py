@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.withdrawals.dying import HOUSE, REPLACING, STEPS
+from tests.integration.withdrawals.dying import HOUSE, REPLACING, STEPS, SWEEPING
 from tests.integration.withdrawals.simulated import MODELS
-from tests.integration.withdrawals.support import TOKEN_ASSET, Office
+from tests.integration.withdrawals.support import HOT, SWEPT, TOKEN_ASSET, Office
 
 TIMEOUT_S = 120.0
 PAGE = Path(__file__).parents[3] / "docs" / "why" / "exactly-once.md"
@@ -27,6 +27,7 @@ _CHAINS = (
     {step: list(MODELS) for step in STEPS}
     | {step: ["ethereum"] for step in HOUSE}
     | {step: ["bitcoin", "ethereum"] for step in REPLACING}
+    | {step: list(SWEPT) for step in SWEEPING}
 )
 
 
@@ -109,6 +110,20 @@ async def test_whoever_is_killed_while_the_house_pays_its_part_of_a_fee_has_it_p
         (ended,) = await office.finish(asked.id)
         assert ended.status == "settled", step
         assert (await office.posted(fees))[0] == 10_000 - 30 * number, step
+        await office.check_conserved()
+
+
+@pytest.mark.parametrize("chain_name", SWEPT, indirect=True)
+async def test_whoever_is_killed_at_any_step_of_a_sweep_has_it_end_once(office: Office, mortals: Mortals) -> None:
+    fees = await office.house.account(kind="fees", asset=office.chain.coin)
+    for number, step in enumerate(SWEEPING, 1):
+        await office.deposit(1_000, place=number)
+        await mortals.die(office, step, "sweep everything")
+        office.clock.ahead += timedelta(minutes=30)
+        await office.work()
+        await office.finish()
+        assert office.chain.received(HOT) == [1_000 - 40] * number, step
+        assert (await office.uncollected(), (await office.posted(fees))[0]) == (0, -30 * number), step
         await office.check_conserved()
 
 

@@ -161,6 +161,11 @@ def _duties(tree: settings.Settings, parts: Container) -> Sequence[Duty]:
             Duty(f"send out on {chain}", partial(custody_workers.send, parts.custody, chain))
             for chain in parts.custody.watchers
         ),
+        *(
+            Duty(f"sweep on {served.name}", partial(custody_workers.sweep, parts.custody, served.name))
+            for served in parts.custody.serving.all
+            if served.swept
+        ),
         *_auditing(tree.audit, parts, broker),
     )
 

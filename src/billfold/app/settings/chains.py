@@ -48,6 +48,9 @@ class Chain(Section, frozen=True, kw_only=True):
     service_fees: str | None = None
     #: The most that the house pays for the network fee of a transaction with a token, in the chain's own coin.
     house_fee_max: str = "0.01"
+    #: Deposits of Ethereum and Solana are moved to where withdrawals are paid from, when they are more than so many
+    #: times the fee of that.
+    sweep_worth: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 10
     #: So many payments of Bitcoin share a transaction at most.
     batch_max: Annotated[int, msgspec.Meta(ge=1, le=500)] = 50
 

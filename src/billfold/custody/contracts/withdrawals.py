@@ -154,6 +154,8 @@ class WithdrawalTerms(msgspec.Struct, frozen=True, kw_only=True):
     house_fee_max: str = "0"
     #: So many transactions of one source wait for a block at a time: nodes keep no more (geth's pool: 64).
     living_max: int = 60
+    #: What lies at a deposit's address is swept when it is more than so many times the fee of that.
+    sweep_worth: int = 10
     #: What the house takes, by asset; nothing of others.
     service_fees: Mapping[str, Sequence[Tier]] = msgspec.field(default_factory=dict)
     #: Less is not sent, by asset.

@@ -90,6 +90,7 @@ class Crediting:
                     self._chain,
                     height=height,
                     release_after=self._terms.release_after,
+                    swept=self._served.swept,
                     now=now,
                     limit=AT_ONCE,
                 )

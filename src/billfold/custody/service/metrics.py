@@ -9,6 +9,11 @@ HALTED = Gauge(
 )
 NODES_WRONG = Counter("billfold_custody_nodes_wrong", "Answers of the chain's nodes that can't be.", ["chain"])
 DEPOSITS = Counter("billfold_custody_deposits", "What has become of deposits.", ["chain", "step"])
+UNCOLLECTED = Gauge(
+    "billfold_custody_uncollected_units",
+    "Releasable deposits that are not swept yet, in the asset's smallest units.",
+    ["chain", "asset"],
+)
 REORGANISED = Counter(
     "billfold_custody_blocks_replaced", "Blocks that were read and that the chain has replaced.", ["chain"]
 )

@@ -45,6 +45,11 @@ class Served(msgspec.Struct, frozen=True, kw_only=True):
         """Its name."""
         return self.chain.name
 
+    @property
+    def swept(self) -> bool:
+        """Whether its deposits are to be moved to where withdrawals are paid from: coins are spent where they lie."""
+        return self.chain.model != "coins" and not self.showing.SHARED
+
 
 class Serving:
     """All of them, by name."""

@@ -119,12 +119,13 @@ async def to_suspense(connection: Connection, deposit: UUID) -> None:
 
 
 async def release(
-    connection: Connection, chain: str, *, height: int, release_after: int, now: datetime, limit: int
+    connection: Connection, chain: str, *, height: int, release_after: int, swept: bool, now: datetime, limit: int
 ) -> list[Row]:
-    """Let what has its confirmations leave on chains."""
+    """Let what has its confirmations leave on chains, and be swept where that is done."""
     rows = await connection.fetch(
         f"""
-        UPDATE custody.deposits AS known SET state = 'releasable', releasable_at = $4
+        UPDATE custody.deposits AS known SET state = 'releasable', releasable_at = $4::timestamptz,
+            sweep_at = CASE WHEN $6::boolean AND kind <> 'house' THEN $4::timestamptz END, swept_by = NULL
         WHERE id IN (
             SELECT id FROM custody.deposits
             WHERE chain = $1 AND state = 'credited' AND height <= $2 - greatest($3, matures_after) + 1
@@ -136,6 +137,7 @@ async def release(
         release_after,
         now,
         limit,
+        swept,
     )
     return [Row(*row) for row in rows]
 

@@ -16,7 +16,7 @@ AllocationState = Literal["living", "settling", "used", "dead", "freed"]
 State = Literal[
     "allocated", "built", "signed", "broadcasting", "sent", "uncertain", "mined", "final", "dead", "dropped"
 ]
-Kind = Literal["pay", "clear"]
+Kind = Literal["pay", "clear", "sweep"]
 #: So many attempts of one transaction are kept; more say nothing new.
 ATTEMPTS_KEPT = 50
 
@@ -289,17 +289,17 @@ async def is_followed(connection: Connection, row: AllocationRow) -> bool:
 
 
 async def committed(connection: Connection, chain: str) -> tuple[Mapping[str | None, int], int]:
-    """What transactions that no block has yet are to pay, by token, and what they cost at most."""
+    """What transactions that no block has yet are to pay from the house, by token, and what they cost at most."""
     rows = await connection.fetch(
         "SELECT p.token, sum(p.amount) FROM custody.tx_queue t JOIN custody.tx_payments p ON p.tx_id = t.id "
         "JOIN custody.allocations a ON a.id = t.allocation_id WHERE a.chain = $1 AND a.state = 'living' "
-        "AND t.state NOT IN ('dead', 'dropped', 'mined', 'final') GROUP BY p.token",
+        "AND t.state NOT IN ('dead', 'dropped', 'mined', 'final') AND t.kind <> 'sweep' GROUP BY p.token",
         chain,
     )
     fees = await connection.fetchval(
         "SELECT coalesce(sum(t.fee_limit), 0) FROM custody.tx_queue t JOIN custody.allocations a "
         "ON a.id = t.allocation_id WHERE a.chain = $1 AND a.state = 'living' "
-        "AND t.state NOT IN ('dead', 'dropped', 'mined', 'final')",
+        "AND t.state NOT IN ('dead', 'dropped', 'mined', 'final') AND t.kind <> 'sweep'",
         chain,
     )
     return {row[0]: row[1] for row in rows}, int(fees)

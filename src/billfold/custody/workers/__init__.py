@@ -1,6 +1,6 @@
 """The duties of a worker for custody."""
 
 from billfold.custody.workers.watching import watch
-from billfold.custody.workers.withdrawing import send
+from billfold.custody.workers.withdrawing import send, sweep
 
-__all__ = ["send", "watch"]
+__all__ = ["send", "sweep", "watch"]

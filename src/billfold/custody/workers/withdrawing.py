@@ -8,6 +8,10 @@ from billfold.custody import Custody
 
 #: With nothing to do it is looked again so much later; what waits for a block is looked for each second.
 PAUSE_S = 0.5
+#: Between two looks at what is to be swept; a round of 100 deposits then takes nodes less than it takes to read blocks.
+SWEEP_PAUSE_S = 1.0
+#: What waits is added up at every so-manieth look.
+SWEEPS_PER_MEASURE = 15
 
 
 async def send(custody: Custody, chain: str) -> None:
@@ -20,3 +24,16 @@ async def send(custody: Custody, chain: str) -> None:
     while True:
         if not await custody.withdrawals.work(chain=chain):
             await asyncio.sleep(PAUSE_S)
+
+
+async def sweep(custody: Custody, chain: str) -> None:
+    """Have deposits brought to where withdrawals are paid from, until cancelled.
+
+    Raises:
+        Unavailable: the database is away; call it again.
+    """
+    while True:
+        await custody.withdrawals.measure_sweeps(chain=chain)
+        for _ in range(SWEEPS_PER_MEASURE):
+            await custody.withdrawals.sweep(chain=chain)
+            await asyncio.sleep(SWEEP_PAUSE_S)

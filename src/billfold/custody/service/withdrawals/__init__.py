@@ -36,6 +36,7 @@ from billfold.custody.service.withdrawals.fees import Fees
 from billfold.custody.service.withdrawals.parts import Parts
 from billfold.custody.service.withdrawals.replacing import Replacing
 from billfold.custody.service.withdrawals.sending import Sending
+from billfold.custody.service.withdrawals.sweeping import Sweeping
 from billfold.custody.store import withdrawals as store
 from billfold.custody.store.withdrawals import Seen
 from billfold.kernel import money, paging
@@ -82,6 +83,7 @@ class Withdrawals:
         self._allocating = Allocating(self._parts, fees)
         self._sending = Sending(self._parts, self._ending)
         self._replacing = Replacing(self._parts, self._asking, self._ending, fees)
+        self._sweeping = Sweeping(self._parts, fees)
 
     @property
     def chains(self) -> Mapping[str, Chain]:
@@ -220,6 +222,22 @@ class Withdrawals:
         done = await self._ending.round(served)
         done += await self._allocating.round(served)
         return done + await self._sending.round(served)
+
+    async def sweep(self, *, chain: str) -> int:
+        """Have deposits that are worth it brought to where withdrawals are paid from; `work` does the steps.
+
+        Raises:
+            ChainUnknown, DatabaseUnavailable.
+        """
+        return await self._sweeping.round(self._parts.chain(chain))
+
+    async def measure_sweeps(self, *, chain: str) -> None:
+        """Tell the metrics what waits to be swept.
+
+        Raises:
+            ChainUnknown, DatabaseUnavailable.
+        """
+        await self._sweeping.measure(self._parts.chain(chain))
 
     def _shown(self, seen: Seen) -> Withdrawal:
         row = seen.row

@@ -154,7 +154,7 @@ class Allocating:
                 if not batch:
                     continue
                 change = known.house.get("change", known.house["hot"])[0]
-                allocation = _allocation(chain, known.house["hot"][0], change=change)
+                allocation = new_allocation(chain, known.house["hot"][0], change=change)
                 await queue.insert_allocation(connection, allocation, now=now)
                 await queue.mark_coins(connection, chain.name, coins, allocation.id)
                 await self._insert(connection, allocation, batch, now)
@@ -207,7 +207,7 @@ class Allocating:
             expires_at = now + EXPIRES_AFTER
             # A channel gives its number alone, so who pays is said as well.
             pays = None if source == known.house["hot"][0] else known.house["hot"][0]
-            allocation = _allocation(
+            allocation = new_allocation(
                 chain, source, change=pays, nonce=nonce, anchor=known.anchor, expires_at=expires_at
             )
             await queue.insert_allocation(connection, allocation, now=now)
@@ -273,7 +273,7 @@ def _free_source(known: Known, living: Mapping[str, int], living_max: int) -> st
     return hot if living.get(hot, 0) < living_max else None
 
 
-def _allocation(
+def new_allocation(
     chain: Chain,
     source: str,
     *,
@@ -282,6 +282,7 @@ def _allocation(
     anchor: tuple[str, int] | None = None,
     expires_at: datetime | None = None,
 ) -> AllocationRow:
+    """One that lives from now on, to be stored with its transaction."""
     return AllocationRow(
         id=ids.new(),
         chain=chain.name,

@@ -15,7 +15,7 @@ from billfold.chains.port import Chain, Rate
 from billfold.custody.domain import withdrawals as rules
 from billfold.custody.service.withdrawals.asking import Asking
 from billfold.custody.service.withdrawals.parts import LEASE, Overtaken, Parts
-from billfold.custody.store import queue
+from billfold.custody.store import queue, sweeps
 from billfold.custody.store import withdrawals as store
 from billfold.custody.store.queue import AllocationRow, Tx
 from billfold.custody.store.withdrawals import Outcome, Row
@@ -87,6 +87,8 @@ class Ending:
                     )
                 else:
                     await self._back(connection, one)
+            if not final.succeeded:
+                await sweeps.give_back(connection, row.id, until=now + GIVEN_UP_PAUSE)
             await queue.end_others(connection, row.id, final.id, now=now)
             state: queue.AllocationState = "settling" if house_fee else "used"
             await queue.set_allocation(connection, row.id, state=state, next_at=now, house_fee=house_fee)
@@ -103,6 +105,7 @@ class Ending:
                     await self._back(connection, one)
             await queue.set_allocation(connection, row.id, state="dead", next_at=now)
             await queue.free_coins_of(connection, row.id)
+            await sweeps.give_back(connection, row.id, until=now)
 
     async def give_up(self, chain: Chain, row: AllocationRow, tx: Tx, *, reason: str, fail: bool) -> None:
         """Drop a transaction that was never signed, and give its allocation back if it was all that had it."""
@@ -136,6 +139,7 @@ class Ending:
         else:
             await queue.set_allocation(connection, row.id, state="freed", next_at=now)
             await queue.free_coins_of(connection, row.id)
+            await sweeps.give_back(connection, row.id, until=now + GIVEN_UP_PAUSE)
 
     async def pay_house(self, chain: Chain, row: AllocationRow) -> None:
         """Post what of the network fee is the house's, once."""

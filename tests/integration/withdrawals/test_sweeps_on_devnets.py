@@ -1,0 +1,154 @@
+"""From the faucet to a withdrawal that only swept deposits can pay: chains, adapters, watcher and signer are real."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
+from importlib import import_module
+from typing import Any, cast
+from uuid import UUID
+
+import pytest
+
+from billfold.app.migrate import SETS
+from billfold.chains.nodes import Nodes
+from billfold.chains.port import Chain
+from billfold.custody import Custody, Served, Showing
+from billfold.custody.contracts import NewWithdrawal, Terms, WithdrawalTerms
+from billfold.kernel import idempotency, ids
+from billfold.kernel.assets import Asset
+from billfold.ledger import Ledger
+from billfold.ledger.contracts import NewAccount
+from billfold.platform.postgres.database import Connection, Database
+from billfold.signer import Signer
+from billfold.signer.service import chains as signed_chains
+from tests import servers, signers
+from tests.servers.devnets import DevnetServer
+
+DEADLINE_S = 60.0
+COINS = {"ethereum": ("ETH", 18), "solana": ("SOL", 9)}
+#: Blocks until a deposit may leave and a transaction is final.
+DEEP = 2
+
+
+class Bank:
+    """Custody over one chain, whose wallets have one account each."""
+
+    def __init__(self, database: Database, ledger: Ledger, chain: Chain, server: DevnetServer, signer: Signer) -> None:
+        self.ledger, self.chain, self.server, self.signer = ledger, chain, server, signer
+        self.code, self.scale = COINS[chain.name]
+        self._accounts: dict[UUID, UUID] = {}
+        served = Served(
+            chain=chain,
+            terms=Terms(credit_after=1, release_after=DEEP, reorg_limit=10),
+            showing=cast("Showing", import_module(f"billfold.chains.{chain.name}.showing")),
+            withdrawing=WithdrawalTerms(confirmations=DEEP),
+        )
+        self.custody = Custody(
+            database=database,
+            ledger=ledger,
+            wallet_accounts=self._of_wallets,
+            freeze_wallet=self._freeze,
+            served=[served],
+            signer=signer,
+        )
+
+    async def _of_wallets(self, _: Connection, pairs: Any) -> Mapping[tuple[UUID, str], UUID]:
+        return {pair: self._accounts[pair[0]] for pair in pairs}
+
+    async def _freeze(self, _: Connection, wallet_id: UUID) -> None:
+        raise AssertionError(f"nothing of {wallet_id} was taken back")
+
+    async def wallet(self) -> tuple[UUID, str]:
+        """A new one, and its address."""
+        wallet_id = self._accounts[wallet_id] = ids.new()
+        await self.ledger.open_accounts(accounts=[NewAccount(id=wallet_id, asset=self.code)])
+        (given,) = await self.custody.addresses.issue(chain=self.chain.name, wallet_ids=[wallet_id])
+        return wallet_id, given.address
+
+    async def go_on(self) -> None:
+        """What a worker does in a moment, and a block."""
+        while await self.custody.watchers[self.chain.name].step():
+            pass
+        await self.custody.withdrawals.sweep(chain=self.chain.name)
+        await self.custody.withdrawals.work(chain=self.chain.name)
+        await asyncio.to_thread(self.server.mine)
+
+    async def withdraw(self, wallet_id: UUID, amount: int, address: str) -> UUID:
+        new = NewWithdrawal(
+            wallet_id=wallet_id,
+            owner_id=wallet_id,
+            account_id=self._accounts[wallet_id],
+            asset=self.code,
+            amount=amount,
+            address=address,
+            confirmed=True,
+        )
+        key = idempotency.key(owner=wallet_id, text="k", operation="test", content=b"")
+        return (await self.custody.withdrawals.request(new=new, key=key)).withdrawal.id
+
+    async def stranger(self) -> str:
+        """An address of another tree, which is not the house's."""
+        tree_id = ids.new()
+        await self.signer.create(tree_id=tree_id, chain=self.chain.name, network="sandbox")
+        return (await self.signer.addresses(tree_id=tree_id, purpose="hot", first=0, count=1))[0]
+
+    async def balance(self, address: str) -> int:
+        return await self.chain.balance(address, token=None, height=(await self.chain.head()).height)
+
+    async def booked(self, account: UUID) -> int:
+        return (await self.ledger.accounts(ids=[account]))[0].posted
+
+
+@pytest.fixture(params=list(COINS))
+async def bank(request: pytest.FixtureRequest, postgres_server: servers.PostgresServer) -> AsyncIterator[Bank]:
+    name = str(request.param)
+    server: DevnetServer = request.getfixturevalue(f"{name}_server")
+    dsn = postgres_server.create_database(SETS).app_dsn
+    async with AsyncExitStack() as stack:
+        keys = signers.create_database(postgres_server)
+        signer = await stack.enter_async_context(signers.started(keys.dsn, chains=signed_chains.of))
+        database = await Database.connect(dsn, name="test")
+        stack.push_async_callback(database.close)
+        ledger = await Ledger.start(database=database)
+        stack.push_async_callback(ledger.close)
+        chain = import_module(f"billfold.chains.{name}").open(Nodes(network="sandbox", urls=[server.url], timeout_s=30))
+        stack.push_async_callback(chain.close)
+        code, scale = COINS[name]
+        if code not in await ledger.assets():
+            await ledger.add_asset(asset=Asset(code=code, scale=scale, kind="native", name=code, chain=name))
+        yield Bank(database, ledger, chain, server, signer)
+
+
+async def test_swept_deposits_pay_a_withdrawal(bank: Bank) -> None:
+    server, unit = bank.server, 10**bank.scale
+    if bank.chain.name == "solana":
+        # Transactions stand on a final block, and the first is that after so many.
+        server.mine(33)
+    (wallet, address), (_, other) = [await bank.wallet() for _ in range(2)]
+    (hot,) = await bank.custody.addresses.of_house(chain=bank.chain.name, purpose="hot")
+    await bank.go_on()
+    server.faucet(address, "2")
+    server.faucet(other, "1")
+
+    async with asyncio.timeout(DEADLINE_S):
+        while await bank.booked(wallet) != 2 * unit:
+            await bank.go_on()
+        nobody = await bank.stranger()
+        asked = await bank.withdraw(wallet, unit * 3 // 2, nobody)
+        while (await bank.custody.withdrawals.withdrawal(withdrawal_id=asked)).status != "settled":
+            await bank.go_on()
+        omnibus, fees = [await bank.custody.house.account(kind=kind, asset=bank.code) for kind in ("omnibus", "fees")]
+        while True:
+            await bank.go_on()
+            on_chain = sum([await bank.balance(one) for one in (hot, address, other)])
+            left = [await bank.balance(one) for one in (address, other)]
+            if on_chain == -await bank.booked(omnibus) and max(left) < unit // 1000:
+                break
+
+    assert await bank.balance(nobody) == unit * 3 // 2
+    assert await bank.booked(fees) < 0
+    # What the sweeps brought to the house's address is its own, and nobody's deposit.
+    assert await bank.booked(await bank.custody.house.account(kind="liquidity", asset=bank.code)) == 0
+    assert (await bank.ledger.verify()).faults == []
