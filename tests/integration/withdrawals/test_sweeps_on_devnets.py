@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from importlib import import_module
-from typing import Any, cast
+from typing import cast
 from uuid import UUID
 
 import pytest
@@ -24,6 +25,7 @@ from billfold.platform.postgres.database import Connection, Database
 from billfold.signer import Signer
 from billfold.signer.service import chains as signed_chains
 from tests import servers, signers
+from tests.integration.withdrawals.support import Watch
 from tests.servers.devnets import DevnetServer
 
 DEADLINE_S = 60.0
@@ -38,6 +40,7 @@ class Bank:
     def __init__(self, database: Database, ledger: Ledger, chain: Chain, server: DevnetServer, signer: Signer) -> None:
         self.ledger, self.chain, self.server, self.signer = ledger, chain, server, signer
         self.code, self.scale = COINS[chain.name]
+        self.clock = Watch()
         self._accounts: dict[UUID, UUID] = {}
         served = Served(
             chain=chain,
@@ -52,23 +55,30 @@ class Bank:
             freeze_wallet=self._freeze,
             served=[served],
             signer=signer,
+            clock=self.clock,
         )
 
-    async def _of_wallets(self, _: Connection, pairs: Any) -> Mapping[tuple[UUID, str], UUID]:
+    async def _of_wallets(
+        self, connection: Connection, pairs: Collection[tuple[UUID, str]]
+    ) -> Mapping[tuple[UUID, str], UUID]:
+        del connection
         return {pair: self._accounts[pair[0]] for pair in pairs}
 
-    async def _freeze(self, _: Connection, wallet_id: UUID) -> None:
+    async def _freeze(self, connection: Connection, wallet_id: UUID) -> None:
+        del connection
         raise AssertionError(f"nothing of {wallet_id} was taken back")
 
     async def wallet(self) -> tuple[UUID, str]:
         """A new one, and its address."""
-        wallet_id = self._accounts[wallet_id] = ids.new()
+        wallet_id = ids.new()
+        self._accounts[wallet_id] = wallet_id
         await self.ledger.open_accounts(accounts=[NewAccount(id=wallet_id, asset=self.code)])
         (given,) = await self.custody.addresses.issue(chain=self.chain.name, wallet_ids=[wallet_id])
         return wallet_id, given.address
 
     async def go_on(self) -> None:
-        """What a worker does in a moment, and a block."""
+        """What a worker does ten seconds later, and a block."""
+        self.clock.ahead += timedelta(seconds=10)
         while await self.custody.watchers[self.chain.name].step():
             pass
         await self.custody.withdrawals.sweep(chain=self.chain.name)

@@ -4,7 +4,8 @@ await custody.addresses.issue(…)      where money for wallets goes
 await custody.deposits.page(…)        what has arrived
 await custody.explaining.explain(…)   why a transaction's money is where it is
 await custody.unmatched.assign(…)     what has arrived for nobody known
-await custody.withdrawals.request(…)  what is to leave; `work` is the worker's side of that
+await custody.withdrawals.request(…)  what is to leave; `work` is the worker's side of that, and
+                                      `sweep` brings deposits to where it leaves from
 await custody.chains.states()         how far each chain is read, and resuming one that is halted
 await custody.watchers[…].step()      the worker's side: reads blocks, credits, releases, takes back
 custody.house, custody.serving        the house's accounts; the chains that are configured
