@@ -72,6 +72,7 @@ def _withdrawing(name: str, section: settings.Chain) -> WithdrawalTerms:
         house_fee_max=section.house_fee_max,
         living_max=_LIVING_MAX[name],
         sweep_worth=section.sweep_worth,
+        sweep_minimum=_minimum(name, section.sweep_minimum, setting="sweep_minimum"),
         service_fees=_service_fees(name, section.service_fees),
         minimum=_minimum(name, section.withdrawal_minimum, setting="withdrawal_minimum"),
     )

@@ -66,6 +66,10 @@ SWEEPING: Mapping[str, tuple[str, Callable[[Office], tuple[object, str]]]] = {
     **{f"sweep {step}": how for step, how in STEPS.items() if step[0] in "456789"},
     **{f"sweep {step}": how for step, how in HOUSE.items()},
 }
+#: What brings a token's address the fee of its sweep.
+GAS: Mapping[str, tuple[str, Callable[[Office], tuple[object, str]]]] = {
+    f"gas {step.removeprefix('sweep ')}": how for step, how in SWEEPING.items() if step[6] in "359"
+}
 #: Those of a cancellation and of a fee that is raised, which replace what was sent.
 REPLACING: Mapping[str, tuple[str, Callable[[Office], tuple[object, str]]]] = {
     "cancel before COMMIT": ("after", lambda _: (queue, "insert_tx")),
@@ -87,7 +91,7 @@ def _die() -> None:
 
 
 def _rig(office: Office, step: str) -> None:
-    when, where = {**STEPS, **HOUSE, **SWEEPING, **REPLACING}[step]
+    when, where = {**STEPS, **HOUSE, **SWEEPING, **GAS, **REPLACING}[step]
     owner, name = where(office)
     call = getattr(owner, name)
 

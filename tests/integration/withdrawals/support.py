@@ -136,14 +136,17 @@ class Office:
         await self.watch()
         return account
 
-    async def deposit(self, amount: int, *, place: int, account: UUID | None = None) -> tuple[UUID, str]:
+    async def deposit(
+        self, amount: int, *, place: int, account: UUID | None = None, asset: str | None = None
+    ) -> tuple[UUID, str]:
         """A customer's account and deposit address, with so much more in both; it may be swept now."""
-        name, coin, address = self.chain.name, self.chain.coin, f"sim-deposit-{place}"
+        name, asset, address = self.chain.name, asset or self.chain.coin, f"sim-deposit-{place}"
+        token = TOKEN if asset == TOKEN_ASSET else ""
         if account is None:
             account = ids.new()
-            await self.ledger.open_accounts(accounts=[NewAccount(id=account, asset=coin)])
-        await self._credit(account, amount, coin)
-        self.chain.fund(address, amount)
+            await self.ledger.open_accounts(accounts=[NewAccount(id=account, asset=asset)])
+        await self._credit(account, amount, asset)
+        self.chain.fund(address, amount, token=token)
         self.chain.mine()
         async with self.database.transaction() as connection:
             await connection.execute(
@@ -154,8 +157,8 @@ class Office:
             await connection.execute(
                 "INSERT INTO custody.deposits (id, chain, chain_tx, index, address, memo, token, asset, amount, kind, "
                 "wallet_id, state, detected_at, sweep_at) "
-                "VALUES ($1, $2, $3, '0', $4, '', '', $5, $6, 'wallet', $7, 'releasable', now(), now())",
-                *(ids.new(), name, str(ids.new()), address, coin, amount, account),
+                "VALUES ($1, $2, $3, '0', $4, '', $5, $6, $7, 'wallet', $8, 'releasable', now(), now())",
+                *(ids.new(), name, str(ids.new()), address, token, asset, amount, account),
             )
         return account, address
 
@@ -292,7 +295,9 @@ async def opened(dsn: str, name: str, path: Path, terms: WithdrawalTerms | None 
     """An office over this database and the chain in this file."""
     database = await Database.connect(dsn, name="test")
     ledger = await Ledger.start(database=database)
-    terms = terms or WithdrawalTerms(confirmations=2, house_fee_max="0.000000000000001")
+    terms = terms or WithdrawalTerms(
+        confirmations=2, house_fee_max="0.000000000000001", sweep_minimum={TOKEN_ASSET: "5"}
+    )
     try:
         yield Office(dsn, database, ledger, Simulated(name, path), terms)
     finally:

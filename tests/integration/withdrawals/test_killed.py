@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.withdrawals.dying import HOUSE, REPLACING, STEPS, SWEEPING
+from tests.integration.withdrawals.dying import GAS, HOUSE, REPLACING, STEPS, SWEEPING
 from tests.integration.withdrawals.simulated import MODELS
 from tests.integration.withdrawals.support import HOT, SWEPT, TOKEN_ASSET, Office
 
@@ -28,6 +28,7 @@ _CHAINS = (
     | {step: ["ethereum"] for step in HOUSE}
     | {step: ["bitcoin", "ethereum"] for step in REPLACING}
     | {step: list(SWEPT) for step in SWEEPING}
+    | {step: ["ethereum"] for step in GAS}
 )
 
 
@@ -124,6 +125,24 @@ async def test_whoever_is_killed_at_any_step_of_a_sweep_has_it_end_once(office: 
         await office.finish()
         assert office.chain.received(HOT) == [1_000 - 40] * number, step
         assert (await office.uncollected(), (await office.posted(fees))[0]) == (0, -30 * number), step
+        await office.check_conserved()
+
+
+@pytest.mark.parametrize("chain_name", ["ethereum"], indirect=True)
+async def test_whoever_is_killed_while_a_token_is_brought_its_fee_has_it_swept_once(
+    office: Office, mortals: Mortals
+) -> None:
+    await office.endow(10_000)
+    for number, step in enumerate(GAS, 1):
+        _, address = await office.deposit(1_000, place=number, asset=TOKEN_ASSET)
+        await mortals.die(office, step, "sweep everything")
+        office.clock.ahead += timedelta(minutes=30)
+        for _ in range(2):
+            await office.work()
+            await office.finish()
+        assert office.chain.received(HOT) == [1_000] * number, step
+        assert office.chain.received(address) == [50], step
+        assert await office.uncollected() == 0, step
         await office.check_conserved()
 
 

@@ -5,12 +5,15 @@ import asyncio
 import pytest
 from prometheus_client import REGISTRY
 
-from tests.integration.withdrawals.support import HOT, SWEPT, Office
+from tests.integration.withdrawals.simulated import TOKEN
+from tests.integration.withdrawals.support import HOT, SWEPT, TOKEN_ASSET, Office
 
 swept = pytest.mark.parametrize("chain_name", SWEPT, indirect=True)
 one_chain = pytest.mark.parametrize("chain_name", ["ethereum"], indirect=True)
 #: A payment costs at most 40 on the tests' chains, and 30 in the end.
 FEE_MAX, FEE = 40, 30
+#: What an address without coin is brought: the fee, and a quarter more for when it rises.
+GAS = 50
 
 
 def waiting(office: Office) -> float | None:
@@ -100,4 +103,49 @@ async def test_a_sweep_that_no_block_took_in_time_is_made_anew(office: Office) -
     await office.work()
     await office.finish()
     assert office.chain.received(HOT) == [5_000 - FEE_MAX]
+    await office.check_conserved()
+
+
+@one_chain
+async def test_a_token_is_brought_the_fee_of_its_sweep(office: Office) -> None:
+    await office.endow(10_000)
+    account, address = await office.deposit(700, place=0, asset=TOKEN_ASSET)
+    asked = (await office.request(account, 600, "sim-a", asset=TOKEN_ASSET)).withdrawal
+    (ended,) = await office.finish(asked.id)
+    assert ended.status == "settled"
+    assert (office.chain.received(HOT), office.chain.received(address)) == ([700], [GAS])
+    assert office.chain.balances()[address, TOKEN] == 0
+    fees = await office.house.account(kind="fees", asset="ETH")
+    assert (await office.posted(fees))[0] == 10_000 - 3 * FEE
+    await office.check_conserved(ended)
+
+
+@one_chain
+async def test_coin_that_lies_with_a_token_pays_for_it_and_is_swept_after(office: Office) -> None:
+    await office.deposit(2_000, place=0)
+    await office.deposit(700, place=0, asset=TOKEN_ASSET)
+    for _ in range(2):
+        await office.work()
+        await office.finish()
+    assert office.chain.received(HOT) == [700, 2_000 - FEE - FEE_MAX]
+    await office.check_conserved()
+
+
+@one_chain
+async def test_tokens_below_the_minimum_and_without_gas_lie_where_they_are(office: Office) -> None:
+    def short() -> float:
+        return REGISTRY.get_sample_value("billfold_custody_gas_short_total", {"chain": "ethereum"}) or 0
+
+    before = short()
+    await office.deposit(499, place=0, asset=TOKEN_ASSET)
+    await office.work()
+    assert (await office.open(), await office.uncollected(), short()) == (0, 1, before)
+    await office.deposit(1, place=0, asset=TOKEN_ASSET)
+    await office.work()
+    assert (await office.open(), await office.uncollected(), short()) == (0, 2, before + 1)
+    await office.endow(1_000)
+    for _ in range(2):
+        await office.work()
+        await office.finish()
+    assert office.chain.received(HOT) == [500]
     await office.check_conserved()

@@ -17,6 +17,7 @@ from billfold.chains.nodes import Nodes
 from billfold.chains.port import Chain
 from billfold.custody import Custody, Served, Showing
 from billfold.custody.contracts import NewWithdrawal, Terms, WithdrawalTerms
+from billfold.devnet.ethereum.faucet import USDC
 from billfold.kernel import idempotency, ids
 from billfold.kernel.assets import Asset
 from billfold.ledger import Ledger
@@ -46,7 +47,7 @@ class Bank:
             chain=chain,
             terms=Terms(credit_after=1, release_after=DEEP, reorg_limit=10),
             showing=cast("Showing", import_module(f"billfold.chains.{chain.name}.showing")),
-            withdrawing=WithdrawalTerms(confirmations=DEEP),
+            withdrawing=WithdrawalTerms(confirmations=DEEP, house_fee_max="0.01", sweep_minimum={"USDC": "5"}),
         )
         self.custody = Custody(
             database=database,
@@ -68,11 +69,11 @@ class Bank:
         del connection
         raise AssertionError(f"nothing of {wallet_id} was taken back")
 
-    async def wallet(self) -> tuple[UUID, str]:
-        """A new one, and its address."""
+    async def wallet(self, asset: str | None = None) -> tuple[UUID, str]:
+        """A new one with an account of this asset, and its address."""
         wallet_id = ids.new()
         self._accounts[wallet_id] = wallet_id
-        await self.ledger.open_accounts(accounts=[NewAccount(id=wallet_id, asset=self.code)])
+        await self.ledger.open_accounts(accounts=[NewAccount(id=wallet_id, asset=asset or self.code)])
         (given,) = await self.custody.addresses.issue(chain=self.chain.name, wallet_ids=[wallet_id])
         return wallet_id, given.address
 
@@ -104,8 +105,8 @@ class Bank:
         await self.signer.create(tree_id=tree_id, chain=self.chain.name, network="sandbox")
         return (await self.signer.addresses(tree_id=tree_id, purpose="hot", first=0, count=1))[0]
 
-    async def balance(self, address: str) -> int:
-        return await self.chain.balance(address, token=None, height=(await self.chain.head()).height)
+    async def balance(self, address: str, token: str | None = None) -> int:
+        return await self.chain.balance(address, token=token, height=(await self.chain.head()).height)
 
     async def booked(self, account: UUID) -> int:
         return (await self.ledger.accounts(ids=[account]))[0].posted
@@ -123,11 +124,16 @@ async def bank(request: pytest.FixtureRequest, postgres_server: servers.Postgres
         stack.push_async_callback(database.close)
         ledger = await Ledger.start(database=database)
         stack.push_async_callback(ledger.close)
-        chain = import_module(f"billfold.chains.{name}").open(Nodes(network="sandbox", urls=[server.url], timeout_s=30))
+        chain = import_module(f"billfold.chains.{name}").open(
+            Nodes(network="sandbox", urls=[server.url], tokens=(USDC,) if name == "ethereum" else (), timeout_s=30)
+        )
         stack.push_async_callback(chain.close)
         code, scale = COINS[name]
         if code not in await ledger.assets():
             await ledger.add_asset(asset=Asset(code=code, scale=scale, kind="native", name=code, chain=name))
+        if "USDC" not in await ledger.assets():
+            usdc = Asset(code="USDC", scale=6, kind="token", name="USDC", chain="ethereum", contract=USDC)
+            await ledger.add_asset(asset=usdc)
         yield Bank(database, ledger, chain, server, signer)
 
 
@@ -161,4 +167,27 @@ async def test_swept_deposits_pay_a_withdrawal(bank: Bank) -> None:
     assert await bank.booked(fees) < 0
     # What the sweeps brought to the house's address is its own, and nobody's deposit.
     assert await bank.booked(await bank.custody.house.account(kind="liquidity", asset=bank.code)) == 0
+    assert (await bank.ledger.verify()).faults == []
+
+
+@pytest.mark.parametrize("bank", ["ethereum"], indirect=True)
+async def test_a_token_is_brought_the_fee_of_its_sweep_which_is_nobodys_deposit(bank: Bank) -> None:
+    wallet, address = await bank.wallet("USDC")
+    (hot,) = await bank.custody.addresses.of_house(chain="ethereum", purpose="hot")
+    await bank.go_on()
+    bank.server.faucet(hot, "1")
+    bank.server.faucet(address, "20", token=USDC)
+
+    async with asyncio.timeout(DEADLINE_S):
+        while await bank.balance(hot, USDC) != 20 * 10**6:
+            await bank.go_on()
+        omnibus, fees = [await bank.custody.house.account(kind=kind, asset="ETH") for kind in ("omnibus", "fees")]
+        while sum([await bank.balance(one) for one in (hot, address)]) != -await bank.booked(omnibus):
+            await bank.go_on()
+
+    assert await bank.booked(wallet) == 20 * 10**6
+    assert (await bank.balance(address, USDC), await bank.balance(address) > 0) == (0, True)
+    # What the house had put there, less two fees, and no deposit of coin.
+    assert -await bank.booked(omnibus) == 10**18 + await bank.booked(fees)
+    assert [one.money.asset for one in (await bank.custody.deposits.page(wallet_id=wallet)).items] == ["USDC"]
     assert (await bank.ledger.verify()).faults == []

@@ -51,6 +51,8 @@ class Chain(Section, frozen=True, kw_only=True):
     #: Deposits of Ethereum and Solana are moved to where withdrawals are paid from, when they are more than so many
     #: times the fee of that.
     sweep_worth: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 10
+    #: Of Ethereum's tokens, by asset, such as USDC=50: less is not moved, and of tokens that are not named nothing is.
+    sweep_minimum: str | None = None
     #: So many payments of Bitcoin share a transaction at most.
     batch_max: Annotated[int, msgspec.Meta(ge=1, le=500)] = 50
 

@@ -156,6 +156,8 @@ class WithdrawalTerms(msgspec.Struct, frozen=True, kw_only=True):
     living_max: int = 60
     #: What lies at a deposit's address is swept when it is more than so many times the fee of that.
     sweep_worth: int = 10
+    #: Of tokens, by asset: less than this is not swept. Others are not swept at all.
+    sweep_minimum: Mapping[str, str] = msgspec.field(default_factory=dict)
     #: What the house takes, by asset; nothing of others.
     service_fees: Mapping[str, Sequence[Tier]] = msgspec.field(default_factory=dict)
     #: Less is not sent, by asset.

@@ -76,11 +76,13 @@ def sort(
     ours: Mapping[Place, Ours],
     assets: Mapping[str | None, str],
     own: Collection[str],
+    fed: Collection[str] = (),
     shared: bool,
 ) -> tuple[list[Arrived], list[Passed]]:
     """What has arrived for us, and what was passed over.
 
-    `assets` are codes by token; `own` are transactions of ours; `shared` says that wallets share an address, so that
+    `assets` are codes by token; `own` are transactions of ours, and `fed` those of them that bring wallets' addresses
+    the house's own coin; `shared` says that wallets share an address, so that
     money without a known memo is nobody's yet.
     """
     arrived: list[Arrived] = []
@@ -92,6 +94,8 @@ def sort(
         asset = assets.get(movement.token)
         if asset is None:
             passed.append(Passed(movement, found.wallet_id, "token_not_listed"))
+        elif movement.chain_tx in fed:
+            passed.append(Passed(movement, None, "own_transaction"))
         elif found.wallet_id is not None:
             arrived.append(Arrived(movement, asset, "wallet", found.wallet_id))
         elif movement.chain_tx in own:

@@ -6,9 +6,9 @@ CREATE INDEX deposits_uncollected_address ON custody.deposits (chain, address)
     WHERE state = 'releasable' AND sweep_at IS NOT NULL;
 CREATE INDEX deposits_swept ON custody.deposits (swept_by) WHERE swept_by IS NOT NULL;
 
--- `sweep` pays from a deposit's address to the house, for nobody.
+-- `sweep` pays from a deposit's address to the house, for nobody; `gas` brings such an address what its sweep costs.
 ALTER TABLE custody.tx_queue DROP CONSTRAINT tx_queue_kind_check,
-    ADD CONSTRAINT tx_queue_kind_check CHECK (kind IN ('pay', 'clear', 'sweep'));
+    ADD CONSTRAINT tx_queue_kind_check CHECK (kind IN ('pay', 'clear', 'sweep', 'gas'));
 
 -- What has become releasable before there was sweeping.
 UPDATE custody.deposits SET sweep_at = releasable_at

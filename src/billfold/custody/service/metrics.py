@@ -14,6 +14,11 @@ UNCOLLECTED = Gauge(
     "Releasable deposits that are not swept yet, in the asset's smallest units.",
     ["chain", "asset"],
 )
+GAS_SHORT = Counter(
+    "billfold_custody_gas_short",
+    "How often tokens at an address had to wait, because the house has no coin to bring there the fee of a sweep.",
+    ["chain"],
+)
 REORGANISED = Counter(
     "billfold_custody_blocks_replaced", "Blocks that were read and that the chain has replaced.", ["chain"]
 )

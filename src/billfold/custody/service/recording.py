@@ -93,9 +93,12 @@ class Recording:
         own: set[str] = set()
         if self._served.chain.model == "coins":
             own = await self._coins(connection, block, mine)
+        fed: set[str] = set()
         if mine:
-            own |= await coins.own(connection, self._chain, {movement.chain_tx for movement in mine})
-        return matching.sort(mine, ours=ours, assets=assets, own=own, shared=self._served.showing.SHARED)
+            transactions = {movement.chain_tx for movement in mine}
+            own |= await coins.own(connection, self._chain, transactions)
+            fed = await coins.fed(connection, self._chain, own & transactions)
+        return matching.sort(mine, ours=ours, assets=assets, own=own, fed=fed, shared=self._served.showing.SHARED)
 
     async def _coins(self, connection: Connection, block: Block, mine: Sequence[Movement]) -> set[str]:
         """Keep coins that came, note those that went, and say which transactions are ours because they took them."""
@@ -165,7 +168,8 @@ class Recording:
         now = self._clock.now()
         transactions = sorted({movement.chain_tx for movement in mine})
         own = await coins.own(connection, self._chain, transactions)
-        arrived, _ = matching.sort(mine, ours=ours, assets=assets, own=own, shared=self._served.showing.SHARED)
+        fed = await coins.fed(connection, self._chain, own)
+        arrived, _ = matching.sort(mine, ours=ours, assets=assets, own=own, fed=fed, shared=self._served.showing.SHARED)
         known = await deposits.waiting(connection, self._chain, transactions)
         await deposits.still_pending(connection, self._chain, transactions, now=now)
         new = [

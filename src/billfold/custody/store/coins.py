@@ -83,6 +83,16 @@ async def own(connection: Connection, chain: str, transactions: Iterable[str]) -
     return {row["chain_tx"] for row in rows}
 
 
+async def fed(connection: Connection, chain: str, transactions: Iterable[str]) -> set[str]:
+    """Those of these transactions that bring deposits' addresses what their sweeps cost."""
+    rows = await connection.fetch(
+        "SELECT chain_tx FROM custody.tx_queue WHERE chain = $1 AND chain_tx = ANY($2) AND kind = 'gas'",
+        chain,
+        list(transactions),
+    )
+    return {row["chain_tx"] for row in rows}
+
+
 async def add_own(connection: Connection, chain: str, chain_tx: str) -> None:
     """Note a transaction that we have signed, before it is sent."""
     await connection.execute(

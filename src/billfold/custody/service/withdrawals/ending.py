@@ -27,6 +27,8 @@ from billfold.platform.postgres.database import Connection
 
 #: What the signer or its policy is against is tried again so much later; nothing but an operator changes that.
 GIVEN_UP_PAUSE = timedelta(minutes=1)
+#: A sweep that a block has and that failed has cost the house its fee.
+FAILED_PAUSE = timedelta(hours=1)
 #: So many are settled in one round.
 ROUND_MAX = 200
 _ENDED: dict[Outcome, store.State] = {"paid": "settled", "failed": "failed", "cancelled": "cancelled"}
@@ -87,8 +89,9 @@ class Ending:
                     )
                 else:
                     await self._back(connection, one)
-            if not final.succeeded:
-                await sweeps.give_back(connection, row.id, until=now + GIVEN_UP_PAUSE)
+            if not final.succeeded or final.kind in ("gas", "clear"):
+                pause = timedelta() if final.succeeded else FAILED_PAUSE
+                await sweeps.give_back(connection, row.id, until=now + pause)
             await queue.end_others(connection, row.id, final.id, now=now)
             state: queue.AllocationState = "settling" if house_fee else "used"
             await queue.set_allocation(connection, row.id, state=state, next_at=now, house_fee=house_fee)

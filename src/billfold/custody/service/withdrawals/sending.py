@@ -124,6 +124,8 @@ class Sending:
             raise errors.SigningUnavailable
         assert tx.payload is not None and tx.fee_max is not None, "it is built"
         ours = {row.source, *(coin.address for coin in allocation.coins), *([row.change] if row.change else [])}
+        if tx.kind == "gas":
+            ours |= {payment.address for payment in pays}
         async with self._parts.database.connection() as connection:
             house = await sources.house(connection, chain.name)
             places = await sources.places(connection, chain.name, sorted(ours | set(house.get("hot", ())[:1])))

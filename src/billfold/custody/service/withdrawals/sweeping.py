@@ -1,96 +1,87 @@
 """Brings deposits to where withdrawals are paid from, on chains on which each wallet has an address of its own.
 
-A sweep goes through the same queue as a withdrawal, with nobody behind it: its step 3 is here, steps 4 to 8 are those
-of `sending`, and in the ledger it moves nothing but its network fee, which is the house's (step 12). What has become of
-the deposits is in their rows: an allocation takes them, and one that comes to nothing gives them back.
+A sweep goes through the same queue as a withdrawal, with nobody behind it: its step 3 is in `plans`, steps 4 to 8 are
+those of `sending`, and in the ledger it moves nothing but its network fee, which is the house's (step 12). What has
+become of the deposits is in their rows: an allocation takes them, and one that does not move them gives them back.
+
+A token lies where there may be no coin to pay for its sweep. Then the house brings that first (a gas station): a
+transaction of the kind `gas` takes the deposits, and when it is final gives them back, to be looked at again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import msgspec
 import structlog
 
 from billfold.chains.errors import ChainError, NodeUnavailable
-from billfold.chains.port import Chain, Payment, Rate
+from billfold.chains.port import Chain, Payment
 from billfold.custody import errors
+from billfold.custody.domain import withdrawals as rules
 from billfold.custody.service import metrics
-from billfold.custody.service.withdrawals.allocating import new_allocation
-from billfold.custody.service.withdrawals.fees import Fees
+from billfold.custody.service.withdrawals import plans
+from billfold.custody.service.withdrawals.fees import Fees, Rates
 from billfold.custody.service.withdrawals.parts import Parts
+from billfold.custody.service.withdrawals.plans import Plan
 from billfold.custody.store import queue, sources, sweeps
-from billfold.custody.store.queue import Tx
 from billfold.custody.store.sweeps import Pile
-from billfold.kernel import ids
-from billfold.platform.postgres.database import Connection
+from billfold.kernel import money
+from billfold.kernel.assets import Asset
 
-#: So many deposits are looked at in one round: each address that is worth it takes two questions to a node.
+#: So many deposits are looked at in one round: each address that is worth it takes some questions to a node.
 ROUND_MAX = 100
-#: So many sweeps wait for a block at a time: each is looked at each second.
-LIVING_MAX = 200
 #: What is not worth its fee is looked at again so much later; of a new deposit there it is at once.
 SMALL_PAUSE = timedelta(minutes=10)
-#: What is being swept, or not yet deep enough, so much later.
+#: What is being swept, or has to wait for others, so much later.
 BUSY_PAUSE = timedelta(seconds=5)
-#: The deposits' token of the chain's own coin.
-_COIN = ""
 
 log = structlog.get_logger(__name__)
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """A sweep that is worth it."""
-
-    source: str
-    amount: int
-    nonce: int | None
-
-
-class Terms(msgspec.Struct, frozen=True, kw_only=True):
-    """What holds for all sweeps of a round."""
+class Look(msgspec.Struct, frozen=True, kw_only=True):
+    """What all sweeps of a round of one asset have in common."""
 
     hot: str
-    rate: Rate
-    fee: int
+    #: Contract or mint; None is the chain's own coin.
+    token: str | None
+    rates: Rates
     #: The last block that stays: what came later may be taken back, and the sweep could never happen.
     final: int
     anchor: tuple[str, int] | None
+    #: What one payment of the coin costs at most.
+    fee: int
+    #: What lies at an address is swept if it is more than this.
+    worth: int
+    #: The coin that the house has to bring others their fees.
+    held: int
 
 
 class Sweeping:
-    """Sweeps the chain's own coin. Any number of processes may."""
+    """Decides what is swept. Any number of processes may."""
 
     def __init__(self, parts: Parts, fees: Fees) -> None:
         self._parts = parts
         self._fees = fees
 
     async def round(self, chain: Chain) -> int:
-        """Allocate sweeps of what is due and worth it, and say how many there are.
+        """Allocate sweeps of what is due and worth it, and say how many transactions there are. Tokens come first.
 
         Raises:
             DatabaseUnavailable
         """
-        now = self._parts.now()
-        async with self._parts.database.connection() as connection:
-            piles = await sweeps.due(connection, chain.name, token=_COIN, now=now, limit=ROUND_MAX)
-            hot = (await sources.house(connection, chain.name)).get("hot")
-            living = await queue.living(connection, chain.name)
-        if not piles or not hot:
-            return 0
-        try:
-            terms = await self._terms(chain, hot[0], piles[0])
-            plans, small = await self._plans(chain, terms, [pile for pile in piles if not living.get(pile.address)])
-        except (ChainError, NodeUnavailable, errors.FeesUnknown) as error:
-            log.warning("deposits are not swept", chain=chain.name, why=error.detail)
-            return 0
-        busy = {pile.address for pile in piles if living.get(pile.address)}
-        async with self._parts.database.transaction() as connection:
-            await queue.lock_chain(connection, chain.name)
-            done, late = await self._allocate(connection, chain, terms, plans, now)
-            await sweeps.postpone(connection, chain.name, small, token=_COIN, until=now + SMALL_PAUSE)
-            await sweeps.postpone(connection, chain.name, busy | late, token=_COIN, until=now + BUSY_PAUSE)
+        done, short = 0, 0
+        for asset in await self._assets(chain):
+            try:
+                stored = await self._round(chain, asset)
+            except (ChainError, NodeUnavailable, errors.FeesUnknown) as error:
+                log.warning("deposits are not swept", chain=chain.name, asset=asset.code, why=error.detail)
+                continue
+            done += stored.done
+            short += len(stored.short)
+        if short:
+            metrics.GAS_SHORT.labels(chain.name).inc(short)
+            log.warning("the house has no coin to have tokens swept", chain=chain.name, addresses=short)
         return done
 
     async def measure(self, chain: Chain) -> None:
@@ -105,67 +96,101 @@ class Sweeping:
         for asset, units in found.items():
             metrics.UNCOLLECTED.labels(chain.name, asset).set(units)
 
-    async def _terms(self, chain: Chain, hot: str, pile: Pile) -> Terms:
+    async def _assets(self, chain: Chain) -> list[Asset]:
+        """The coin last: a token's sweep is paid from what lies there of it.
+
+        Of tokens those with a minimum; on chains of the model `recent_block` none, where an address without coin takes
+        more than a fee to be there at all.
+        """
+        minimum = self._parts.terms[chain.name].sweep_minimum
+        known = (await self._parts.ledger.assets()).values()
+        tokens = [one for one in known if one.chain == chain.name and one.contract and one.code in minimum]
+        coin = await self._parts.ledger.asset(code=chain.coin)
+        return [*(tokens if chain.model == "nonce" else ()), coin]
+
+    async def _round(self, chain: Chain, asset: Asset) -> plans.Stored:
+        now, token = self._parts.now(), asset.contract or ""
+        async with self._parts.database.connection() as connection:
+            piles = await sweeps.due(connection, chain.name, token=token, now=now, limit=ROUND_MAX)
+            hot = (await sources.house(connection, chain.name)).get("hot")
+            living = await queue.living(connection, chain.name)
+        if not piles or not hot:
+            return plans.Stored()
+        look = await self._look(chain, asset, hot[0])
+        busy = {pile.address for pile in piles if living.get(pile.address)}
+        free = [pile for pile in piles if pile.address not in busy]
+        chosen = [plan for pile in free if (plan := await self._plan(chain, look, pile)) is not None]
+        small = {pile.address for pile in free} - {plan.address for plan in chosen}
+        async with self._parts.database.transaction() as connection:
+            stored = await plans.store(connection, chain, chosen, token=token, hot=look.hot, held=look.held, now=now)
+            await sweeps.postpone(connection, chain.name, small, token=token, until=now + SMALL_PAUSE)
+            later = busy | stored.late | stored.short
+            await sweeps.postpone(connection, chain.name, later, token=token, until=now + BUSY_PAUSE)
+        return stored
+
+    async def _look(self, chain: Chain, asset: Asset, hot: str) -> Look:
         """One payment of the coin to the house costs as much as another."""
+        terms, token = self._parts.terms[chain.name], asset.contract
         rates = await self._fees.rates(chain)
-        payment = Payment(address=hot, amount=pile.amount)
-        fee = await self._fees.estimate(chain, payment, source=pile.address, speed="normal", rates=rates)
-        head = await chain.head()
-        return Terms(
+        payment = Payment(address=hot, amount=1)
+        fee = await self._fees.estimate(chain, payment, source=hot, speed="normal", rates=rates)
+        height = (await chain.head()).height
+        least = None if token is None else money.threshold(terms.sweep_minimum[asset.code], asset.scale)
+        return Look(
             hot=hot,
-            rate=rates.by_speed["normal"],
-            fee=fee,
-            final=max(head.height - self._parts.terms[chain.name].confirmations + 1, 0),
+            token=token,
+            rates=rates,
+            final=max(height - terms.confirmations + 1, 0),
             anchor=await chain.anchor() if chain.model == "recent_block" else None,
+            fee=fee,
+            worth=fee * terms.sweep_worth if least is None else max(least - 1, 0),
+            held=0 if token is None else await chain.balance(hot, token=None, height=height),
         )
 
-    async def _plans(self, chain: Chain, terms: Terms, piles: Sequence[Pile]) -> tuple[Sequence[Plan], Collection[str]]:
-        """What is swept, and where it is not worth it. Of what is small by its deposits no node is asked."""
-        worth = terms.fee * self._parts.terms[chain.name].sweep_worth
-        plans: list[Plan] = []
-        for pile in piles:
-            if pile.amount <= worth:
-                continue
-            balance = await chain.balance(pile.address, token=None, height=terms.final)
-            if balance > worth:
-                nonce = await chain.next_nonce(pile.address) if chain.model == "nonce" else None
-                plans.append(Plan(source=pile.address, amount=balance - terms.fee, nonce=nonce))
-        return plans, {pile.address for pile in piles} - {plan.source for plan in plans}
-
-    async def _allocate(
-        self, connection: Connection, chain: Chain, terms: Terms, plans: Sequence[Plan], now: datetime
-    ) -> tuple[int, set[str]]:
-        """Store what is swept under the lock of the chain; how many, and from where not yet."""
-        living: Mapping[str, int] = await queue.living(connection, chain.name)
-        room = LIVING_MAX - sum(units for source, units in living.items() if source != terms.hot)
-        done, late = 0, set()
-        for plan in plans:
-            if living.get(plan.source) or done >= room:
-                late.add(plan.source)
-            elif await self._insert(connection, chain, terms, plan, now):
-                done += 1
-        return done, late
-
-    async def _insert(self, connection: Connection, chain: Chain, terms: Terms, plan: Plan, now: datetime) -> bool:
-        nonce = plan.nonce
-        if nonce is not None:
-            nonce = max(nonce, await queue.nonce_after(connection, chain.name, plan.source))
-        allocation = new_allocation(chain, plan.source, nonce=nonce, anchor=terms.anchor)
-        await queue.insert_allocation(connection, allocation, now=now)
-        if not await sweeps.take(connection, chain.name, plan.source, token=_COIN, allocation_id=allocation.id):
-            # Another process has swept it meanwhile, and that has ended already.
-            await queue.set_allocation(connection, allocation.id, state="freed", next_at=now)
-            return False
-        tx = Tx(
-            id=ids.new(),
-            allocation_id=allocation.id,
-            chain=chain.name,
-            kind="sweep",
-            rate=terms.rate.numbers,
+    async def _plan(self, chain: Chain, look: Look, pile: Pile) -> Plan | None:
+        """What is to be done for an address; None if it is not worth it. Of what is small no node is asked."""
+        if pile.amount <= look.worth:
+            return None
+        held = await chain.balance(pile.address, token=look.token, height=look.final)
+        if held <= look.worth:
+            return None
+        if look.token is None:
             # All that is left there pays the fee, so there is nothing for a higher one.
-            fee_limit=terms.fee,
-            state="allocated",
-            created_at=now,
+            return await self._sweep(chain, look, pile, amount=held - look.fee, fee=look.fee)
+        payment = Payment(address=look.hot, amount=held, token=look.token)
+        try:
+            fee = await self._fees.estimate(chain, payment, source=pile.address, speed="normal", rates=look.rates)
+        except ChainError as error:
+            # A token may refuse what it likes; the others are swept all the same.
+            log.warning("a deposit can't be swept", chain=chain.name, address=pile.address, why=error.detail)
+            return None
+        if fee > await self._parts.house_fee_max(chain):
+            return None
+        coin = await chain.balance(pile.address, token=None, height=look.final)
+        if coin >= fee:
+            return await self._sweep(chain, look, pile, amount=held, fee=fee)
+        return Plan(
+            kind="gas",
+            address=pile.address,
+            source=look.hot,
+            payment=Payment(address=pile.address, amount=rules.set_aside(fee) - coin),
+            rate=look.rates.by_speed["normal"],
+            fee_limit=look.fee,
+            nonce=await self._nonce(chain, look.hot),
+            anchor=look.anchor,
         )
-        await queue.insert_tx(connection, tx, [(Payment(address=terms.hot, amount=plan.amount), None)])
-        return True
+
+    async def _sweep(self, chain: Chain, look: Look, pile: Pile, *, amount: int, fee: int) -> Plan:
+        return Plan(
+            kind="sweep",
+            address=pile.address,
+            source=pile.address,
+            payment=Payment(address=look.hot, amount=amount, token=look.token),
+            rate=look.rates.by_speed["normal"],
+            fee_limit=fee,
+            nonce=await self._nonce(chain, pile.address),
+            anchor=look.anchor,
+        )
+
+    async def _nonce(self, chain: Chain, source: str) -> int | None:
+        return await chain.next_nonce(source) if chain.model == "nonce" else None

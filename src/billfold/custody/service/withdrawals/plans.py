@@ -1,0 +1,94 @@
+"""What is decided about deposits that are to be swept, and step 3 of it: stored under the lock of the chain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from billfold.chains.port import Chain, Payment, Rate
+from billfold.custody.service.withdrawals.allocating import new_allocation
+from billfold.custody.store import queue, sweeps
+from billfold.custody.store.queue import Tx
+from billfold.kernel import ids
+from billfold.platform.postgres.database import Connection
+
+#: So many sweeps wait for a block at a time: each is looked at each second.
+LIVING_MAX = 200
+#: So many transactions bring fees at a time: they are the house's, which has withdrawals to pay, too.
+GAS_LIVING_MAX = 20
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """A transaction for the deposits at an address: it takes them to the house, or brings them what that costs."""
+
+    kind: Literal["sweep", "gas"]
+    #: Whose deposits it is for.
+    address: str
+    source: str
+    payment: Payment
+    rate: Rate
+    fee_limit: int
+    nonce: int | None
+    anchor: tuple[str, int] | None = None
+
+
+class Stored(msgspec.Struct):
+    """What has become of plans."""
+
+    done: int = 0
+    #: Addresses that have to wait for others.
+    late: set[str] = msgspec.field(default_factory=set)
+    #: And those for which the house has no coin left.
+    short: set[str] = msgspec.field(default_factory=set)
+
+
+async def store(
+    connection: Connection, chain: Chain, plans: Sequence[Plan], *, token: str, hot: str, held: int, now: datetime
+) -> Stored:
+    """Allocate what may be. `held` is what the house's address has of the coin by the nodes."""
+    await queue.lock_chain(connection, chain.name)
+    living = dict(await queue.living(connection, chain.name))
+    committed, fees = await queue.committed(connection, chain.name)
+    left = held - committed.get(None, 0) - fees
+    swept = sum(units for source, units in living.items() if source != hot)
+    found = Stored()
+    for plan in plans:
+        is_gas = plan.kind == "gas"
+        busy = living.get(hot, 0) >= GAS_LIVING_MAX if is_gas else bool(living.get(plan.source)) or swept >= LIVING_MAX
+        if busy or living.get(plan.address):
+            found.late.add(plan.address)
+        elif is_gas and left < plan.payment.amount + plan.fee_limit:
+            found.short.add(plan.address)
+        elif await _insert(connection, chain, plan, token=token, now=now):
+            found.done += 1
+            living[plan.source] = living.get(plan.source, 0) + 1
+            left -= plan.payment.amount + plan.fee_limit if is_gas else 0
+            swept += not is_gas
+    return found
+
+
+async def _insert(connection: Connection, chain: Chain, plan: Plan, *, token: str, now: datetime) -> bool:
+    nonce = plan.nonce
+    if nonce is not None:
+        nonce = max(nonce, await queue.nonce_after(connection, chain.name, plan.source))
+    allocation = new_allocation(chain, plan.source, nonce=nonce, anchor=plan.anchor)
+    await queue.insert_allocation(connection, allocation, now=now)
+    if not await sweeps.take(connection, chain.name, plan.address, token=token, allocation_id=allocation.id):
+        # Another process has swept it meanwhile, and that has ended already.
+        await queue.set_allocation(connection, allocation.id, state="freed", next_at=now)
+        return False
+    tx = Tx(
+        id=ids.new(),
+        allocation_id=allocation.id,
+        chain=chain.name,
+        kind=plan.kind,
+        rate=plan.rate.numbers,
+        fee_limit=plan.fee_limit,
+        state="allocated",
+        created_at=now,
+    )
+    await queue.insert_tx(connection, tx, [(plan.payment, None)])
+    return True
