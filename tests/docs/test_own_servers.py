@@ -31,9 +31,9 @@ def fence(containing: str) -> str:
 def bare_postgres_server(tmp_path: Path) -> Iterator[servers.PostgresServer]:
     """A server without anything of ours."""
     with servers.running_postgres(tmp_path / "pg") as server:
-        for database in ("core", "audit"):
+        for database in ("core", "audit", "signer"):
             server.execute(f"DROP DATABASE {database}")
-        for role in ("billfold_owner", "billfold_app", "billfold_readonly"):
+        for role in ("billfold_owner", "billfold_app", "billfold_readonly", "billfold_signer"):
             server.execute(f"DROP ROLE {role}")
         yield server
 
