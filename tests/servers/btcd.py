@@ -16,7 +16,7 @@ import httpx2
 from billfold.devservers import fetching
 from billfold.devservers.fetching import Missing
 from billfold.platform import children, host
-from tests.servers.loop import LOG_LINES, LoopThread, loop_thread, stopped_at_the_end
+from tests.servers.loop import LOG_LINES, LoopThread, ended_at_the_end, loop_thread
 
 VERSION = "0.26.2"
 _MODULE = f"github.com/btcsuite/btcd@v{VERSION}"
@@ -110,7 +110,7 @@ def running_btcd(folder: Path, *, mining_address: str) -> Iterator[BtcdServer]:
     """
     with loop_thread() as thread:
         server = BtcdServer(thread, folder, mining_address=mining_address)
-        with stopped_at_the_end(thread, lambda: server.child):
+        with ended_at_the_end(thread, lambda: server.child):
             yield server
 
 

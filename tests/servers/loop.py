@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import signal
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -46,8 +48,17 @@ def loop_thread() -> Iterator[LoopThread]:
 
 
 @contextmanager
-def stopped_at_the_end(thread: LoopThread, child: Callable[[], children.Child]) -> Iterator[None]:
+def ended_at_the_end(
+    thread: LoopThread, child: Callable[[], children.Child], *, by: signal.Signals = signal.SIGKILL
+) -> Iterator[None]:
+    """Nobody wants its files afterwards, and a clean end writes all of them."""
     try:
         yield
     finally:
-        thread.run(child().stop())
+        thread.run(_ended(child(), by))
+
+
+async def _ended(child: children.Child, by: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        child.process.send_signal(by)
+    await child.wait()

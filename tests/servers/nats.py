@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from billfold.platform.messaging.embedded import EmbeddedNats
-from tests.servers.loop import LOG_LINES, LoopThread, loop_thread, stopped_at_the_end
+from tests.servers.loop import LOG_LINES, LoopThread, ended_at_the_end, loop_thread
 
 
 class NatsServer:
@@ -64,5 +64,5 @@ def running_nats(folder: Path, *, port: int | None = None) -> Iterator[NatsServe
     with loop_thread() as thread:
         log: deque[str] = deque(maxlen=LOG_LINES)
         server = NatsServer(thread, EmbeddedNats(folder, port=port, on_line=log.append), log)
-        with stopped_at_the_end(thread, lambda: server.child):
+        with ended_at_the_end(thread, lambda: server.child):
             yield server

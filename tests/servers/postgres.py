@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import signal
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ import asyncpg
 from billfold.platform.postgres import cluster
 from billfold.platform.postgres.embedded import EmbeddedPostgres
 from billfold.platform.postgres.migrations import Migrations, migrate
-from tests.servers.loop import LOG_LINES, LoopThread, loop_thread, stopped_at_the_end
+from tests.servers.loop import LOG_LINES, LoopThread, ended_at_the_end, loop_thread
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,12 @@ class PostgresServer:
         """Run `sql` as the superuser."""
         self._thread.run(self._execute(sql))
 
+    def forget_at_power_cuts(self) -> None:
+        """Wait for no disk any more: for tests that cut no power, each of which has databases of thousands of files."""
+        for setting in ("fsync", "full_page_writes"):
+            self.execute(f"ALTER SYSTEM SET {setting} = off")
+        self.execute("SELECT pg_reload_conf()")
+
     def kill(self) -> None:
         """SIGKILL the server, as a power cut of this process would."""
         self.child.process.kill()
@@ -117,5 +124,6 @@ def running_postgres(folder: Path, *, port: int | None = None) -> Iterator[Postg
     with loop_thread() as thread:
         log: deque[str] = deque(maxlen=LOG_LINES)
         server = PostgresServer(thread, EmbeddedPostgres(folder, port=port, on_line=log.append), log)
-        with stopped_at_the_end(thread, lambda: server.child):
+        # What it shares with its processes it takes away only if it is told to end.
+        with ended_at_the_end(thread, lambda: server.child, by=signal.SIGQUIT):
             yield server
