@@ -13,6 +13,7 @@ from typing import Any
 
 import bson
 import msgspec
+import pymongo
 from bson.raw_bson import RawBSONDocument
 from pymongo import AsyncMongoClient, IndexModel
 from pymongo.asynchronous.collection import AsyncCollection
@@ -92,8 +93,10 @@ class MongodbTarget:
     async def examine(self) -> str:
         """As Target.examine."""
         try:
-            found = await self._client.server_info()
-            await self._collection.find_one({"_id": ""})
+            # Somebody waits for the answer.
+            with pymongo.timeout(SELECT_TIMEOUT_S):
+                found = await self._client.server_info()
+                await self._collection.find_one({"_id": ""})
         except PyMongoError as error:
             raise _unavailable(error) from error
         return f"MongoDB {found['version']}"
