@@ -1,7 +1,8 @@
 """For all tests: the real servers, of which there is one each for the whole run; the order of the kinds; how much each
 kind ran, and which real servers it ran against.
 
-The kind of a test is the folder it lies in. Cheap kinds come first, so that a simple mistake is told soon.
+The kind of a test is the folder it lies in. Cheap kinds come first, so that a simple mistake is told soon. `make test`
+has two workers run them side by side, each with servers of its own.
 """
 
 import os
@@ -11,7 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from unittest import mock
 
 import hypothesis
@@ -29,6 +30,9 @@ os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "false"
 # A shell that runs the tests in the background has them ignore Ctrl-C, and so would the programs that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+if TYPE_CHECKING:
+    from xdist.workermanage import WorkerController  # type: ignore[import-untyped]
+
 S = TypeVar("S")
 ROOT = Path(__file__).parent
 KINDS = {
@@ -40,6 +44,7 @@ KINDS = {
     "crash": f"real servers, killed ({os.environ.get('BILLFOLD_KILLS', '20')} kills)",
     "docs": "the examples of the documentation",
 }
+_STACKS_OF_THEIR_OWN = ("crash", "docs")
 #: Fixtures of this ending are real servers or whole stacks.
 _SERVERS = ("_server", "_stack")
 
@@ -47,6 +52,8 @@ _SERVERS = ("_server", "_stack")
 _used: Counter[str] = Counter()
 #: Those that can't be had here, and why.
 _skipped: dict[str, str] = {}
+#: What else is to be told at the end.
+_remarks: list[str] = []
 
 # An example may take as long as a slow machine needs; a failure says how to run it again.
 hypothesis.settings.register_profile("billfold", deadline=None, print_blob=True)
@@ -57,6 +64,7 @@ hypothesis.settings.load_profile("billfold")
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.PostgresServer]:
     """A real PostgreSQL. A test that kills or stops a server starts its own by `servers.running_postgres`."""
     with _folder(tmp_path_factory, "pg") as folder, servers.running_postgres(folder) as server:
+        server.forget_at_power_cuts()
         yield server
 
 
@@ -79,6 +87,12 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.R
         mock.patch.object(platform_redis, "ANSWER_TIMEOUT_S", 3.0),
     ):
         yield server
+
+
+@pytest.fixture(scope="session")
+def remark() -> Callable[[str], None]:
+    """Takes a line that is told at the end of the run."""
+    return _remarks.append
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -241,21 +255,43 @@ def kind_of(path: Path) -> str:
     return path.relative_to(ROOT).parts[0]
 
 
+def group_of(path: Path) -> str:
+    """What one worker runs as a whole: a folder whose tests share servers, or a file with a stack of its own."""
+    parts = path.relative_to(ROOT).parts
+    return "/".join(parts if parts[0] in _STACKS_OF_THEIR_OWN else parts[: min(2, len(parts) - 1)])
+
+
 def pytest_configure(config: pytest.Config) -> None:
     for kind, meaning in KINDS.items():
         config.addinivalue_line("markers", f"{kind}: {meaning}; every test of the folder tests/{kind}")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     order = list(KINDS)
     items.sort(key=lambda item: order.index(kind_of(item.path)))
     for item in items:
         item.add_marker(kind_of(item.path))
+        item.add_marker(pytest.mark.xdist_group(group_of(item.path)))
 
 
 def pytest_runtest_call(item: pytest.Item) -> None:
     if isinstance(item, pytest.Function):
         _used.update(name for name in item.fixturenames if name.endswith(_SERVERS))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: "WorkerController") -> None:
+    """A worker says what it ran against, which is told at the end."""
+    told = getattr(node, "workeroutput", {})
+    _used.update(told.get("used", {}))
+    _skipped.update(told.get("skipped", {}))
+    _remarks.extend(told.get("remarks", []))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput.update(used=dict(_used), skipped=_skipped, remarks=_remarks)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -278,6 +314,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.write_line(f"real servers used: {used}")
     for name, reason in sorted(_skipped.items()):
         terminalreporter.write_line(f"real server skipped: {name}, because {reason}")
+    for remark in _remarks:
+        terminalreporter.write_line(remark)
 
 
 def _kind_of_node(nodeid: str) -> str:

@@ -1,14 +1,12 @@
-"""A whole stack, as `billfold up` starts it, for all tests that want one; and which bank was imported."""
+"""A whole stack, as `billfold up` starts it, for all tests that want one."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from tests import bank as banks
 from tests.bank import Bank
 from tests.docs import stack
-
-_imported: list[Bank] = []
 
 
 @pytest.fixture(scope="session")
@@ -19,13 +17,8 @@ def billfold_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[st
 
 
 @pytest.fixture(scope="session")
-def bank(tmp_path_factory: pytest.TempPathFactory) -> Bank:
+def bank(tmp_path_factory: pytest.TempPathFactory, remark: Callable[[str], None]) -> Bank:
     """A year of a bank: real where its file is at hand, otherwise made."""
     found = banks.find(tmp_path_factory.mktemp("bank"))
-    _imported.append(found)
+    remark(f"bank that was imported: {found}")
     return found
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    for found in _imported:
-        terminalreporter.write_line(f"bank that was imported: {found}")
