@@ -67,8 +67,9 @@ def planted() -> canary.Planted:
         found.plant("key as WIF", base58.encode_check(b"\xef" + secret + b"\x01"))
         found.plant("key as a number", str(int.from_bytes(secret)))
     pair = stellar_keys.pair(seed, HOT, network="sandbox")
-    found.plant("key", pair.raw_secret_key())
-    found.plant("key as Stellar writes it", pair.secret)
+    secret = pair._secret[:32]
+    found.plant("key", secret)
+    found.plant("key as Stellar writes it", Keypair.from_raw_ed25519_seed(secret).secret)
     return found
 
 

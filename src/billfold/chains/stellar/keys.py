@@ -11,17 +11,37 @@ from __future__ import annotations
 import hashlib
 import hmac
 
-from stellar_sdk import Keypair
+from nacl import bindings
 
 from billfold.chains import errors
 from billfold.chains.port import Network
 from billfold.chains.signing_port import Place, Purpose
+from billfold.chains.stellar import strkey
 
 _HARDENED = 1 << 31
 #: Where channels begin; hot accounts end below.
 CHANNELS = 1_000
 _FIRST: dict[Purpose, int] = {"hot": 0, "channel": CHANNELS}
 _END: dict[Purpose, int] = {"hot": CHANNELS, "channel": _HARDENED}
+_SIGNATURE_BYTES = 64
+
+
+class Pair:
+    """A key of ed25519, as libsodium has it. Its text form shows nothing."""
+
+    __slots__ = ("_secret", "public")
+
+    def __init__(self, secret: bytes) -> None:
+        self.public, self._secret = bindings.crypto_sign_seed_keypair(secret)
+
+    @property
+    def address(self) -> str:
+        """The account of this key, G…, as text."""
+        return strkey.account(self.public)
+
+    def sign(self, message: bytes) -> bytes:
+        """The signature alone."""
+        return bindings.crypto_sign(message, self._secret)[:_SIGNATURE_BYTES]
 
 
 def path(place: Place, *, network: Network) -> str:  # noqa: ARG001 - SEP-5 has one coin for all networks
@@ -40,7 +60,7 @@ def addresses(seed: bytes, *, purpose: Purpose, first: int, count: int, network:
         AddressInvalid: there are no such places.
     """
     places = (Place(purpose=purpose, index=first + number) for number in range(count))
-    return [pair(seed, place, network=network).public_key for place in places]
+    return [pair(seed, place, network=network).address for place in places]
 
 
 def public(seed: bytes, *, network: Network) -> str | None:  # noqa: ARG001 - as every chain has it
@@ -48,7 +68,7 @@ def public(seed: bytes, *, network: Network) -> str | None:  # noqa: ARG001 - as
     return None
 
 
-def pair(seed: bytes, place: Place, *, network: Network) -> Keypair:  # noqa: ARG001 - SEP-5 has one coin for all networks
+def pair(seed: bytes, place: Place, *, network: Network) -> Pair:  # noqa: ARG001 - SEP-5 has one coin for all networks
     """The key of a place, for a signature; whoever calls forgets it at once.
 
     Raises:
@@ -58,7 +78,7 @@ def pair(seed: bytes, place: Place, *, network: Network) -> Keypair:  # noqa: AR
     for step in (44, 148, _number(place)):
         data = b"\x00" + digest[:32] + (step + _HARDENED).to_bytes(4, "big")
         digest = hmac.digest(digest[32:], data, hashlib.sha512)
-    return Keypair.from_raw_ed25519_seed(digest[:32])
+    return Pair(digest[:32])
 
 
 def _number(place: Place) -> int:
