@@ -49,7 +49,6 @@ async def _serve(tree: settings.Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with _signer(tree) as signer:
         door = doors.door("signer", tree.signer)
-        await signer.warm()
         if door.address.path is not None:
             # Nobody else enters the folder, so nobody finds the socket in the moment before it has its own mode.
             host.private_folder(door.address.path.parent)

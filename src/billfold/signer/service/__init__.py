@@ -71,16 +71,6 @@ class Signer(Administration):
         """The signer of this database, with seeds under this keyring."""
         return cls(database=database, keyring=keyring, chains=chains, clock=clock or SystemClock(), random=random)
 
-    async def warm(self) -> None:
-        """Load the libraries of the chains that there are trees for, which takes seconds on a slow machine.
-
-        Raises:
-            ChainNotSigned: there is a tree of a chain that this version has not.
-            DatabaseUnavailable.
-        """
-        for chain in {tree.chain for tree in await self.trees()}:
-            await asyncio.to_thread(self._chains, chain)
-
     async def create(self, *, tree_id: UUID, chain: str, network: Network) -> Tree:
         """See SigningService."""
         if (before := await self._tree(tree_id)) is not None:
@@ -170,7 +160,7 @@ class Signer(Administration):
         return [await self.plant(one.id, one.chain, one.network, one.secret, "restored") for one in found]
 
     async def load(self) -> None:
-        """Load what all chains take. It lasts seconds; calls are served meanwhile."""
+        """Load what all chains take, which lasts seconds. A call that comes earlier loads what it needs itself."""
         await asyncio.to_thread(known_chains.load)
 
     async def check(self) -> None:
