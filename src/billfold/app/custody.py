@@ -41,12 +41,17 @@ async def served(tree: settings.Settings) -> AsyncIterator[Sequence[Served]]:
         yield found
 
 
+def tokens(section: settings.Chain) -> list[str]:
+    """The tokens of a chain that count."""
+    return _listed(section.tokens or "")
+
+
 def _served(name: str, section: settings.Chain, urls: str) -> Served:
     nodes = Nodes(
         network=section.network,
         urls=_listed(urls),
         quorum=section.quorum,
-        tokens=_listed(section.tokens or ""),
+        tokens=tokens(section),
     )
     if section.quorum > len(nodes.urls):
         raise settings.SettingInvalid(f"{name}.quorum is wrong: there are only {len(nodes.urls)} nodes.")

@@ -15,7 +15,7 @@ from billfold.platform import extras
 from billfold.platform.keys import Keyring, local
 from billfold.platform.keys.envelope import Provider
 from billfold.platform.postgres.database import Database
-from billfold.signer import Signer
+from billfold.signer import Drills, Signer
 
 if TYPE_CHECKING:
     from billfold.signer.rpc import RemoteSigner
@@ -70,6 +70,20 @@ async def opened(tree: settings.Signer, *, name: str) -> AsyncIterator[tuple[Sig
         database = await Database.connect(tree.dsn, size=_POOL_SIZE, name=name)
         stack.push_async_callback(database.close)
         yield Signer.start(database=database, keyring=keys), database
+
+
+@contextlib.asynccontextmanager
+async def drills(dsn: str, *, name: str) -> AsyncIterator[Drills]:
+    """What keeps the times of drills, which takes the signer's database and none of its keys.
+
+    Raises:
+        DatabaseUnavailable.
+    """
+    database = await Database.connect(dsn, size=1, name=name)
+    try:
+        yield Drills(database=database)
+    finally:
+        await database.close()
 
 
 def keyring(tree: settings.Signer, stack: contextlib.AsyncExitStack) -> Keyring:

@@ -2,5 +2,6 @@
 
 from billfold.signer import contracts, errors
 from billfold.signer.service import Signer
+from billfold.signer.service.drills import Drills
 
-__all__ = ["Signer", "contracts", "errors"]
+__all__ = ["Drills", "Signer", "contracts", "errors"]

@@ -24,7 +24,9 @@ INDEX_END = 2**31
 #: How many letters a chain's name, an address, a token or a memo may have.
 TEXT_MAX = 200
 
-Decision = Literal["signed", "refused", "created", "imported", "rewrapped", "restored", "backed_up", "policy"]
+Decision = Literal[
+    "signed", "refused", "created", "imported", "rewrapped", "restored", "backed_up", "policy", "exported", "drilled"
+]
 
 
 class Tree(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,6 +112,18 @@ class Limit(msgspec.Struct, frozen=True, kw_only=True):
     #: Within any `window_s` seconds.
     per_window: int
     window_s: int
+
+
+class Drill(msgspec.Struct, frozen=True, kw_only=True):
+    """A backup was tried: restored in a place of its own, and what grows from it compared with what was given out."""
+
+    #: The file's SHA-256.
+    backup: str
+    issued: int
+    derived: int
+    equal: int
+    #: The stable code of why it is not good; None when every address is as it should be.
+    fault: str | None = None
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):

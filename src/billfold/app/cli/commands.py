@@ -77,6 +77,7 @@ COMMANDS = {
     "signer": Command(
         "signer", "app", "At the signer's own machine: say what may leave, see what was signed, back up seeds."
     ),
+    "custody": Command("custody", "app", "Try whether a backup of the keys has every address that was given out."),
     "dev": Command("dev_servers", "app", "Run servers to develop against."),
     "projections": Command("projections", "app", "Make anew what is kept outside of the database, or compare it."),
 }

@@ -29,6 +29,8 @@ from billfold.signer.contracts import Entry, Limit, Tree
 app = commands.group("signer")
 
 _HOUR_S = 3_600
+#: Letters of 255 shares, with room.
+_SHARES_MAX = 64 * 1024
 _UNITS = re.compile(r"0|[1-9][0-9]{0,77}", re.ASCII)
 
 
@@ -166,7 +168,7 @@ def import_(
     json: options.Json = False,
 ) -> None:
     """Keep a seed that you have as words (BIP-39). They are asked for and not shown, or read from standard input."""
-    words, passphrase = _secret("Words"), _secret("Passphrase") if with_passphrase else ""
+    words, passphrase = secret("Words"), secret("Passphrase") if with_passphrase else ""
     tree_id = ids.new() if tree is None else ids.parse(tree)
     made = _run(
         config,
@@ -194,7 +196,7 @@ def backup(
     file and enough shares, opens it again.
     """
     if shares is None:
-        text = _secret("Passphrase", again=True)
+        text = secret("Passphrase", again=True)
         content, lines = _run(config, data, lambda signer: signer.backup(text=text)), []
     else:
         content, lines = _run(config, data, lambda signer: signer.backup_in_shares(threshold=needed, shares=shares))
@@ -220,8 +222,7 @@ def restore(
 ) -> None:
     """Plant the trees of a backup again. Those that are there stay as they are."""
     content = file.read_bytes()
-    lines = [line for line in sys.stdin.read().splitlines() if line.strip()] if shares else []
-    text = None if shares else _secret("Passphrase")
+    text, lines = opening(shares=shares)
     found = _run(config, data, lambda signer: signer.restore(content, text=text, shares=lines))
     _show_trees(found, json=json)
 
@@ -263,12 +264,19 @@ def _say(text: str, told: dict[str, Any], *, json: bool) -> None:
     output.print_json(told) if json else typer.echo(text)
 
 
-def _secret(what: str, *, again: bool = False) -> str:
+def secret(what: str, *, again: bool = False) -> str:
     """Something that nobody else is to see: asked for at a terminal, or a line of standard input."""
     if not sys.stdin.isatty():
         return sys.stdin.readline().rstrip("\n")
     with output.asking():
         return str(typer.prompt(what, hide_input=True, confirmation_prompt=again, err=True))
+
+
+def opening(*, shares: bool) -> tuple[str | None, list[str]]:
+    """What opens a backup: its passphrase, or its shares, all of standard input."""
+    if not shares:
+        return secret("Passphrase"), []
+    return None, [line for line in sys.stdin.read(_SHARES_MAX).splitlines() if line.strip()]
 
 
 def _units(text: str, option: str) -> int:

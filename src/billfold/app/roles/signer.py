@@ -8,22 +8,31 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import math
 import signal
 from collections.abc import AsyncIterator
 
 import structlog
 import uvloop
-from prometheus_client import REGISTRY
+from prometheus_client import REGISTRY, Gauge
 
 import billfold
 from billfold.app import doors, settings, signing
 from billfold.platform import extras, host, secrecy
+from billfold.platform.postgres.database import DatabaseUnavailable
 from billfold.platform.telemetry import listener, logs, traces
-from billfold.signer import Signer
+from billfold.signer import Drills, Signer
 
 ROLE = "signer"
 #: Loading takes a processor for seconds, which those who start beside it need first.
 LOAD_AFTER_S = 3.0
+#: A drill is done now and then, and its metric is looked at in days.
+DRILLS_EVERY_S = 60.0
+LAST_DRILL = Gauge(
+    "billfold_signer_last_drill_timestamp_seconds",
+    "When a backup of the seeds was tried last and had the key of every address, in seconds since 1970. "
+    "0 is never; where all keys are a sandbox's it is no number.",
+)
 
 log = structlog.get_logger(__name__)
 
@@ -47,7 +56,7 @@ async def _serve(tree: settings.Settings) -> None:
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    async with _signer(tree) as signer:
+    async with _signer(tree) as (signer, drills):
         door = doors.door("signer", tree.signer)
         if door.address.path is not None:
             # Nobody else enters the folder, so nobody finds the socket in the moment before it has its own mode.
@@ -68,7 +77,7 @@ async def _serve(tree: settings.Settings) -> None:
             ),
         ):
             log.info("listening", address=address, tls=door.tls is not None)
-            await asyncio.gather(_load(signer, stopped), stopped.wait())
+            await asyncio.gather(_load(signer, stopped), _tell_drills(drills, stopped), stopped.wait())
     log.info("stopped")
 
 
@@ -79,8 +88,18 @@ async def _load(signer: Signer, stopped: asyncio.Event) -> None:
         await signer.load()
 
 
+async def _tell_drills(drills: Drills, stopped: asyncio.Event) -> None:
+    """Keep the metric as the log has it: drills are done by another process."""
+    while not stopped.is_set():
+        with contextlib.suppress(DatabaseUnavailable):
+            last, wanted = await drills.last_good(), await drills.wanted()
+            LAST_DRILL.set(last.timestamp() if last else 0 if wanted else math.nan)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stopped.wait(), DRILLS_EVERY_S)
+
+
 @contextlib.asynccontextmanager
-async def _signer(tree: settings.Settings) -> AsyncIterator[Signer]:
+async def _signer(tree: settings.Settings) -> AsyncIterator[tuple[Signer, Drills]]:
     name = f"billfold {ROLE}"
     async with (
         traces.recording(
@@ -89,6 +108,6 @@ async def _signer(tree: settings.Settings) -> AsyncIterator[Signer]:
             service=name.replace(" ", "-"),
             version=billfold.__version__,
         ),
-        signing.opened(tree.signer, name=name) as (signer, _),
+        signing.opened(tree.signer, name=name) as (signer, database),
     ):
-        yield signer
+        yield signer, Drills(database=database)

@@ -18,7 +18,7 @@ import msgspec
 
 from billfold.app import messaging, places, remote, settings, signing, sinks
 from billfold.app.supervisor import ports, record, roles
-from billfold.kernel import errors
+from billfold.kernel import clock, errors
 from billfold.platform import host, installed
 from billfold.platform.messaging import embedded as nats
 from billfold.platform.postgres import probe
@@ -30,6 +30,9 @@ HISTORY_PATIENCE_S = 5.0
 _TITLES = {"kafka": "Kafka", "rabbitmq": "RabbitMQ"}
 
 State = Literal["ok", "warn", "fail"]
+
+#: A backup of so long ago has been tried by somebody who may have left, with words that may be lost since.
+DRILL_DAYS_MAX = 90
 
 PYTHON_MIN, PYTHON_BELOW = (3, 11), (3, 14)
 POSTGRES_MIN = 15
@@ -89,6 +92,7 @@ async def examine(loaded: settings.Loaded) -> list[Finding]:
         findings.append(await _nats(url))
     findings += [finding async for finding in _ledger(tree, running)]
     findings += await _signer(tree)
+    findings += await drill(tree if running is None else running.over(tree))
     findings += [finding async for finding in _redis(tree)]
     findings += [finding async for finding in _cassandra(tree)]
     findings += [finding async for finding in _audit_bucket(tree.audit.publish_s3)]
@@ -322,6 +326,28 @@ async def _signer(tree: settings.Settings) -> list[Finding]:
         check="signer", state="fail" if why else "ok", found=why or "it serves", advice=advice if why else ""
     )
     return [] if tree.signer.address is None else [found]
+
+
+async def drill(tree: settings.Settings) -> list[Finding]:
+    """How old the last good drill of a backup is, where the signer's database can be asked and has keys of money."""
+    if tree.signer.dsn is None:
+        return []
+    try:
+        async with signing.drills(tree.signer.dsn, name="billfold doctor") as drills:
+            wanted, last = await drills.wanted(), await drills.last_good()
+    except DatabaseUnavailable as error:
+        return [Finding(check="restore drill", state="warn", found=error.detail, advice="Look at signer.dsn.")]
+    if last is None:
+        return [_no_drill("no backup of the seeds was ever tried")] if wanted else []
+    days = (clock.SystemClock().now() - last).days
+    if days > DRILL_DAYS_MAX and wanted:
+        return [_no_drill(f"the last good one was {days} days ago")]
+    return [Finding(check="restore drill", state="ok", found=f"the last good one was {days} days ago")]
+
+
+def _no_drill(found: str) -> Finding:
+    advice = "Run `billfold custody restore-drill FILE` with the newest backup."
+    return Finding(check="restore drill", state="warn", found=found, advice=advice)
 
 
 async def _redis(tree: settings.Settings) -> AsyncIterator[Finding]:

@@ -14,6 +14,7 @@ from billfold.custody.contracts.deposits import (
     Verdict,
     Waits,
 )
+from billfold.custody.contracts.issued import IssuedAddress, IssuedTree
 from billfold.custody.contracts.withdrawals import (
     ADDRESS_MAX,
     MEMO_MAX,
@@ -40,6 +41,8 @@ __all__ = [
     "DepositState",
     "Explained",
     "Explanation",
+    "IssuedAddress",
+    "IssuedTree",
     "NewWithdrawal",
     "Offer",
     "Prices",

@@ -8,6 +8,7 @@ await custody.withdrawals.request(…)  what is to leave; `work` is the worker's
                                       `sweep` brings deposits to where it leaves from
 await custody.chains.states()         how far each chain is read, and resuming one that is halted
 await custody.watchers[…].step()      the worker's side: reads blocks, credits, releases, takes back
+custody.issued                        every address there is, for a drill of the backup
 custody.house, custody.serving        the house's accounts; the chains that are configured
 """
 
@@ -21,6 +22,7 @@ from billfold.custody.service.crediting import Crediting
 from billfold.custody.service.deposits import Deposits
 from billfold.custody.service.explaining import Explaining
 from billfold.custody.service.house import House, WalletAccounts
+from billfold.custody.service.issued import Issued
 from billfold.custody.service.recording import Recording
 from billfold.custody.service.reverting import FreezeWallet, Reverting
 from billfold.custody.service.served import Served, Serving
@@ -59,6 +61,7 @@ class Custody:
         self.serving = Serving(served)
         self.house = House(database=database, ledger=ledger)
         self.addresses = Addresses(serving=self.serving, database=database, signer=signer, clock=self._clock)
+        self.issued = Issued(database=database, clock=self._clock)
         self.chains = Chains(serving=self.serving, database=database, clock=self._clock)
         self.deposits = Deposits(serving=self.serving, chains=self.chains, database=database, ledger=ledger)
         self.explaining = Explaining(chains=self.chains, deposits=self.deposits, database=database)

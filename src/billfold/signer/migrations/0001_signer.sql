@@ -39,6 +39,7 @@ CREATE TABLE signer.log (
     hash bytea NOT NULL CHECK (length(hash) = 32)
 );
 CREATE INDEX log_of_refusals ON signer.log (request_id) WHERE decision = 'refused';
+CREATE INDEX log_of_drills ON signer.log (position) WHERE decision = 'drilled';
 
 -- What was signed for each request, to be given again. A signature that is not here was given to nobody.
 CREATE TABLE signer.signed (

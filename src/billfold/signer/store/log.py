@@ -52,6 +52,14 @@ async def last(connection: Connection) -> Line | None:
     return None if row is None else Line(**dict(row))
 
 
+async def last_good_drill(connection: Connection) -> datetime | None:
+    """When a backup was tried last, and was good."""
+    found: datetime | None = await connection.fetchval(
+        "SELECT at FROM signer.log WHERE decision = 'drilled' AND code IS NULL ORDER BY position DESC LIMIT 1"
+    )
+    return found
+
+
 async def page(connection: Connection, *, first: int, limit: int) -> list[Line]:
     """Lines from `first` on, in their order."""
     rows = await connection.fetch(

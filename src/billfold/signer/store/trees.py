@@ -69,3 +69,9 @@ async def reseal(connection: Connection, row: Row, *, version: int) -> bool:
         row.sealed,
     )
     return done == "UPDATE 1"
+
+
+async def any_of_money(connection: Connection) -> bool:
+    """Whether there is one that is not of a sandbox."""
+    found: bool = await connection.fetchval("SELECT EXISTS (SELECT FROM signer.trees WHERE network <> 'sandbox')")
+    return found
