@@ -17,6 +17,9 @@ from billfold.kernel import money
 #: How many transactions of one source wait for a block at a time: geth keeps 64 of them, a ledger of Stellar takes one;
 #: elsewhere it is as many as fit some blocks.
 _LIVING_MAX = {"bitcoin": 100, "ethereum": 60, "solana": 200, "stellar": 1}
+#: What a channel is given, where a chain has such a thing. Stellar asks two base reserves for an account, one lumen in
+#: all; that may be raised by a vote.
+_CHANNEL_RESERVE = {"stellar": "2"}
 #: Asset, from what amount on, flat amount, per mille.
 _SERVICE_FEE = re.compile(r"([A-Z0-9._-]{2,20})(?:>([0-9]+(?:\.[0-9]+)?))?=([0-9]+(?:\.[0-9]+)?)(?:\+([0-9]{1,3}))?")
 #: In the order in which they are listed.
@@ -76,6 +79,8 @@ def _withdrawing(name: str, section: settings.Chain) -> WithdrawalTerms:
         batch_max=section.batch_max,
         house_fee_max=section.house_fee_max,
         living_max=_LIVING_MAX[name],
+        channels=section.channels if isinstance(section, settings.Stellar) else 0,
+        channel_reserve=_CHANNEL_RESERVE.get(name, ""),
         sweep_worth=section.sweep_worth,
         sweep_minimum=_minimum(name, section.sweep_minimum, setting="sweep_minimum"),
         service_fees=_service_fees(name, section.service_fees),

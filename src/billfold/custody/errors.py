@@ -3,6 +3,7 @@
 CustodyError
 ├── ChainUnknown                    a chain that is not served
 ├── ChainNotHalted                  there is nothing to resume
+├── ChannelsNotKnown                only Stellar has channels
 ├── DepositUnknown
 ├── DepositNotUnmatched             it is somebody's already
 ├── CursorMoved                     another process reads the chain
@@ -36,6 +37,12 @@ class ChainNotHalted(CustodyError, errors.Conflict):
     """The chain is being read: there is nothing to resume."""
 
     code = "chain_not_halted"
+
+
+class ChannelsNotKnown(CustodyError, errors.Invalid):
+    """The chain has no channels: it sends as many transactions at a time as it likes."""
+
+    code = "channels_not_known"
 
 
 class DepositUnknown(CustodyError, errors.NotFound):

@@ -1,4 +1,4 @@
-"""`billfold chains`: how far each chain is read."""
+"""`billfold chains`: how far each chain is read, and what the house has open on it."""
 
 from __future__ import annotations
 
@@ -48,3 +48,28 @@ async def resume(
         output.print_json(state)
     else:
         typer.echo(f"{state['id']} is read on from block {state['height']}.")
+
+
+@app.command("channels")
+@client.command
+async def channels(
+    api: Api,
+    chain: Annotated[str, typer.Argument(metavar="CHAIN", help="Which one: stellar.")],
+    *,
+    count: Annotated[
+        int | None, typer.Option("--count", metavar="N", help="Have so many, with an operator's key.")
+    ] = None,
+    json: options.Json = False,
+) -> None:
+    """Show the channels and trustlines of the house, or have channels opened. The house pays what they are given."""
+    if count is None:
+        state = await api.get(f"/chains/{chain}")
+    else:
+        state = (await api.post(f"/chains/{chain}/channels", {"count": count}, repeatable=True)).body
+    if json:
+        output.print_json(state)
+    elif not state["openings"]:
+        typer.echo(f"The house has no channels and no trustlines on {chain}.")
+    else:
+        rows = [(one["kind"], one["subject"], one["state"], one["reason"]) for one in state["openings"]]
+        output.print_table(("what", "which", "state", "why it waits"), rows)

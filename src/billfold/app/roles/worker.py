@@ -162,6 +162,11 @@ def _duties(tree: settings.Settings, parts: Container) -> Sequence[Duty]:
             for chain in parts.custody.watchers
         ),
         *(
+            Duty(f"open accounts on {served.name}", partial(custody_workers.open_up, parts.custody, served.name))
+            for served in parts.custody.serving.all
+            if served.withdrawing.channel_reserve
+        ),
+        *(
             Duty(f"sweep on {served.name}", partial(custody_workers.sweep, parts.custody, served.name))
             for served in parts.custody.serving.all
             if served.swept

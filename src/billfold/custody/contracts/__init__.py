@@ -1,6 +1,7 @@
 """What callers give custody and get from it. Amounts in text are decimal, in the asset's display unit."""
 
 from billfold.custody.contracts.deposits import (
+    CHANNELS_MAX,
     OPERATOR,
     READ,
     ChainState,
@@ -10,6 +11,8 @@ from billfold.custody.contracts.deposits import (
     DepositState,
     Explained,
     Explanation,
+    Opening,
+    OpeningState,
     Terms,
     Verdict,
     Waits,
@@ -31,6 +34,7 @@ from billfold.custody.contracts.withdrawals import (
 
 __all__ = [
     "ADDRESS_MAX",
+    "CHANNELS_MAX",
     "MEMO_MAX",
     "OPERATOR",
     "READ",
@@ -45,6 +49,8 @@ __all__ = [
     "IssuedTree",
     "NewWithdrawal",
     "Offer",
+    "Opening",
+    "OpeningState",
     "Prices",
     "Quote",
     "Requested",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
@@ -16,6 +16,7 @@ from billfold.kernel.money import Money
 DepositState = Literal["detected", "credited", "releasable", "reverted"]
 #: Why a deposit with all its confirmations is not credited yet.
 Waits = Literal["below_minimum", "account_frozen", "balance_too_large"]
+OpeningState = Literal["waiting", "opening", "open"]
 ChainStatus = Literal["starting", "reading", "behind", "silent", "halted"]
 Verdict = Literal[
     "not_seen",
@@ -33,6 +34,8 @@ Verdict = Literal[
 #: Looking after chains, and after money of nobody known.
 OPERATOR = "operator"
 READ = "wallets:read"
+#: So many channels are enough: a ledger of Stellar has a place for some hundred transactions of everybody.
+CHANNELS_MAX = 100
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +48,17 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     reorg_limit: int
     #: The least that is credited at once, by asset, as decimal text.
     minimum: Mapping[str, str] = msgspec.field(default_factory=dict)
+
+
+class Opening(msgspec.Struct, frozen=True, kw_only=True):
+    """What the house needs on a chain and has to have opened before it can use it."""
+
+    kind: Literal["channel", "trustline"]
+    #: The channel's address, or the token.
+    subject: str
+    state: OpeningState
+    #: Why it waits.
+    reason: str
 
 
 class ChainState(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +82,8 @@ class ChainState(msgspec.Struct, frozen=True, kw_only=True):
     #: Of one that is halted: why.
     halted: str | None = None
     halted_detail: str | None = None
+    #: Of Stellar: the channels that withdrawals are sent through, and the trustlines of the house.
+    openings: Sequence[Opening] = ()
 
 
 class DepositAddress(msgspec.Struct, frozen=True, kw_only=True):

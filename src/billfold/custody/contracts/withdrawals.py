@@ -154,6 +154,10 @@ class WithdrawalTerms(msgspec.Struct, frozen=True, kw_only=True):
     house_fee_max: str = "0"
     #: So many transactions of one source wait for a block at a time: nodes keep no more (geth's pool: 64).
     living_max: int = 60
+    #: So many channels are to be open, which give transactions their numbers in parallel; of a chain that has them.
+    channels: int = 0
+    #: What the account of a channel is given when it is opened. Empty: the chain has none.
+    channel_reserve: str = ""
     #: What lies at a deposit's address is swept when it is more than so many times the fee of that.
     sweep_worth: int = 10
     #: Of tokens, by asset: less than this is not swept. Others are not swept at all.

@@ -1,7 +1,10 @@
 """Routes of the chains themselves."""
 
+from typing import Annotated
+
 import msgspec
 from litestar import get, post
+from msgspec import Meta
 
 from billfold.custody import Custody, contracts, errors
 from billfold.custody.contracts import ChainState
@@ -21,7 +24,29 @@ _EXAMPLE = {
     "release_after": 6,
     "halted": None,
     "halted_detail": None,
+    "openings": [],
 }
+_STELLAR = _EXAMPLE | {
+    "id": "stellar",
+    "coin": "XLM",
+    "openings": [
+        {
+            "kind": "channel",
+            "subject": "GA7QYNF7SOWQ3GLR2BGMZEHXAVIRZA4KVWLTJJFC7MGXUA74P7UJVSGZ",
+            "state": "opening",
+            "reason": "",
+        }
+    ],
+}
+
+
+class Channels(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many channels there are to be."""
+
+    count: Annotated[
+        int,
+        Meta(description="All together, those that are open already included.", ge=1, le=contracts.CHANNELS_MAX),
+    ]
 
 
 class ChainList(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,4 +98,24 @@ async def resume(chain: str, custody: Custody) -> ChainState:
     return await custody.chains.resume(chain=chain)
 
 
-handlers = [list_chains, get_chain, resume]
+@post(
+    "/chains/{chain:str}/channels",
+    status_code=200,
+    opt=web.operation(
+        summary="Open channels",
+        tag=_TAG,
+        scope=contracts.READ,
+        also=(contracts.OPERATOR,),
+        description="For operators, of Stellar: have so many accounts that give withdrawals their sequence numbers, "
+        "each one at a time. The worker opens those that are missing, and the house pays what they are given. "
+        "`openings` of the answer says how far each is.",
+        errors=(errors.ChainUnknown, errors.ChannelsNotKnown, errors.AddressesUnavailable),
+        sends={"count": 8},
+        answers=_STELLAR,
+    ),
+)
+async def open_channels(chain: str, command: Channels, custody: Custody) -> ChainState:
+    return await custody.chains.open_channels(chain=chain, count=command.count)
+
+
+handlers = [list_chains, get_chain, resume, open_channels]

@@ -6,7 +6,7 @@ await custody.explaining.explain(…)   why a transaction's money is where it is
 await custody.unmatched.assign(…)     what has arrived for nobody known
 await custody.withdrawals.request(…)  what is to leave; `work` is the worker's side of that, and
                                       `sweep` brings deposits to where it leaves from
-await custody.chains.states()         how far each chain is read, and resuming one that is halted
+await custody.chains.states()         how far each chain is read, and what is open on it; an operator's words
 await custody.watchers[…].step()      the worker's side: reads blocks, credits, releases, takes back
 custody.issued                        every address there is, for a drill of the backup
 custody.house, custody.serving        the house's accounts; the chains that are configured
@@ -62,7 +62,7 @@ class Custody:
         self.house = House(database=database, ledger=ledger)
         self.addresses = Addresses(serving=self.serving, database=database, signer=signer, clock=self._clock)
         self.issued = Issued(database=database, clock=self._clock)
-        self.chains = Chains(serving=self.serving, database=database, clock=self._clock)
+        self.chains = Chains(serving=self.serving, database=database, addresses=self.addresses, clock=self._clock)
         self.deposits = Deposits(serving=self.serving, chains=self.chains, database=database, ledger=ledger)
         self.explaining = Explaining(chains=self.chains, deposits=self.deposits, database=database)
         self.unmatched = Unmatched(

@@ -1,15 +1,17 @@
-"""How far each chain is read, and the word of an operator when one was halted."""
+"""How far each chain is read, what the house has open on it, and an operator's words about both."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from billfold.custody import errors
-from billfold.custody.contracts import ChainState, ChainStatus
+from billfold.custody.contracts import ChainState, ChainStatus, Opening, OpeningState
+from billfold.custody.service.addresses import Addresses
 from billfold.custody.service.recording import KEPT_DEPTHS
 from billfold.custody.service.served import Served, Serving
 from billfold.custody.store import cursors as store
+from billfold.custody.store import openings
 from billfold.custody.store.cursors import Cursor
 from billfold.kernel.clock import Clock
 from billfold.platform.postgres.database import Database
@@ -18,21 +20,26 @@ from billfold.platform.postgres.database import Database
 SILENT_AFTER = timedelta(minutes=1)
 #: With more blocks to read than this it is behind.
 BEHIND_FROM = 3
+#: How far it is, in the words of whoever waits for it.
+_OPENINGS: Mapping[openings.State, OpeningState] = {"wanted": "waiting", "allocated": "opening", "open": "open"}
 
 
 class Chains:
     """Of all chains that are served."""
 
-    def __init__(self, *, serving: Serving, database: Database, clock: Clock) -> None:
+    def __init__(self, *, serving: Serving, database: Database, addresses: Addresses, clock: Clock) -> None:
         self._serving = serving
         self._database = database
+        self._addresses = addresses
         self._clock = clock
 
     async def states(self) -> list[ChainState]:
         """Every chain as it is read now."""
-        cursors = await self.cursors()
+        async with self._database.connection() as connection:
+            cursors = await store.all_(connection)
+            opened = await openings.all_(connection)
         now = self._clock.now()
-        return [_state(served, cursors.get(served.name), now) for served in self._serving.all]
+        return [_state(served, cursors.get(served.name), opened, now) for served in self._serving.all]
 
     async def state(self, *, chain: str) -> ChainState:
         """One of them.
@@ -40,8 +47,8 @@ class Chains:
         Raises:
             ChainUnknown
         """
-        served = self._serving.get(chain)
-        return _state(served, (await self.cursors()).get(chain), self._clock.now())
+        self._serving.get(chain)
+        return next(one for one in await self.states() if one.id == chain)
 
     async def resume(self, *, chain: str) -> ChainState:
         """Read on in a halted chain, and follow it as far back as its blocks are kept.
@@ -56,13 +63,28 @@ class Chains:
                 raise errors.ChainNotHalted
         return await self.state(chain=chain)
 
+    async def open_channels(self, *, chain: str, count: int) -> ChainState:
+        """Have so many channels at least; the worker opens those that are missing. Again is no change.
+
+        Raises:
+            ChainUnknown
+            ChannelsNotKnown: the chain has no such thing.
+            AddressesUnavailable, DatabaseUnavailable.
+        """
+        if not self._serving.get(chain).withdrawing.channel_reserve:
+            raise errors.ChannelsNotKnown
+        channels = await self._addresses.of_house(chain=chain, purpose="channel", count=count)
+        async with self._database.transaction() as connection:
+            await openings.want(connection, chain, "channel", channels, now=self._clock.now())
+        return await self.state(chain=chain)
+
     async def cursors(self) -> Mapping[str, Cursor]:
         """How far each chain is read that was begun."""
         async with self._database.connection() as connection:
             return await store.all_(connection)
 
 
-def _state(served: Served, cursor: Cursor | None, now: datetime) -> ChainState:
+def _state(served: Served, cursor: Cursor | None, opened: Sequence[openings.Row], now: datetime) -> ChainState:
     lag = None if cursor is None else max(cursor.head_height - cursor.height, 0)
     return ChainState(
         id=served.name,
@@ -77,6 +99,11 @@ def _state(served: Served, cursor: Cursor | None, now: datetime) -> ChainState:
         release_after=served.terms.release_after,
         halted=None if cursor is None else cursor.halted,
         halted_detail=None if cursor is None else cursor.halted_detail,
+        openings=[
+            Opening(kind=one.kind, subject=one.subject, state=_OPENINGS[one.state], reason=one.reason)
+            for one in opened
+            if one.chain == served.name
+        ],
     )
 
 

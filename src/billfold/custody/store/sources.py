@@ -12,10 +12,11 @@ from billfold.platform.postgres.database import Connection
 
 
 async def house(connection: Connection, chain: str) -> Mapping[str, list[str]]:
-    """The house's addresses by purpose, in the order of their places."""
+    """The house's addresses by purpose, in the order of their places; of channels those that are open."""
     rows = await connection.fetch(
         "SELECT purpose, address FROM custody.addresses WHERE chain = $1 AND wallet_id IS NULL AND memo = '' "
-        "ORDER BY purpose, place",
+        "AND (purpose <> 'channel' OR NOT EXISTS (SELECT FROM custody.openings "
+        "WHERE chain = $1 AND kind = 'channel' AND subject = address AND state <> 'open')) ORDER BY purpose, place",
         chain,
     )
     found: dict[str, list[str]] = {}

@@ -1,6 +1,6 @@
 """The duties of a worker for custody."""
 
 from billfold.custody.workers.watching import watch
-from billfold.custody.workers.withdrawing import send, sweep
+from billfold.custody.workers.withdrawing import open_up, send, sweep
 
-__all__ = ["send", "sweep", "watch"]
+__all__ = ["open_up", "send", "sweep", "watch"]

@@ -8,6 +8,8 @@ from billfold.custody import Custody
 
 #: With nothing to do it is looked again so much later; what waits for a block is looked for each second.
 PAUSE_S = 0.5
+#: Between two looks at what is to be opened: an asset that is new can wait for so long.
+OPENING_PAUSE_S = 5.0
 #: Between two looks at what is to be swept; a round of 100 deposits then takes nodes less than it takes to read blocks.
 SWEEP_PAUSE_S = 1.0
 #: What waits is added up at every so-manieth look.
@@ -24,6 +26,20 @@ async def send(custody: Custody, chain: str) -> None:
     while True:
         if not await custody.withdrawals.work(chain=chain):
             await asyncio.sleep(PAUSE_S)
+
+
+async def open_up(custody: Custody, chain: str) -> None:
+    """Have channels and trustlines of the house opened, until cancelled.
+
+    Raises:
+        Unavailable: the database is away; call it again.
+    """
+    count = custody.serving.get(chain).withdrawing.channels
+    if count:
+        await custody.chains.open_channels(chain=chain, count=count)
+    while True:
+        if not await custody.withdrawals.open(chain=chain):
+            await asyncio.sleep(OPENING_PAUSE_S)
 
 
 async def sweep(custody: Custody, chain: str) -> None:

@@ -33,6 +33,7 @@ from billfold.custody.service.withdrawals.allocating import Allocating
 from billfold.custody.service.withdrawals.asking import Asking
 from billfold.custody.service.withdrawals.ending import Ending
 from billfold.custody.service.withdrawals.fees import Fees
+from billfold.custody.service.withdrawals.opening import Opening
 from billfold.custody.service.withdrawals.parts import Parts
 from billfold.custody.service.withdrawals.replacing import Replacing
 from billfold.custody.service.withdrawals.sending import Sending
@@ -84,6 +85,7 @@ class Withdrawals:
         self._sending = Sending(self._parts, self._ending)
         self._replacing = Replacing(self._parts, self._asking, self._ending, fees)
         self._sweeping = Sweeping(self._parts, fees)
+        self._opening = Opening(self._parts, fees)
 
     @property
     def chains(self) -> Mapping[str, Chain]:
@@ -230,6 +232,14 @@ class Withdrawals:
             ChainUnknown, DatabaseUnavailable.
         """
         return await self._sweeping.round(self._parts.chain(chain))
+
+    async def open(self, *, chain: str) -> int:
+        """Have channels and trustlines opened that are wanted and missing; `work` does the steps.
+
+        Raises:
+            ChainUnknown, DatabaseUnavailable.
+        """
+        return await self._opening.round(self._parts.chain(chain))
 
     async def measure_sweeps(self, *, chain: str) -> None:
         """Tell the metrics what waits to be swept.

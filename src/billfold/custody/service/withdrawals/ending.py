@@ -15,7 +15,7 @@ from billfold.chains.port import Chain, Rate
 from billfold.custody.domain import withdrawals as rules
 from billfold.custody.service.withdrawals.asking import Asking
 from billfold.custody.service.withdrawals.parts import LEASE, Overtaken, Parts
-from billfold.custody.store import queue, sweeps
+from billfold.custody.store import openings, queue, sweeps
 from billfold.custody.store import withdrawals as store
 from billfold.custody.store.queue import AllocationRow, Tx
 from billfold.custody.store.withdrawals import Outcome, Row
@@ -89,9 +89,13 @@ class Ending:
                     )
                 else:
                     await self._back(connection, one)
+            if final.kind == "open" and final.succeeded:
+                # It stays where it is opened, so it is spent.
+                house_fee += sum(payment.amount for payment, _ in await queue.payments(connection, final.id))
+                await openings.opened(connection, row.id)
             if not final.succeeded or final.kind in ("gas", "clear"):
                 pause = timedelta() if final.succeeded else FAILED_PAUSE
-                await sweeps.give_back(connection, row.id, until=now + pause)
+                await _give_back(connection, row, until=now + pause, reason=final.reason)
             await queue.end_others(connection, row.id, final.id, now=now)
             state: queue.AllocationState = "settling" if house_fee else "used"
             await queue.set_allocation(connection, row.id, state=state, next_at=now, house_fee=house_fee)
@@ -108,7 +112,7 @@ class Ending:
                     await self._back(connection, one)
             await queue.set_allocation(connection, row.id, state="dead", next_at=now)
             await queue.free_coins_of(connection, row.id)
-            await sweeps.give_back(connection, row.id, until=now)
+            await _give_back(connection, row, until=now, reason="")
 
     async def give_up(self, chain: Chain, row: AllocationRow, tx: Tx, *, reason: str, fail: bool) -> None:
         """Drop a transaction that was never signed, and give its allocation back if it was all that had it."""
@@ -142,7 +146,7 @@ class Ending:
         else:
             await queue.set_allocation(connection, row.id, state="freed", next_at=now)
             await queue.free_coins_of(connection, row.id)
-            await sweeps.give_back(connection, row.id, until=now + GIVEN_UP_PAUSE)
+            await _give_back(connection, row, until=now + GIVEN_UP_PAUSE, reason=reason)
 
     async def pay_house(self, chain: Chain, row: AllocationRow) -> None:
         """Post what of the network fee is the house's, once."""
@@ -262,6 +266,12 @@ class Ending:
     async def _lock(self, connection: Connection, row: AllocationRow) -> None:
         if await queue.lock_allocation(connection, row.id, fence=row.fence) is None:
             raise Overtaken
+
+
+async def _give_back(connection: Connection, row: AllocationRow, *, until: datetime, reason: str) -> None:
+    """What the house wanted of it, and does not get, is looked at again then."""
+    await sweeps.give_back(connection, row.id, until=until)
+    await openings.give_back(connection, row.id, until=until, reason=reason)
 
 
 def new_tx(row: AllocationRow, old: Tx, *, kind: queue.Kind, rate: Rate, fee_limit: int, now: datetime) -> Tx:

@@ -124,7 +124,7 @@ class Sending:
             raise errors.SigningUnavailable
         assert tx.payload is not None and tx.fee_max is not None, "it is built"
         ours = {row.source, *(coin.address for coin in allocation.coins), *([row.change] if row.change else [])}
-        if tx.kind == "gas":
+        if tx.kind in ("gas", "open"):
             ours |= {payment.address for payment in pays}
         async with self._parts.database.connection() as connection:
             house = await sources.house(connection, chain.name)
