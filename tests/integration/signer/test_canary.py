@@ -159,7 +159,7 @@ async def use(remote: RemoteSigner, bitcoin: signers.Wallet, stellar: signers.Wa
 async def test_no_seed_and_no_key_is_anywhere_but_in_the_signer_s_memory(
     planted: canary.Planted, postgres_server: servers.PostgresServer, tmp_path: Path
 ) -> None:
-    database = signers.create_database(postgres_server)
+    database, first = signers.create_database(postgres_server), await segment(postgres_server)
     folder, cores = host.private_folder(tmp_path / "s"), tmp_path / "cores"
     keys_file = master_keys.file_in(tmp_path)
     lines: list[str] = []
@@ -202,21 +202,22 @@ async def test_no_seed_and_no_key_is_anywhere_but_in_the_signer_s_memory(
             await child.stop()
         # What a crash would leave: nothing, wherever the kernel would have put it.
         assert not list(tmp_path.rglob("core*")), cores
-        oid = await checkpointed(postgres_server, database)
+        oid, last = await checkpointed(postgres_server, database), await segment(postgres_server)
         searched = {
             "the log": "\n".join(lines).encode(),
             "gRPC": bytes(recorder.passed),
             "errors": "\n".join(said).encode(),
             "traces": repr(collector.spans).encode(),
             **{str(path): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()},
-            **{str(path): path.read_bytes() for path in pages(postgres_server, oid)},
+            **{str(path): path.read_bytes() for path in pages(postgres_server, oid, first, last)},
         }
     findings = [found for place, text in searched.items() for found in planted.search(place, text)]
     assert not findings, "\n".join(map(str, findings))
     # The search sees what is there: an address is no secret.
     seen = [place for place, text in searched.items() if hot.encode() in text]
     assert "gRPC" in seen
-    assert any("base" in place for place in seen), "the database's pages were searched"
+    for part in ("/base/", "/pg_wal/"):
+        assert any(part in place for place in seen), f"the database's{part}was searched"
     assert any(span.name.endswith("Sign") for span in collector.spans)
     assert any("listening" in line for line in lines)
 
@@ -244,12 +245,26 @@ async def checkpointed(server: servers.PostgresServer, database: signers.SignerD
     return oid
 
 
-def pages(server: servers.PostgresServer, oid: int) -> list[Path]:
-    """The files of the signer's database, and the write-ahead log."""
+async def segment(server: servers.PostgresServer) -> str:
+    """The file of the write-ahead log that is written to now."""
+    connection = await asyncpg.connect(server.admin_dsn)
+    try:
+        found: str = await connection.fetchval("SELECT pg_walfile_name(pg_current_wal_insert_lsn())")
+    finally:
+        await connection.close()
+    return found
+
+
+def pages(server: servers.PostgresServer, oid: int, first: str, last: str) -> list[Path]:
+    """The files of the signer's database, and what of the write-ahead log was written meanwhile.
+
+    The log has gigabytes by then of what other tests have done.
+    """
     home = server.embedded.home
-    return [
-        path for folder in (home / "base" / str(oid), home / "pg_wal") for path in folder.iterdir() if path.is_file()
-    ]
+    base = [path for path in (home / "base" / str(oid)).iterdir() if path.is_file()]
+    written = [path for path in (home / "pg_wal").iterdir() if path.is_file() and first <= path.name <= last]
+    assert written, "the log is where it was looked for"
+    return base + written
 
 
 @pytest.mark.skipif(os.uname().sysname != "Linux", reason="by means of Linux alone")
