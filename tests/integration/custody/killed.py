@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -82,44 +82,40 @@ def _caller() -> str:
 
 
 @contextlib.asynccontextmanager
-async def bank_of(dsn: str, folder: Path, number: int) -> AsyncIterator[Bank]:
+async def books(dsn: str) -> AsyncIterator[tuple[Database, Ledger]]:
     database = await Database.connect(dsn, name="killed", size=3)
     ledger = await Ledger.start(database=database)
-    chain = SimulatedChain(name=f"chain{number}", coin=f"C{number}", file=folder / f"{number}.json")
     try:
-        yield Bank(database=database, ledger=ledger, chain=chain)
+        yield database, ledger
     finally:
         await ledger.close()
         await database.close()
 
 
-async def begin(dsn: str, folder: Path, numbers: Iterable[int]) -> None:
-    for number in numbers:
-        await _begin(dsn, folder, number)
+def bank_of(database: Database, ledger: Ledger, folder: Path, number: int) -> Bank:
+    chain = SimulatedChain(name=f"chain{number}", coin=f"C{number}", file=folder / f"{number}.json")
+    return Bank(database=database, ledger=ledger, chain=chain)
 
 
-async def _begin(dsn: str, folder: Path, number: int) -> None:
-    async with bank_of(dsn, folder, number) as bank:
-        name = bank.chain.name
-        asset = Asset(code=bank.chain.coin, scale=8, kind="native", name=name, chain=name)
-        await bank.ledger.add_asset(asset=asset)
-        wallet, address = await bank.wallet()
-        await bank.read()
-        _save(folder, number, Scene(wallet, address))
+async def begin(bank: Bank, folder: Path, number: int) -> None:
+    name = bank.chain.name
+    asset = Asset(code=bank.chain.coin, scale=8, kind="native", name=name, chain=name)
+    await bank.ledger.add_asset(asset=asset)
+    wallet, address = await bank.wallet()
+    await bank.read()
+    _save(folder, number, Scene(wallet, address))
 
 
-async def play(dsn: str, folder: Path, number: int, killer: Killer) -> None:
+async def play(bank: Bank, folder: Path, number: int, killer: Killer) -> None:
     """A payment is credited, taken back, comes again, and may leave."""
-    async with bank_of(dsn, folder, number) as bank:
-        scene = msgspec.json.decode(_file(folder, number).read_bytes(), type=Scene)
-        killer.watch(bank.ledger)
-        for phase, happen in enumerate((_paid, _taken, _again), start=1):
-            if phase > scene.done:
-                happen(bank.chain, scene)
-                scene.done = phase
-                _save(folder, number, scene)
-            killer.phase = phase
-            await bank.read()
+    scene = msgspec.json.decode(_file(folder, number).read_bytes(), type=Scene)
+    for phase, happen in enumerate((_paid, _taken, _again), start=1):
+        if phase > scene.done:
+            happen(bank.chain, scene)
+            scene.done = phase
+            _save(folder, number, scene)
+        killer.phase = phase
+        await bank.read()
 
 
 def _paid(chain: SimulatedChain, scene: Scene) -> None:
@@ -136,17 +132,16 @@ def _again(chain: SimulatedChain, scene: Scene) -> None:
     chain.mine(4)
 
 
-async def found(dsn: str, folder: Path, number: int) -> str:
+async def found(bank: Bank, folder: Path, number: int) -> str:
     """What is left, in words: nothing is wrong with it if they are the same for every step."""
-    async with bank_of(dsn, folder, number) as bank:
-        scene = msgspec.json.decode(_file(folder, number).read_bytes(), type=Scene)
-        coin = bank.chain.coin
-        balance, omnibus = await bank.balance(scene.wallet, coin), await bank.held("omnibus", coin)
-        async with bank.database.connection() as connection:
-            moved = await connection.fetchval("SELECT count(*) FROM ledger.transfers WHERE asset = $1", coin)
-            states = await connection.fetch("SELECT state FROM custody.deposits WHERE chain = $1", bank.chain.name)
-        told = " ".join(await bank.told(chain=bank.chain.name))
-        return f"{balance} {omnibus} {moved} {sorted(row['state'] for row in states)} {told}"
+    scene = msgspec.json.decode(_file(folder, number).read_bytes(), type=Scene)
+    coin = bank.chain.coin
+    balance, omnibus = await bank.balance(scene.wallet, coin), await bank.held("omnibus", coin)
+    async with bank.database.connection() as connection:
+        moved = await connection.fetchval("SELECT count(*) FROM ledger.transfers WHERE asset = $1", coin)
+        states = await connection.fetch("SELECT state FROM custody.deposits WHERE chain = $1", bank.chain.name)
+    told = " ".join(await bank.told(chain=bank.chain.name))
+    return f"{balance} {omnibus} {moved} {sorted(row['state'] for row in states)} {told}"
 
 
 def _file(folder: Path, number: int) -> Path:
@@ -171,24 +166,40 @@ def forked(work: Callable[[], Any]) -> int:
 
 
 def main(dsn: str, folder: Path) -> None:
+    """Each step is killed on a chain of its own, so that one process can finish what all of them have left."""
+
     async def names() -> None:
         killer = Killer(None)
-        await begin(dsn, folder, [0])
-        await play(dsn, folder, 0, killer)
-        (folder / "names").write_text("\n".join(killer.names))
-        await begin(dsn, folder, range(1, len(killer.names) + 1))
+        async with books(dsn) as (database, ledger):
+            first = bank_of(database, ledger, folder, 0)
+            await begin(first, folder, 0)
+            killer.watch(ledger)
+            await play(first, folder, 0, killer)
+            steps = list(killer.names)
+            (folder / "names").write_text("\n".join(steps))
+            for number in range(1, len(steps) + 1):
+                await begin(bank_of(database, ledger, folder, number), folder, number)
 
-    async def end(number: int, name: str) -> None:
-        await play(dsn, folder, number, Killer(None))
-        with (folder / "found").open("a") as lines:
-            lines.write(f"{name}: {await found(dsn, folder, number)}\n")
+    async def die(number: int, name: str) -> None:
+        killer = Killer(name)
+        async with books(dsn) as (database, ledger):
+            killer.watch(ledger)
+            await play(bank_of(database, ledger, folder, number), folder, number, killer)
+
+    async def end() -> None:
+        steps = ["none", *(folder / "names").read_text().splitlines()]
+        async with books(dsn) as (database, ledger):
+            for number, name in enumerate(steps):
+                bank = bank_of(database, ledger, folder, number)
+                await play(bank, folder, number, Killer(None))
+                with (folder / "found").open("a") as lines:
+                    lines.write(f"{name}: {await found(bank, folder, number)}\n")
 
     assert forked(names) == 0
-    assert forked(lambda: end(0, "none")) == 0
     for number, name in enumerate((folder / "names").read_text().splitlines(), start=1):
-        killed = forked(partial(play, dsn, folder, number, Killer(name)))
+        killed = forked(partial(die, number, name))
         assert killed == -signal.SIGKILL, f"{name}: {killed}"
-        assert forked(partial(end, number, name)) == 0
+    assert forked(end) == 0
 
 
 if __name__ == "__main__":
