@@ -1,7 +1,8 @@
 """Processes that send money out and are killed at a step.
 
 A line of JSON says which, and a line with the process's exit code answers. Each is a fork of this one, which has
-imported everything and done nothing, so that a hundred of them take no longer to start than one.
+imported everything and done nothing, so that a hundred of them take no longer to start than one. It prints the port
+that it listens on; those who connect are answered at the same time.
 
 The steps are those of `custody.service.withdrawals`. Each is cut twice: before its database transaction is committed,
 and after. What a step does outside of the database (the ledger, the signer, the node) is cut before and after, too.
@@ -13,7 +14,7 @@ import asyncio
 import json
 import os
 import signal
-import sys
+import socket
 import traceback
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -135,9 +136,29 @@ def _child(job: list[Any]) -> None:
     os._exit(0)
 
 
+def _answer(caller: socket.socket) -> None:
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    with caller.makefile("r") as lines:
+        for line in lines:
+            pid = os.fork()
+            if pid == 0:
+                _child(json.loads(line))
+            caller.sendall(b"%d\n" % os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+
+
+def main() -> None:
+    """Answer whoever connects, each by a process of its own, until it is ended."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        print(door.getsockname()[1], flush=True)  # noqa: T201 - the answer
+        while True:
+            caller, _ = door.accept()
+            with caller:
+                if os.fork() == 0:
+                    door.close()
+                    _answer(caller)
+                    os._exit(0)
+
+
 if __name__ == "__main__":
-    for line in sys.stdin:
-        pid = os.fork()
-        if pid == 0:
-            _child(json.loads(line))
-        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)  # noqa: T201 - the answer
+    main()

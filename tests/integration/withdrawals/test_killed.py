@@ -9,15 +9,18 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from billfold.app.migrate import SETS
+from tests import servers
 from tests.integration.withdrawals.dying import GAS, HOUSE, REPLACING, STEPS, SWEEPING
 from tests.integration.withdrawals.simulated import MODELS
-from tests.integration.withdrawals.support import HOT, SWEPT, TOKEN_ASSET, Office
+from tests.integration.withdrawals.support import HOT, SWEPT, TOKEN_ASSET, Office, opened
 
 TIMEOUT_S = 120.0
 PAGE = Path(__file__).parents[3] / "docs" / "why" / "exactly-once.md"
@@ -35,115 +38,146 @@ _CHAINS = (
 class Mortals:
     """Processes that die."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
 
     async def die(self, office: Office, step: str, what: str) -> None:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
         job = [office.dsn, office.chain.name, str(office.chain._path), step, what, office.clock.ahead.total_seconds()]
-        self._process.stdin.write(json.dumps(job).encode() + b"\n")
-        code = await asyncio.wait_for(self._process.stdout.readline(), TIMEOUT_S)
+        self._writer.write(json.dumps(job).encode() + b"\n")
+        code = await asyncio.wait_for(self._reader.readline(), TIMEOUT_S)
         assert int(code) == -signal.SIGKILL, f"it was not killed at {step}"
 
 
-@pytest.fixture
-async def mortals() -> AsyncIterator[Mortals]:
+Story = Callable[[Office, Mortals], Awaitable[None]]
+
+
+class Cemetery:
+    """Tells a story on several chains at the same time: each waits for its database most of the time."""
+
+    def __init__(self, server: servers.PostgresServer, folder: Path, port: int) -> None:
+        self._server, self._folder, self._port = server, folder, port
+
+    async def tell(self, story: Story, names: Sequence[str]) -> None:
+        """One database for all steps of a chain: what one kill leaves behind must not disturb the next."""
+        databases = {name: self._server.create_database(SETS) for name in names}
+        async with asyncio.TaskGroup() as group:
+            for name, database in databases.items():
+                group.create_task(self._tell(story, name, database.app_dsn), name=name)
+
+    async def _tell(self, story: Story, name: str, dsn: str) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+        with closing(writer):
+            async with opened(dsn, name, self._folder / f"{name}.json") as office:
+                await office.furnish()
+                await story(office, Mortals(reader, writer))
+
+
+@pytest.fixture(scope="module")
+async def port() -> AsyncIterator[int]:
+    """Where they are asked to die."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "tests.integration.withdrawals.dying"),
-        stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
-    yield Mortals(process)
+    assert process.stdout is not None
+    yield int(await asyncio.wait_for(process.stdout.readline(), TIMEOUT_S))
     process.kill()
     await process.wait()
 
 
-@pytest.mark.parametrize("chain_name", list(MODELS), indirect=True)
-async def test_whoever_is_killed_at_any_step_of_a_withdrawal_has_it_end_once(office: Office, mortals: Mortals) -> None:
-    """One database for all steps of a chain: what one kill leaves behind must not disturb the next."""
-    for step in STEPS:
-        account = await office.customer(10_000)
-        before = len(office.chain.received("sim-a"))
-        await mortals.die(office, step, f"request {account}")
-        # As its sender does, who got no answer.
-        asked = (await office.request(account, 1_000, "sim-a", key="k")).withdrawal
-        office.clock.ahead += timedelta(minutes=30)
-        (ended,) = await office.finish(asked.id)
-        assert ended.status == "settled", step
-        assert office.chain.received("sim-a")[before:] == [1_000], step
-        assert ended.fee_paid is not None
-        assert await office.posted(account) == (10_000 - 1_000 - ended.fee_paid, 0), step
-        await office.check_conserved()
-        told = [one for one in await office.told("withdrawal.settled.v1") if one["withdrawal_id"] == str(asked.id)]
-        assert len(told) == 1, step
+@pytest.fixture
+def cemetery(postgres_server: servers.PostgresServer, tmp_path: Path, port: int) -> Cemetery:
+    return Cemetery(postgres_server, tmp_path, port)
 
 
-@pytest.mark.parametrize("chain_name", ["bitcoin", "ethereum"], indirect=True)
-async def test_whoever_is_killed_while_a_transaction_is_replaced_has_one_of_the_two_happen(
-    office: Office, mortals: Mortals
-) -> None:
-    for step in REPLACING:
-        account = await office.customer(10_000)
-        before = len(office.chain.received("sim-a"))
-        asked = (await office.request(account, 1_000, "sim-a", speed="slow")).withdrawal
-        await office.work()
-        await mortals.die(office, step, f"{step.split()[0]} {asked.id}")
-        office.clock.ahead += timedelta(minutes=30)
-        (ended,) = await office.finish(asked.id)
-        assert office.chain.received("sim-a")[before:] == ([1_000] if ended.status == "settled" else []), step
-        assert (await office.posted(account))[1] == 0, step
-        await office.check_conserved()
+async def test_whoever_is_killed_at_any_step_of_a_withdrawal_has_it_end_once(cemetery: Cemetery) -> None:
+    async def story(office: Office, mortals: Mortals) -> None:
+        for step in STEPS:
+            account = await office.customer(10_000)
+            before = len(office.chain.received("sim-a"))
+            await mortals.die(office, step, f"request {account}")
+            # As its sender does, who got no answer.
+            asked = (await office.request(account, 1_000, "sim-a", key="k")).withdrawal
+            office.clock.ahead += timedelta(minutes=30)
+            (ended,) = await office.finish(asked.id)
+            assert ended.status == "settled", step
+            assert office.chain.received("sim-a")[before:] == [1_000], step
+            assert ended.fee_paid is not None
+            assert await office.posted(account) == (10_000 - 1_000 - ended.fee_paid, 0), step
+            await office.check_conserved()
+            told = [one for one in await office.told("withdrawal.settled.v1") if one["withdrawal_id"] == str(asked.id)]
+            assert len(told) == 1, step
+
+    await cemetery.tell(story, list(MODELS))
 
 
-@pytest.mark.parametrize("chain_name", ["ethereum"], indirect=True)
-async def test_whoever_is_killed_while_the_house_pays_its_part_of_a_fee_has_it_paid_once(
-    office: Office, mortals: Mortals
-) -> None:
-    await office.endow(10_000)
-    account = await office.customer(10_000, asset=TOKEN_ASSET)
-    fees = await office.house.account(kind="fees", asset="ETH")
-    for number, step in enumerate(HOUSE, 1):
-        asked = (await office.request(account, 1_000, "sim-a", asset=TOKEN_ASSET)).withdrawal
-        await mortals.die(office, step, f"work {asked.id}")
-        office.clock.ahead += timedelta(minutes=30)
-        (ended,) = await office.finish(asked.id)
-        assert ended.status == "settled", step
-        assert (await office.posted(fees))[0] == 10_000 - 30 * number, step
-        await office.check_conserved()
+async def test_whoever_is_killed_while_a_transaction_is_replaced_has_one_of_the_two_happen(cemetery: Cemetery) -> None:
+    async def story(office: Office, mortals: Mortals) -> None:
+        for step in REPLACING:
+            account = await office.customer(10_000)
+            before = len(office.chain.received("sim-a"))
+            asked = (await office.request(account, 1_000, "sim-a", speed="slow")).withdrawal
+            await office.work()
+            await mortals.die(office, step, f"{step.split()[0]} {asked.id}")
+            office.clock.ahead += timedelta(minutes=30)
+            (ended,) = await office.finish(asked.id)
+            assert office.chain.received("sim-a")[before:] == ([1_000] if ended.status == "settled" else []), step
+            assert (await office.posted(account))[1] == 0, step
+            await office.check_conserved()
+
+    await cemetery.tell(story, ["bitcoin", "ethereum"])
 
 
-@pytest.mark.parametrize("chain_name", SWEPT, indirect=True)
-async def test_whoever_is_killed_at_any_step_of_a_sweep_has_it_end_once(office: Office, mortals: Mortals) -> None:
-    fees = await office.house.account(kind="fees", asset=office.chain.coin)
-    for number, step in enumerate(SWEEPING, 1):
-        await office.deposit(1_000, place=number)
-        await mortals.die(office, step, "sweep everything")
-        office.clock.ahead += timedelta(minutes=30)
-        await office.work()
-        await office.finish()
-        assert office.chain.received(HOT) == [1_000 - 40] * number, step
-        assert (await office.uncollected(), (await office.posted(fees))[0]) == (0, -30 * number), step
-        await office.check_conserved()
+async def test_whoever_is_killed_while_the_house_pays_its_part_of_a_fee_has_it_paid_once(cemetery: Cemetery) -> None:
+    async def story(office: Office, mortals: Mortals) -> None:
+        await office.endow(10_000)
+        account = await office.customer(10_000, asset=TOKEN_ASSET)
+        fees = await office.house.account(kind="fees", asset="ETH")
+        for number, step in enumerate(HOUSE, 1):
+            asked = (await office.request(account, 1_000, "sim-a", asset=TOKEN_ASSET)).withdrawal
+            await mortals.die(office, step, f"work {asked.id}")
+            office.clock.ahead += timedelta(minutes=30)
+            (ended,) = await office.finish(asked.id)
+            assert ended.status == "settled", step
+            assert (await office.posted(fees))[0] == 10_000 - 30 * number, step
+            await office.check_conserved()
+
+    await cemetery.tell(story, ["ethereum"])
 
 
-@pytest.mark.parametrize("chain_name", ["ethereum"], indirect=True)
-async def test_whoever_is_killed_while_a_token_is_brought_its_fee_has_it_swept_once(
-    office: Office, mortals: Mortals
-) -> None:
-    await office.endow(10_000)
-    for number, step in enumerate(GAS, 1):
-        _, address = await office.deposit(1_000, place=number, asset=TOKEN_ASSET)
-        await mortals.die(office, step, "sweep everything")
-        office.clock.ahead += timedelta(minutes=30)
-        for _ in range(2):
+async def test_whoever_is_killed_at_any_step_of_a_sweep_has_it_end_once(cemetery: Cemetery) -> None:
+    async def story(office: Office, mortals: Mortals) -> None:
+        fees = await office.house.account(kind="fees", asset=office.chain.coin)
+        for number, step in enumerate(SWEEPING, 1):
+            await office.deposit(1_000, place=number)
+            await mortals.die(office, step, "sweep everything")
+            office.clock.ahead += timedelta(minutes=30)
             await office.work()
             await office.finish()
-        assert office.chain.received(HOT) == [1_000] * number, step
-        assert office.chain.received(address) == [50], step
-        assert await office.uncollected() == 0, step
-        await office.check_conserved()
+            assert office.chain.received(HOT) == [1_000 - 40] * number, step
+            assert (await office.uncollected(), (await office.posted(fees))[0]) == (0, -30 * number), step
+            await office.check_conserved()
+
+    await cemetery.tell(story, SWEPT)
+
+
+async def test_whoever_is_killed_while_a_token_is_brought_its_fee_has_it_swept_once(cemetery: Cemetery) -> None:
+    async def story(office: Office, mortals: Mortals) -> None:
+        await office.endow(10_000)
+        for number, step in enumerate(GAS, 1):
+            _, address = await office.deposit(1_000, place=number, asset=TOKEN_ASSET)
+            await mortals.die(office, step, "sweep everything")
+            office.clock.ahead += timedelta(minutes=30)
+            for _ in range(2):
+                await office.work()
+                await office.finish()
+            assert office.chain.received(HOT) == [1_000] * number, step
+            assert office.chain.received(address) == [50], step
+            assert await office.uncollected() == 0, step
+            await office.check_conserved()
+
+    await cemetery.tell(story, ["ethereum"])
 
 
 def test_the_table_of_kills_is_in_the_documentation() -> None:
