@@ -11,7 +11,7 @@ from importlib import import_module
 from billfold.app import late_chains, settings
 from billfold.chains.nodes import Nodes
 from billfold.custody import Served
-from billfold.custody.contracts import Terms, Tier, WithdrawalTerms
+from billfold.custody.contracts import ReconcilingTerms, Terms, Tier, WithdrawalTerms
 from billfold.kernel import money
 
 #: How many transactions of one source wait for a block at a time: geth keeps 64 of them, a ledger of Stellar takes one;
@@ -68,7 +68,15 @@ def _served(name: str, section: settings.Chain, urls: str) -> Served:
     )
     chain = late_chains.open(name, nodes)
     showing = import_module(f"billfold.chains.{name}.showing")
-    return Served(chain=chain, terms=terms, showing=showing, withdrawing=_withdrawing(name, section))
+    return Served(
+        chain=chain,
+        terms=terms,
+        showing=showing,
+        withdrawing=_withdrawing(name, section),
+        reconciling=ReconcilingTerms(
+            every_s=section.reconcile_seconds, bound=_minimum(name, section.break_bound, setting="break_bound")
+        ),
+    )
 
 
 def _withdrawing(name: str, section: settings.Chain) -> WithdrawalTerms:

@@ -330,6 +330,14 @@ class Holdings(Protocol):
         """
         ...
 
+    async def missing(self, coins: Sequence[Coin]) -> Sequence[Coin]:
+        """Those of these coins that blocks do not have, or have used up. Other models have no coins: none.
+
+        Raises:
+            NodeUnavailable, NodeWrong.
+        """
+        ...
+
 
 class Chain(Watch, Addresses, Fees, Build, Send, Holdings, Protocol):
     """All of a chain. `open` of the chain's package makes one."""

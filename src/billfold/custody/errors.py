@@ -13,6 +13,9 @@ CustodyError
 ├── WithdrawalTooLate               it is too far on its way
 ├── FeesUnknown                     nobody knows what the chain asks now
 ├── SigningUnavailable              there is no signer
+├── WithdrawalsStopped              the chain holds another amount than the ledger says
+├── WithdrawalsNotStopped           there is nothing to resume
+├── ReconciliationBusy              another process reconciles the chain
 AddressesUnavailable                the signer does not answer, or there is none
 """
 
@@ -127,3 +130,21 @@ class SigningUnavailable(CustodyError, errors.Unavailable):
     """Nothing can be signed now; what is to leave waits."""
 
     code = "signing_unavailable"
+
+
+class WithdrawalsStopped(CustodyError, errors.Conflict):
+    """Withdrawals of this asset are stopped until an operator has looked: its chain and our books differ."""
+
+    code = "withdrawals_stopped"
+
+
+class WithdrawalsNotStopped(CustodyError, errors.Conflict):
+    """Withdrawals of this asset are not stopped: there is nothing to resume."""
+
+    code = "withdrawals_not_stopped"
+
+
+class ReconciliationBusy(CustodyError, errors.Unavailable):
+    """The chain is being reconciled by somebody else, or its nodes are too slow; try again later."""
+
+    code = "reconciliation_busy"

@@ -145,6 +145,8 @@ _WITHDRAWAL = Audience(
         "reason",
     ),
 )
+#: What is the house's concerns no owner: operators see it by their own means.
+_HOUSE = Audience(scope="operator", topics=("transactions",), shares=lambda _data, _holders: [])
 _API_KEY = Audience(
     scope="keys:read", topics=("security",), shares=_owner("api_key_id", "name", "mode", "scopes", "expires_at")
 )
@@ -196,6 +198,9 @@ AUDIENCES: Mapping[str, Audience] = {
     "approval.failed.v1": _APPROVAL,
     "approval.cancelled.v1": _APPROVAL,
     "approval.expired.v1": _APPROVAL,
+    "custody.break_found.v1": _HOUSE,
+    "custody.reconciled.v1": _HOUSE,
+    "custody.withdrawals_resumed.v1": _HOUSE,
     "deposit.detected.v1": _DEPOSIT,
     "deposit.credited.v1": _DEPOSIT,
     "deposit.releasable.v1": _DEPOSIT,

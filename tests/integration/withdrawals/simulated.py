@@ -31,6 +31,7 @@ from billfold.chains.port import (
     Rate,
     Signed,
     Speed,
+    Spent,
     Unsigned,
 )
 
@@ -65,6 +66,10 @@ class Simulated:
         #: So many blocks the node is behind.
         self.behind = 0
         self.spike = 1
+        #: How often it was asked what an address holds.
+        self.asked = 0
+        #: Coins that the node does not have, although no block uses them up.
+        self.lost: set[tuple[str, str]] = set()
 
     # --- the world ---
 
@@ -72,6 +77,28 @@ class Simulated:
         """Money out of nothing, in a block of its own."""
         with self._changed() as state:
             state["blocks"].append({"txs": [], "minted": [[address, amount, token or ""]], "fork": 0})
+
+    def steal(self, address: str, amount: int, *, token: str | None = None) -> None:
+        """Somebody else has the key, too. Of coins it is one of so much."""
+        block: dict[str, Any] = {"txs": [], "minted": [], "fork": 0}
+        if self.model == "coins":
+            made, spent = self.coins()
+            name = next(key for key, one in made.items() if key not in spent and one[:2] == (address, amount))
+            pays = [{"address": "sim-thief", "amount": amount, "token": ""}]
+            theft = {"source": "", "coins": [[*name, amount]], "change": None, "nonce": None, "pays": pays, "fee": 0}
+            block["txs"].append([f"theft-{self.height}", {**theft, "fails": False}])
+        else:
+            block["minted"].append([address, -amount, token or ""])
+        with self._changed() as state:
+            state["blocks"].append(block)
+
+    def forget(self, depth: int) -> None:
+        """The last blocks are replaced by one more, and what they had never happens, wherever it came from."""
+        with self._changed() as state:
+            del state["blocks"][-depth:]
+            state["fork"] += 1
+            for _ in range(depth + 1):
+                _mine(self.model, state)
 
     def mine(self, blocks: int = 1) -> None:
         """The next blocks take what waits and can be taken."""
@@ -131,7 +158,23 @@ class Simulated:
         return Head(height=height, hash=f"b{height}", time=datetime.now(UTC))
 
     async def block(self, height: int) -> Block | None:
-        raise NotImplementedError
+        self._answer()
+        state = self._read()
+        if not 1 <= height <= len(state["blocks"]) - self.behind:
+            return None
+        forks = [0, *(block["fork"] for block in state["blocks"])]
+        return Block(
+            height=height,
+            hash=f"b{height}/{forks[height]}",
+            parent=f"b{height - 1}/{forks[height - 1]}",
+            time=datetime.now(UTC),
+            movements=[one for one in _movements(state["blocks"][height - 1], height) if one.amount > 0],
+            spent=[
+                Spent(chain_tx=chain_tx, index=index, by=key)
+                for key, tx in state["blocks"][height - 1]["txs"]
+                for chain_tx, index, _ in tx["coins"]
+            ],
+        )
 
     async def pending(self) -> Sequence[Movement]:
         return []
@@ -229,8 +272,15 @@ class Simulated:
             return Found(fate=Fate.DEAD, reason="what it uses up was used up")
         return Found(fate=Fate.UNSEEN)
 
+    async def missing(self, coins: Sequence[Coin]) -> Sequence[Coin]:
+        self._answer()
+        made, spent = self.coins()
+        there = made.keys() - spent.keys() - self.lost
+        return [coin for coin in coins if (coin.chain_tx, coin.index) not in there]
+
     async def balance(self, address: str, *, token: str | None, height: int) -> int:
         self._answer()
+        self.asked += 1
         return self.balances().get((address, token or ""), 0)
 
     # --- inside ---
@@ -328,6 +378,26 @@ def _coins(state: dict[str, Any]) -> tuple[dict[tuple[str, str], tuple[str, int,
                 made[key, "change"] = (tx["change"], change, height)
             spent |= {(chain_tx, index): height for chain_tx, index, _ in tx["coins"]}
     return made, spent
+
+
+def _movements(block: dict[str, Any], height: int) -> Iterator[Movement]:
+    for number, (address, amount, token) in enumerate(block["minted"]):
+        yield Movement(
+            chain_tx=f"mint-{height}", index=str(number), address=address, token=token or None, amount=amount
+        )
+    for key, tx in block["txs"]:
+        pays = [] if tx["fails"] else tx["pays"]
+        for number, pay in enumerate(pays):
+            yield Movement(
+                chain_tx=key,
+                index=str(number),
+                address=pay["address"],
+                token=pay["token"] or None,
+                amount=pay["amount"],
+            )
+        change = sum(amount for _, _, amount in tx["coins"]) - sum(pay["amount"] for pay in pays) - tx["fee"]
+        if tx["coins"] and change:
+            yield Movement(chain_tx=key, index="change", address=tx["change"], token=None, amount=change)
 
 
 def _balances(state: dict[str, Any]) -> dict[tuple[str, str], int]:

@@ -65,6 +65,7 @@ _NEXT_STEPS = {
     "payment_request_unknown": "`billfold payment-requests list` shows yours.",
     "request_unknown": "`billfold requests list` shows yours.",
     "payee_mismatch": "`billfold aliases show` says who it is now.",
+    "withdrawals_stopped": "`billfold custody reconcile` shows why.",
     "api_key_unknown": "`billfold keys list` shows them.",
 }
 

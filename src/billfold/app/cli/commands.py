@@ -59,6 +59,7 @@ COMMANDS = {
     "addresses": Command("addresses", "app", "Show where money for a wallet goes on chains."),
     "deposits": Command("deposits", "app", "See what has arrived on chains, and why something has not."),
     "chains": Command("chains", "app", "See how far each chain is read."),
+    "custody": Command("custody", "app", "Prove that the chains hold what the ledger owes."),
     "withdrawals": Command("withdrawals", "app", "Send money to addresses on chains, and see how far it is."),
     "balance": Command("balance", "balance", "Show what is in a wallet, now or in the past."),
     "statement": Command("statement", "statement", "Write all transactions of a wallet to a file."),

@@ -1,115 +1,127 @@
-"""`billfold custody`: whether the money on chains is where it should be, and could be got at after a loss."""
+"""`billfold custody`: whether the chains hold what the ledger owes, and the word of an operator where they don't; and
+whether a backup has the keys of it.
+"""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
-from time import monotonic
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
 import typer
 
-from billfold.app import settings
-from billfold.app.cli import commands, direct, exits, options, output, progress, signer
-
-if TYPE_CHECKING:
-    from billfold.app.drilling.drill import Opening, Report
-    from billfold.signer import Drills
+from billfold.app.cli import client, commands, drill, exits, options, output, progress
+from billfold.app.client import Api
 
 app = commands.group("custody")
+app.command("restore-drill")(drill.restore_drill)
+
+#: Each call asks the chain for as many addresses as it may; more than this and something is wrong with it.
+_CALLS_MAX = 10_000
+_IDS_SHOWN = 3
+_WORDS: Mapping[str, str] = {
+    "deposits_unconfirmed": "deposits that wait for confirmations",
+    "deposits_below_minimum": "deposits below the minimum",
+    "deposits_held_up": "deposits that their account does not take now",
+    "deposits_being_credited": "deposits that are being credited",
+    "deposits_to_be_taken_back": "deposits that no block has any more",
+    "deposits_being_taken_back": "deposits that are being taken back",
+    "unlisted_token": "came before the token was an asset",
+    "withdrawals_not_settled": "withdrawals that a block has, and the ledger not yet",
+    "network_fees_not_settled": "network fees that a block has, and the ledger not yet",
+    "withdrawals_not_mined": "withdrawals that no block has yet",
+    "coins_missing": "coins that should be there, and that the chain does not have",
+}
 
 
-@app.callback()
-def _group() -> None:
-    pass
-
-
-@app.command("restore-drill")
-def restore_drill(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `billfold signer backup` has written.")],
-    *,
-    shares: Annotated[
-        bool, typer.Option("--shares", help="Read shares from standard input, one on each line.")
-    ] = False,
-    scan: Annotated[bool, typer.Option("--scan", help="Ask the chains what these addresses hold, too.")] = False,
-    config: options.Config = None,
-    data: options.Data = None,
+@app.command("reconcile")
+@client.command
+async def reconcile(
+    api: Api,
+    chain: Annotated[str | None, typer.Option("--chain", metavar="CHAIN", help="Only this chain.")] = None,
     json: options.Json = False,
 ) -> None:
-    """Restore a backup of the seeds where nobody sees it, and derive every address that was ever given out.
+    """Compare what each chain holds with what the ledger owes, with an operator's key.
 
-    The signer that runs is not touched. What was restored is gone afterwards, also when this is killed. Exit code 4
-    means that an address has no key in the backup.
+    Exit code 4 means that a difference was found that nobody can explain, and 1 that it can't be said now.
     """
-    from billfold.app.drilling.drill import Opening  # noqa: PLC0415 - it takes what the chains take.
-    from billfold.platform import secrecy  # noqa: PLC0415
-    from billfold.platform.telemetry import logs  # noqa: PLC0415
-
-    logs.configure(role="restore-drill", level="error", form="console")
-    secrecy.keep()
-    content = file.read_bytes()
-    text, lines = signer.opening(shares=shares)
-    found = asyncio.run(_drill(Opening(content=content, text=text, shares=lines), scan, config, data))
-    output.print_json(found) if json else _show(found)
-    if not found.good:
-        raise typer.Exit(exits.FAULT_FOUND)
-
-
-async def _drill(backup: Opening, scan: bool, config: Path | None, data: Path | None) -> Report:
-    from billfold.app import container  # noqa: PLC0415 - see above.
-    from billfold.app.drilling import drill  # noqa: PLC0415
-
-    tree = direct.database_settings(config, data)
-    async with container.opened(tree, name="billfold restore-drill") as parts, _drills(tree.signer) as drills:
-        with progress.bar("Addresses") as advance:
-            started = monotonic()
-
-            def show(done: int, total: int) -> None:
-                rate = done / max(monotonic() - started, 1e-9)
-                advance(done, total, f"{done:,} of {total:,}, {rate:,.0f}/s")
-
-            tokens = custody_tokens(tree) if scan else None
-            return await drill.run(backup, custody=parts.custody, drills=drills, advance=show, tokens=tokens)
-
-
-def custody_tokens(tree: settings.Settings) -> dict[str, list[str]]:
-    """The tokens that count, by chain."""
-    from billfold.app import custody  # noqa: PLC0415 - see above.
-
-    return {name: custody.tokens(getattr(tree, name)) for name in custody.CHAINS}
-
-
-@asynccontextmanager
-async def _drills(tree: settings.Signer) -> AsyncIterator[Drills | None]:
-    """What keeps the time of drills; None where the signer's database is not set."""
-    from billfold.app import signing  # noqa: PLC0415 - see above.
-
-    if tree.dsn is None:
-        yield None
-        return
-    async with signing.drills(tree.dsn, name="billfold restore-drill") as drills:
-        yield drills
-
-
-def _show(found: Report) -> None:
-    counts = [("Addresses", found.issued), ("Derived", found.derived), ("Equal", found.equal)]
-    output.show_fields(
-        [("Backup", found.backup), ("Trees", str(found.trees)), *((name, f"{count:,}") for name, count in counts)]
-    )
-    if found.held is not None:
-        output.print_table(
-            ("chain", "token", "addresses with money", "units"),
-            [(one.chain, one.token or "", str(one.addresses), str(one.units)) for one in found.held],
-        )
-    if not found.good:
-        rows = [
-            (one.chain, one.purpose, str(one.place), one.issued, one.derived or "none") for one in found.differences
-        ]
-        output.print_table(("chain", "purpose", "place", "given out", "of the backup"), rows)
-        typer.echo("This backup does not have the keys of every address. Make another one now, and try that.")
+    chains = [chain] if chain is not None else [one["id"] for one in (await api.get("/chains"))["items"]]
+    found: list[dict[str, Any]] = []
+    with progress.bar("Addresses") as advance:
+        for name in chains:
+            found += await _reconciled(api, name, advance)
+    if json:
+        output.print_json(found)
     else:
-        typer.echo("The backup has the key of every address.")
-    if not found.logged:
-        typer.echo(f"The signer's log does not have this drill: set {settings.variable('signer.dsn')}.", err=True)
+        _show(found)
+    outcomes = {one["outcome"] for one in found}
+    if "break" in outcomes:
+        raise typer.Exit(exits.FAULT_FOUND)
+    if "unsettled" in outcomes:
+        raise typer.Exit(exits.FAILED)
+
+
+@app.command("resume")
+@client.command
+async def resume(
+    api: Api,
+    asset: Annotated[str, typer.Argument(metavar="ASSET", help="Whose withdrawals, such as ETH.")],
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the audit.")],
+    json: options.Json = False,
+) -> None:
+    """Let withdrawals go on although chain and ledger differ, until they differ by another amount."""
+    report = (await api.post("/custody/reconciliations/resume", {"asset": asset, "reason": reason})).body
+    if json:
+        output.print_json(report)
+    else:
+        typer.echo(f"Withdrawals of {asset} go on, as long as the difference is {report['difference']}.")
+
+
+async def _reconciled(api: Api, chain: str, advance: progress.Advance) -> list[dict[str, Any]]:
+    """The reports of a chain, when all of its addresses were asked for."""
+    wanted: dict[str, Any] = {"chain": chain}
+    asked = 0
+    items: list[dict[str, Any]] = []
+    for _ in range(_CALLS_MAX):
+        answer: dict[str, Any] = (await api.post("/custody/reconciliations", wanted, repeatable=True)).body
+        items = answer["items"]
+        asked += max((one["asked"] for one in items), default=0)
+        advance(asked, asked + answer["remaining"], f"{chain}: {asked:,} of {asked + answer['remaining']:,}")
+        if not answer["remaining"] or any(one["outcome"] == "break" for one in items) or _is_stuck(items):
+            return items
+        wanted = {"chain": chain, "since": answer["since"]}
+    return items
+
+
+def _is_stuck(items: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether asking again at once would find the same: only where much has moved the next call goes on."""
+    return any(one["outcome"] == "unsettled" and one["reason"] != "much_has_moved" for one in items)
+
+
+def _show(found: Sequence[Mapping[str, Any]]) -> None:
+    if not found:
+        typer.echo("No chain is served: none has nodes in the settings.")
+        return
+    columns = ("chain", "asset", "block", "chain holds", "ledger owes", "explained", "difference", "")
+    output.print_table(columns, [_row(one) for one in found])
+    for one in found:
+        for term in one["explained"]:
+            _show_term(one["asset"], term)
+        if one["stopped"]:
+            typer.echo(f"{one['asset']}: withdrawals are stopped. `billfold custody resume` lets them go on.")
+
+
+def _row(one: Mapping[str, Any]) -> tuple[str, ...]:
+    if one["height"] is None:
+        return (one["chain"], one["asset"], "", "", "", "", "", f"{one['outcome']}: {one['reason']}")
+    explained = str(sum(1 for term in one["explained"] if term["amount"].strip("-0.")) or "")
+    outcome = one["outcome"] + (f": {one['reason']}" if one["reason"] else "")
+    amounts = (one["chain_holds"], one["ledger_owes"])
+    return (one["chain"], one["asset"], str(one["height"]), *amounts, explained, one["difference"], outcome)
+
+
+def _show_term(asset: str, term: Mapping[str, Any]) -> None:
+    ids = ", ".join(term["ids"][:_IDS_SHOWN])
+    more = term["count"] - min(_IDS_SHOWN, len(term["ids"]))
+    amount = term["amount"] if term["amount"].strip("-0.") else f"({term['on_its_way']})"
+    others = f" and {more:,} more" if more > 0 else ""
+    typer.echo(output.printable(f"{asset}: {amount}  {_WORDS.get(term['name'], term['name'])}: {ids}{others}"))

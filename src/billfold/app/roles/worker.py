@@ -171,6 +171,14 @@ def _duties(tree: settings.Settings, parts: Container) -> Sequence[Duty]:
             for served in parts.custody.serving.all
             if served.swept
         ),
+        *(
+            Duty(f"reconcile {chain}", partial(custody_workers.reconcile, parts.custody, chain))
+            for chain in parts.custody.watchers
+        ),
+        *(
+            Duty(f"measure what leaves on {chain}", partial(custody_workers.measure, parts.custody, chain))
+            for chain in parts.custody.watchers
+        ),
         *_auditing(tree.audit, parts, broker),
     )
 

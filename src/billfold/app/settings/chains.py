@@ -56,6 +56,12 @@ class Chain(Section, frozen=True, kw_only=True):
     #: So many payments of Bitcoin share a transaction at most.
     batch_max: Annotated[int, msgspec.Meta(ge=1, le=500)] = 50
 
+    #: What the chain holds is compared with what the ledger owes at most every so many seconds, while blocks come.
+    reconcile_seconds: Annotated[int, msgspec.Meta(ge=1, le=86_400)] = 30
+    #: A difference that nobody can explain stops withdrawals when it is above this, by asset, such as ETH=0.01. Of
+    #: assets that are not named any difference does.
+    break_bound: str | None = None
+
 
 class Bitcoin(Chain, frozen=True, kw_only=True):
     """Bitcoin, by the JSON-RPC of Bitcoin Core or btcd."""

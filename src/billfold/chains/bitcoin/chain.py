@@ -175,6 +175,10 @@ class Bitcoin:
             raise errors.PaymentInvalid("Bitcoin has no tokens.")
         return await self._node.holdings(addresses.canonical(address, self.network))
 
+    async def missing(self, coins: Sequence[Coin]) -> Sequence[Coin]:
+        """Those that blocks do not have, or have used up; what waits for a block has used up nothing."""
+        return [coin for coin in coins if not await self._node.unspent(coin.chain_tx, int(coin.index))]
+
     async def _transactions(self, txids: Iterable[str]) -> dict[str, Transaction | None]:
         """Transactions by their ids; None for those that no node has."""
         wanted, found = list(txids), dict[str, Transaction | None]()

@@ -116,6 +116,10 @@ class Ethereum:
         except CallRefused:
             return await self._balance(address, token, "latest")
 
+    async def missing(self, coins: Sequence[Coin]) -> Sequence[Coin]:  # noqa: ARG002 - the port's
+        """There are no coins here."""
+        return ()
+
     async def _balance(self, address: str, token: str | None, at: int | Tag) -> int:
         if token is None:
             return await self._node.balance(address, at)

@@ -109,6 +109,10 @@ class Solana:
     async def find(self, signed: Signed, allocation: Allocation) -> Found:
         return await sending.find(self._node, signed, allocation)
 
+    async def missing(self, coins: Sequence[Coin]) -> Sequence[Coin]:  # noqa: ARG002 - the port's
+        """There are no coins here."""
+        return ()
+
     async def balance(self, address: str, *, token: str | None, height: int) -> int:
         if token is None:
             return await self._node.lamports(address, slot=height)

@@ -124,6 +124,10 @@ class Stellar:
         """What has become of it."""
         return await sending.find(self._horizon, signed, allocation, passphrase=self._passphrase)
 
+    async def missing(self, coins: Sequence[Coin]) -> Sequence[Coin]:  # noqa: ARG002 - the port's
+        """There are no coins here."""
+        return ()
+
     async def balance(self, address: str, *, token: str | None, height: int) -> int:
         """What the account holds now, as nodes say that have the ledger of this height."""
         account = await self._horizon.account(address, at=height)

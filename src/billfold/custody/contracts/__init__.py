@@ -18,6 +18,7 @@ from billfold.custody.contracts.deposits import (
     Waits,
 )
 from billfold.custody.contracts.issued import IssuedAddress, IssuedTree
+from billfold.custody.contracts.reconciling import Reconciled, ReconcilingTerms, Report
 from billfold.custody.contracts.withdrawals import (
     ADDRESS_MAX,
     MEMO_MAX,
@@ -53,6 +54,9 @@ __all__ = [
     "OpeningState",
     "Prices",
     "Quote",
+    "Reconciled",
+    "ReconcilingTerms",
+    "Report",
     "Requested",
     "Terms",
     "Tier",

@@ -1,7 +1,7 @@
 """HTTP routes of custody: translate, call the facade, no decision. What owners see of their money is wallets'."""
 
 from billfold.custody import Custody
-from billfold.custody.rest import chains, fees
+from billfold.custody.rest import chains, fees, reconciling
 from billfold.platform import web
 
 __all__ = ["part"]
@@ -9,4 +9,6 @@ __all__ = ["part"]
 
 def part(facade: Custody) -> web.Part:
     """What custody adds to the API."""
-    return web.Part(handlers=[*chains.handlers, *fees.handlers], dependencies={"custody": facade})
+    return web.Part(
+        handlers=[*chains.handlers, *fees.handlers, *reconciling.handlers], dependencies={"custody": facade}
+    )

@@ -7,6 +7,7 @@ await custody.unmatched.assign(…)     what has arrived for nobody known
 await custody.withdrawals.request(…)  what is to leave; `work` is the worker's side of that, and
                                       `sweep` brings deposits to where it leaves from
 await custody.chains.states()         how far each chain is read, and what is open on it; an operator's words
+await custody.reconciling.run(…)      whether the chains hold what the ledger owes
 await custody.watchers[…].step()      the worker's side: reads blocks, credits, releases, takes back
 custody.issued                        every address there is, for a drill of the backup
 custody.house, custody.serving        the house's accounts; the chains that are configured
@@ -23,6 +24,7 @@ from billfold.custody.service.deposits import Deposits
 from billfold.custody.service.explaining import Explaining
 from billfold.custody.service.house import House, WalletAccounts
 from billfold.custody.service.issued import Issued
+from billfold.custody.service.reconciling import Reconciling
 from billfold.custody.service.recording import Recording
 from billfold.custody.service.reverting import FreezeWallet, Reverting
 from billfold.custody.service.served import Served, Serving
@@ -81,6 +83,9 @@ class Custody:
             terms={one.name: one.withdrawing for one in served},
             signer=signer,
             clock=self._clock,
+        )
+        self.reconciling = Reconciling(
+            serving=self.serving, database=database, ledger=ledger, house=self.house, clock=self._clock
         )
         #: What reads each chain.
         self.watchers = {one.name: self._watcher(one) for one in served}

@@ -22,3 +22,30 @@ GAS_SHORT = Counter(
 REORGANISED = Counter(
     "billfold_custody_blocks_replaced", "Blocks that were read and that the chain has replaced.", ["chain"]
 )
+BREAK = Gauge(
+    "billfold_custody_break",
+    "What a chain holds more than the ledger can explain, or (below zero) less, in the asset's smallest units.",
+    ["chain", "asset"],
+)
+STOPPED = Gauge(
+    "billfold_custody_withdrawals_stopped",
+    "1 while withdrawals of the asset are stopped by a break.",
+    ["chain", "asset"],
+)
+RECONCILED = Gauge(
+    "billfold_custody_reconciled_timestamp_seconds",
+    "When chain and ledger were compared last with a result.",
+    ["chain", "asset"],
+)
+UNSETTLED = Counter(
+    "billfold_custody_reconciliations_unsettled", "Reconciliations that came to no result, by why.", ["chain", "reason"]
+)
+QUEUE = Gauge("billfold_custody_queue", "Withdrawals that have not ended, by how far they are.", ["chain", "state"])
+QUEUE_AGE = Gauge(
+    "billfold_custody_queue_age_seconds",
+    "How long ago the oldest withdrawal was asked for that has not ended.",
+    ["chain"],
+)
+UNCERTAIN = Gauge(
+    "billfold_custody_queue_uncertain", "Withdrawals of which nobody knows whether a node has them.", ["chain"]
+)

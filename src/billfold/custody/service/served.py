@@ -9,7 +9,7 @@ import msgspec
 
 from billfold.chains.port import Chain
 from billfold.custody import errors
-from billfold.custody.contracts import Terms
+from billfold.custody.contracts import ReconcilingTerms, Terms
 from billfold.custody.contracts.withdrawals import WithdrawalTerms
 
 
@@ -39,6 +39,7 @@ class Served(msgspec.Struct, frozen=True, kw_only=True):
     terms: Terms
     showing: Showing
     withdrawing: WithdrawalTerms = WithdrawalTerms()
+    reconciling: ReconcilingTerms = ReconcilingTerms()
 
     @property
     def name(self) -> str:

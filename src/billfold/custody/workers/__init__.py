@@ -1,6 +1,7 @@
 """The duties of a worker for custody."""
 
+from billfold.custody.workers.reconciling import measure, reconcile
 from billfold.custody.workers.watching import watch
 from billfold.custody.workers.withdrawing import open_up, send, sweep
 
-__all__ = ["open_up", "send", "sweep", "watch"]
+__all__ = ["measure", "open_up", "reconcile", "send", "sweep", "watch"]

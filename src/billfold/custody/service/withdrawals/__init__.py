@@ -155,7 +155,7 @@ class Withdrawals:
 
         Raises:
             IdempotencyKeyReused, AssetUnknown, AssetNotOnChain, AddressInvalid, AddressIsOurs, DestinationRefused,
-            AmountBelowMinimum, InsufficientFunds, AccountFrozen, AccountClosed.
+            AmountBelowMinimum, WithdrawalsStopped, InsufficientFunds, AccountFrozen, AccountClosed.
             FeesUnknown, AddressesUnavailable, NodeUnavailable, NodeWrong.
         """
         withdrawal_id, replayed = await self._asking.request(new=new, key=key)

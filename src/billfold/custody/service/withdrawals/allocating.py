@@ -18,7 +18,7 @@ from billfold.custody import errors
 from billfold.custody.domain import withdrawals as rules
 from billfold.custody.service.withdrawals.fees import Fees
 from billfold.custody.service.withdrawals.parts import LEASE, Parts
-from billfold.custody.store import deposits, queue, sources
+from billfold.custody.store import deposits, queue, sources, standings
 from billfold.custody.store import withdrawals as store
 from billfold.custody.store.queue import AllocationRow, Tx
 from billfold.custody.store.withdrawals import Row
@@ -71,7 +71,7 @@ class Allocating:
         now = self._parts.now()
         async with self._parts.database.transaction() as connection:
             taken = await store.take(connection, chain.name, ["held"], now=now, until=now + LEASE, limit=ROUND_MAX)
-        rows = await self._released(taken) if taken else ()
+        rows = await self._released(await self._going(taken)) if taken else ()
         if not rows:
             return 0
         try:
@@ -87,11 +87,20 @@ class Allocating:
                 return await self._by_coins(connection, chain, known, fits, now)
             return await self._one_by_one(connection, chain, known, fits, now)
 
+    async def _going(self, rows: Sequence[Row]) -> Sequence[Row]:
+        """Those whose asset is not stopped; the others wait for a clean reconciliation or an operator's word."""
+        async with self._parts.database.connection() as connection:
+            stopped = await standings.stopped(connection, {row.asset for row in rows})
+        await self._postpone([row for row in rows if row.asset in stopped], errors.WithdrawalsStopped.code)
+        return [row for row in rows if row.asset not in stopped]
+
     async def _released(self, rows: Sequence[Row]) -> Sequence[Row]:
         """Those that take no money of deposits which may not leave on a chain yet; the others wait for these.
 
         All that is held counts as taken, so of two that could each leave alone, and not together, none does.
         """
+        if not rows:
+            return ()
         accounts = list({row.account_id for row in rows})
         async with self._parts.database.connection() as connection:
             bound = await deposits.unreleased(connection, accounts)

@@ -17,7 +17,7 @@ from billfold.custody.contracts.withdrawals import NewWithdrawal, Quote
 from billfold.custody.domain import withdrawals as rules
 from billfold.custody.service.withdrawals.fees import Fees
 from billfold.custody.service.withdrawals.parts import LEASE, Parts
-from billfold.custody.store import sources
+from billfold.custody.store import sources, standings
 from billfold.custody.store import withdrawals as store
 from billfold.custody.store.withdrawals import Row
 from billfold.kernel import ids, money
@@ -54,7 +54,7 @@ class Asking:
         """Take a withdrawal and hold its money; or answer as the same request was answered before.
 
         Raises:
-            IdempotencyKeyReused, NodeUnavailable, and whatever `quote` raises.
+            IdempotencyKeyReused, WithdrawalsStopped, NodeUnavailable, and whatever `quote` raises.
             InsufficientFunds, AccountFrozen, AccountClosed, and whatever else refuses a hold.
         """
         async with self._parts.database.connection() as connection:
@@ -123,6 +123,9 @@ class Asking:
 
     async def _prepared(self, new: NewWithdrawal) -> Row:
         asset, chain = await self._parts.asset(new.asset)
+        async with self._parts.database.connection() as connection:
+            if await standings.stopped(connection, [new.asset]):
+                raise errors.WithdrawalsStopped(pointer="/asset")
         destination = await self._destination(chain, asset, new.amount, new.address, new.memo)
         quote = await self._quoted(chain, asset, new.amount, destination, new.speed)
         now = self._parts.now()
