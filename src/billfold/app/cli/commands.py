@@ -59,7 +59,9 @@ COMMANDS = {
     "addresses": Command("addresses", "app", "Show where money for a wallet goes on chains."),
     "deposits": Command("deposits", "app", "See what has arrived on chains, and why something has not."),
     "chains": Command("chains", "app", "See how far each chain is read."),
-    "custody": Command("custody", "app", "Prove that the chains hold what the ledger owes."),
+    "custody": Command(
+        "custody", "app", "Prove that the chains hold what the ledger owes, and that a backup has the keys of it."
+    ),
     "withdrawals": Command("withdrawals", "app", "Send money to addresses on chains, and see how far it is."),
     "balance": Command("balance", "balance", "Show what is in a wallet, now or in the past."),
     "statement": Command("statement", "statement", "Write all transactions of a wallet to a file."),
@@ -78,7 +80,6 @@ COMMANDS = {
     "signer": Command(
         "signer", "app", "At the signer's own machine: say what may leave, see what was signed, back up seeds."
     ),
-    "custody": Command("custody", "app", "Try whether a backup of the keys has every address that was given out."),
     "dev": Command("dev_servers", "app", "Run servers to develop against."),
     "projections": Command("projections", "app", "Make anew what is kept outside of the database, or compare it."),
 }

@@ -1,6 +1,4 @@
-"""`billfold custody`: whether the chains hold what the ledger owes, and the word of an operator where they don't; and
-whether a backup has the keys of it.
-"""
+"""`billfold custody`: whether the chains hold what the ledger owes, and whether a backup has the keys of it."""
 
 from __future__ import annotations
 

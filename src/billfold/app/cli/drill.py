@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from billfold.app.drilling.drill import Opening, Report
     from billfold.signer import Drills
 
+
 def restore_drill(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="What `billfold signer backup` has written.")],
     *,
