@@ -73,6 +73,9 @@ class TinySigning:
         parts = [hmac.digest(seed, f"{network}{places[a]}".encode() + payload, "sha256") for a in sorted(places)]
         return Signed(raw=payload + b"|" + b"".join(parts), chain_tx=sha256(payload).hexdigest())
 
+    def claim(self, text: str, seed: bytes, *, address: str, place: Place, network: Network) -> str:
+        return hmac.digest(seed, f"{network}{place}{address}{text}".encode(), "sha256").hex()
+
 
 #: `tiny`, and whatever begins so, has accounts; `bitcoin` stands for chains with coins.
 TINY = Tools(TinyKeys(), TinySigning())
@@ -169,11 +172,15 @@ class Wallet:
 
     async def told(self) -> list[dict[str, Any]]:
         """The lines of the log that tell of this tree."""
+        return [line for line in await self.lines() if line.get("tree") == str(self.id)]
+
+    async def lines(self) -> list[dict[str, Any]]:
+        """All lines of the log."""
         assert isinstance(self.signer, Signer), "the log is read at the signer's own machine"
         lines: list[dict[str, Any]] = []
         while more := await self.signer.log(first=len(lines)):
             lines += [msgspec.json.decode(line.content) for line in more]
-        return [line for line in lines if line.get("tree") == str(self.id)]
+        return lines
 
     async def decisions(self) -> list[str]:
         """What was done with this tree."""

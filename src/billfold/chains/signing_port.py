@@ -72,3 +72,11 @@ class Signing(Protocol):
             PayloadRefused: also where a place does not have the address that it is given for.
         """
         ...
+
+    def claim(self, text: str, seed: bytes, *, address: str, place: Place, network: Network) -> str:
+        """The sentence of a Claim, signed by the key of an address in a form that is no transaction of the chain.
+
+        Raises:
+            PayloadRefused: the place does not have this address.
+        """
+        ...

@@ -24,8 +24,21 @@ INDEX_END = 2**31
 #: How many letters a chain's name, an address, a token or a memo may have.
 TEXT_MAX = 200
 
+#: Addresses that are claimed by one call: some seconds' work for the slowest curve.
+CLAIMS_MAX = 500
+
 Decision = Literal[
-    "signed", "refused", "created", "imported", "rewrapped", "restored", "backed_up", "policy", "exported", "drilled"
+    "signed",
+    "refused",
+    "claimed",
+    "created",
+    "imported",
+    "rewrapped",
+    "restored",
+    "backed_up",
+    "policy",
+    "exported",
+    "drilled",
 ]
 
 
@@ -96,6 +109,22 @@ class SigningService(Protocol):
             RequestDiffers: another transaction was signed for this request before.
             PolicyMissing, LimitExceeded, DestinationNotAllowed, SweepElsewhere: the signer's own policy is against it.
             KeysUnavailable, DatabaseUnavailable, ServiceUnavailable: later again, with the same request.
+        """
+        ...
+
+    async def claim(
+        self, *, tree_id: UUID, snapshot: UUID, root: bytes, places: Mapping[str, Place]
+    ) -> Mapping[str, str]:
+        """Signatures, by address, that say that these addresses are held by whoever made a proof of reserves.
+
+        The signer writes the sentence itself (chains.claims), in a form that is no transaction. `places` has the key
+        of each address. The same again gives the same.
+
+        Raises:
+            TreeNotFound, RequestInvalid.
+            NotAsExpected: a place has another address.
+            ClaimsForbidden: the signer's own policy is against it.
+            KeysUnavailable, DatabaseUnavailable, ServiceUnavailable: later again.
         """
         ...
 

@@ -13,7 +13,8 @@ SignerError
     ├── PolicyMissing     and does not know the asset
     ├── LimitExceeded
     ├── DestinationNotAllowed
-    └── SweepElsewhere
+    ├── SweepElsewhere
+    └── ClaimsForbidden
 LogBroken                 the log is not as it was written
 """
 
@@ -104,6 +105,12 @@ class SweepElsewhere(PolicyRefused):
     """Keys of deposit addresses pay only the hot address of their own tree."""
 
     code = "sweep_elsewhere"
+
+
+class ClaimsForbidden(PolicyRefused):
+    """The signer's policy has no addresses of this chain claimed for a proof of reserves."""
+
+    code = "claims_forbidden"
 
 
 class LogBroken(SignerError):

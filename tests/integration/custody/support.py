@@ -47,6 +47,9 @@ class NamedPlaces:
     async def sign(self, **_: Any) -> Signed:
         raise AssertionError("nothing is signed here")
 
+    async def claim(self, **_: Any) -> Mapping[str, str]:
+        raise AssertionError("nothing is claimed here")
+
 
 class Bank:
     """Custody, wallets and a ledger over one chain."""

@@ -128,6 +128,22 @@ def allow(
     _say(said, {"chain": chain, "network": network.value, "address": address, "allowed": not remove}, json=json)
 
 
+@app.command("claims")
+def claims(
+    chain: Chain,
+    *,
+    network: OfNetwork = Network.MAIN,
+    off: Annotated[bool, typer.Option("--off", help="No more.")] = False,
+    config: options.Config = None,
+    data: options.Data = None,
+    json: options.Json = False,
+) -> None:
+    """Let addresses of a chain be claimed for proofs of reserves. Those of a sandbox always may."""
+    _run(config, data, lambda signer: signer.allow_claims(chain, network.value, on=not off))
+    said = "No address is claimed any more." if off else "Its addresses may be claimed for proofs of reserves."
+    _say(said, {"chain": chain, "network": network.value, "claims": not off}, json=json)
+
+
 @app.command("log")
 def log(
     *,
@@ -308,6 +324,9 @@ def _told(line: Entry) -> str:
     if line.decision == "signed":
         paid = ", ".join(f"{one['amount']} {one.get('token', '')} to {one['address']}" for one in said["payments"])
         return output.printable(f"{said['chain']} {said['chain_tx']}: {paid}; fee up to {said['fee_max']}")
+    if line.decision == "claimed":
+        count = len(said["addresses"])
+        return f"{said['chain']} {count} addresses for proof of reserves {said['request']}, root {said['root']}"
     return output.printable(
         ", ".join(f"{key} {said[key]}" for key in said.keys() - {"v", "position", "at", "decision"})
     )

@@ -9,7 +9,7 @@ from embit.script import Script, p2pkh_from_p2wpkh
 from embit.transaction import Transaction as Signable
 
 from billfold.chains import errors
-from billfold.chains.bitcoin import addresses, keys, psbt, transactions
+from billfold.chains.bitcoin import addresses, claims, keys, psbt, transactions
 from billfold.chains.bitcoin.psbt import SEQUENCE, VERSION, Spending
 from billfold.chains.port import Network, Payment, Signed
 from billfold.chains.signing_port import Place, Shown
@@ -58,6 +58,21 @@ def sign(payload: bytes, seed: bytes, *, places: Mapping[str, Place], network: N
     done = transactions.write(inputs=signed, outputs=spending.transaction.outputs, version=VERSION)
     assert done.txid == spending.transaction.txid, "signatures are no part of the id"
     return Signed(raw=done.raw, chain_tx=done.txid)
+
+
+def claim(text: str, seed: bytes, *, address: str, place: Place, network: Network) -> str:
+    """The sentence, signed by the key of an address (BIP-322, simple).
+
+    Raises:
+        PayloadRefused: the place does not have this address.
+    """
+    key = ec.PrivateKey(keys.secret(seed, place, network=network))
+    public: bytes = key.sec()
+    script = keys.script(public)
+    if addresses.address_of(script, network) != address:
+        raise errors.PayloadRefused(f"The key that was named for {address} is not its key.")
+    made = key.sign(claims.digest(text, script)).serialize() + _SIGHASH_ALL
+    return claims.encoded(made, public)
 
 
 def _understood(spending: Spending) -> Spending:

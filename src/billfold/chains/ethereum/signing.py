@@ -11,7 +11,7 @@ import coincurve
 from eth_utils import crypto
 
 from billfold.chains import errors
-from billfold.chains.ethereum import addresses, keys, transactions
+from billfold.chains.ethereum import addresses, claims, keys, transactions
 from billfold.chains.port import Network, Payment, Signed
 from billfold.chains.signing_port import Place, Shown
 
@@ -43,6 +43,19 @@ def sign(payload: bytes, seed: bytes, *, places: Mapping[str, Place], network: N
     r, s, parity = int.from_bytes(made[:32], "big"), int.from_bytes(made[32:64], "big"), made[64]
     raw = transactions.encode_signed(call, parity=parity, r=r, s=s)
     return Signed(raw=raw, chain_tx=transactions.hash_of(raw))
+
+
+def claim(text: str, seed: bytes, *, address: str, place: Place, network: Network) -> str:
+    """The sentence, signed by the key of an address (EIP-191).
+
+    Raises:
+        PayloadRefused: the place does not have this address.
+    """
+    del network
+    key = coincurve.PrivateKey(keys.secret(seed, place))
+    if addresses.of_public_key(key.public_key.format(compressed=False)) != address:
+        raise errors.PayloadRefused("The key at the place has another address.")
+    return claims.encoded(key.sign_recoverable(claims.digest(text), hasher=None))
 
 
 def _read(payload: bytes, network: Network) -> tuple[str, transactions.Call]:

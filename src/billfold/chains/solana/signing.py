@@ -13,7 +13,7 @@ from solders.transaction import VersionedTransaction
 from billfold.chains.errors import PayloadRefused
 from billfold.chains.port import Network, Payment, Signed
 from billfold.chains.signing_port import Place, Shown
-from billfold.chains.solana import keys, orders
+from billfold.chains.solana import claims, keys, orders
 
 
 def read(payload: bytes, *, network: Network) -> Shown:  # noqa: ARG001 - see above
@@ -45,3 +45,15 @@ def sign(payload: bytes, seed: bytes, *, places: Mapping[str, Place], network: N
     signature = key.sign_message(payload)
     signed = VersionedTransaction.populate(from_bytes_versioned(payload), [signature])
     return Signed(raw=bytes(signed), chain_tx=str(signature))
+
+
+def claim(text: str, seed: bytes, *, address: str, place: Place, network: Network) -> str:  # noqa: ARG001 - see above
+    """The sentence, signed by the key of an address (Solana's off-chain messages).
+
+    Raises:
+        PayloadRefused: the place does not have this address.
+    """
+    key = keys.keypair(seed, place)
+    if str(key.pubkey()) != address:
+        raise PayloadRefused("The place does not have the address that it is given for.")
+    return str(key.sign_message(claims.message(text, signer=bytes(key.pubkey()))))

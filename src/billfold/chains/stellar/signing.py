@@ -6,7 +6,9 @@ that pays as their source: payments, new accounts, trustlines; or it is one bump
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 
 from billfold.chains.errors import AddressInvalid, PayloadRefused
 from billfold.chains.port import Network, Payment, Signed
@@ -14,6 +16,8 @@ from billfold.chains.signing_port import Place, Shown
 from billfold.chains.stellar import envelopes, keys
 from billfold.chains.stellar.envelopes import FeeBump, Operation
 
+#: No transaction begins so (SEP-53).
+_MESSAGE_PREFIX = b"Stellar Signed Message:\n"
 #: What a transaction is whose operations are all of these kinds.
 _KINDS: Sequence[tuple[str, frozenset[str]]] = (
     ("cancel", frozenset({"bump"})),
@@ -47,6 +51,16 @@ def sign(payload: bytes, seed: bytes, *, places: Mapping[str, Place], network: N
     # This hash covers the signatures within, so it comes last.
     outer = found.outer_hash(network, within)
     return Signed(raw=found.signed(within, [_signature(pairs[found.payer], outer)]), chain_tx=outer.hex())
+
+
+def claim(text: str, seed: bytes, *, address: str, place: Place, network: Network) -> str:
+    """The sentence, signed by the key of an account (SEP-53).
+
+    Raises:
+        PayloadRefused: the place does not have this address.
+    """
+    pair = _pair(seed, address, {address: place}, network)
+    return base64.b64encode(pair.sign(sha256(_MESSAGE_PREFIX + text.encode()).digest())).decode()
 
 
 def _shown(found: FeeBump) -> Shown:

@@ -84,6 +84,17 @@ class RemoteSigner:
         answer = await self._ask("Sign", request)
         return Signed(raw=answer.raw, chain_tx=answer.chain_tx)
 
+    async def claim(
+        self, *, tree_id: UUID, snapshot: UUID, root: bytes, places: Mapping[str, Place]
+    ) -> Mapping[str, str]:
+        request = pb.ClaimRequest(
+            tree_id=str(tree_id),
+            snapshot=str(snapshot),
+            root=root,
+            places={address: values.place(place) for address, place in places.items()},
+        )
+        return dict((await self._ask("Claim", request)).signatures)
+
     async def _ask(self, method: str, request: Any) -> Any:
         async def send(stub: Any, **given: Any) -> Any:
             return await getattr(stub, method)(request, **given)

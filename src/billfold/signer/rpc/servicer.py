@@ -9,7 +9,7 @@ import grpc
 from billfold.chains.port import Network
 from billfold.chains.signing_port import Purpose
 from billfold.platform.rpc.errors import MessageInvalid
-from billfold.signer.contracts import PAYMENTS_MAX, PLACES_MAX, Expected, SigningService
+from billfold.signer.contracts import CLAIMS_MAX, PAYMENTS_MAX, PLACES_MAX, Expected, SigningService
 from billfold.signer.rpc import values
 from billfold.signer.rpc.v1 import signer_pb2 as pb
 from billfold.signer.rpc.v1 import signer_pb2_grpc as pb_grpc
@@ -63,6 +63,20 @@ class Servicer(pb_grpc.SignerServiceServicer):
             ),
         )
         return pb.SignResponse(raw=signed.raw, chain_tx=signed.chain_tx)
+
+    async def Claim(self, request: pb.ClaimRequest, _context: Any) -> pb.ClaimResponse:
+        if len(request.places) > CLAIMS_MAX:
+            raise MessageInvalid(f"There are more than {CLAIMS_MAX} places.", pointer="/places")
+        found = await self._signer.claim(
+            tree_id=values.read_id(request.tree_id, "/tree_id"),
+            snapshot=values.read_id(request.snapshot, "/snapshot"),
+            root=request.root,
+            places={
+                values.read_text(address, "/places"): values.read_place(place, "/places")
+                for address, place in request.places.items()
+            },
+        )
+        return pb.ClaimResponse(signatures=found)
 
 
 def add(server: grpc.aio.Server, *, signer: SigningService) -> None:

@@ -32,6 +32,7 @@ from billfold.signer.service import backups
 from billfold.signer.service import chains as known_chains
 from billfold.signer.service.administration import Administration
 from billfold.signer.service.chains import Chains, guarded
+from billfold.signer.service.claiming import Claims
 from billfold.signer.service.recording import Recorder
 from billfold.signer.service.seeds import Secret, Seeds
 from billfold.signer.service.signing import Signing
@@ -55,6 +56,7 @@ class Signer(Administration):
         self._chains = chains
         self._random = random
         self._signing = Signing(database=database, seeds=self._seeds, chains=chains, clock=clock)
+        self._claims = Claims(database=database, seeds=self._seeds, chains=chains, clock=clock)
         self._groups: Groups[Request, Signed | BillfoldError] = Groups("sign", self._signing.run)
         self._deriving = asyncio.Semaphore(_DERIVING_MAX)
 
@@ -131,6 +133,12 @@ class Signer(Administration):
         if isinstance(answer, BillfoldError):
             raise answer
         return answer
+
+    async def claim(
+        self, *, tree_id: UUID, snapshot: UUID, root: bytes, places: Mapping[str, Place]
+    ) -> Mapping[str, str]:
+        """See SigningService."""
+        return await self._claims.claim(tree_id=tree_id, snapshot=snapshot, root=root, places=places)
 
     async def backup(self, *, text: str) -> bytes:
         """A file with all seeds, sealed under a passphrase.

@@ -82,6 +82,18 @@ class Administration:
             recorder.add("policy", about)
             await recorder.write()
 
+    async def allow_claims(self, chain: str, network: Network, *, on: bool = True) -> None:
+        """Let addresses of a chain be claimed for proofs of reserves, or no more.
+
+        Raises:
+            DatabaseUnavailable.
+        """
+        async with self._database.transaction() as connection:
+            recorder = await Recorder.begin(connection, now=self._clock.now())
+            await policy.put_claims(connection, chain, network, on=on)
+            recorder.add("policy", {"chain": chain, "network": network, "claims": on})
+            await recorder.write()
+
     async def log(self, *, first: int = 0, limit: int = _PAGE) -> Sequence[Entry]:
         """Lines of the log from `first` on.
 

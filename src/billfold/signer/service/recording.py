@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from billfold.chains.port import Signed
 from billfold.chains.signing_port import Shown
@@ -43,6 +44,24 @@ class Recorder:
         code: str | None = None,
     ) -> int:
         """Add a line; `about` is what it tells. Returns its position."""
+        return self.add_of(
+            decision,
+            about,
+            request_id=None if request is None else request.request_id,
+            digest=None if request is None else request.digest,
+            code=code,
+        )
+
+    def add_of(
+        self,
+        decision: Decision,
+        about: Mapping[str, Any],
+        *,
+        request_id: UUID | None,
+        digest: bytes | None,
+        code: str | None = None,
+    ) -> int:
+        """Add a line by which a request is found again. Returns its position."""
         position = self._next
         text = journal.content(position=position, at=self.at, decision=decision, about=about)
         self._hash = journal.chained(self._hash, text)
@@ -52,8 +71,8 @@ class Recorder:
                 position=position,
                 at=self.at,
                 decision=decision,
-                request_id=None if request is None else request.request_id,
-                digest=None if request is None else request.digest,
+                request_id=request_id,
+                digest=digest,
                 code=code,
                 content=text,
                 hash=self._hash,

@@ -97,3 +97,11 @@ async def refusals(connection: Connection, request_ids: Sequence[UUID]) -> set[t
         list(request_ids),
     )
     return {(row["request_id"], row["digest"], row["code"]) for row in rows}
+
+
+async def claimed(connection: Connection, snapshot: UUID) -> set[bytes]:
+    """What was claimed for a proof of reserves before."""
+    rows = await connection.fetch(
+        "SELECT digest FROM signer.log WHERE decision = 'claimed' AND request_id = $1", snapshot
+    )
+    return {row["digest"] for row in rows}

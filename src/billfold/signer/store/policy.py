@@ -70,6 +70,24 @@ async def known_of(connection: Connection, chain: str, network: Network, address
     return {row["address"] for row in rows}
 
 
+async def claims(connection: Connection, chain: str, network: Network) -> bool:
+    """Whether the chain's addresses may be claimed for a proof of reserves."""
+    found: bool = await connection.fetchval(
+        "SELECT EXISTS (SELECT FROM signer.claims WHERE chain = $1 AND network = $2)", chain, network
+    )
+    return found
+
+
+async def put_claims(connection: Connection, chain: str, network: Network, *, on: bool) -> None:
+    """Let them be claimed, or no more."""
+    statement = (
+        "INSERT INTO signer.claims (chain, network) VALUES ($1, $2) ON CONFLICT DO NOTHING"
+        if on
+        else "DELETE FROM signer.claims WHERE chain = $1 AND network = $2"
+    )
+    await connection.execute(statement, chain, network)
+
+
 async def spent(connection: Connection, limit: Limit, *, since: datetime) -> int:
     """How much of a limit's asset has left in slices from `since` on."""
     found: int = await connection.fetchval(

@@ -117,3 +117,35 @@ class SignResponse(_message.Message):
     raw: bytes
     chain_tx: str
     def __init__(self, raw: _Optional[bytes] = ..., chain_tx: _Optional[str] = ...) -> None: ...
+
+class ClaimRequest(_message.Message):
+    __slots__ = ("tree_id", "snapshot", "root", "places")
+    class PlacesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: Place
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[Place, _Mapping]] = ...) -> None: ...
+    TREE_ID_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
+    ROOT_FIELD_NUMBER: _ClassVar[int]
+    PLACES_FIELD_NUMBER: _ClassVar[int]
+    tree_id: str
+    snapshot: str
+    root: bytes
+    places: _containers.MessageMap[str, Place]
+    def __init__(self, tree_id: _Optional[str] = ..., snapshot: _Optional[str] = ..., root: _Optional[bytes] = ..., places: _Optional[_Mapping[str, Place]] = ...) -> None: ...
+
+class ClaimResponse(_message.Message):
+    __slots__ = ("signatures",)
+    class SignaturesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    SIGNATURES_FIELD_NUMBER: _ClassVar[int]
+    signatures: _containers.ScalarMap[str, str]
+    def __init__(self, signatures: _Optional[_Mapping[str, str]] = ...) -> None: ...

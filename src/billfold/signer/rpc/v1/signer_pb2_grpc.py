@@ -54,6 +54,11 @@ class SignerServiceStub:
                 request_serializer=billfold_dot_signer_dot_v1_dot_signer__pb2.SignRequest.SerializeToString,
                 response_deserializer=billfold_dot_signer_dot_v1_dot_signer__pb2.SignResponse.FromString,
                 _registered_method=True)
+        self.Claim = channel.unary_unary(
+                '/billfold.signer.v1.SignerService/Claim',
+                request_serializer=billfold_dot_signer_dot_v1_dot_signer__pb2.ClaimRequest.SerializeToString,
+                response_deserializer=billfold_dot_signer_dot_v1_dot_signer__pb2.ClaimResponse.FromString,
+                _registered_method=True)
 
 
 class SignerServiceServicer:
@@ -87,6 +92,14 @@ class SignerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Claim(self, request, context):
+        """Sign that addresses are held by whoever has made a proof of reserves. The sentence is the signer's own, in a form
+        that is no transaction; the policy may be against it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SignerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -109,6 +122,11 @@ def add_SignerServiceServicer_to_server(servicer, server):
                     servicer.Sign,
                     request_deserializer=billfold_dot_signer_dot_v1_dot_signer__pb2.SignRequest.FromString,
                     response_serializer=billfold_dot_signer_dot_v1_dot_signer__pb2.SignResponse.SerializeToString,
+            ),
+            'Claim': grpc.unary_unary_rpc_method_handler(
+                    servicer.Claim,
+                    request_deserializer=billfold_dot_signer_dot_v1_dot_signer__pb2.ClaimRequest.FromString,
+                    response_serializer=billfold_dot_signer_dot_v1_dot_signer__pb2.ClaimResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -219,6 +237,33 @@ class SignerService:
             '/billfold.signer.v1.SignerService/Sign',
             billfold_dot_signer_dot_v1_dot_signer__pb2.SignRequest.SerializeToString,
             billfold_dot_signer_dot_v1_dot_signer__pb2.SignResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Claim(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billfold.signer.v1.SignerService/Claim',
+            billfold_dot_signer_dot_v1_dot_signer__pb2.ClaimRequest.SerializeToString,
+            billfold_dot_signer_dot_v1_dot_signer__pb2.ClaimResponse.FromString,
             options,
             channel_credentials,
             insecure,
