@@ -64,7 +64,7 @@ hypothesis.settings.load_profile("billfold")
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.PostgresServer]:
     """A real PostgreSQL. A test that kills or stops a server starts its own by `servers.running_postgres`."""
     with _folder(tmp_path_factory, "pg") as folder, servers.running_postgres(folder) as server:
-        server.forget_at_power_cuts()
+        server.made_for_many()
         yield server
 
 
