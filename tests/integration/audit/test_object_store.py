@@ -19,7 +19,7 @@ from prometheus_client import REGISTRY
 
 from billfold.app import settings
 from billfold.app.migrate import AUDIT_SETS
-from billfold.app.supervisor import diagnosis
+from billfold.app.supervisor import diagnosis_servers
 from billfold.audit import Audit, Place, errors, object_store, workers
 from billfold.audit.service.verification import verify
 from billfold.platform import host
@@ -233,7 +233,7 @@ def settings_of(bucket: Bucket, wrong: dict[str, str]) -> settings.AuditObjectSt
 
 
 async def test_the_doctor_says_what_can_be_known_of_a_bucket_and_puts_nothing_there(bucket: Bucket) -> None:
-    (found,) = [finding async for finding in diagnosis._audit_bucket(settings_of(bucket, {}))]
+    (found,) = [finding async for finding in diagnosis_servers.audit_bucket(settings_of(bucket, {}))]
     assert (found.check, found.state, found.advice) == ("audit bucket", "ok", "")
     assert "answers and takes the keys; whether they may put heads there shows with the next head" in found.found
     assert f"{bucket.name}/audit/heads/" in found.found
@@ -252,7 +252,7 @@ async def test_the_doctor_says_what_can_be_known_of_a_bucket_and_puts_nothing_th
 async def test_the_doctor_warns_of_a_bucket_that_would_take_no_head(
     bucket: Bucket, wrong: dict[str, str], said: str
 ) -> None:
-    (found,) = [finding async for finding in diagnosis._audit_bucket(settings_of(bucket, wrong))]
+    (found,) = [finding async for finding in diagnosis_servers.audit_bucket(settings_of(bucket, wrong))]
     assert (found.check, found.state) == ("audit bucket", "warn")
     assert said in found.found
     assert "audit.publish_s3" in found.advice
@@ -261,13 +261,13 @@ async def test_the_doctor_warns_of_a_bucket_that_would_take_no_head(
 
 async def test_the_doctor_says_what_is_missing_in_the_settings_of_a_bucket(bucket: Bucket) -> None:
     unnamed = msgspec.structs.replace(settings_of(bucket, {}), access_key=None)
-    (found,) = [finding async for finding in diagnosis._audit_bucket(unnamed)]
+    (found,) = [finding async for finding in diagnosis_servers.audit_bucket(unnamed)]
     assert (found.check, found.state) == ("audit bucket", "fail")
     assert "BILLFOLD_AUDIT__PUBLISH_S3__ACCESS_KEY is not" in found.found
 
 
 async def test_the_doctor_says_nothing_of_a_bucket_that_nobody_has_set() -> None:
-    assert [finding async for finding in diagnosis._audit_bucket(settings.AuditObjectStore())] == []
+    assert [finding async for finding in diagnosis_servers.audit_bucket(settings.AuditObjectStore())] == []
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import pytest
 from billfold import audit as audits
 from billfold.app import settings
 from billfold.app import sinks as app_sinks
-from billfold.app.supervisor import diagnosis
+from billfold.app.supervisor import diagnosis_servers
 from billfold.audit import Audit, errors
 from billfold.audit.adapters import sinks_mongodb
 from billfold.audit.contracts import AuditRecord, Origin
@@ -281,13 +281,13 @@ async def test_a_worker_that_is_killed_leaves_nothing_out_and_writes_nothing_twi
 
 async def test_the_doctor_says_whether_a_sink_answers(kept: Kept) -> None:
     tree = settings.load(environ=kept.settings).settings.audit.sinks
-    (found,) = [finding async for finding in diagnosis._audit_sinks(tree)]
+    (found,) = [finding async for finding in diagnosis_servers.audit_sinks(tree)]
     assert found.state == "ok"
     assert found.found.startswith(f"{kept.sink.name}: ")
     (url,) = [name for name in kept.settings if name.endswith("__URL")]
     nowhere = kept.settings[url].replace(str(kept.server.port), str(host.free_port()))
     tree = settings.load(environ={**kept.settings, url: nowhere}).settings.audit.sinks
-    (found,) = [finding async for finding in diagnosis._audit_sinks(tree)]
+    (found,) = [finding async for finding in diagnosis_servers.audit_sinks(tree)]
     assert (found.check, found.state) == ("audit sink", "warn")
 
 

@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 
 from billfold.app import settings
 from billfold.app.supervisor import diagnosis
+from billfold.app.supervisor.findings import Finding
 from billfold.kernel.principal import Principal
 from tests import master_keys, servers
 from tests.commands import Billfold
@@ -90,7 +91,7 @@ async def operator_of_redis(redis_server: servers.RedisServer) -> AsyncIterator[
         await redis.config_set("maxmemory", "0")
 
 
-async def redis_findings(tmp_path: Path, url: str) -> list[diagnosis.Finding]:
+async def redis_findings(tmp_path: Path, url: str) -> list[Finding]:
     environ = {"BILLFOLD_BALANCES__REDIS_URL": url}
     loaded = settings.load(environ=environ, overrides={"data_dir": str(tmp_path)})
     return [finding for finding in await diagnosis.examine(loaded) if finding.check == "redis"]

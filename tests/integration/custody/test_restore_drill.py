@@ -18,7 +18,7 @@ import pytest
 from billfold.app import settings
 from billfold.app.drilling import comparing, drill
 from billfold.app.drilling.drill import Opening, Report
-from billfold.app.supervisor import diagnosis
+from billfold.app.supervisor import diagnosis_servers
 from billfold.chains.port import Chain
 from billfold.chains.stellar import showing as stellar
 from billfold.custody import Custody, Served, Showing
@@ -142,13 +142,15 @@ async def test_shares_do_as_well_and_too_few_or_a_changed_file_are_written_down_
             await place.drill(content, shares=shares)
     assert await place.drills.last_good() is None
     tree = settings.replaced(settings.Settings(), {"signer.dsn": signer_database.dsn})
-    assert await diagnosis.drill(tree) == []
+    assert await diagnosis_servers.drill(tree) == []
     await place.signer.create(tree_id=ids.new(), chain="bitcoin", network="test")
-    assert [(one.state, one.found) for one in await diagnosis.drill(tree)] == [
+    assert [(one.state, one.found) for one in await diagnosis_servers.drill(tree)] == [
         ("warn", "no backup of the seeds was ever tried")
     ]
     assert (await place.drill(file, shares=shares[1:])).good
-    assert [(one.state, one.found[:22]) for one in await diagnosis.drill(tree)] == [("ok", "the last good one was ")]
+    assert [(one.state, one.found[:22]) for one in await diagnosis_servers.drill(tree)] == [
+        ("ok", "the last good one was ")
+    ]
     assert [line.get("fault") for line in await place.told()] == [*["backup_invalid"] * 4, None]
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from billfold.app import settings
 from billfold.app.supervisor import diagnosis
+from billfold.app.supervisor.findings import Finding
 from billfold.platform import host
 from billfold.platform.rpc import addresses, serving
 from tests import servers
@@ -51,7 +52,7 @@ def doctor(data: Path, env: dict[str, str] | None = None) -> tuple[int, dict[str
     return ended.returncode, worst
 
 
-async def examined(data: Path, environ: dict[str, str] | None = None) -> list[diagnosis.Finding]:
+async def examined(data: Path, environ: dict[str, str] | None = None) -> list[Finding]:
     return await diagnosis.examine(settings.load(environ=environ or {}, overrides={"data_dir": str(data)}))
 
 

@@ -9,6 +9,7 @@ import typer
 
 from billfold.app.cli import exits, options, output
 from billfold.app.supervisor import diagnosis
+from billfold.app.supervisor.findings import Finding
 from billfold.kernel import errors
 
 _COLOURS = {"ok": typer.colors.GREEN, "warn": typer.colors.YELLOW, "fail": typer.colors.RED}
@@ -19,9 +20,7 @@ def doctor(config: options.Config = None, data: options.Data = None, json: optio
     try:
         loaded = options.load(config, data)
     except errors.BillfoldError as error:
-        findings = [
-            diagnosis.Finding(check="settings", state="fail", found=error.detail, advice="Correct that setting.")
-        ]
+        findings = [Finding(check="settings", state="fail", found=error.detail, advice="Correct that setting.")]
     else:
         findings = asyncio.run(diagnosis.examine(loaded))
     if json:
@@ -32,7 +31,7 @@ def doctor(config: options.Config = None, data: options.Data = None, json: optio
         raise typer.Exit(exits.FAILED)
 
 
-def _show(findings: Sequence[diagnosis.Finding]) -> None:
+def _show(findings: Sequence[Finding]) -> None:
     for finding in findings:
         state = typer.style(f"{finding.state:4}", fg=_COLOURS[finding.state], bold=True)
         typer.echo(f"{state}  {finding.check:17}  {finding.found}")
