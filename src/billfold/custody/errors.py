@@ -6,6 +6,7 @@ CustodyError
 ├── ChannelsNotKnown                only Stellar has channels
 ├── DepositUnknown
 ├── DepositNotUnmatched             it is somebody's already
+├── DepositNotReleasable            its chain may still take it back
 ├── CursorMoved                     another process reads the chain
 ├── TooManyAddresses                the wallet has had enough of them
 └── BlockWrong                      what a node says of a block can't be
@@ -58,6 +59,12 @@ class DepositNotUnmatched(CustodyError, errors.Conflict):
     """The deposit is somebody's already."""
 
     code = "deposit_not_unmatched"
+
+
+class DepositNotReleasable(CustodyError, errors.Conflict):
+    """The deposit may not leave on a chain yet: the blocks that have it may still be replaced."""
+
+    code = "deposit_not_releasable"
 
 
 class CursorMoved(CustodyError):

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from billfold.app.cli import client, commands, options, output
+from billfold.app.cli import client, commands, factors, money, options, output
 from billfold.app.client import Api
 
 app = commands.group("deposits")
@@ -65,6 +65,32 @@ async def explain(
         deposit = one["deposit"]
         money = f"{deposit['money']['amount']} {deposit['money']['asset']} on {one['chain']}: " if deposit else ""
         typer.echo(f"{one['verdict']}: {money}{one['why']}")
+
+
+@app.command("refund")
+@client.command
+async def refund(
+    api: Api,
+    deposit: Annotated[str, typer.Argument(metavar="DEPOSIT", help="Its id, as `deposits list --unmatched` has it.")],
+    *,
+    to: Annotated[str, typer.Option("--to", metavar="ADDRESS", help="The address that its sender has named.")],
+    memo: Annotated[str | None, typer.Option("--memo", metavar="MEMO", help="Of Stellar, such as text:4711.")] = None,
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="How you know.")],
+    idempotency_key: client.IdempotencyKey = None,
+    code: factors.Code = None,
+    json: options.Json = False,
+) -> None:
+    """Send what is nobody's to an address, less the network fee, with an operator's key."""
+    body = {"to": to, "reason": reason} | ({} if memo is None else {"memo": memo})
+    key = client.key(idempotency_key)
+    answer = await factors.confirmed(api, f"/deposits/{deposit}/refund", body, key=key, code=code)
+    if money.show_if_pending(answer, json=json):
+        return
+    if json:
+        output.print_json(answer.body)
+        return
+    sent = answer.body["refund"]
+    typer.echo(f"{sent['money']['amount']} {sent['money']['asset']} are sent to {sent['to']}: {sent['status']}.")
 
 
 @app.command("assign")

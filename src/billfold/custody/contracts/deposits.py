@@ -28,6 +28,7 @@ Verdict = Literal[
     "releasable",
     "reverted",
     "unmatched",
+    "refunded",
     "ignored",
 ]
 
@@ -103,6 +104,32 @@ class DepositAddress(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
 
 
+class Sender(msgspec.Struct, frozen=True, kw_only=True):
+    """Where what has arrived for nobody known is to be sent, by whose word."""
+
+    address: str
+    memo: str | None
+    asked_by: UUID
+    reason: str
+
+
+class Refund(msgspec.Struct, frozen=True, kw_only=True):
+    """How what has arrived for nobody known is sent back."""
+
+    #: What arrives: the deposit less the network fee, at most a quarter more than it is estimated.
+    money: Money
+    to: str
+    memo: str | None
+    #: As of any withdrawal: `held`, `sent`, `mined`, `settled` … After `failed` it is nobody's again.
+    status: str
+    #: The transaction that pays it.
+    chain_tx: str | None
+    #: How the operator knows.
+    reason: str
+    #: Why it waits, or failed.
+    waits: str
+
+
 class Deposit(msgspec.Struct, frozen=True, kw_only=True):
     """Money that arrived on a chain."""
 
@@ -129,6 +156,8 @@ class Deposit(msgspec.Struct, frozen=True, kw_only=True):
     reverted_at: datetime | None
     #: The transfer that has credited it.
     transfer_id: UUID | None
+    #: Of one that nobody is known to own: how it was sent back last, or is.
+    refund: Refund | None = None
 
 
 class Explained(msgspec.Struct, frozen=True, kw_only=True):

@@ -53,7 +53,8 @@ class Withdrawal(msgspec.Struct, frozen=True, kw_only=True):
     """A withdrawal as it is now."""
 
     id: UUID
-    wallet_id: UUID
+    #: None: it sends back what has arrived for nobody known.
+    wallet_id: UUID | None
     chain: str
     asset: str
     amount: int

@@ -6,13 +6,16 @@
 | `deposit.credited.v1` | it has its confirmations, and the ledger has it |
 | `deposit.releasable.v1` | it may leave on a chain again |
 | `deposit.reverted.v1` | the chain has taken it back; so has the ledger, where it had it |
+| `deposit.refund_requested.v1` | it is nobody's, and an operator has it sent to an address |
+| `deposit.refunded.v1` | the chain has paid that for good |
+| `deposit.refund_failed.v1` | it could not be sent, and is nobody's again |
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 from uuid import UUID
 
 import msgspec
@@ -21,7 +24,22 @@ from billfold.kernel.events import Event
 from billfold.kernel.money import Money
 
 SOURCE: Final = "/billfold/custody"
-Step = Literal["detected", "credited", "releasable", "reverted"]
+Step = Literal["detected", "credited", "releasable", "reverted", "refund_requested", "refunded", "refund_failed"]
+
+
+class Refunded(msgspec.Struct, frozen=True, kw_only=True):
+    """How a deposit of nobody known is sent back, or was."""
+
+    withdrawal_id: UUID
+    address: str
+    memo: str | None
+    #: What arrives.
+    money: Money
+    #: The operator who has asked for it, and how they know.
+    asked_by: UUID
+    reason: str
+    #: The transaction that has paid it.
+    chain_tx: str | None
 
 
 class DepositChanged(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,11 +59,11 @@ class DepositChanged(msgspec.Struct, frozen=True, kw_only=True):
     #: The transfer that has credited it, and the one that has taken it back.
     transfer_id: UUID | None
     reversal_id: UUID | None
+    #: Of one that is sent back.
+    refund: Refunded | None = None
 
 
-PAYLOADS: Mapping[str, type[msgspec.Struct]] = {
-    f"deposit.{step}.v1": DepositChanged for step in ("detected", "credited", "releasable", "reverted")
-}
+PAYLOADS: Mapping[str, type[msgspec.Struct]] = {f"deposit.{step}.v1": DepositChanged for step in get_args(Step)}
 
 
 def deposit_event(*, event_id: str, step: Step, data: DepositChanged, time: datetime) -> Event:

@@ -26,3 +26,26 @@ ALTER TABLE custody.tx_queue DROP CONSTRAINT tx_queue_kind_check,
 GRANT SELECT ON ALL TABLES IN SCHEMA custody TO billfold_app, billfold_readonly;
 GRANT INSERT ON custody.openings TO billfold_app;
 GRANT UPDATE (state, allocation_id, reason, next_at) ON custody.openings TO billfold_app;
+
+-- What has arrived for nobody known and is sent back, or was: it is no more `unmatched`, and is again if that fails.
+ALTER TABLE custody.deposits DROP CONSTRAINT deposits_kind_check,
+    ADD CONSTRAINT deposits_kind_check CHECK (kind IN ('wallet', 'unmatched', 'refunded', 'house'));
+
+-- A withdrawal of nobody's wallet sends such a deposit back; who pays is the suspense account.
+ALTER TABLE custody.withdrawals ALTER wallet_id DROP NOT NULL, ALTER owner_id DROP NOT NULL,
+    ADD CONSTRAINT withdrawals_whose CHECK ((wallet_id IS NULL) = (owner_id IS NULL));
+
+CREATE TABLE custody.refunds (
+    withdrawal_id uuid PRIMARY KEY REFERENCES custody.withdrawals,
+    deposit_id uuid NOT NULL REFERENCES custody.deposits,
+    asked_by uuid NOT NULL,
+    reason text NOT NULL,
+    asked_at timestamptz NOT NULL,
+    failed boolean NOT NULL DEFAULT false
+);
+CREATE UNIQUE INDEX refunds_one ON custody.refunds (deposit_id) WHERE NOT failed;
+CREATE INDEX refunds_deposit ON custody.refunds (deposit_id, asked_at);
+
+GRANT SELECT ON custody.refunds TO billfold_app, billfold_readonly;
+GRANT INSERT ON custody.refunds TO billfold_app;
+GRANT UPDATE (failed) ON custody.refunds TO billfold_app;

@@ -6,14 +6,17 @@ from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from billfold.custody import errors
-from billfold.custody.contracts import Deposit, DepositState
+from billfold.custody.contracts import Deposit, DepositState, Refund
 from billfold.custody.domain import confirmations
 from billfold.custody.service import telling
 from billfold.custody.service.chains import Chains
 from billfold.custody.service.served import Serving
+from billfold.custody.service.withdrawals import status_of
 from billfold.custody.store import deposits as store
+from billfold.custody.store import refunds
 from billfold.custody.store.cursors import Cursor
 from billfold.custody.store.deposits import Row
+from billfold.custody.store.withdrawals import Seen
 from billfold.kernel import paging
 from billfold.ledger import Ledger
 from billfold.platform.postgres.database import Database
@@ -67,9 +70,14 @@ class Deposits:
     async def told(self, rows: Sequence[Row]) -> list[Deposit]:
         """Rows as depositors see them."""
         cursors = await self._chains.cursors() if rows else {}
-        return [await self._told(row, cursors.get(row.chain)) for row in rows]
+        nobodys = [row.id for row in rows if row.kind in ("unmatched", "refunded")]
+        sent_back = {}
+        if nobodys:
+            async with self._database.connection() as connection:
+                sent_back = await refunds.latest(connection, nobodys)
+        return [await self._told(row, cursors.get(row.chain), sent_back.get(row.id)) for row in rows]
 
-    async def _told(self, row: Row, cursor: Cursor | None) -> Deposit:
+    async def _told(self, row: Row, cursor: Cursor | None, sent_back: tuple[refunds.Row, Seen] | None) -> Deposit:
         served = next((one for one in self._serving.all if one.name == row.chain), None)
         credit_after, release_after = (
             (1, 1) if served is None else (served.terms.credit_after, served.terms.release_after)
@@ -95,4 +103,17 @@ class Deposits:
             releasable_at=row.releasable_at,
             reverted_at=row.reverted_at,
             transfer_id=row.credit_transfer,
+            refund=None if sent_back is None else await self._refund(*sent_back),
+        )
+
+    async def _refund(self, row: refunds.Row, seen: Seen) -> Refund:
+        sent = seen.row
+        return Refund(
+            money=await telling.in_words(self._ledger, sent.asset, sent.amount),
+            to=sent.address,
+            memo=sent.memo,
+            status=status_of(seen),
+            chain_tx=sent.chain_tx or seen.tx_chain_tx,
+            reason=row.reason,
+            waits=sent.reason,
         )

@@ -47,7 +47,7 @@ class Explaining:
         if own is not None:
             wallets = await own(wallets)
         everything = own is None
-        seen = [row for row in rows if everything or row.wallet_id in wallets or row.kind == "unmatched"]
+        seen = [row for row in rows if everything or row.wallet_id in wallets or row.kind in ("unmatched", "refunded")]
         told = zip(await self._deposits.told(seen), seen, strict=True)
         found = [_of_deposit(deposit, row.kind, everything=everything) for deposit, row in told]
         found += [_of_ignored(one) for one in passed if everything or one.wallet_id in wallets]
@@ -78,11 +78,13 @@ def _verdict(deposit: Deposit, kind: str) -> tuple[Verdict, str]:
                 "reverted",
                 "The chain does not have it any more, so it was taken back. It counts again if it returns.",
             )
+        case _ if kind == "refunded":
+            return "refunded", "It came without a memo that we know, and is sent back to its owner."
+        case "credited" | "releasable" if kind == "unmatched":
+            return "unmatched", "It came without a memo that we know. Ask for help: it is kept for its owner."
         case "releasable":
             return "releasable", "It is credited, and may leave on a chain again."
         case "credited":
-            if kind == "unmatched":
-                return "unmatched", "It came without a memo that we know. Ask for help: it is kept for its owner."
             return (
                 "credited",
                 f"It is credited; it may leave on a chain again after {deposit.release_after} confirmations.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from billfold.custody.events.deposits import DepositChanged, Step, deposit_event
+from billfold.custody.events.deposits import DepositChanged, Refunded, Step, deposit_event
 from billfold.custody.service import metrics
 from billfold.custody.store.deposits import Row
 from billfold.kernel import ids, money, origin
@@ -15,14 +15,24 @@ from billfold.platform.messaging import outbox
 from billfold.platform.messaging.outbox import Told
 from billfold.platform.postgres.database import Connection, after_commit
 
+__all__ = ["Refunded", "Step", "in_words", "tell"]
 
-async def tell(connection: Connection, ledger: Ledger, step: Step, rows: Sequence[Row], *, now: datetime) -> None:
+
+async def tell(
+    connection: Connection,
+    ledger: Ledger,
+    step: Step,
+    rows: Sequence[Row],
+    *,
+    now: datetime,
+    refund: Refunded | None = None,
+) -> None:
     """Events of these deposits, whose rows the caller has locked."""
     if not rows:
         return
     told = [
         Told(
-            event=deposit_event(event_id=str(ids.new()), step=step, data=await _data(ledger, row), time=now),
+            event=deposit_event(event_id=str(ids.new()), step=step, data=await _data(ledger, row, refund), time=now),
             of=origin.current(),
         )
         for row in rows
@@ -31,7 +41,7 @@ async def tell(connection: Connection, ledger: Ledger, step: Step, rows: Sequenc
     after_commit(connection, lambda: metrics.DEPOSITS.labels(rows[0].chain, step).inc(len(rows)))
 
 
-async def _data(ledger: Ledger, row: Row) -> DepositChanged:
+async def _data(ledger: Ledger, row: Row, refund: Refunded | None) -> DepositChanged:
     return DepositChanged(
         deposit_id=row.id,
         wallet_id=row.wallet_id,
@@ -44,6 +54,7 @@ async def _data(ledger: Ledger, row: Row) -> DepositChanged:
         height=row.height,
         transfer_id=row.credit_transfer,
         reversal_id=row.reversal_transfer,
+        refund=refund,
     )
 
 

@@ -20,8 +20,9 @@ class Row(msgspec.Struct, frozen=True):
     """A withdrawal as it is kept."""
 
     id: UUID
-    wallet_id: UUID
-    owner_id: UUID
+    #: None: it sends back what has arrived for nobody known.
+    wallet_id: UUID | None
+    owner_id: UUID | None
     account_id: UUID
     chain: str
     asset: str

@@ -12,6 +12,7 @@ from billfold.wallets.rest import (
     movements,
     on_chains,
     payment_requests,
+    refunds,
     requests,
     statements,
     transactions,
@@ -42,7 +43,7 @@ def part(facade: Wallets) -> web.Part:
         handlers=[handler for module in modules for handler in module.handlers],
         routes=[
             route
-            for module in (wallets, movements, holds, assets, chain_withdrawals)
+            for module in (wallets, movements, holds, assets, chain_withdrawals, refunds)
             for route in module.routes(facade)
         ],
         dependencies={"wallets": facade},

@@ -46,7 +46,7 @@ _WITHDRAWAL = {
     "changed_at": examples.AT,
 }
 #: What is said before anything is held.
-_DESTINATION = (
+DESTINATION = (
     chain_errors.AddressInvalid,
     chain_errors.NodeUnavailable,
     chain_errors.NodeWrong,
@@ -153,7 +153,7 @@ def _create(wallets: Wallets) -> Route:
                 *refusals.POSTING,
                 *refusals.STEPPED_UP,
                 *refusals.SUPERVISED,
-                *_DESTINATION,
+                *DESTINATION,
             ),
             defers=Approval,
             sends={"money": _WITHDRAWAL["money"], "to": _WITHDRAWAL["to"]},

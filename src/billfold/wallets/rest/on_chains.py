@@ -18,7 +18,7 @@ from billfold.wallets.rest.answers import Page
 _TAG = "Money on chains"
 _SVG = "image/svg+xml"
 _CHAIN_MAX = 40
-_REASON_MAX = 500
+REASON_MAX = 500
 #: Ids of transactions are hashes or signatures in text; none is longer.
 _TX_MAX = 200
 _ADDRESS = {
@@ -31,7 +31,7 @@ _ADDRESS = {
     "current": True,
     "created_at": examples.AT,
 }
-_DEPOSIT = {
+DEPOSIT = {
     "id": "019aa2c6-7a00-7000-8000-00000000f001",
     "chain": "bitcoin",
     "chain_tx": "4a5e1e4baab89f3a32518a88c31bc87f618f76673e2cc77ab2127b7afdeda33b",
@@ -52,8 +52,9 @@ _DEPOSIT = {
     "releasable_at": None,
     "reverted_at": None,
     "transfer_id": None,
+    "refund": None,
 }
-_EXPLAINED = {"verdict": "waiting", "why": "It has 1 of 2 confirmations.", "chain": "bitcoin", "deposit": _DEPOSIT}
+_EXPLAINED = {"verdict": "waiting", "why": "It has 1 of 2 confirmations.", "chain": "bitcoin", "deposit": DEPOSIT}
 _ISSUING = (*refusals.WALLET, custody_errors.ChainUnknown, custody_errors.AddressesUnavailable)
 _SCOPE = contracts.TRANSFERS_READ
 
@@ -103,7 +104,7 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             description="How you know.",
             examples=["ticket 4711: the sender's account shows this payment"],
             min_length=1,
-            max_length=_REASON_MAX,
+            max_length=REASON_MAX,
             pattern=forms.NO_NUL,
         ),
     ]
@@ -173,7 +174,7 @@ async def draw(wallet_id: str, chain: str, principal: Principal, wallets: Wallet
         everybody=contracts.EVERYBODY,
         description="What has arrived for the wallet on chains, the newest first, with its confirmations.",
         errors=(*refusals.WALLET, *refusals.PAGE),
-        answers={"items": [_DEPOSIT], "next": None},
+        answers={"items": [DEPOSIT], "next": None},
     ),
 )
 async def list_deposits(
@@ -194,7 +195,7 @@ async def list_deposits(
         everybody=contracts.EVERYBODY,
         description="Why the money of a transaction on a chain is where it is: credited, waiting for confirmations, "
         "too little, passed over and why, or not seen. You learn what concerns your own wallets.",
-        answers={"chain_tx": _DEPOSIT["chain_tx"], "found": [_EXPLAINED]},
+        answers={"chain_tx": DEPOSIT["chain_tx"], "found": [_EXPLAINED]},
     ),
 )
 async def explain(parameters: Asked, principal: Principal, wallets: Wallets) -> Explanation:
@@ -210,7 +211,7 @@ async def explain(parameters: Asked, principal: Principal, wallets: Wallets) -> 
         also=(contracts.OPERATOR,),
         description="For operators: what has arrived without a memo that says whose it is.",
         errors=refusals.PAGE,
-        answers={"items": [_DEPOSIT | {"wallet_id": None, "chain": "stellar"}], "next": None},
+        answers={"items": [DEPOSIT | {"wallet_id": None, "chain": "stellar"}], "next": None},
     ),
 )
 async def list_unmatched(parameters: DepositList, principal: Principal, wallets: Wallets) -> Page[Deposit]:
@@ -226,7 +227,7 @@ async def list_unmatched(parameters: DepositList, principal: Principal, wallets:
         scope=_SCOPE,
         everybody=contracts.EVERYBODY,
         errors=(ids.InvalidId, custody_errors.DepositUnknown),
-        answers=_DEPOSIT,
+        answers=DEPOSIT,
     ),
 )
 async def get_deposit(deposit_id: str, principal: Principal, wallets: Wallets) -> Deposit:
@@ -251,7 +252,7 @@ async def get_deposit(deposit_id: str, principal: Principal, wallets: Wallets) -
             custody_errors.DepositNotUnmatched,
         ),
         sends={"wallet": examples.ADA, "reason": "ticket 4711"},
-        answers=_DEPOSIT,
+        answers=DEPOSIT,
     ),
 )
 async def assign(deposit_id: str, command: Assignment, principal: Principal, wallets: Wallets) -> Deposit:

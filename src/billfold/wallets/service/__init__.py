@@ -152,6 +152,9 @@ class Wallets:
             holdings=holdings,
             supervision=supervision,
         )
+        self.on_chains = OnChains(
+            custody=custody, ledger=ledger, holdings=holdings, supervision=supervision, database=database
+        )
         #: Who carries out what another person has approved.
         self.executors = approved.executors(
             movements=self.movements,
@@ -159,6 +162,7 @@ class Wallets:
             holds=self.holds,
             registry=self.registry,
             sent_out=self.chain_withdrawals,
+            on_chains=self.on_chains,
         )
         #: What keeps balances of a moment ago, and looks after them; None where nothing does.
         self.pictures: Pictures | None = None
@@ -168,7 +172,6 @@ class Wallets:
             self.projections = Projections(database=database, pictures=self.pictures)
         self.balances = Balances(ledger=ledger, holdings=holdings, clock=clock, pictures=self.pictures)
         self.assets = Assets(ledger=ledger)
-        self.on_chains = OnChains(custody=custody, holdings=holdings, database=database)
         self.holders = Holders(database=database, resolution=resolution)
         self.dead_letters = DeadLetters(database=database, bulk=self.bulk, clock=clock)
         self.departures = Departures(ledger=ledger, clock=clock)

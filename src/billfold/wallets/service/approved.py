@@ -15,14 +15,28 @@ from billfold.wallets.service.bulk import Bulk
 from billfold.wallets.service.chain_withdrawals import ChainWithdrawals
 from billfold.wallets.service.holds import Holds
 from billfold.wallets.service.movements import Movements
+from billfold.wallets.service.on_chains import OnChains
 from billfold.wallets.service.registry import Registry
-from billfold.wallets.service.supervision import HoldRelease, HoldSettlement, Many, Reversal, WalletLimits
+from billfold.wallets.service.supervision import (
+    DepositRefund,
+    HoldRelease,
+    HoldSettlement,
+    Many,
+    Reversal,
+    WalletLimits,
+)
 
 T = TypeVar("T")
 
 
 def executors(
-    *, movements: Movements, bulk: Bulk, holds: Holds, registry: Registry, sent_out: ChainWithdrawals
+    *,
+    movements: Movements,
+    bulk: Bulk,
+    holds: Holds,
+    registry: Registry,
+    sent_out: ChainWithdrawals,
+    on_chains: OnChains,
 ) -> Mapping[str, Executor]:
     """Who carries out what, by the kind of the request."""
 
@@ -74,8 +88,20 @@ def executors(
         new = _content(approved, NewChainWithdrawal)
         return await sent_out.create(principal=approved.principal, new=new, key=approved.key_text)
 
+    async def send_back(approved: Approved) -> object:
+        refund = _content(approved, DepositRefund)
+        return await on_chains.refund(
+            principal=approved.principal,
+            deposit_id=refund.deposit_id,
+            to=refund.to,
+            memo=refund.memo,
+            reason=refund.reason,
+            key=approved.key_text,
+        )
+
     return {
         supervision.CHAIN_WITHDRAWAL: send,
+        supervision.DEPOSIT_REFUND: send_back,
         supervision.MOVEMENT: move,
         supervision.BULK: move_many,
         supervision.REVERSAL: reverse,

@@ -149,6 +149,9 @@ class ChainWithdrawals:
 
     async def _found(self, principal: Principal, withdrawal_id: UUID, *, anybodys: bool) -> Withdrawal:
         found = await self._custody.withdrawals.withdrawal(withdrawal_id=withdrawal_id)
+        if found.wallet_id is None:
+            # It sends a deposit back that is nobody's; whoever looks after these sees it with the deposit.
+            raise custody_errors.WithdrawalUnknown
         side = await self._resolution.side(principal, str(found.wallet_id), found.asset)
         mine = side is not None and side.mine
         if not (mine or anybodys):

@@ -6,21 +6,34 @@ from uuid import UUID
 
 from billfold.custody import Custody
 from billfold.custody import errors as custody_errors
-from billfold.custody.contracts import Deposit, DepositAddress, Explanation
-from billfold.kernel import paging
+from billfold.custody.contracts import Deposit, DepositAddress, Explanation, Sender
+from billfold.kernel import idempotency, money, paging
 from billfold.kernel.principal import Principal
+from billfold.ledger import Ledger
+from billfold.ledger import errors as ledger_errors
 from billfold.platform.postgres.database import Database
-from billfold.wallets import contracts, errors
+from billfold.wallets import contracts, domain, errors
 from billfold.wallets.service.holdings import Holdings
+from billfold.wallets.service.supervision import DEPOSIT_REFUND, Ask, DepositRefund, Supervision
 from billfold.wallets.store import wallets as store
 
 
 class OnChains:
     """Decides who may; custody does it."""
 
-    def __init__(self, *, custody: Custody | None, holdings: Holdings, database: Database) -> None:
+    def __init__(
+        self,
+        *,
+        custody: Custody | None,
+        ledger: Ledger,
+        holdings: Holdings,
+        supervision: Supervision,
+        database: Database,
+    ) -> None:
         self._given = custody
+        self._ledger = ledger
         self._holdings = holdings
+        self._supervision = supervision
         self._database = database
 
     @property
@@ -122,6 +135,44 @@ class OnChains:
         return await self._custody.unmatched.assign(
             deposit_id=deposit_id, wallet_id=wallet_id, claimed_by=principal.owner_id, reason=reason
         )
+
+    async def refund(
+        self,
+        *,
+        principal: Principal,
+        deposit_id: UUID,
+        to: str,
+        memo: str | None,
+        reason: str,
+        key: str,
+        step_up: UUID | None = None,
+    ) -> tuple[Deposit, bool]:
+        """Send what has arrived for nobody known to an address, less the network fee; whether `key` had done so before.
+
+        Raises:
+            MissingScope, DepositUnknown, DepositNotUnmatched, DepositNotReleasable, IdempotencyKeyReused
+            AddressInvalid, AddressIsOurs, DestinationRefused, AmountBelowMinimum
+            FeesUnknown, AddressesUnavailable, NodeUnavailable, NodeWrong
+            Deferred, ApprovalEnded, TooManyApprovals: a person asks another one.
+            StepUpRequired: it takes a factor of the caller's; `step_up` names their approval.
+        """
+        principal.require(contracts.OPERATOR)
+        principal.require(contracts.ORDER_SCOPES["withdrawal"])
+        deposit = await self._custody.deposits.deposit(deposit_id=deposit_id)
+        refund = DepositRefund(deposit_id=deposit_id, money=deposit.money, to=to, memo=memo, reason=reason)
+        content = domain.content_of(refund)
+        ours = idempotency.key(owner=principal.owner_id, text=key, operation="refund a deposit", content=content)
+        if principal.user_id is not None:
+            scale = (await self._ledger.asset(code=deposit.money.asset)).scale
+            leaving = {deposit.money.asset: money.parse(deposit.money.amount, scale)}
+            ask = Ask(kind=DEPOSIT_REFUND, content=refund, key=ours, key_text=key, step_up=step_up)
+            await self._supervision.refund(principal, leaving, refund, ask)
+        sender = Sender(address=to, memo=memo, asked_by=principal.owner_id, reason=reason)
+        try:
+            again = await self._custody.withdrawals.refund(deposit_id=deposit_id, sender=sender, key=ours)
+        except ledger_errors.LedgerError as error:
+            raise errors.in_wallet_words(error) from error
+        return await self._custody.deposits.deposit(deposit_id=deposit_id), again
 
     async def _check_open(self, principal: Principal, wallet_id: UUID) -> None:
         owner = None if principal.is_operator else principal.owner_id

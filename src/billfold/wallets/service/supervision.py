@@ -5,6 +5,7 @@ Before another person is asked, whoever withdraws much shows by a factor that it
     a manual posting      money of others that a person moves, holds or releases by the scope operator, and whatever a
                           person deposits
     a large withdrawal    of a person, from their own wallets too
+    a refund              of what has arrived on a chain for nobody known
     credit limits         see `registry`
 
 Nothing is kept back meanwhile: when it is approved, the ledger decides whether the money is there.
@@ -27,6 +28,7 @@ from billfold.kernel.principal import Principal
 from billfold.platform.postgres.database import Connection, Database
 from billfold.wallets import contracts
 from billfold.wallets.contracts import OUTSIDE, Order, Settlement
+from billfold.wallets.contracts.chain_withdrawals import NewChainWithdrawal
 from billfold.wallets.domain import Draft, Side
 from billfold.wallets.service.allowance import Allowance
 from billfold.wallets.service.withdrawals import Withdrawals
@@ -41,6 +43,7 @@ HOLD = "hold"
 RELEASE = "release"
 LIMITS = "limits"
 CHAIN_WITHDRAWAL = "chain_withdrawal"
+DEPOSIT_REFUND = "deposit_refund"
 #: What of them takes money out of the house, as whoever approves it reads it.
 _NAMES = {MOVEMENT: "withdrawal", BULK: "withdrawals", REVERSAL: "reversal", SETTLEMENT: "hold settlement"}
 _DEPOSIT = contracts.ORDER_SCOPES["deposit"]
@@ -80,6 +83,17 @@ class WalletLimits(msgspec.Struct, frozen=True, kw_only=True):
 
     wallet: UUID
     credit_limits: Sequence[Money]
+
+
+class DepositRefund(msgspec.Struct, frozen=True, kw_only=True):
+    """A deposit of nobody known, and where it is to be sent."""
+
+    deposit_id: UUID
+    #: All of it; the network fee is taken from that.
+    money: Money
+    to: str
+    memo: str | None
+    reason: str
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -215,6 +229,19 @@ class Supervision:
             needs = {_WITHDRAWAL}
         await self._demand(principal, ask, needs=needs, wallets=[source.wallet])
         return confirmed
+
+    async def refund(self, principal: Principal, leaving: Mapping[str, int], refund: DepositRefund, ask: Ask) -> None:
+        """Have a person wait for another one who sends away what is nobody's, after a factor of their own.
+
+        Raises: as `orders`.
+        """
+        shown = NewChainWithdrawal(
+            wallet=f"deposit {refund.deposit_id}", money=refund.money, to=refund.to, memo=refund.memo
+        )
+        await self._withdrawals.check_sent_out(
+            principal, leaving=leaving, content=shown, key=ask.key, proof=ask.step_up, is_new=True
+        )
+        await self._demand(principal, ask, needs={_WITHDRAWAL, contracts.OPERATOR}, wallets=())
 
     async def hold(self, principal: Principal, side: Side, ask: Ask) -> None:
         """The same for placing or releasing a hold: of others' money both are postings by hand.

@@ -18,6 +18,7 @@ from uuid import UUID
 
 from billfold.chains.port import Chain, Speed
 from billfold.custody import errors
+from billfold.custody.contracts.deposits import Sender
 from billfold.custody.contracts.withdrawals import (
     NewWithdrawal,
     Offer,
@@ -35,6 +36,7 @@ from billfold.custody.service.withdrawals.ending import Ending
 from billfold.custody.service.withdrawals.fees import Fees
 from billfold.custody.service.withdrawals.opening import Opening
 from billfold.custody.service.withdrawals.parts import Parts
+from billfold.custody.service.withdrawals.refunding import Refunding
 from billfold.custody.service.withdrawals.replacing import Replacing
 from billfold.custody.service.withdrawals.sending import Sending
 from billfold.custody.service.withdrawals.sweeping import Sweeping
@@ -58,6 +60,11 @@ _BY_TX: Mapping[str, WithdrawalStatus] = {
     "mined": "mined",
     "final": "mined",
 }
+
+
+def status_of(seen: Seen) -> WithdrawalStatus:
+    """How far it is, but for an address that is waited for."""
+    return _BY_TX.get(seen.tx_state or "", "allocated") if seen.row.state == "allocated" else seen.row.state
 
 
 class Withdrawals:
@@ -86,6 +93,7 @@ class Withdrawals:
         self._replacing = Replacing(self._parts, self._asking, self._ending, fees)
         self._sweeping = Sweeping(self._parts, fees)
         self._opening = Opening(self._parts, fees)
+        self._refunding = Refunding(self._parts, self._asking, fees)
 
     @property
     def chains(self) -> Mapping[str, Chain]:
@@ -160,6 +168,16 @@ class Withdrawals:
         """
         withdrawal_id, replayed = await self._asking.request(new=new, key=key)
         return Requested(await self.withdrawal(withdrawal_id=withdrawal_id), replayed)
+
+    async def refund(self, *, deposit_id: UUID, sender: Sender, key: Key) -> bool:
+        """Send what has arrived for nobody known to an address; the same `key` again is no change, and says so.
+
+        Raises:
+            IdempotencyKeyReused, DepositUnknown, DepositNotUnmatched, DepositNotReleasable.
+            AddressInvalid, AddressIsOurs, DestinationRefused, AmountBelowMinimum.
+            FeesUnknown, AddressesUnavailable, NodeUnavailable, NodeWrong.
+        """
+        return await self._refunding.request(deposit_id=deposit_id, sender=sender, key=key)
 
     async def has_hold(self, *, hold: Hold) -> bool:
         """Whether this hold of the ledger is a withdrawal's, which alone ends it: its money may be on a chain."""
@@ -251,11 +269,9 @@ class Withdrawals:
 
     def _shown(self, seen: Seen) -> Withdrawal:
         row = seen.row
-        status: WithdrawalStatus = row.state
+        status = status_of(seen)
         if row.state == "held" and row.waits_until is not None and row.waits_until > self._parts.now():
             status = "waiting"
-        elif row.state == "allocated":
-            status = _BY_TX.get(seen.tx_state or "", "allocated")
         return Withdrawal(
             id=row.id,
             wallet_id=row.wallet_id,

@@ -134,7 +134,10 @@ class Allocating:
     async def _fit(self, chain: Chain, row: Row, source: str) -> Fit | None:
         """It with what its transaction may cost; None if that is more than is charged for it, and it has to wait."""
         rates = await self._fees.rates(chain)
-        limit = row.network_fee - row.opening if row.token is None else await self._parts.house_fee_max(chain)
+        limit = row.network_fee - row.opening if row.token is None else 0
+        if row.token is not None or row.wallet_id is None:
+            # Nobody can be asked to pay more for what is sent back: what it costs beyond is the house's.
+            limit = max(limit, await self._parts.house_fee_max(chain))
         payment = Payment(address=row.address, amount=row.amount, token=row.token, memo=row.memo)
         try:
             estimate = await self._fees.estimate(chain, payment, source=source, speed=row.speed, rates=rates)

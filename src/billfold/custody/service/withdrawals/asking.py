@@ -15,6 +15,7 @@ from billfold.chains.port import Chain, Destination, Payment, Speed
 from billfold.custody import errors
 from billfold.custody.contracts.withdrawals import NewWithdrawal, Quote
 from billfold.custody.domain import withdrawals as rules
+from billfold.custody.service.withdrawals import returned
 from billfold.custody.service.withdrawals.fees import Fees
 from billfold.custody.service.withdrawals.parts import LEASE, Parts
 from billfold.custody.store import sources, standings
@@ -44,7 +45,7 @@ class Asking:
         """
         found, chain = await self._parts.asset(asset)
         try:
-            destination = await self._destination(chain, found, amount, address, memo)
+            destination = await self.destination(chain, found, amount, address, memo)
         except NodeUnavailable:
             canonical, within = chain.canonical(address)
             destination = Destination(address=canonical, memo=within or memo)
@@ -126,7 +127,7 @@ class Asking:
         async with self._parts.database.connection() as connection:
             if await standings.stopped(connection, [new.asset]):
                 raise errors.WithdrawalsStopped(pointer="/asset")
-        destination = await self._destination(chain, asset, new.amount, new.address, new.memo)
+        destination = await self.destination(chain, asset, new.amount, new.address, new.memo)
         quote = await self._quoted(chain, asset, new.amount, destination, new.speed)
         now = self._parts.now()
         return Row(
@@ -157,7 +158,7 @@ class Asking:
         async with self._parts.database.transaction() as connection:
             until = await sources.name_destination(
                 connection,
-                row.wallet_id,
+                new.wallet_id,
                 chain=row.chain,
                 address=row.address,
                 memo=row.memo,
@@ -175,12 +176,16 @@ class Asking:
         async with self._parts.database.transaction() as connection:
             if await store.change(connection, row, state="failed", now=now, next_at=now, reason=refusal.code):
                 row = msgspec.structs.replace(row, reason=refusal.code)
+                if row.wallet_id is None:
+                    await returned.ended(connection, self._parts, row, paid=False)
                 await self._parts.tell(connection, "withdrawal.failed.v1", row)
 
-    async def _destination(
-        self, chain: Chain, asset: Asset, amount: int, address: str, memo: str | None
-    ) -> Destination:
-        """Where it is to go, if it would arrive there."""
+    async def destination(self, chain: Chain, asset: Asset, amount: int, address: str, memo: str | None) -> Destination:
+        """Where it is to go, if it would arrive there.
+
+        Raises:
+            AddressInvalid, AddressIsOurs, DestinationRefused, NodeUnavailable, NodeWrong.
+        """
         canonical, within = chain.canonical(address)
         async with self._parts.database.connection() as connection:
             if await sources.is_ours(connection, chain.name, canonical):
@@ -198,7 +203,7 @@ class Asking:
             raise errors.AmountBelowMinimum(pointer="/amount")
         rates = await self._fees.rates(chain)
         payment = Payment(address=to.address, amount=amount, token=asset.contract, memo=to.memo)
-        source = await self._source(chain)
+        source = await self.source(chain)
         estimate = await self._fees.estimate(chain, payment, source=source, speed=speed, rates=rates)
         charged = rules.set_aside(estimate) + to.opening
         in_coin = asset.contract is None
@@ -219,7 +224,12 @@ class Asking:
             stale=rates.stale,
         )
 
-    async def _source(self, chain: Chain) -> str:
+    async def source(self, chain: Chain) -> str:
+        """The house's address that withdrawals are paid from.
+
+        Raises:
+            AddressesUnavailable: it has none yet.
+        """
         async with self._parts.database.connection() as connection:
             house = await sources.house(connection, chain.name)
         if not house.get("hot"):

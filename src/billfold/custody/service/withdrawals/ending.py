@@ -13,6 +13,7 @@ import structlog
 
 from billfold.chains.port import Chain, Rate
 from billfold.custody.domain import withdrawals as rules
+from billfold.custody.service.withdrawals import returned
 from billfold.custody.service.withdrawals.asking import Asking
 from billfold.custody.service.withdrawals.parts import LEASE, Overtaken, Parts
 from billfold.custody.store import openings, queue, sweeps
@@ -68,7 +69,7 @@ class Ending:
             paid = {one for _, one in await queue.payments(connection, final.id) if one is not None}
             together = await store.of_allocation(connection, row.id)
             sharing = [one for one in together if one.id in paid or (final.kind == "clear" and one.cancel_asked)]
-            limits = [one.network_fee - one.opening if one.token is None else 0 for one in sharing]
+            limits = [_charged(one, final) for one in sharing]
             parts, house_fee = rules.shares(final.fee, limits)
             if final.succeeded:
                 house_fee += sum(one.opening for one in sharing if one.token is not None and one.id in paid)
@@ -194,6 +195,8 @@ class Ending:
         now, state = self._parts.now(), _ENDED[row.outcome]
         async with self._parts.database.transaction() as connection:
             if await store.change(connection, row, state=state, now=now, next_at=now):
+                if row.wallet_id is None:
+                    await returned.ended(connection, self._parts, row, paid=row.outcome == "paid")
                 kind = {"settled": "withdrawal.settled.v1", "failed": "withdrawal.failed.v1"}
                 await self._parts.tell(connection, kind.get(state, "withdrawal.cancelled.v1"), row)  # type: ignore[arg-type]
 
@@ -220,6 +223,9 @@ class Ending:
         fee = row.fee_paid if row.token is None else 0
         left = fee + (row.amount if row.outcome == "paid" else 0)
         earned = row.service_fee if row.outcome == "paid" else 0
+        if row.wallet_id is None:
+            # Nothing of the deposit stays in suspense: the house has it, or has paid for nothing.
+            left, earned = (left, row.total - left) if row.outcome == "paid" else (0, 0)
         dues = []
         if left:
             dues.append(rules.Due(await self._parts.omnibus(row.asset), left))
@@ -266,6 +272,13 @@ class Ending:
     async def _lock(self, connection: Connection, row: AllocationRow) -> None:
         if await queue.lock_allocation(connection, row.id, fence=row.fence) is None:
             raise Overtaken
+
+
+def _charged(row: Row, final: Tx) -> int:
+    """The most that it pays of the network fee: nothing of a token, nor of a refund that has failed."""
+    if row.token is not None or (row.wallet_id is None and not final.succeeded):
+        return 0
+    return row.network_fee - row.opening
 
 
 async def _give_back(connection: Connection, row: AllocationRow, *, until: datetime, reason: str) -> None:

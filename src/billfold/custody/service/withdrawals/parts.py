@@ -71,7 +71,9 @@ class Parts:
     async def tell(
         self, connection: Connection, kind: WithdrawalEventType, row: Row, *, chain_tx: str | None = None
     ) -> None:
-        """Publish what has become of a withdrawal, whose row the caller has locked."""
+        """Publish what has become of a withdrawal of a wallet, whose row the caller has locked."""
+        if row.wallet_id is None or row.owner_id is None:
+            return
         scale = (await self.ledger.asset(code=row.asset)).scale
         in_coin = row.token is None
 
