@@ -71,6 +71,9 @@ class Block(msgspec.Struct, frozen=True, kw_only=True):
     time: datetime
     movements: Sequence[Movement]
     spent: Sequence[Spent] = ()
+    #: Whether it may have moved more than the nodes show: of Ethereum, coin that contracts pay on where none traces.
+    #: None: there was nothing to show.
+    partial: bool | None = None
 
 
 class Watch(Protocol):
@@ -296,6 +299,8 @@ class Signed(msgspec.Struct, frozen=True, kw_only=True):
 
     raw: bytes
     chain_tx: str
+    #: What was signed, where whoever looks for it has kept that: Bitcoin's has the transactions that it spends from.
+    payload: bytes | None = None
 
 
 class Send(Protocol):

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import AsyncIterator, Iterator, Sequence
 
+import msgspec
 import pytest
 
 from billfold.chains import errors
@@ -56,7 +57,8 @@ class Purse:
     async def signed(self, amount: int, *, rate: int = 1_000) -> Signed:
         payments = [Payment(address=ELSEWHERE, amount=amount)]
         unsigned = await self.chain.build(payments, self.allocation, rate=Rate(numbers={"sat_per_kvb": rate}))
-        return signing.sign(unsigned.payload, SEED, places={self.address: self.place}, network="sandbox")
+        signed = signing.sign(unsigned.payload, SEED, places={self.address: self.place}, network="sandbox")
+        return msgspec.structs.replace(signed, payload=unsigned.payload)
 
 
 @pytest.fixture
@@ -200,7 +202,9 @@ async def test_a_block_that_is_replaced_takes_its_transactions_back(purse: Purse
     assert after.block != before.block
 
 
-async def test_what_builds_on_a_transaction_that_was_replaced_is_not_called_dead(purse: Purse, engine: Engine) -> None:
+async def test_what_builds_on_a_transaction_that_was_replaced_is_dead_when_that_is_final(
+    purse: Purse, engine: Engine
+) -> None:
     chain = purse.chain
     await chain.broadcast(await purse.signed(20_000_000))
     child = await change_of(purse)
@@ -209,10 +213,16 @@ async def test_what_builds_on_a_transaction_that_was_replaced_is_not_called_dead
 
     with pytest.raises(errors.Refused):
         await chain.broadcast(signed)
-    engine.mine(FINAL_BLOCKS)
+    for _ in range(FINAL_BLOCKS):
+        assert (await chain.find(signed, child.allocation)).fate is Fate.UNSEEN
+        engine.mine()
 
-    # No block has ever had the coin that it spends, so nothing proves that none will.
-    assert (await chain.find(signed, child.allocation)).fate is Fate.UNSEEN
+    dead = await chain.find(signed, child.allocation)
+    assert dead.fate is Fate.DEAD
+    assert child.allocation.coins[0].chain_tx in dead.reason
+    # No block has ever had the coin, so to who has not kept where it came from nothing proves that none will.
+    forgotten = msgspec.structs.replace(signed, payload=None)
+    assert (await chain.find(forgotten, child.allocation)).fate is Fate.UNSEEN
 
 
 async def test_a_child_that_pays_more_takes_its_parent_into_the_block(purse: Purse, engine: Engine) -> None:

@@ -4,11 +4,14 @@ A transaction is dead when a coin that it spends was spent by another, so many b
 says who has spent a coin; but a coin that blocks had, that is not there any more, and that none of the last blocks has
 spent, was spent before them; and not by this transaction, since no block has it. All of it has to be seen at one and
 the same last block: while the chain moves nothing is said.
+
+It is dead, too, when a transaction that it spends from is dead in this way: a reorganization took that out of its
+block, and another has its place for good. No node has such a one any more, so it is read from what was signed.
 """
 
 from __future__ import annotations
 
-from billfold.chains.bitcoin import transactions
+from billfold.chains.bitcoin import psbt, transactions
 from billfold.chains.bitcoin.node import Node
 from billfold.chains.bitcoin.transactions import Transaction
 from billfold.chains.port import Allocation, Fate, Found, Signed
@@ -35,9 +38,21 @@ class Finding:
         if placed is not None and placed.waits:
             return Found(fate=Fate.PENDING)
         spent = await self._spent_long_ago(transactions.transaction(signed.raw), before)
+        reason = f"{spent} was spent by another transaction"
+        if spent is None and (lost := await self._lost_parent(signed, before)) is not None:
+            spent, reason = lost, f"{lost} is on no block, and never will be"
         if spent is not None and await self._node.tip() == before:
-            return Found(fate=Fate.DEAD, reason=f"{spent} was spent by another transaction")
+            return Found(fate=Fate.DEAD, reason=reason)
         return Found(fate=Fate.UNSEEN)
+
+    async def _lost_parent(self, signed: Signed, tip: tuple[int, str]) -> str | None:
+        """A transaction that it spends from, that no node has, and that has a coin which another has spent long ago."""
+        if signed.payload is None:
+            return None
+        for parent in psbt.read(signed.payload).parents:
+            if await self._node.placed(parent.txid) is None and await self._spent_long_ago(parent, tip) is not None:
+                return parent.txid
+        return None
 
     async def _spent_long_ago(self, transaction: Transaction, tip: tuple[int, str]) -> str | None:
         """A coin of it that is spent and was not by the last blocks."""

@@ -255,4 +255,4 @@ _CANT_BE_MADE = (
 def signed_of(tx: Tx) -> Signed:
     """What is handed over."""
     assert tx.raw is not None and tx.chain_tx is not None, "it is signed"
-    return Signed(raw=tx.raw, chain_tx=tx.chain_tx)
+    return Signed(raw=tx.raw, chain_tx=tx.chain_tx, payload=tx.payload)
