@@ -123,6 +123,8 @@ async def opened(
             freeze_wallet=lambda connection, wallet_id: wallets.registry.freeze_for_house(connection, wallet_id),  # noqa: PLW0108
             served=await stack.enter_async_context(custody.served(tree)),
             signer=await stack.enter_async_context(signing.connected(tree.signer)),
+            approvals=identity.approvals,
+            step_up=identity.step_up,
         )
         wallets = Wallets(
             database=database,
@@ -137,7 +139,7 @@ async def opened(
             balances_kept=kept,
             history=copy,
         )
-        identity.approvals.carried_out_by(wallets.executors)
+        identity.approvals.carried_out_by({**wallets.executors, **on_chains.exporting.executors})
         audit = await stack.enter_async_context(_audited(tree.audit, envelope, name))
         await stack.enter_async_context(_recording(identity))
         notifications = Notifications(

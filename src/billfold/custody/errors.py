@@ -17,6 +17,8 @@ CustodyError
 ├── WithdrawalsStopped              the chain holds another amount than the ledger says
 ├── WithdrawalsNotStopped           there is nothing to resume
 ├── ReconciliationBusy              another process reconciles the chain
+├── KeyExportUnknown                no such seed was asked for
+├── KeyExportWaits                  nobody has approved it
 AddressesUnavailable                the signer does not answer, or there is none
 """
 
@@ -155,3 +157,15 @@ class ReconciliationBusy(CustodyError, errors.Unavailable):
     """The chain is being reconciled by somebody else, or its nodes are too slow; try again later."""
 
     code = "reconciliation_busy"
+
+
+class KeyExportUnknown(CustodyError, errors.NotFound):
+    """There is no such export, or somebody else has asked for it."""
+
+    code = "key_export_unknown"
+
+
+class KeyExportWaits(CustodyError, errors.Conflict):
+    """The export is not carried out, so there is no package."""
+
+    code = "key_export_waits"

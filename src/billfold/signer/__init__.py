@@ -3,5 +3,6 @@
 from billfold.signer import contracts, errors
 from billfold.signer.service import Signer
 from billfold.signer.service.drills import Drills
+from billfold.signer.service.exports import opened
 
-__all__ = ["Drills", "Signer", "contracts", "errors"]
+__all__ = ["Drills", "Signer", "contracts", "errors", "opened"]

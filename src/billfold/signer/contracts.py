@@ -128,6 +128,52 @@ class SigningService(Protocol):
         """
         ...
 
+    async def export(self, *, request_id: UUID, tree_id: UUID, recipient: bytes) -> bytes:
+        """The seed of a tree in a package that opens for `recipient` alone; for the same request always the same.
+
+        `recipient` is a public key of X25519, 32 bytes.
+
+        Raises:
+            TreeNotFound, RequestDiffers.
+            ExportNotAllowed: the signer's own policy names no such recipient.
+            KeysUnavailable, DatabaseUnavailable, ServiceUnavailable: later again, with the same request.
+        """
+        ...
+
+
+class Recipient(msgspec.Struct, frozen=True):
+    """Somebody for whom seeds may be sealed."""
+
+    name: str
+    #: Of X25519, 32 bytes.
+    public_key: bytes
+    created_at: datetime
+
+
+class Package(msgspec.Struct, frozen=True, kw_only=True):
+    """The seed of a tree, for a recipient. What it says in the open is authenticated with it."""
+
+    tree: UUID
+    chain: str
+    network: Network
+    recipient: bytes
+    sealed: bytes
+    format: Literal["billfold-seed-export-v1"] = "billfold-seed-export-v1"
+
+
+class Opened(msgspec.Struct, frozen=True, kw_only=True):
+    """What is in a package. Its text form does not show it."""
+
+    #: None where the seed was not made of words.
+    words: str | None
+    #: The 64 bytes that BIP-32 and SLIP-10 begin with, in hexadecimal digits.
+    seed: str
+    #: Whether it takes a passphrase besides to make the seed of the words.
+    passphrase: bool
+
+    def __repr__(self) -> str:
+        return "Opened(…)"
+
 
 class Limit(msgspec.Struct, frozen=True, kw_only=True):
     """How much of one asset may leave trees of one chain and network."""

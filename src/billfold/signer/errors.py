@@ -9,10 +9,13 @@ SignerError
 ├── RequestDiffers        the request's id has signed another transaction
 ├── NotAsExpected         the transaction does something else than its sender says
 ├── BackupInvalid         a backup that can't be opened
+├── PackageInvalid        a package with a seed that can't be opened
+├── RecipientUnknown      no such recipient of seeds
 └── PolicyRefused         the signer's own policy is against it
     ├── PolicyMissing     and does not know the asset
     ├── LimitExceeded
     ├── DestinationNotAllowed
+    ├── ExportNotAllowed
     ├── SweepElsewhere
     └── ClaimsForbidden
 LogBroken                 the log is not as it was written
@@ -77,6 +80,18 @@ class BackupInvalid(SignerError, errors.Invalid):
     code = "backup_invalid"
 
 
+class PackageInvalid(SignerError, errors.Invalid):
+    """The package can't be opened: it was changed, or is for another key."""
+
+    code = "package_invalid"
+
+
+class RecipientUnknown(SignerError, errors.NotFound):
+    """The signer knows no such recipient."""
+
+    code = "recipient_unknown"
+
+
 class PolicyRefused(SignerError, errors.Denied):
     """The signer's own policy is against it."""
 
@@ -99,6 +114,12 @@ class DestinationNotAllowed(PolicyRefused):
     """The signer's policy pays only known destinations on this chain, and this is none of them."""
 
     code = "destination_not_allowed"
+
+
+class ExportNotAllowed(PolicyRefused):
+    """The signer's policy names no such recipient of seeds, so none is given out."""
+
+    code = "export_not_allowed"
 
 
 class SweepElsewhere(PolicyRefused):

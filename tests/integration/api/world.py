@@ -80,6 +80,7 @@ class World:
             "record_id": self.audit_record,
             "deposit_id": self.deposit,
             "withdrawal_id": self.withdrawal,
+            "export_id": self.key_export,
         }
 
     async def thing(self, name: str, owner: UUID) -> str:
@@ -183,13 +184,16 @@ class World:
             )
         return made.session_id
 
-    async def approval(self, owner: UUID) -> str:
+    async def key_export(self, owner: UUID) -> str:
+        return await self.approval(owner, kind="key_export")
+
+    async def approval(self, owner: UUID, *, kind: str = "movement") -> str:
         """What the owner has asked for, and nobody has decided about."""
         wallet, key = await self.wallet(owner), str(ids.new())
         order = {"kind": "withdrawal", "from": wallet, "money": {"amount": "20.00", "asset": "USD"}}
         by = Principal(credential_id=ids.new(), owner_id=owner, scopes=frozenset(), user_id=owner)
         demand = Demand(
-            kind="movement",
+            kind=kind,
             content=order,
             needs=frozenset({"wallets:read"}),
             concerns=frozenset(),

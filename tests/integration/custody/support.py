@@ -50,6 +50,9 @@ class NamedPlaces:
     async def claim(self, **_: Any) -> Mapping[str, str]:
         raise AssertionError("nothing is claimed here")
 
+    async def export(self, **_: Any) -> bytes:
+        raise AssertionError("nobody has keys here")
+
 
 class Bank:
     """Custody, wallets and a ledger over one chain."""

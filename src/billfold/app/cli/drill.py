@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from billfold.app import settings
-from billfold.app.cli import direct, exits, options, output, progress, signer
+from billfold.app.cli import at_signer, direct, exits, options, output, progress
 
 if TYPE_CHECKING:
     from billfold.app.drilling.drill import Opening, Report
@@ -42,7 +42,7 @@ def restore_drill(
     logs.configure(role="restore-drill", level="error", form="console")
     secrecy.keep()
     content = file.read_bytes()
-    text, lines = signer.opening(shares=shares)
+    text, lines = at_signer.opening(shares=shares)
     found = asyncio.run(_drill(Opening(content=content, text=text, shares=lines), scan, config, data))
     output.print_json(found) if json else _show(found)
     if not found.good:

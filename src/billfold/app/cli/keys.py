@@ -118,10 +118,10 @@ def rewrap(config: options.Config = None, data: options.Data = None, json: optio
 
 
 async def _rewrap(config: Path | None, data: Path | None) -> int:
-    from billfold.app.cli import progress, signer  # noqa: PLC0415 - imported where they are needed alone.
+    from billfold.app.cli import at_signer, progress  # noqa: PLC0415 - imported where they are needed alone.
 
     done = 0
-    async with signer.opened(config, data) as opened:
+    async with at_signer.opened(config, data) as opened:
         with progress.bar("seeds") as advance:
             async for done, total in opened.rewrap():
                 advance(done, total, f"{done} of {total}")

@@ -6,31 +6,21 @@ No other process can ask for any of this.
 
 from __future__ import annotations
 
-import asyncio
-import os
 import re
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import typer
 
-from billfold.app import settings
-from billfold.app.cli import commands, options, output
-from billfold.app.supervisor import record
+from billfold.app.cli import at_signer, commands, options, output, recipients
 from billfold.kernel import ids
-from billfold.signer import Signer
 from billfold.signer.contracts import Entry, Limit, Tree
 
 app = commands.group("signer")
 
 _HOUR_S = 3_600
-#: Letters of 255 shares, with room.
-_SHARES_MAX = 64 * 1024
 _UNITS = re.compile(r"0|[1-9][0-9]{0,77}", re.ASCII)
 
 
@@ -49,14 +39,14 @@ OfNetwork = Annotated[Network, typer.Option("--network", help="Which of its netw
 @app.command("trees")
 def trees(config: options.Config = None, data: options.Data = None, json: options.Json = False) -> None:
     """List the trees of keys, and what derives their addresses where the chain has such a thing."""
-    found = _run(config, data, lambda signer: signer.trees())
+    found = at_signer.run(config, data, lambda signer: signer.trees())
     _show_trees(found, json=json)
 
 
 @app.command("limits")
 def limits(config: options.Config = None, data: options.Data = None, json: options.Json = False) -> None:
     """List how much may leave. Of what is not listed nothing leaves, but on a sandbox."""
-    found = _run(config, data, lambda signer: signer.limits())
+    found = at_signer.run(config, data, lambda signer: signer.limits())
     if json:
         output.print_json([msgspec.to_builtins(limit) for limit in found])
         return
@@ -91,8 +81,8 @@ def limit(
         per_window=_units(per_window, "--per-window"),
         window_s=hours * _HOUR_S,
     )
-    _run(config, data, lambda signer: signer.set_limit(wanted))
-    _say("It counts from now on.", msgspec.to_builtins(wanted), json=json)
+    at_signer.run(config, data, lambda signer: signer.set_limit(wanted))
+    at_signer.say("It counts from now on.", msgspec.to_builtins(wanted), json=json)
 
 
 @app.command("allow-list")
@@ -106,9 +96,9 @@ def allow_list(
     json: options.Json = False,
 ) -> None:
     """Have a chain pay only destinations that `billfold signer allow` has named."""
-    _run(config, data, lambda signer: signer.set_allow_list(chain, network.value, on=not off))
+    at_signer.run(config, data, lambda signer: signer.set_allow_list(chain, network.value, on=not off))
     said = "Anybody may be paid." if off else "Only destinations that are allowed are paid from now on."
-    _say(said, {"chain": chain, "network": network.value, "allow_list": not off}, json=json)
+    at_signer.say(said, {"chain": chain, "network": network.value, "allow_list": not off}, json=json)
 
 
 @app.command("allow")
@@ -123,9 +113,11 @@ def allow(
     json: options.Json = False,
 ) -> None:
     """Let a destination be paid where an allow-list is on."""
-    _run(config, data, lambda signer: signer.allow(chain, network.value, address, on=not remove))
+    at_signer.run(config, data, lambda signer: signer.allow(chain, network.value, address, on=not remove))
     said = "It is not allowed any more." if remove else "It is allowed."
-    _say(said, {"chain": chain, "network": network.value, "address": address, "allowed": not remove}, json=json)
+    at_signer.say(
+        said, {"chain": chain, "network": network.value, "address": address, "allowed": not remove}, json=json
+    )
 
 
 @app.command("claims")
@@ -139,9 +131,9 @@ def claims(
     json: options.Json = False,
 ) -> None:
     """Let addresses of a chain be claimed for proofs of reserves. Those of a sandbox always may."""
-    _run(config, data, lambda signer: signer.allow_claims(chain, network.value, on=not off))
+    at_signer.run(config, data, lambda signer: signer.allow_claims(chain, network.value, on=not off))
     said = "No address is claimed any more." if off else "Its addresses may be claimed for proofs of reserves."
-    _say(said, {"chain": chain, "network": network.value, "claims": not off}, json=json)
+    at_signer.say(said, {"chain": chain, "network": network.value, "claims": not off}, json=json)
 
 
 @app.command("log")
@@ -158,11 +150,11 @@ def log(
 ) -> None:
     """Show what was signed and refused, or check that the log is whole."""
     if verify:
-        count, last = _run(config, data, lambda signer: signer.verify_log())
+        count, last = at_signer.run(config, data, lambda signer: signer.verify_log())
         told = {"lines": count, "last_hash": last.hex()}
         output.print_json(told) if json else typer.echo(f"{count} lines, whole. The last one's hash: {last.hex()}")
         return
-    lines = _run(config, data, lambda signer: signer.log(first=first, limit=limit))
+    lines = at_signer.run(config, data, lambda signer: signer.log(first=first, limit=limit))
     if json:
         output.print_json([msgspec.json.decode(line.content) for line in lines])
     else:
@@ -184,9 +176,9 @@ def import_(
     json: options.Json = False,
 ) -> None:
     """Keep a seed that you have as words (BIP-39). They are asked for and not shown, or read from standard input."""
-    words, passphrase = secret("Words"), secret("Passphrase") if with_passphrase else ""
+    words, passphrase = at_signer.secret("Words"), at_signer.secret("Passphrase") if with_passphrase else ""
     tree_id = ids.new() if tree is None else ids.parse(tree)
-    made = _run(
+    made = at_signer.run(
         config,
         data,
         lambda signer: signer.import_mnemonic(
@@ -212,11 +204,13 @@ def backup(
     file and enough shares, opens it again.
     """
     if shares is None:
-        text = secret("Passphrase", again=True)
-        content, lines = _run(config, data, lambda signer: signer.backup(text=text)), []
+        text = at_signer.secret("Passphrase", again=True)
+        content, lines = at_signer.run(config, data, lambda signer: signer.backup(text=text)), []
     else:
-        content, lines = _run(config, data, lambda signer: signer.backup_in_shares(threshold=needed, shares=shares))
-    _write_new(file, content)
+        content, lines = at_signer.run(
+            config, data, lambda signer: signer.backup_in_shares(threshold=needed, shares=shares)
+        )
+    at_signer.write_new(file, content)
     if json:
         output.print_json({"file": str(file), "shares": lines})
         return
@@ -238,75 +232,15 @@ def restore(
 ) -> None:
     """Plant the trees of a backup again. Those that are there stay as they are."""
     content = file.read_bytes()
-    text, lines = opening(shares=shares)
-    found = _run(config, data, lambda signer: signer.restore(content, text=text, shares=lines))
+    text, lines = at_signer.opening(shares=shares)
+    found = at_signer.run(config, data, lambda signer: signer.restore(content, text=text, shares=lines))
     _show_trees(found, json=json)
-
-
-def signer_settings(config: Path | None, data: Path | None) -> settings.Signer:
-    """The settings of the signer of the stack that runs here, or those that are given.
-
-    Raises:
-        NotRunning: none are given, and no stack runs in the data folder.
-    """
-    tree = options.load(config, data).settings
-    if data is not None or tree.signer.dsn is None:
-        tree = record.read(tree.data_dir).over(tree)
-    return tree.signer
-
-
-@asynccontextmanager
-async def opened(config: Path | None, data: Path | None) -> AsyncIterator[Signer]:
-    """The signer itself, in a process that keeps its secrets."""
-    from billfold.app import signing  # noqa: PLC0415 - imported where it is needed alone.
-    from billfold.platform import secrecy  # noqa: PLC0415
-    from billfold.platform.telemetry import logs  # noqa: PLC0415
-
-    logs.configure(role="signer", level="error", form="console")
-    secrecy.keep()
-    async with signing.opened(signer_settings(config, data), name="billfold signer command") as (signer, _):
-        yield signer
-
-
-def _run(config: Path | None, data: Path | None, call: Callable[[Signer], Awaitable[Any]]) -> Any:
-    async def run() -> Any:
-        async with opened(config, data) as signer:
-            return await call(signer)
-
-    return asyncio.run(run())
-
-
-def _say(text: str, told: dict[str, Any], *, json: bool) -> None:
-    output.print_json(told) if json else typer.echo(text)
-
-
-def secret(what: str, *, again: bool = False) -> str:
-    """Something that nobody else is to see: asked for at a terminal, or a line of standard input."""
-    if not sys.stdin.isatty():
-        return sys.stdin.readline().rstrip("\n")
-    with output.asking():
-        return str(typer.prompt(what, hide_input=True, confirmation_prompt=again, err=True))
-
-
-def opening(*, shares: bool) -> tuple[str | None, list[str]]:
-    """What opens a backup: its passphrase, or its shares, all of standard input."""
-    if not shares:
-        return secret("Passphrase"), []
-    return None, [line for line in sys.stdin.read(_SHARES_MAX).splitlines() if line.strip()]
 
 
 def _units(text: str, option: str) -> int:
     if _UNITS.fullmatch(text) is None:
         raise typer.BadParameter("It is a whole number of smallest units.", param_hint=option)
     return int(text)
-
-
-def _write_new(file: Path, content: bytes) -> None:
-    try:
-        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
-            out.write(content)
-    except FileExistsError:
-        raise typer.BadParameter(f"{file} is there already, and stays as it is.", param_hint="FILE") from None
 
 
 def _show_trees(found: list[Tree], *, json: bool) -> None:
@@ -330,3 +264,9 @@ def _told(line: Entry) -> str:
     return output.printable(
         ", ".join(f"{key} {said[key]}" for key in said.keys() - {"v", "position", "at", "decision"})
     )
+
+
+app.command("recipients")(recipients.list_)
+app.command("recipient")(recipients.allow)
+app.command("recipient-key")(recipients.make)
+app.command("open-export")(recipients.open_)

@@ -19,6 +19,7 @@ from billfold.custody.contracts.deposits import (
     Verdict,
     Waits,
 )
+from billfold.custody.contracts.exports import EXPORT_NEEDS, KeyExport, KeyExported, NewKeyExport
 from billfold.custody.contracts.issued import IssuedAddress, IssuedTree
 from billfold.custody.contracts.reconciling import Reconciled, ReconcilingTerms, Report
 from billfold.custody.contracts.withdrawals import (
@@ -38,6 +39,7 @@ from billfold.custody.contracts.withdrawals import (
 __all__ = [
     "ADDRESS_MAX",
     "CHANNELS_MAX",
+    "EXPORT_NEEDS",
     "MEMO_MAX",
     "OPERATOR",
     "READ",
@@ -50,6 +52,9 @@ __all__ = [
     "Explanation",
     "IssuedAddress",
     "IssuedTree",
+    "KeyExport",
+    "KeyExported",
+    "NewKeyExport",
     "NewWithdrawal",
     "Offer",
     "Opening",

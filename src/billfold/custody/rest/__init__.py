@@ -1,7 +1,7 @@
 """HTTP routes of custody: translate, call the facade, no decision. What owners see of their money is wallets'."""
 
 from billfold.custody import Custody
-from billfold.custody.rest import chains, fees, reconciling
+from billfold.custody.rest import chains, exports, fees, reconciling
 from billfold.platform import web
 
 __all__ = ["part"]
@@ -10,5 +10,6 @@ __all__ = ["part"]
 def part(facade: Custody) -> web.Part:
     """What custody adds to the API."""
     return web.Part(
-        handlers=[*chains.handlers, *fees.handlers, *reconciling.handlers], dependencies={"custody": facade}
+        handlers=[*chains.handlers, *exports.handlers, *fees.handlers, *reconciling.handlers],
+        dependencies={"custody": facade},
     )

@@ -10,6 +10,7 @@ await custody.chains.states()         how far each chain is read, and what is op
 await custody.reconciling.run(…)      whether the chains hold what the ledger owes
 await custody.watchers[…].step()      the worker's side: reads blocks, credits, releases, takes back
 custody.issued                        every address there is, for a drill of the backup
+custody.exporting                     seeds that leave the signer, sealed for somebody
 custody.house, custody.serving        the house's accounts; the chains that are configured
 """
 
@@ -22,6 +23,7 @@ from billfold.custody.service.chains import Chains
 from billfold.custody.service.crediting import Crediting
 from billfold.custody.service.deposits import Deposits
 from billfold.custody.service.explaining import Explaining
+from billfold.custody.service.exporting import Exporting
 from billfold.custody.service.house import House, WalletAccounts
 from billfold.custody.service.issued import Issued
 from billfold.custody.service.reconciling import Reconciling
@@ -31,6 +33,7 @@ from billfold.custody.service.served import Served, Serving
 from billfold.custody.service.unmatched import Unmatched
 from billfold.custody.service.watching import Watcher
 from billfold.custody.service.withdrawals import Withdrawals
+from billfold.identity import Approvals, StepUp
 from billfold.kernel.clock import Clock, SystemClock
 from billfold.ledger import Ledger
 from billfold.platform.postgres.database import Database
@@ -50,6 +53,8 @@ class Custody:
         served: Sequence[Served] = (),
         signer: SigningService | None = None,
         clock: Clock | None = None,
+        approvals: Approvals | None = None,
+        step_up: StepUp | None = None,
     ) -> None:
         """`signer` gives addresses; without it there are no new ones.
 
@@ -64,6 +69,14 @@ class Custody:
         self.house = House(database=database, ledger=ledger)
         self.addresses = Addresses(serving=self.serving, database=database, signer=signer, clock=self._clock)
         self.issued = Issued(database=database, clock=self._clock)
+        self.exporting = Exporting(
+            database=database,
+            issued=self.issued,
+            signer=signer,
+            approvals=approvals,
+            step_up=step_up,
+            clock=self._clock,
+        )
         self.chains = Chains(serving=self.serving, database=database, addresses=self.addresses, clock=self._clock)
         self.deposits = Deposits(serving=self.serving, chains=self.chains, database=database, ledger=ledger)
         self.explaining = Explaining(chains=self.chains, deposits=self.deposits, database=database)

@@ -20,7 +20,11 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     kind: Annotated[
-        str, Meta(description="What is asked for: movement, bulk, reversal, hold, settlement, release, limits, roles.")
+        str,
+        Meta(
+            description="What is asked for: movement, bulk, reversal, hold, settlement, release, limits, roles, "
+            "key_export."
+        ),
     ]
     status: Annotated[
         ApprovalStatus,

@@ -83,6 +83,22 @@ CREATE TABLE signer.allow_lists (
     PRIMARY KEY (chain, network)
 );
 
+-- For whom seeds may be sealed. Without one none is given out.
+CREATE TABLE signer.recipients (
+    name text PRIMARY KEY,
+    public_key bytea NOT NULL UNIQUE CHECK (length(public_key) = 32),
+    created_at timestamptz NOT NULL
+);
+
+-- What was given out, to be given again. It opens for its recipient alone.
+CREATE TABLE signer.exports (
+    request_id uuid PRIMARY KEY,
+    tree_id uuid NOT NULL REFERENCES signer.trees,
+    recipient bytea NOT NULL,
+    package bytea NOT NULL,
+    position bigint NOT NULL UNIQUE REFERENCES signer.log
+);
+
 CREATE FUNCTION signer.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION 'signer.% is only added to', TG_TABLE_NAME USING ERRCODE = 'restrict_violation';
@@ -101,6 +117,8 @@ CREATE TRIGGER only_added_to BEFORE UPDATE OR DELETE OR TRUNCATE ON signer.log
     FOR EACH STATEMENT EXECUTE FUNCTION signer.refuse_change();
 CREATE TRIGGER only_added_to BEFORE UPDATE OR DELETE OR TRUNCATE ON signer.signed
     FOR EACH STATEMENT EXECUTE FUNCTION signer.refuse_change();
+CREATE TRIGGER only_added_to BEFORE UPDATE OR DELETE OR TRUNCATE ON signer.exports
+    FOR EACH STATEMENT EXECUTE FUNCTION signer.refuse_change();
 CREATE TRIGGER never_taken_away BEFORE DELETE OR TRUNCATE ON signer.spending
     FOR EACH STATEMENT EXECUTE FUNCTION signer.refuse_change();
 CREATE TRIGGER only_grows BEFORE UPDATE ON signer.spending
@@ -111,7 +129,8 @@ CREATE TRIGGER never_taken_away BEFORE DELETE OR TRUNCATE ON signer.trees
 REVOKE USAGE ON SCHEMA billfold FROM billfold_app, billfold_readonly;
 GRANT USAGE ON SCHEMA billfold, signer TO billfold_signer;
 GRANT SELECT ON billfold.migrations TO billfold_signer;
-GRANT SELECT, INSERT ON signer.trees, signer.log, signer.signed, signer.spending TO billfold_signer;
+GRANT SELECT, INSERT ON signer.trees, signer.log, signer.signed, signer.spending, signer.exports TO billfold_signer;
 GRANT UPDATE (version, provider, master_key, sealed) ON signer.trees TO billfold_signer;
 GRANT UPDATE (amount) ON signer.spending TO billfold_signer;
+GRANT SELECT, INSERT, DELETE ON signer.recipients TO billfold_signer;
 GRANT SELECT, INSERT, UPDATE, DELETE ON signer.limits, signer.destinations, signer.allow_lists TO billfold_signer;

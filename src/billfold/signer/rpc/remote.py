@@ -95,6 +95,11 @@ class RemoteSigner:
         )
         return dict((await self._ask("Claim", request)).signatures)
 
+    async def export(self, *, request_id: UUID, tree_id: UUID, recipient: bytes) -> bytes:
+        request = pb.ExportRequest(request_id=str(request_id), tree_id=str(tree_id), recipient=recipient)
+        package: bytes = (await self._ask("Export", request)).package
+        return package
+
     async def _ask(self, method: str, request: Any) -> Any:
         async def send(stub: Any, **given: Any) -> Any:
             return await getattr(stub, method)(request, **given)

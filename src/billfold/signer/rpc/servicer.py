@@ -78,6 +78,14 @@ class Servicer(pb_grpc.SignerServiceServicer):
         )
         return pb.ClaimResponse(signatures=found)
 
+    async def Export(self, request: pb.ExportRequest, _context: Any) -> pb.ExportResponse:
+        package = await self._signer.export(
+            request_id=values.read_id(request.request_id, "/request_id"),
+            tree_id=values.read_id(request.tree_id, "/tree_id"),
+            recipient=request.recipient,
+        )
+        return pb.ExportResponse(package=package)
+
 
 def add(server: grpc.aio.Server, *, signer: SigningService) -> None:
     """Let the server serve the signer."""

@@ -33,6 +33,7 @@ from billfold.signer.service import chains as known_chains
 from billfold.signer.service.administration import Administration
 from billfold.signer.service.chains import Chains, guarded
 from billfold.signer.service.claiming import Claims
+from billfold.signer.service.exports import Exports
 from billfold.signer.service.recording import Recorder
 from billfold.signer.service.seeds import Secret, Seeds
 from billfold.signer.service.signing import Signing
@@ -55,6 +56,8 @@ class Signer(Administration):
         super().__init__(database=database, seeds=Seeds(keyring), keyring=keyring, clock=clock)
         self._chains = chains
         self._random = random
+        #: Who may be given seeds; for those at the signer's machine.
+        self.exports = Exports(database=database, seeds=self._seeds, clock=clock)
         self._signing = Signing(database=database, seeds=self._seeds, chains=chains, clock=clock)
         self._claims = Claims(database=database, seeds=self._seeds, chains=chains, clock=clock)
         self._groups: Groups[Request, Signed | BillfoldError] = Groups("sign", self._signing.run)
@@ -139,6 +142,10 @@ class Signer(Administration):
     ) -> Mapping[str, str]:
         """See SigningService."""
         return await self._claims.claim(tree_id=tree_id, snapshot=snapshot, root=root, places=places)
+
+    async def export(self, *, request_id: UUID, tree_id: UUID, recipient: bytes) -> bytes:
+        """See SigningService."""
+        return await self.exports.export(request_id=request_id, tree_id=tree_id, recipient=recipient)
 
     async def backup(self, *, text: str) -> bytes:
         """A file with all seeds, sealed under a passphrase.

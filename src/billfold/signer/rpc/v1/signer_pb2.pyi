@@ -149,3 +149,19 @@ class ClaimResponse(_message.Message):
     SIGNATURES_FIELD_NUMBER: _ClassVar[int]
     signatures: _containers.ScalarMap[str, str]
     def __init__(self, signatures: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class ExportRequest(_message.Message):
+    __slots__ = ("request_id", "tree_id", "recipient")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    TREE_ID_FIELD_NUMBER: _ClassVar[int]
+    RECIPIENT_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    tree_id: str
+    recipient: bytes
+    def __init__(self, request_id: _Optional[str] = ..., tree_id: _Optional[str] = ..., recipient: _Optional[bytes] = ...) -> None: ...
+
+class ExportResponse(_message.Message):
+    __slots__ = ("package",)
+    PACKAGE_FIELD_NUMBER: _ClassVar[int]
+    package: bytes
+    def __init__(self, package: _Optional[bytes] = ...) -> None: ...

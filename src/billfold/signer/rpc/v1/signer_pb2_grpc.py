@@ -59,6 +59,11 @@ class SignerServiceStub:
                 request_serializer=billfold_dot_signer_dot_v1_dot_signer__pb2.ClaimRequest.SerializeToString,
                 response_deserializer=billfold_dot_signer_dot_v1_dot_signer__pb2.ClaimResponse.FromString,
                 _registered_method=True)
+        self.Export = channel.unary_unary(
+                '/billfold.signer.v1.SignerService/Export',
+                request_serializer=billfold_dot_signer_dot_v1_dot_signer__pb2.ExportRequest.SerializeToString,
+                response_deserializer=billfold_dot_signer_dot_v1_dot_signer__pb2.ExportResponse.FromString,
+                _registered_method=True)
 
 
 class SignerServiceServicer:
@@ -100,6 +105,13 @@ class SignerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Export(self, request, context):
+        """The seed of a tree, sealed for a recipient that the signer's own policy names. The same request again gets the same.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SignerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -127,6 +139,11 @@ def add_SignerServiceServicer_to_server(servicer, server):
                     servicer.Claim,
                     request_deserializer=billfold_dot_signer_dot_v1_dot_signer__pb2.ClaimRequest.FromString,
                     response_serializer=billfold_dot_signer_dot_v1_dot_signer__pb2.ClaimResponse.SerializeToString,
+            ),
+            'Export': grpc.unary_unary_rpc_method_handler(
+                    servicer.Export,
+                    request_deserializer=billfold_dot_signer_dot_v1_dot_signer__pb2.ExportRequest.FromString,
+                    response_serializer=billfold_dot_signer_dot_v1_dot_signer__pb2.ExportResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -264,6 +281,33 @@ class SignerService:
             '/billfold.signer.v1.SignerService/Claim',
             billfold_dot_signer_dot_v1_dot_signer__pb2.ClaimRequest.SerializeToString,
             billfold_dot_signer_dot_v1_dot_signer__pb2.ClaimResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Export(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billfold.signer.v1.SignerService/Export',
+            billfold_dot_signer_dot_v1_dot_signer__pb2.ExportRequest.SerializeToString,
+            billfold_dot_signer_dot_v1_dot_signer__pb2.ExportResponse.FromString,
             options,
             channel_credentials,
             insecure,
