@@ -7,10 +7,11 @@ all parts together never speak to a chain.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from importlib import import_module
 from typing import Any, cast
 
@@ -33,6 +34,27 @@ def open(name: str, nodes: Nodes) -> Chain:  # noqa: A001 - as each chain's pack
     return cast("Chain", _Late(name, nodes))
 
 
+@contextlib.asynccontextmanager
+async def warmed(chains: Iterable[Chain]) -> AsyncIterator[None]:
+    """Load those that are late in a thread meanwhile: a call that can't wait would do it in the event loop.
+
+    For a process that surely speaks to them, and has begun to serve.
+    """
+    late = [chain for chain in chains if isinstance(chain, _Late)]
+    task = asyncio.create_task(_load(late), name="load chains")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def _load(late: Iterable[_Late]) -> None:
+    for chain in late:
+        await chain.load()
+
+
 class _Late:
     def __init__(self, name: str, nodes: Nodes) -> None:
         self.name = name
@@ -48,12 +70,16 @@ class _Late:
             return getattr(self._loaded(), asked)
 
         async def call(*arguments: Any, **named: Any) -> Any:
-            if self._chain is None:
-                await asyncio.sleep(self._load_at - time.monotonic())
-            chain = self._chain or await asyncio.to_thread(self._loaded)
-            return await getattr(chain, asked)(*arguments, **named)
+            return await getattr(await self.load(), asked)(*arguments, **named)
 
         return call
+
+    async def load(self) -> Chain:
+        """The adapter; not before others have begun to serve."""
+        if self._chain is None:
+            await asyncio.sleep(self._load_at - time.monotonic())
+            return await asyncio.to_thread(self._loaded)
+        return self._chain
 
     async def close(self) -> None:
         """Give up connections, if there are any."""

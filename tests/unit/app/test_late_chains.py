@@ -1,3 +1,6 @@
+import asyncio
+import time
+
 import pytest
 
 from billfold.app import late_chains
@@ -31,3 +34,13 @@ async def test_a_chain_that_was_never_asked_anything_is_closed_for_nothing() -> 
 def test_there_is_nothing_that_no_chain_has() -> None:
     with pytest.raises(AttributeError):
         late_chains.open("bitcoin", NODES).nonsense  # type: ignore[attr-defined]  # noqa: B018
+
+
+async def test_a_process_that_serves_loads_its_chains_before_anybody_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(late_chains, "LOAD_AFTER_S", 0.0)
+    chains = [late_chains.open(name, NODES) for name in ("bitcoin", "solana")]
+    async with late_chains.warmed(chains), asyncio.timeout(60):
+        while any(chain._chain is None for chain in chains):  # type: ignore[attr-defined]
+            await asyncio.to_thread(time.sleep, 0.01)
+    async with late_chains.warmed([late_chains.open("stellar", NODES)]):
+        pass

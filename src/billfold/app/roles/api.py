@@ -10,7 +10,7 @@ import uvloop
 from prometheus_client import REGISTRY
 
 import billfold
-from billfold.app import container, limits, refused_events, settings
+from billfold.app import container, late_chains, limits, refused_events, settings
 from billfold.audit import rest as audit_rest
 from billfold.custody import rest as custody_rest
 from billfold.identity import contracts
@@ -66,6 +66,7 @@ async def _serve(tree: settings.Settings) -> None:
             port=tree.api.metrics_port,
             setting=settings.variable("api.metrics_port"),
         ),
+        late_chains.warmed(one.chain for one in parts.custody.serving.all),
     ):
         # Master keys that open nothing are found now, and not at the first login.
         await parts.identity.tokens.published()
