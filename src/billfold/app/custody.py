@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from importlib import import_module
+from typing import cast
 
 from billfold.app import late_chains, settings
 from billfold.chains.nodes import Nodes
+from billfold.chains.outside_port import Outside
 from billfold.custody import Served
 from billfold.custody.contracts import ReconcilingTerms, Terms, Tier, WithdrawalTerms
 from billfold.kernel import money
@@ -68,6 +71,8 @@ def _served(name: str, section: settings.Chain, urls: str) -> Served:
     )
     chain = late_chains.open(name, nodes)
     showing = import_module(f"billfold.chains.{name}.showing")
+    # What it takes is loaded only where it is used.
+    outside = partial(import_module, f"billfold.chains.{name}.outside") if section.keys == "elsewhere" else None
     return Served(
         chain=chain,
         terms=terms,
@@ -76,6 +81,7 @@ def _served(name: str, section: settings.Chain, urls: str) -> Served:
         reconciling=ReconcilingTerms(
             every_s=section.reconcile_seconds, bound=_minimum(name, section.break_bound, setting="break_bound")
         ),
+        outside=cast("Callable[[], Outside] | None", outside),
     )
 
 

@@ -6,6 +6,9 @@ ChainError
 ├── FundsShort            what is there is not enough
 ├── NotReplaceable        the chain replaces nothing
 ├── PayloadRefused        a transaction is not understood, so it is not signed
+├── PublicKeyInvalid      no public key of an account of this chain
+├── SignedUnreadable, SignedDiffers, SignatureMissing, SignatureWrong
+│                         what was signed elsewhere is not what was handed out with its signatures
 ├── Refused               the nodes don't take a transaction
 └── NodeWrong             a node says what can't be
 NodeUnavailable           no node answers; later again
@@ -51,6 +54,36 @@ class PayloadRefused(ChainError, errors.Invalid):
     """The transaction is not one that is understood to the last byte, so it is not signed."""
 
     code = "payload_refused"
+
+
+class PublicKeyInvalid(ChainError, errors.Invalid):
+    """This is not the public key of an account of the chain."""
+
+    code = "public_key_invalid"
+
+
+class SignedUnreadable(ChainError, errors.Invalid):
+    """What was handed in is no signed transaction in the form that the chain has for it."""
+
+    code = "signed_unreadable"
+
+
+class SignedDiffers(ChainError, errors.Invalid):
+    """What was handed in is another transaction than the one that was handed out."""
+
+    code = "signed_differs"
+
+
+class SignatureMissing(ChainError, errors.Invalid):
+    """A signature that the transaction needs is missing."""
+
+    code = "signature_missing"
+
+
+class SignatureWrong(ChainError, errors.Invalid):
+    """A signature is not one of the key that it has to be of, for this transaction on this network."""
+
+    code = "signature_wrong"
 
 
 class Refused(ChainError):

@@ -19,7 +19,13 @@ CustodyError
 ├── ReconciliationBusy              another process reconciles the chain
 ├── KeyExportUnknown                no such seed was asked for
 ├── KeyExportWaits                  nobody has approved it
+├── KeysWithSigner, KeysImported    the chain's keys are not to be imported, or not again
+├── AddressKnown                    an address is listed or given out already
+├── UnsignedUnknown, UnsignedGone   nothing of that id waits for signatures, or not any more
+├── SignedAlready                   it was handed in with other signatures
+└── UnsignedOnChain                 somebody has brought it onto the chain
 AddressesUnavailable                the signer does not answer, or there is none
+└── AddressesUsedUp                 each of the list is given out
 """
 
 from __future__ import annotations
@@ -169,3 +175,51 @@ class KeyExportWaits(CustodyError, errors.Conflict):
     """The export is not carried out, so there is no package."""
 
     code = "key_export_waits"
+
+
+class AddressesUsedUp(AddressesUnavailable):
+    """Each address that was imported has been given to a wallet; an operator has to import more."""
+
+    code = "addresses_used_up"
+
+
+class KeysWithSigner(CustodyError, errors.Conflict):
+    """The keys of this chain are the signer's; its setting `keys` says so."""
+
+    code = "keys_with_signer"
+
+
+class KeysImported(CustodyError, errors.Conflict):
+    """The chain has its public key, or addresses, already; they are never changed."""
+
+    code = "keys_imported"
+
+
+class AddressKnown(CustodyError, errors.Conflict):
+    """An address is twice in the list, or was imported or given out before."""
+
+    code = "address_known"
+
+
+class UnsignedUnknown(CustodyError, errors.NotFound):
+    """There is no such transaction."""
+
+    code = "unsigned_unknown"
+
+
+class UnsignedGone(CustodyError, errors.Conflict):
+    """This transaction is not wanted any more: its time is over, or it was taken back. List what waits again."""
+
+    code = "unsigned_gone"
+
+
+class SignedAlready(CustodyError, errors.Conflict):
+    """This transaction was handed in before, with other signatures; those are kept."""
+
+    code = "signed_already"
+
+
+class UnsignedOnChain(CustodyError, errors.Conflict):
+    """The chain knows this transaction: somebody has signed and sent it. Hand it in, so that it is settled."""
+
+    code = "unsigned_on_chain"

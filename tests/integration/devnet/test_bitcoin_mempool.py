@@ -8,13 +8,13 @@ from embit import ec
 from embit.script import Script, p2pkh_from_p2wpkh
 from embit.transaction import Transaction as Signable
 
-from billfold.chains.bitcoin import keys, transactions
+from billfold.chains.bitcoin import addresses, transactions
 from billfold.chains.bitcoin.transactions import Input, Output, Transaction
 from billfold.devnet.bitcoin.node import Node
 from billfold.devnet.bitcoin.rules import Rejected
 
 KEY = ec.PrivateKey(b"\x11" * 32)
-SCRIPT = keys.script(KEY.sec())
+SCRIPT = addresses.script_of_key(KEY.sec())
 FINAL = 0xFFFFFFFF
 #: What each new coin has before the first halving, in satoshi.
 COIN = 50 * 100_000_000

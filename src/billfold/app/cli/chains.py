@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -10,6 +12,17 @@ from billfold.app.cli import client, commands, options, output
 from billfold.app.client import Api
 
 app = commands.group("chains")
+
+#: As many addresses as one request takes.
+_AT_ONCE = 1_000
+Chain = Annotated[str, typer.Argument(metavar="CHAIN", help="Which one, such as bitcoin.")]
+
+
+class Purpose(StrEnum):
+    """What addresses are for."""
+
+    DEPOSIT = "deposit"
+    HOT = "hot"
 
 
 @app.command("list")
@@ -39,7 +52,7 @@ async def list_(api: Api, json: options.Json = False) -> None:
 @client.command
 async def resume(
     api: Api,
-    chain: Annotated[str, typer.Argument(metavar="CHAIN", help="Which one, such as bitcoin.")],
+    chain: Chain,
     json: options.Json = False,
 ) -> None:
     """Read on in a chain that was halted, with an operator's key. What it has taken back is taken back here, too."""
@@ -73,3 +86,67 @@ async def channels(
     else:
         rows = [(one["kind"], one["subject"], one["state"], one["reason"]) for one in state["openings"]]
         output.print_table(("what", "which", "state", "why it waits"), rows)
+
+
+@app.command("keys")
+@client.command
+async def keys(api: Api, chain: Chain, json: options.Json = False) -> None:
+    """Show where the keys of a chain are, with an operator's key."""
+    _show_keys(await api.get(f"/chains/{chain}/keys"), json=json)
+
+
+@app.command("import-key")
+@client.command
+async def import_key(
+    api: Api,
+    chain: Chain,
+    public_key: Annotated[str, typer.Argument(metavar="KEY", help="Of an account: zpub, xpub, vpub, tpub.")],
+    *,
+    fingerprint: Annotated[
+        str | None, typer.Option("--fingerprint", metavar="HEX", help="Of the master key, such as 73c5da0a.")
+    ] = None,
+    json: options.Json = False,
+) -> None:
+    """Let all addresses of a chain follow from a public key, with an operator's key."""
+    body = {"public_key": public_key} | ({} if fingerprint is None else {"fingerprint": fingerprint.lower()})
+    _show_keys((await api.post(f"/chains/{chain}/keys/public", body)).body, json=json)
+
+
+@app.command("import-addresses")
+@client.command
+async def import_addresses(
+    api: Api,
+    chain: Chain,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="One address a line.", exists=True, dir_okay=False)],
+    *,
+    purpose: Annotated[
+        Purpose, typer.Option("--purpose", help="deposit: for wallets. hot: the one that pays.")
+    ] = Purpose.DEPOSIT,
+    json: options.Json = False,
+) -> None:
+    """Add addresses whose keys are elsewhere, with an operator's key."""
+    lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    if not lines:
+        raise typer.BadParameter("there is no address in the file")
+    found: dict[str, Any] = {}
+    for first in range(0, len(lines), _AT_ONCE):
+        body = {"purpose": purpose.value, "addresses": lines[first : first + _AT_ONCE]}
+        found = (await api.post(f"/chains/{chain}/keys/addresses", body)).body
+    _show_keys(found, json=json)
+
+
+def _show_keys(found: dict[str, Any], *, json: bool) -> None:
+    if json:
+        output.print_json(found)
+        return
+    left = found["addresses_left"]
+    fields = [
+        ("Chain", f"{found['chain']}, network {found['network']}"),
+        ("Keys", {"signer": "in the signer", "elsewhere": "elsewhere"}[found["where"]]),
+        ("Public key", found["public_key"] or ""),
+        ("Fingerprint", found["fingerprint"] or ""),
+        ("Pays from", found["hot"] or ""),
+        ("Addresses left", "" if left is None else str(left)),
+        ("Unsigned", str(found["unsigned"]) if found["where"] == "elsewhere" else ""),
+    ]
+    output.show_fields([(name, text) for name, text in fields if text])

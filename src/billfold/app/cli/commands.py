@@ -63,6 +63,7 @@ COMMANDS = {
         "custody", "app", "Prove that the chains hold what the ledger owes, and that a backup has the keys of it."
     ),
     "withdrawals": Command("withdrawals", "app", "Send money to addresses on chains, and see how far it is."),
+    "unsigned": Command("unsigned", "app", "Hand out what keys elsewhere are to sign, and hand it in signed."),
     "balance": Command("balance", "balance", "Show what is in a wallet, now or in the past."),
     "statement": Command("statement", "statement", "Write all transactions of a wallet to a file."),
     "import": Command("importing", "app", "Import transactions from a file."),

@@ -179,6 +179,11 @@ def _duties(tree: settings.Settings, parts: Container) -> Sequence[Duty]:
             Duty(f"measure what leaves on {chain}", partial(custody_workers.measure, parts.custody, chain))
             for chain in parts.custody.watchers
         ),
+        *(
+            Duty(f"count keys of {served.name}", partial(custody_workers.measure_keys, parts.custody, served.name))
+            for served in parts.custody.serving.all
+            if served.outside is not None
+        ),
         *_auditing(tree.audit, parts, broker),
     )
 

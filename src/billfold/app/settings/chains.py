@@ -5,7 +5,7 @@ One without nodes is not served.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -38,6 +38,8 @@ class Chain(Section, frozen=True, kw_only=True):
     #: A chain that replaces more blocks than this stops the watching of it, until an operator looks.
     reorg_limit: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 100
 
+    #: Where its keys are: the signer has them, or somebody else, who signs what is handed out.
+    keys: Literal["signer", "elsewhere"] = "signer"
     #: A withdrawal to an address that a wallet has never named waits so many hours, unless its owner confirms it by a
     #: factor. On a network of this machine's own nothing waits.
     address_wait_hours: Annotated[int, msgspec.Meta(ge=0, le=24 * 30)] = 24

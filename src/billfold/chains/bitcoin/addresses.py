@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from embit import base58, bech32
+from embit import base58, bech32, hashes
 
 from billfold.chains import errors
 from billfold.chains.port import Network
@@ -59,6 +59,23 @@ def address_of(script: bytes, network: Network) -> str | None:
         case b"\xa9", 23 if script[:2] == b"\xa9\x14" and script[22:] == b"\x87":
             return str(base58.encode_check(bytes([script_hash]) + script[2:22]))
     return None
+
+
+def script_of_key(public_key: bytes) -> bytes:
+    """What locks coins of a single key (P2WPKH, BIP-141)."""
+    return b"\x00\x14" + bytes(hashes.hash160(public_key))
+
+
+def address_of_key(public_key: bytes, network: Network) -> str:
+    """The address of a single key."""
+    found = address_of(script_of_key(public_key), network)
+    assert found is not None, "a witness program of version 0 has an address"
+    return found
+
+
+def is_of_key(script: bytes) -> bool:
+    """Whether a single key unlocks it."""
+    return script[:2] == b"\x00\x14" and len(script) == 2 + _KEY_HASH_BYTES
 
 
 def _segwit(text: str, prefix: str, network: Network) -> bytes:

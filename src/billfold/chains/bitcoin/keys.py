@@ -16,8 +16,8 @@ from typing import NamedTuple
 import coincurve
 from embit import base58, hashes
 
-from billfold.chains import errors
-from billfold.chains.bitcoin.addresses import address_of
+from billfold.chains import errors, extended
+from billfold.chains.bitcoin.addresses import address_of_key
 from billfold.chains.port import Network
 from billfold.chains.signing_port import Place, Purpose
 
@@ -54,7 +54,7 @@ def addresses(seed: bytes, *, purpose: Purpose, first: int, count: int, network:
     *above, start = _steps(purpose, first, network)
     parent = _derived(seed, above)
     public = parent.public()
-    return [_address(_child_public(public, parent.chain, start + number), network) for number in range(count)]
+    return [address_of_key(extended.child(public, parent.chain, start + number), network) for number in range(count)]
 
 
 def public(seed: bytes, *, network: Network) -> str | None:
@@ -69,11 +69,6 @@ def public(seed: bytes, *, network: Network) -> str | None:
 def secret(seed: bytes, place: Place, *, network: Network) -> bytes:
     """The private key of a place, for a signature; whoever calls forgets it at once."""
     return _derived(seed, _steps(place.purpose, place.index, network)).secret
-
-
-def script(public_key: bytes) -> bytes:
-    """What locks coins of a key (P2WPKH, BIP-141)."""
-    return b"\x00\x14" + bytes(hashes.hash160(public_key))
 
 
 def _steps(purpose: Purpose, index: int, network: Network) -> list[int]:
@@ -103,15 +98,3 @@ def _child(parent: _Key, step: int) -> _Key:
     # Once in 2^127; BIP-32 has the next index taken then, which nobody would find again.
     assert added < _ORDER and found, "there is no key at this place"
     return _Key(found.to_bytes(32, "big"), digest[32:])
-
-
-def _child_public(parent: bytes, chain: bytes, step: int) -> bytes:
-    """The public key one step down (BIP-32, CKDpub)."""
-    digest = hmac.digest(chain, parent + step.to_bytes(4, "big"), hashlib.sha512)
-    return coincurve.PublicKey(parent).add(digest[:32]).format()
-
-
-def _address(public_key: bytes, network: Network) -> str:
-    found = address_of(script(public_key), network)
-    assert found is not None, "a witness program of version 0 has an address"
-    return found

@@ -8,7 +8,7 @@ would be more than was ever shown. So each input brings the transaction that mad
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from embit.psbt import PSBT
@@ -17,8 +17,9 @@ from billfold.chains import errors
 from billfold.chains.bitcoin import transactions
 from billfold.chains.bitcoin.transactions import Input, Malformed, Output, Transaction
 
-_MAGIC = b"psbt\xff"
+MAGIC = b"psbt\xff"
 _UNSIGNED_TX, _PARENT, _WITNESS_UTXO, _END = b"\x00", b"\x00", b"\x01", b"\x00"
+_INPUT_KEY, _OUTPUT_KEY = b"\x06", b"\x02"
 #: The version that all wallets write, and the sequence that says that a transaction may be replaced (BIP-125).
 VERSION = 2
 SEQUENCE = 0xFFFFFFFD
@@ -50,13 +51,24 @@ def made(inputs: Sequence[tuple[Input, Transaction]], outputs: Sequence[Output])
     return Spending(unsigned, tuple(transactions.bare(parent) for _, parent in inputs))
 
 
-def written(spending: Spending) -> bytes:
-    """The PSBT."""
-    parts = [_MAGIC, _pair(_UNSIGNED_TX, spending.transaction.raw), _END]
+class Origin(msgspec.Struct, frozen=True):
+    """Where a key comes from: the fingerprint of its master key, and the steps from there."""
+
+    public: bytes
+    fingerprint: bytes
+    steps: tuple[int, ...]
+
+
+def written(spending: Spending, origins: Mapping[bytes, Origin] | None = None) -> bytes:
+    """The PSBT; `origins` are those of keys by the scripts that they unlock, for who signs elsewhere."""
+    known = origins or {}
+    parts = [MAGIC, _pair(_UNSIGNED_TX, spending.transaction.raw), _END]
     for parent, each in zip(spending.parents, spending.spent, strict=True):
         utxo = struct.pack("<q", each.value) + transactions.sized(each.script)
-        parts += [_pair(_PARENT, parent.raw), _pair(_WITNESS_UTXO, utxo), _END]
-    return b"".join([*parts, _END * len(spending.transaction.outputs)])
+        parts += [_pair(_PARENT, parent.raw), _pair(_WITNESS_UTXO, utxo), _origin(_INPUT_KEY, known, each), _END]
+    for each in spending.transaction.outputs:
+        parts += [_origin(_OUTPUT_KEY, known, each), _END]
+    return b"".join(parts)
 
 
 def read(payload: bytes) -> Spending:
@@ -83,6 +95,14 @@ def read(payload: bytes) -> Spending:
         if each.txid != parent.txid:
             raise errors.PayloadRefused("An input brings another transaction than it spends from.")
     return spending
+
+
+def _origin(key: bytes, known: Mapping[bytes, Origin], output: Output) -> bytes:
+    origin = known.get(output.script)
+    if origin is None:
+        return b""
+    steps = b"".join(struct.pack("<I", step) for step in origin.steps)
+    return _pair(key + origin.public, origin.fingerprint + steps)
 
 
 def _pair(key: bytes, value: bytes) -> bytes:

@@ -15,7 +15,6 @@ from billfold.chains.port import Network, Payment, Signed
 from billfold.chains.signing_port import Place, Shown
 
 _SIGHASH_ALL = b"\x01"
-_KEY_PROGRAM = (b"\x00\x14", 22)
 
 
 def read(payload: bytes, *, network: Network) -> Shown:
@@ -50,7 +49,7 @@ def sign(payload: bytes, seed: bytes, *, places: Mapping[str, Place], network: N
         key = ec.PrivateKey(keys.secret(seed, place, network=network))
         public: bytes = key.sec()
         spent = spending.spent[number]
-        if keys.script(public) != spent.script:
+        if addresses.script_of_key(public) != spent.script:
             raise errors.PayloadRefused(f"The key that was named for {address} is not its key.")
         digest = unsigned.sighash_segwit(number, p2pkh_from_p2wpkh(Script(spent.script)), spent.value)
         witness = (key.sign(digest).serialize() + _SIGHASH_ALL, public)
@@ -96,7 +95,7 @@ def _understood(spending: Spending) -> Spending:
 def _source(spending: Spending, number: int, network: Network) -> str:
     script = spending.spent[number].script
     address = addresses.address_of(script, network)
-    if address is None or (script[:2], len(script)) != _KEY_PROGRAM:
+    if address is None or not addresses.is_of_key(script):
         raise errors.PayloadRefused("An input spends what is not locked by a single key in the form of BIP-84.")
     return address
 

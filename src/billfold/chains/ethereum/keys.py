@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import coincurve
 
-from billfold.chains import errors
+from billfold.chains import errors, extended
 from billfold.chains.ethereum import addresses as forms
 from billfold.chains.port import Network
 from billfold.chains.signing_port import Place, Purpose
@@ -90,10 +90,7 @@ def _child(parent: _Node, step: int) -> _Node:
 
 
 def _public_child(public_key: bytes, chain: bytes, step: int) -> str:
-    if step >= _HARDENED:
-        raise errors.AddressInvalid(f"Indexes go from 0 to {_HARDENED - 1}.")
-    digest = hmac.digest(chain, public_key + step.to_bytes(4, "big"), "sha512")
-    return forms.of_public_key(coincurve.PublicKey(public_key).add(digest[:32]).format(compressed=False))
+    return forms.of_public_key(coincurve.PublicKey(extended.child(public_key, chain, step)).format(compressed=False))
 
 
 def _base58_checked(data: bytes) -> str:

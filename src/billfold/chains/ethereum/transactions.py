@@ -88,6 +88,16 @@ def decode_signed(payload: bytes) -> Call:
     return _decoded(payload, _SIGNED_FIELDS)[0]
 
 
+def decode_signature(payload: bytes) -> tuple[Call, int, int, int]:
+    """The same with the signature: parity, r and s.
+
+    Raises:
+        ValueError: it says what is not understood.
+    """
+    call, (parity, r, s) = _decoded(payload, _SIGNED_FIELDS)
+    return call, _whole(parity), _whole(r), _whole(s)
+
+
 def hash_of(payload: bytes) -> str:
     """What a transaction is known by."""
     return "0x" + crypto.keccak(payload).hex()

@@ -19,6 +19,7 @@ from billfold.custody.contracts.deposits import (
     Verdict,
     Waits,
 )
+from billfold.custody.contracts.elsewhere import Accepted, ChainKeys, Exported, Unsigned
 from billfold.custody.contracts.exports import EXPORT_NEEDS, KeyExport, KeyExported, NewKeyExport
 from billfold.custody.contracts.issued import IssuedAddress, IssuedTree
 from billfold.custody.contracts.reconciling import Reconciled, ReconcilingTerms, Report
@@ -43,6 +44,8 @@ __all__ = [
     "MEMO_MAX",
     "OPERATOR",
     "READ",
+    "Accepted",
+    "ChainKeys",
     "ChainState",
     "ChainStatus",
     "Deposit",
@@ -50,6 +53,7 @@ __all__ = [
     "DepositState",
     "Explained",
     "Explanation",
+    "Exported",
     "IssuedAddress",
     "IssuedTree",
     "KeyExport",
@@ -69,6 +73,7 @@ __all__ = [
     "Sender",
     "Terms",
     "Tier",
+    "Unsigned",
     "Verdict",
     "Waits",
     "Withdrawal",

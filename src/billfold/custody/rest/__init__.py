@@ -1,7 +1,7 @@
 """HTTP routes of custody: translate, call the facade, no decision. What owners see of their money is wallets'."""
 
 from billfold.custody import Custody
-from billfold.custody.rest import chains, exports, fees, reconciling
+from billfold.custody.rest import chains, exports, fees, keys, reconciling, unsigned
 from billfold.platform import web
 
 __all__ = ["part"]
@@ -10,6 +10,13 @@ __all__ = ["part"]
 def part(facade: Custody) -> web.Part:
     """What custody adds to the API."""
     return web.Part(
-        handlers=[*chains.handlers, *exports.handlers, *fees.handlers, *reconciling.handlers],
+        handlers=[
+            *chains.handlers,
+            *exports.handlers,
+            *fees.handlers,
+            *keys.handlers,
+            *reconciling.handlers,
+            *unsigned.handlers,
+        ],
         dependencies={"custody": facade},
     )

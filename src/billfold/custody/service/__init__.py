@@ -8,6 +8,7 @@ await custody.withdrawals.request(…)  what is to leave; `work` is the worker's
                                       `sweep` brings deposits to where it leaves from
 await custody.chains.states()         how far each chain is read, and what is open on it; an operator's words
 await custody.reconciling.run(…)      whether the chains hold what the ledger owes
+await custody.elsewhere.keys(…)       what is known of keys that are not the signer's
 await custody.watchers[…].step()      the worker's side: reads blocks, credits, releases, takes back
 custody.issued                        every address there is, for a drill of the backup
 custody.exporting                     seeds that leave the signer, sealed for somebody
@@ -22,6 +23,7 @@ from billfold.custody.service.addresses import Addresses
 from billfold.custody.service.chains import Chains
 from billfold.custody.service.crediting import Crediting
 from billfold.custody.service.deposits import Deposits
+from billfold.custody.service.elsewhere import Elsewhere
 from billfold.custody.service.explaining import Explaining
 from billfold.custody.service.exporting import Exporting
 from billfold.custody.service.house import House, WalletAccounts
@@ -67,7 +69,10 @@ class Custody:
         self._clock = clock or SystemClock()
         self.serving = Serving(served)
         self.house = House(database=database, ledger=ledger)
-        self.addresses = Addresses(serving=self.serving, database=database, signer=signer, clock=self._clock)
+        self.elsewhere = Elsewhere(serving=self.serving, database=database, clock=self._clock)
+        self.addresses = Addresses(
+            serving=self.serving, database=database, signer=signer, elsewhere=self.elsewhere, clock=self._clock
+        )
         self.issued = Issued(database=database, clock=self._clock)
         self.exporting = Exporting(
             database=database,
@@ -96,6 +101,7 @@ class Custody:
             terms={one.name: one.withdrawing for one in served},
             signer=signer,
             clock=self._clock,
+            outside={one.name: one.outside for one in served if one.outside is not None},
         )
         self.reconciling = Reconciling(
             serving=self.serving, database=database, ledger=ledger, house=self.house, clock=self._clock

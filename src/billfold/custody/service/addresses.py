@@ -10,6 +10,7 @@ from billfold.chains.signing_port import Purpose
 from billfold.custody import errors
 from billfold.custody.contracts import DepositAddress
 from billfold.custody.domain.matching import Place
+from billfold.custody.service.elsewhere import Elsewhere
 from billfold.custody.service.served import Served, Serving
 from billfold.custody.store import addresses as store
 from billfold.custody.store import house as house_store
@@ -32,10 +33,19 @@ _SCALE = 4
 class Addresses:
     """Of all chains that are served."""
 
-    def __init__(self, *, serving: Serving, database: Database, signer: SigningService | None, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        serving: Serving,
+        database: Database,
+        signer: SigningService | None,
+        elsewhere: Elsewhere,
+        clock: Clock,
+    ) -> None:
         self._serving = serving
         self._database = database
         self._signer = signer
+        self._elsewhere = elsewhere
         self._clock = clock
         self._trees: dict[str, UUID] = {}
 
@@ -44,7 +54,8 @@ class Addresses:
 
         Raises:
             ChainUnknown
-            AddressesUnavailable: the signer is away.
+            AddressesUnavailable: the signer is away, or nothing was imported.
+            AddressesUsedUp: they were imported, and there is none left.
             DatabaseUnavailable.
         """
         served = self._serving.get(chain)
@@ -105,6 +116,9 @@ class Addresses:
         await self._set_up(served)
         async with self._database.transaction() as connection:
             first = await house_store.take_places(connection, chain=served.name, purpose="deposit", count=len(wallets))
+            if served.outside is not None and not served.showing.SHARED:
+                # Where a list ends nobody takes places that it may have later.
+                await self._elsewhere.addresses(connection, served, "deposit", first=first, count=len(wallets))
         numbers = range(first, first + len(wallets))
         places = await self._places(served, numbers)
         now = self._clock.now()
@@ -131,10 +145,13 @@ class Addresses:
     async def _set_up(self, served: Served) -> None:
         """The house's own addresses are known before the first deposit can be swept to one."""
         await self.of_house(chain=served.name, purpose="hot", count=_HOT)
-        if served.chain.model == "coins":
+        if served.chain.model == "coins" and (served.outside is None or await self._elsewhere.derives(served)):
             await self.of_house(chain=served.name, purpose="change", count=_CHANGE)
 
     async def _derived(self, served: Served, purpose: Purpose, *, first: int, count: int) -> Sequence[str]:
+        if served.outside is not None:
+            async with self._database.connection() as connection:
+                return await self._elsewhere.addresses(connection, served, purpose, first=first, count=count)
         tree_id = await self.tree(chain=served.name)
         assert self._signer is not None, "it has made the tree"
         return await self._signer.addresses(tree_id=tree_id, purpose=purpose, first=first, count=count)

@@ -49,3 +49,9 @@ QUEUE_AGE = Gauge(
 UNCERTAIN = Gauge(
     "billfold_custody_queue_uncertain", "Withdrawals of which nobody knows whether a node has them.", ["chain"]
 )
+UNSIGNED = Gauge(
+    "billfold_custody_unsigned", "Transactions that wait for signatures from keys that are elsewhere.", ["chain"]
+)
+ADDRESSES_LEFT = Gauge(
+    "billfold_custody_addresses_left", "Imported addresses that can still be given to wallets.", ["chain"]
+)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
 
+from billfold.chains.outside_port import Outside
 from billfold.chains.port import Chain
 from billfold.custody import errors
 from billfold.custody.contracts import ReconcilingTerms, Terms
@@ -40,6 +41,8 @@ class Served(msgspec.Struct, frozen=True, kw_only=True):
     showing: Showing
     withdrawing: WithdrawalTerms = WithdrawalTerms()
     reconciling: ReconcilingTerms = ReconcilingTerms()
+    #: Loads the chain's module `outside`, where its keys are elsewhere; None where they are the signer's.
+    outside: Callable[[], Outside] | None = None
 
     @property
     def name(self) -> str:

@@ -59,6 +59,8 @@ class Tx(msgspec.Struct, frozen=True):
     fee: int | None = None
     reason: str = ""
     broadcasts: int = 0
+    #: When it was handed out to be signed elsewhere.
+    exported_at: datetime | None = None
 
     @property
     def is_living(self) -> bool:
@@ -74,8 +76,13 @@ class Tx(msgspec.Struct, frozen=True):
 _ALLOCATION = "id, chain, source, change, nonce, anchor, last_height, expires_at, state, house_fee, fence"
 _TX = (
     "id, allocation_id, chain, kind, rate, fee_limit, state, created_at, replaces, fee_max, payload, raw, chain_tx, "
-    "height, block, succeeded, fee, reason, broadcasts"
+    "height, block, succeeded, fee, reason, broadcasts, exported_at"
 )
+
+
+def tx_columns(of: str) -> str:
+    """The columns of a transaction, of the table that is called so."""
+    return ", ".join(f"{of}.{name}" for name in _TX.split(", "))
 
 
 async def lock_chain(connection: Connection, chain: str) -> None:
@@ -193,6 +200,13 @@ async def lock_allocation(
         fence,
     )
     return None if row is None else AllocationRow(*row)
+
+
+async def allocation(connection: Connection, allocation_id: UUID) -> AllocationRow:
+    """One, which somebody else may have in hand."""
+    row = await connection.fetchrow(f"SELECT {_ALLOCATION} FROM custody.allocations WHERE id = $1", allocation_id)
+    assert row is not None, "no allocation is deleted"
+    return AllocationRow(*row)
 
 
 async def content(connection: Connection, row: AllocationRow) -> Allocation:
@@ -348,4 +362,15 @@ async def end_others(connection: Connection, allocation_id: UUID, tx_id: UUID, *
         allocation_id,
         tx_id,
         now,
+    )
+
+
+async def end_unsigned(connection: Connection, allocation_id: UUID, *, reason: str, now: datetime) -> None:
+    """Those of a dead allocation that were never signed can't happen either."""
+    await connection.execute(
+        "UPDATE custody.tx_queue SET state = 'dropped', changed_at = $2, reason = $3 "
+        "WHERE allocation_id = $1 AND raw IS NULL AND state <> 'dropped'",
+        allocation_id,
+        now,
+        reason,
     )

@@ -2,6 +2,6 @@
 
 from billfold.custody.workers.reconciling import measure, reconcile
 from billfold.custody.workers.watching import watch
-from billfold.custody.workers.withdrawing import open_up, send, sweep
+from billfold.custody.workers.withdrawing import measure_keys, open_up, send, sweep
 
-__all__ = ["measure", "open_up", "reconcile", "send", "sweep", "watch"]
+__all__ = ["measure", "measure_keys", "open_up", "reconcile", "send", "sweep", "watch"]

@@ -14,6 +14,8 @@ OPENING_PAUSE_S = 5.0
 SWEEP_PAUSE_S = 1.0
 #: What waits is added up at every so-manieth look.
 SWEEPS_PER_MEASURE = 15
+#: Between two counts of what waits for people.
+KEYS_PAUSE_S = 15.0
 
 
 async def send(custody: Custody, chain: str) -> None:
@@ -53,3 +55,14 @@ async def sweep(custody: Custody, chain: str) -> None:
         for _ in range(SWEEPS_PER_MEASURE):
             await custody.withdrawals.sweep(chain=chain)
             await asyncio.sleep(SWEEP_PAUSE_S)
+
+
+async def measure_keys(custody: Custody, chain: str) -> None:
+    """Keep telling what waits for signatures from elsewhere, and how many imported addresses are left.
+
+    Raises:
+        Unavailable: the database is away; call it again.
+    """
+    while True:
+        await custody.elsewhere.measure(chain=chain)
+        await asyncio.sleep(KEYS_PAUSE_S)

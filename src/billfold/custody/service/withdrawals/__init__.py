@@ -12,10 +12,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import get_args
 from uuid import UUID
 
+from billfold.chains.outside_port import Outside
 from billfold.chains.port import Chain, Speed
 from billfold.custody import errors
 from billfold.custody.contracts.deposits import Sender
@@ -35,6 +36,7 @@ from billfold.custody.service.withdrawals.asking import Asking
 from billfold.custody.service.withdrawals.ending import Ending
 from billfold.custody.service.withdrawals.fees import Fees
 from billfold.custody.service.withdrawals.opening import Opening
+from billfold.custody.service.withdrawals.outside import HandingOut
 from billfold.custody.service.withdrawals.parts import Parts
 from billfold.custody.service.withdrawals.refunding import Refunding
 from billfold.custody.service.withdrawals.replacing import Replacing
@@ -80,16 +82,26 @@ class Withdrawals:
         terms: Mapping[str, WithdrawalTerms],
         signer: SigningService | None,
         clock: Clock,
+        outside: Mapping[str, Callable[[], Outside]] | None = None,
     ) -> None:
-        """`chains` and `terms` by the chain's name."""
+        """`chains` and `terms` by the chain's name; `outside` of those whose keys are elsewhere."""
         self._parts = Parts(
-            database=database, ledger=ledger, house=house, chains=chains, terms=terms, signer=signer, clock=clock
+            database=database,
+            ledger=ledger,
+            house=house,
+            chains=chains,
+            terms=terms,
+            signer=signer,
+            clock=clock,
+            outside=outside or {},
         )
         fees = Fees(self._parts)
         self._asking = Asking(self._parts, fees)
         self._ending = Ending(self._parts, self._asking)
         self._allocating = Allocating(self._parts, fees)
-        self._sending = Sending(self._parts, self._ending)
+        #: What is signed elsewhere.
+        self.outside = HandingOut(self._parts, self._ending)
+        self._sending = Sending(self._parts, self._ending, self.outside)
         self._replacing = Replacing(self._parts, self._asking, self._ending, fees)
         self._sweeping = Sweeping(self._parts, fees)
         self._opening = Opening(self._parts, fees)

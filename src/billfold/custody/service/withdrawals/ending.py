@@ -101,8 +101,8 @@ class Ending:
             state: queue.AllocationState = "settling" if house_fee else "used"
             await queue.set_allocation(connection, row.id, state=state, next_at=now, house_fee=house_fee)
 
-    async def bury(self, row: AllocationRow) -> None:
-        """All transactions of an allocation are dead: who waited for them gets another one."""
+    async def bury(self, row: AllocationRow, *, reason: str = "") -> None:
+        """All transactions of an allocation are dead: who waited for them gets another one, and is told why."""
         now = self._parts.now()
         async with self._parts.database.transaction() as connection:
             await self._lock(connection, row)
@@ -110,7 +110,8 @@ class Ending:
                 if one.cancel_asked:
                     await self._end(connection, one, outcome="cancelled", fee=0, chain_tx=None)
                 else:
-                    await self._back(connection, one)
+                    await self._back(connection, one, reason=reason)
+            await queue.end_unsigned(connection, row.id, reason=reason, now=now)
             await queue.set_allocation(connection, row.id, state="dead", next_at=now)
             await queue.free_coins_of(connection, row.id)
             await _give_back(connection, row, until=now, reason="")

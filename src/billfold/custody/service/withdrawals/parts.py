@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from billfold.chains.outside_port import Outside
 from billfold.chains.port import Chain
 from billfold.custody import errors
 from billfold.custody.contracts.withdrawals import WithdrawalTerms
@@ -42,6 +43,8 @@ class Parts:
     #: None where nothing signs: then what is to be signed waits.
     signer: SigningService | None
     clock: Clock
+    #: Of chains whose keys are elsewhere, by name: what loads their module `outside`.
+    outside: Mapping[str, Callable[[], Outside]] = field(default_factory=dict)
 
     def chain(self, name: str) -> Chain:
         """The chain of this name.

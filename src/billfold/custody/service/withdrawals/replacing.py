@@ -112,6 +112,9 @@ class Replacing:
         txs = [tx for tx in await queue.txs(connection, allocation.id) if tx.is_living]
         await store.ask_cancel(connection, row.id)
         if all(tx.raw is None for tx in txs):
+            if any(tx.exported_at is not None for tx in txs):
+                # Somebody may have signed it. It is given back when that can't be any more.
+                return
             for tx in txs:
                 await self._ending.drop(connection, chain, allocation, tx, reason="cancelled")
             return

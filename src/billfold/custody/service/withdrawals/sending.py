@@ -26,6 +26,7 @@ from billfold.chains.signing_port import Place
 from billfold.custody import errors
 from billfold.custody.domain import withdrawals as rules
 from billfold.custody.service.withdrawals.ending import Ending
+from billfold.custody.service.withdrawals.outside import LATE, HandingOut
 from billfold.custody.service.withdrawals.parts import LEASE, Overtaken, Parts
 from billfold.custody.store import queue, sources
 from billfold.custody.store import withdrawals as store
@@ -40,6 +41,8 @@ ROUND_MAX = 200
 _AT_ONCE = 8
 #: What a node says for sure about the same transaction changes no sooner.
 LOOK_PAUSE = timedelta(seconds=1)
+#: What waits for signatures from elsewhere is looked at so much later; when one comes it is looked at then.
+WAIT_PAUSE = timedelta(seconds=5)
 #: A reason is for people to read.
 _REASON_MAX = 300
 
@@ -49,9 +52,10 @@ log = structlog.get_logger(__name__)
 class Sending:
     """Brings transactions onto their chain."""
 
-    def __init__(self, parts: Parts, ending: Ending) -> None:
+    def __init__(self, parts: Parts, ending: Ending, outside: HandingOut) -> None:
         self._parts = parts
         self._ending = ending
+        self._outside = outside
 
     async def round(self, chain: Chain) -> int:
         """Take each transaction that is due a step further, and say how many there were."""
@@ -83,23 +87,28 @@ class Sending:
         async with self._parts.database.connection() as connection:
             txs = [tx for tx in await queue.txs(connection, row.id) if tx.is_living]
             allocation = await queue.content(connection, row)
+        late = False
         for place, tx in enumerate(txs):
-            if tx.state in ("allocated", "built"):
-                signed = await self._made(chain, row, tx, allocation)
-                if signed is None:
+            if tx.state == "built" and row.chain in self._parts.outside:
+                late |= await self._outside.waited(chain, row, tx, allocation) is Fate.DEAD
+            elif tx.state in ("allocated", "built"):
+                made = await self._made(chain, row, tx, allocation)
+                if made is None:
                     return
-                txs[place] = await self._handed_over(chain, row, signed)
+                txs[place] = made if made.raw is None else await self._handed_over(chain, row, made)
             else:
                 txs[place] = await self._looked_for(chain, row, tx, allocation)
-        await self._concluded(row, txs)
+        await self._concluded(row, txs, late=late)
 
     async def _made(self, chain: Chain, row: AllocationRow, tx: Tx, allocation: Allocation) -> Tx | None:
-        """It with its signed bytes stored; None if it can't be made."""
+        """It with its signed bytes stored, or built where others sign; None if it can't be made."""
         async with self._parts.database.connection() as connection:
             pays = [payment for payment, _ in await queue.payments(connection, tx.id)]
         try:
             if tx.state == "allocated":
                 tx = await self._built(chain, row, tx, allocation, pays)
+            if row.chain in self._parts.outside:
+                return tx
             return await self._signed(chain, row, tx, allocation, pays)
         except _CANT_BE_MADE as error:
             if isinstance(error, Unavailable):
@@ -202,13 +211,23 @@ class Sending:
             reason=found.reason[:_REASON_MAX],
         )
 
-    async def _concluded(self, row: AllocationRow, txs: Sequence[Tx]) -> None:
-        """Settle what is final, give up what is dead, and look again later at all else."""
+    async def _concluded(self, row: AllocationRow, txs: Sequence[Tx], *, late: bool) -> None:
+        """Settle what is final, give up what is dead, and look again later at all else.
+
+        What is not signed shares the fate of those that were: it uses up the same. Where nobody has signed in time
+        (`late`) it is over, too.
+        """
+        signed = [tx for tx in txs if tx.raw is not None]
         final = next((tx for tx in txs if tx.state == "final"), None)
         if final is not None:
             await self._ending.finish(row, final)
-        elif all(tx.state == "dead" for tx in txs):
+        elif signed and all(tx.state == "dead" for tx in signed):
             await self._ending.bury(row)
+        elif late and not signed:
+            log.warning("a transaction was not signed in time", allocation=str(row.id))
+            await self._ending.bury(row, reason=LATE)
+        elif not signed:
+            await self._postpone(row, WAIT_PAUSE)
         else:
             unsure = max((tx.broadcasts for tx in txs if tx.state == "uncertain"), default=0)
             await self._postpone(row, rules.pause(unsure - 1) if unsure else LOOK_PAUSE)

@@ -1,0 +1,267 @@
+"""Step 5 of a withdrawal where the keys are elsewhere: what is built waits, is handed out, and comes back signed.
+
+Until it is handed out nobody can have signed it, so it is dropped as any other that is not signed. From then on
+somebody may, whatever else happens. So it is only given up by proof of its chain that its time is over, or by the word
+of an operator; and what comes back is exactly what went out, or is refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+import msgspec
+
+from billfold.chains.errors import ChainError, NodeWrong
+from billfold.chains.outside_port import Outside, PublicKey
+from billfold.chains.port import Chain, Fate, Signed
+from billfold.chains.signing_port import Place
+from billfold.custody import errors
+from billfold.custody.contracts.elsewhere import Accepted, Exported, KeyNeeded, Unsigned, UnsignedPayment
+from billfold.custody.domain.withdrawals import Allocation
+from billfold.custody.events import SOURCE
+from billfold.custody.service.withdrawals.ending import Ending
+from billfold.custody.service.withdrawals.parts import Parts
+from billfold.custody.store import elsewhere, queue, sources
+from billfold.custody.store import unsigned as store
+from billfold.custody.store.queue import AllocationRow, Tx
+from billfold.kernel import money
+from billfold.kernel.assets import Asset
+from billfold.kernel.money import Money
+from billfold.platform.messaging import outbox
+from billfold.platform.postgres.database import Connection
+
+#: Where a transaction has time bounds it counts for so long from when it was handed out: Stellar's adapter lets none
+#: live for more than a day.
+SIGNED_WITHIN = timedelta(hours=12)
+#: So many are listed.
+LISTED_MAX = 100
+#: What owners read while their withdrawal waits, and why it has to be made anew.
+WAITS = "waits_for_signature"
+LATE = "signature_too_late"
+
+
+class HandingOut:
+    """Hands transactions out, and takes them back."""
+
+    def __init__(self, parts: Parts, ending: Ending) -> None:
+        self._parts = parts
+        self._ending = ending
+
+    async def waiting(self, *, chain: str) -> list[Unsigned]:
+        """What waits for signatures on a chain, the oldest first, at most LISTED_MAX.
+
+        Raises:
+            ChainUnknown
+        """
+        self._parts.chain(chain)
+        if chain not in self._parts.outside:
+            return []
+        async with self._parts.database.connection() as connection:
+            found = await store.waiting(connection, chain, limit=LISTED_MAX)
+            return [await self._shown(connection, tx) for tx in found]
+
+    async def export(self, *, tx_id: UUID) -> Exported:
+        """Hand one out to be signed. Again it is the same, as long as it can happen.
+
+        Raises:
+            UnsignedUnknown, UnsignedGone, NodeUnavailable, NodeWrong.
+        """
+        tx, chain, outside = await self._found(tx_id)
+        renewed = await self._renewed(chain, tx) if outside.EXPIRES and tx.exported_at is None else None
+        async with self._parts.database.transaction() as connection:
+            row, tx = await self._locked(connection, tx)
+            if renewed is not None and tx.exported_at is None:
+                # Nobody has seen the bytes before, so nobody can have signed them.
+                row, tx = msgspec.structs.replace(renewed[0], fence=row.fence), renewed[1]
+                await store.renew(connection, row)
+                now = self._parts.now()
+                await queue.change_tx(connection, tx.id, state="built", now=now, payload=tx.payload, fee_max=tx.fee_max)
+            assert tx.payload is not None, "it is built"
+            name = outside.named(tx.payload)
+            if name is not None:
+                await queue.note_own(connection, chain.name, name)
+            await store.exported(connection, tx.id, now=self._parts.now())
+            await self._told(connection, "custody.transaction_exported.v1", tx)
+            exported = await store.find(connection, tx.id)
+            assert exported is not None, "it is locked"
+            return await self._handed_out(connection, chain, outside, row, exported)
+
+    async def accept(self, *, tx_id: UUID, signed: str) -> Accepted:
+        """Take what was signed elsewhere, to be sent. The same again is no change.
+
+        Raises:
+            UnsignedUnknown, UnsignedGone, SignedAlready
+            SignedUnreadable, SignedDiffers, SignatureMissing, SignatureWrong.
+        """
+        tx, chain, outside = await self._found(tx_id)
+        if tx.payload is None:
+            raise errors.UnsignedGone
+        found = await asyncio.to_thread(outside.accepted, tx.payload, signed, network=chain.network)
+        async with self._parts.database.transaction() as connection:
+            if not await self._has(connection, tx, found):
+                await self._store(connection, tx, found)
+        return Accepted(id=tx.id, chain=chain.name, chain_tx=found.chain_tx)
+
+    async def discard(self, *, tx_id: UUID) -> None:
+        """Give one up by the word of an operator that nobody has signed it, or ever will. What it pays waits again.
+
+        Raises:
+            UnsignedUnknown, UnsignedGone, NodeUnavailable, NodeWrong
+            UnsignedOnChain: the chain says that somebody has.
+        """
+        tx, chain, outside = await self._found(tx_id)
+        if tx.exported_at is not None and tx.payload is not None:
+            fate = (await outside.found(chain, tx.payload, await self._content(tx))).fate
+            if fate in (Fate.PENDING, Fate.MINED):
+                raise errors.UnsignedOnChain
+        async with self._parts.database.transaction() as connection:
+            row, tx = await self._locked(connection, tx)
+            await self._ending.drop(connection, chain, row, tx, reason="discarded")
+            await self._told(connection, "custody.transaction_discarded.v1", tx)
+
+    async def waited(self, chain: Chain, row: AllocationRow, tx: Tx, allocation: Allocation) -> Fate:
+        """What has become of one that is built and that nobody has handed in.
+
+        Raises:
+            NodeUnavailable, NodeWrong.
+        """
+        async with self._parts.database.connection() as connection:
+            await store.say(connection, row.id, WAITS)
+        if tx.exported_at is None:
+            return Fate.UNSEEN
+        assert tx.payload is not None, "it is built"
+        outside = await self._outside(chain.name)
+        return (await outside.found(chain, tx.payload, allocation)).fate
+
+    async def _found(self, tx_id: UUID) -> tuple[Tx, Chain, Outside]:
+        async with self._parts.database.connection() as connection:
+            tx = await store.find(connection, tx_id)
+        if tx is None or tx.chain not in self._parts.outside or tx.chain not in self._parts.chains:
+            raise errors.UnsignedUnknown
+        return tx, self._parts.chains[tx.chain], await self._outside(tx.chain)
+
+    async def _outside(self, chain: str) -> Outside:
+        # The first call imports the chain's libraries.
+        return await asyncio.to_thread(self._parts.outside[chain])
+
+    async def _locked(self, connection: Connection, tx: Tx) -> tuple[AllocationRow, Tx]:
+        """Its allocation, taken from whoever has it in hand, and it as it is now.
+
+        Raises:
+            UnsignedGone: it waits for no signature any more.
+        """
+        row = await queue.lock_allocation(connection, tx.allocation_id)
+        now = await store.find(connection, tx.id)
+        if row is None or now is None or now.state != "built":
+            raise errors.UnsignedGone
+        return row, now
+
+    async def _content(self, tx: Tx) -> Allocation:
+        async with self._parts.database.connection() as connection:
+            row = await queue.allocation(connection, tx.allocation_id)
+            return await queue.content(connection, row)
+
+    async def _renewed(self, chain: Chain, tx: Tx) -> tuple[AllocationRow, Tx]:
+        """It and its allocation with a time that begins now."""
+        async with self._parts.database.connection() as connection:
+            row = await queue.allocation(connection, tx.allocation_id)
+            allocation = await queue.content(connection, row)
+            pays = [payment for payment, _ in await queue.payments(connection, tx.id)]
+        anchor, last_height = await chain.anchor() if chain.model == "recent_block" else (None, None)
+        expires_at = self._parts.now() + SIGNED_WITHIN
+        row = msgspec.structs.replace(row, anchor=anchor, last_height=last_height, expires_at=expires_at)
+        allocation = msgspec.structs.replace(allocation, anchor=anchor, last_height=last_height, expires_at=expires_at)
+        try:
+            made = await chain.build(pays, allocation, rate=tx.offered)
+        except NodeWrong:
+            raise
+        except ChainError as error:
+            raise errors.UnsignedGone(f"It can't be made now: {error.detail}") from error
+        if made.fee_max > tx.fee_limit:
+            raise errors.UnsignedGone("It would cost more now than was agreed; discard it.")
+        return row, msgspec.structs.replace(tx, payload=made.payload, fee_max=made.fee_max)
+
+    async def _has(self, connection: Connection, tx: Tx, found: Signed) -> bool:
+        """Whether it was handed in already, with these signatures."""
+        now = await store.find(connection, tx.id)
+        if now is None or now.raw is None:
+            return False
+        if now.raw != found.raw:
+            raise errors.SignedAlready
+        return True
+
+    async def _store(self, connection: Connection, tx: Tx, found: Signed) -> None:
+        row, now = await self._locked(connection, tx)
+        if now.payload != tx.payload:
+            raise errors.UnsignedGone
+        if await queue.known(connection, tx.chain, found.chain_tx) not in (None, tx.id):
+            # The chain takes the two for one, which would stand for both.
+            raise errors.SignedAlready("The chain knows another transaction of ours by the same id.")
+        await queue.note_own(connection, tx.chain, found.chain_tx)
+        at = self._parts.now()
+        await queue.change_tx(connection, tx.id, state="signed", now=at, raw=found.raw, chain_tx=found.chain_tx)
+        await queue.set_allocation(connection, row.id, state="living", next_at=at)
+        await store.say(connection, row.id, "")
+        await self._told(connection, "custody.transaction_signed.v1", tx, chain_tx=found.chain_tx)
+
+    async def _handed_out(
+        self, connection: Connection, chain: Chain, outside: Outside, row: AllocationRow, tx: Tx
+    ) -> Exported:
+        assert tx.payload is not None, "it is built"
+        content = await queue.content(connection, row)
+        signers = list(dict.fromkeys([coin.address for coin in content.coins] or [row.source]))
+        ours = [*signers, *([row.change] if row.change else [])]
+        key = await elsewhere.public_key(connection, chain.name)
+        found = await sources.places(connection, chain.name, ours) if key is not None else {}
+        places = {one: Place(purpose=purpose, index=index) for one, (purpose, index) in found.items()}
+        public = None if key is None else PublicKey(text=key.public_key, fingerprint=key.fingerprint)
+        paths = {
+            one: outside.path(public.text, place, network=chain.network)
+            for one, place in places.items()
+            if public is not None
+        }
+        return Exported(
+            transaction=await self._shown(connection, tx),
+            network=chain.network,
+            form=outside.FORM,
+            unsigned=outside.shown(tx.payload, network=chain.network, public=public, places=places),
+            keys=[KeyNeeded(address=one, path=paths.get(one)) for one in signers],
+            expires_at=row.expires_at if outside.EXPIRES and chain.model == "nonce" else None,
+            last_height=row.last_height,
+        )
+
+    async def _shown(self, connection: Connection, tx: Tx) -> Unsigned:
+        chain = self._parts.chains[tx.chain]
+        known = (await self._parts.ledger.assets()).values()
+        assets = {one.contract: one for one in known if one.chain == tx.chain}
+        coin = await self._parts.ledger.asset(code=chain.coin)
+        payments: Sequence[UnsignedPayment] = [
+            UnsignedPayment(
+                address=payment.address,
+                money=_money(payment.amount, coin if payment.token is None else assets[payment.token]),
+                memo=payment.memo,
+                withdrawal_id=withdrawal_id,
+            )
+            for payment, withdrawal_id in await queue.payments(connection, tx.id)
+        ]
+        return Unsigned(
+            id=tx.id,
+            chain=tx.chain,
+            kind=tx.kind,
+            payments=payments,
+            fee=_money(tx.fee_limit if tx.fee_max is None else tx.fee_max, coin),
+            replaces=tx.replaces,
+            created_at=tx.created_at,
+            exported_at=tx.exported_at,
+        )
+
+    async def _told(self, connection: Connection, kind: str, tx: Tx, *, chain_tx: str | None = None) -> None:
+        data = {"chain": tx.chain, "chain_tx": chain_tx}
+        await outbox.append_fact(connection, kind, source=SOURCE, subject=str(tx.id), time=self._parts.now(), data=data)
+
+
+def _money(units: int, asset: Asset) -> Money:
+    return Money(money.format(units, asset.scale), asset.code)

@@ -1,0 +1,65 @@
+"""SQL over transactions that wait for signatures from elsewhere."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from billfold.custody.store.queue import AllocationRow, Tx, tx_columns
+from billfold.platform.postgres.database import Connection
+
+_WAITING = "FROM custody.tx_queue t JOIN custody.allocations a ON a.id = t.allocation_id"
+
+
+async def waiting(connection: Connection, chain: str, *, limit: int) -> list[Tx]:
+    """Those of a chain, the oldest first."""
+    rows = await connection.fetch(
+        f"SELECT {tx_columns('t')} {_WAITING} WHERE t.chain = $1 AND t.state = 'built' AND a.state = 'living' "
+        "ORDER BY t.created_at, t.id LIMIT $2",
+        chain,
+        limit,
+    )
+    return [Tx(*row) for row in rows]
+
+
+async def count(connection: Connection, chain: str) -> int:
+    """How many a chain has."""
+    found: int = await connection.fetchval(
+        f"SELECT count(*) {_WAITING} WHERE t.chain = $1 AND t.state = 'built' AND a.state = 'living'", chain
+    )
+    return found
+
+
+async def find(connection: Connection, tx_id: UUID) -> Tx | None:
+    """One, whatever its state."""
+    row = await connection.fetchrow(f"SELECT {tx_columns('t')} FROM custody.tx_queue t WHERE t.id = $1", tx_id)
+    return None if row is None else Tx(*row)
+
+
+async def exported(connection: Connection, tx_id: UUID, *, now: datetime) -> None:
+    """Write down that it is handed out, if that is for the first time."""
+    await connection.execute(
+        "UPDATE custody.tx_queue SET exported_at = coalesce(exported_at, $2), changed_at = $2 WHERE id = $1",
+        tx_id,
+        now,
+    )
+
+
+async def renew(connection: Connection, row: AllocationRow) -> None:
+    """Let an allocation that nobody has seen yet begin its time now. The caller has it locked."""
+    await connection.execute(
+        "UPDATE custody.allocations SET anchor = $2, last_height = $3, expires_at = $4 WHERE id = $1",
+        row.id,
+        row.anchor,
+        row.last_height,
+        row.expires_at,
+    )
+
+
+async def say(connection: Connection, allocation_id: UUID, reason: str) -> None:
+    """Say why withdrawals that are allocated wait."""
+    await connection.execute(
+        "UPDATE custody.withdrawals SET reason = $2 WHERE allocation_id = $1 AND state = 'allocated' AND reason <> $2",
+        allocation_id,
+        reason,
+    )

@@ -1,0 +1,252 @@
+"""What becomes of a transaction between being handed out and being handed in, on a chain that can do anything."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, cast
+from uuid import UUID
+
+import pytest
+
+from billfold.chains.errors import SignedDiffers
+from billfold.chains.outside_port import Outside
+from billfold.chains.port import Allocation, Chain, Fate, Found, Signed
+from billfold.custody import errors
+from billfold.custody.contracts import Unsigned
+from billfold.custody.service.withdrawals import Withdrawals
+from billfold.kernel import ids, origin
+from billfold.kernel.origin import Origin
+from tests.integration.withdrawals.simulated import LIFETIME, signed
+from tests.integration.withdrawals.support import Office
+
+SIGNED, OTHERWISE = "signed", "signed otherwise"
+
+
+class Module:
+    """The module `outside` of the simulated chain, on which anything is a signature."""
+
+    FORM = "psbt"
+
+    def __init__(self, chain: str) -> None:
+        self.EXPIRES = chain == "solana"
+
+    def shown(self, payload: bytes, **_: Any) -> str:
+        return payload.decode()
+
+    def accepted(self, payload: bytes, given: str, **_: Any) -> Signed:
+        if given not in (SIGNED, OTHERWISE):
+            raise SignedDiffers
+        return signed(payload + b" " * (given == OTHERWISE))
+
+    def named(self, payload: bytes) -> str | None:
+        return signed(payload).chain_tx
+
+    async def found(self, chain: Chain, payload: bytes, allocation: Allocation) -> Found:
+        if not self.EXPIRES:
+            return await chain.find(signed(payload), allocation)
+        _, last = await chain.anchor()
+        over = last - LIFETIME > (allocation.last_height or 0)
+        return Found(fate=Fate.DEAD if over else Fate.UNSEEN)
+
+
+def moved_out(office: Office) -> Office:
+    """The same office, whose keys are elsewhere from now on."""
+    name = office.chain.name
+    module = cast("Outside", Module(name))
+    office.withdrawals = Withdrawals(
+        database=office.database,
+        ledger=office.ledger,
+        house=office.house,
+        chains={name: office.chain},
+        terms=office.withdrawals._parts.terms,
+        signer=None,
+        clock=office.clock,
+        outside={name: lambda: module},
+    )
+    return office
+
+
+async def waiting(office: Office) -> list[Unsigned]:
+    return await office.withdrawals.outside.waiting(chain=office.chain.name)
+
+
+async def asked(office: Office, address: str = "sim-a") -> tuple[UUID, Unsigned]:
+    """A withdrawal, and its transaction that waits."""
+    moved_out(office)
+    account = await office.customer(10_000)
+    withdrawal = (await office.request(account, 1_000, address)).withdrawal
+    await office.work()
+    await office.work()
+    (tx,) = await waiting(office)
+    return withdrawal.id, tx
+
+
+only = {
+    name: pytest.mark.parametrize("chain_name", [name], indirect=True) for name in ("bitcoin", "ethereum", "solana")
+}
+
+
+@only["ethereum"]
+async def test_nothing_leaves_before_it_is_handed_in_and_then_it_does_once(office: Office) -> None:
+    withdrawal, tx = await asked(office)
+    with pytest.raises(SignedDiffers):
+        await office.withdrawals.outside.accept(tx_id=tx.id, signed="something else")
+    exported = await office.withdrawals.outside.export(tx_id=tx.id)
+    again = await office.withdrawals.outside.export(tx_id=tx.id)
+    assert (exported.unsigned, exported.transaction) == (again.unsigned, again.transaction)
+    assert json.loads(exported.unsigned)["pays"] == [{"address": "sim-a", "amount": 1_000, "token": ""}]
+    await office.work()
+    assert office.chain.waiting() == 0
+    assert (await office.look(withdrawal)).reason == "waits_for_signature"
+    done = await office.withdrawals.outside.accept(tx_id=tx.id, signed=SIGNED)
+    assert await office.withdrawals.outside.accept(tx_id=tx.id, signed=SIGNED) == done
+    with pytest.raises(errors.SignedAlready):
+        await office.withdrawals.outside.accept(tx_id=tx.id, signed=OTHERWISE)
+    assert await waiting(office) == []
+    (ended,) = await office.finish(withdrawal)
+    assert (ended.status, ended.chain_tx) == ("settled", done.chain_tx)
+    await office.check_conserved(ended)
+
+
+@only["ethereum"]
+async def test_who_handed_it_out_and_in_is_in_the_audit(office: Office) -> None:
+    _, tx = await asked(office)
+    origin.begin(Origin(channel="cli", address="ada@laptop"))
+    try:
+        await office.withdrawals.outside.export(tx_id=tx.id)
+        await office.withdrawals.outside.accept(tx_id=tx.id, signed=SIGNED)
+    finally:
+        origin.begin(None)
+    async with office.database.connection() as connection:
+        rows = await connection.fetch("SELECT payload FROM messaging.outbox WHERE kind = 'audit' ORDER BY seq")
+    facts = [fact for row in rows for fact in json.loads(row["payload"])["data"]["facts"]]
+    told = [(fact["type"], fact["subject"], fact["origin"]["address"]) for fact in facts]
+    done = [f"custody.transaction_{step}.v1" for step in ("exported", "signed")]
+    assert [one for one in told if one[0] in done] == [(step, str(tx.id), "ada@laptop") for step in done]
+
+
+@only["ethereum"]
+async def test_what_nobody_was_handed_is_cancelled_at_once(office: Office) -> None:
+    withdrawal, tx = await asked(office)
+    assert (await office.withdrawals.cancel(withdrawal_id=withdrawal)).status == "cancelled"
+    for call in (
+        office.withdrawals.outside.export(tx_id=tx.id),
+        office.withdrawals.outside.accept(tx_id=tx.id, signed=SIGNED),
+        office.withdrawals.outside.discard(tx_id=tx.id),
+    ):
+        with pytest.raises(errors.UnsignedGone):
+            await call
+    with pytest.raises(errors.UnsignedUnknown):
+        await office.withdrawals.outside.export(tx_id=ids.new())
+    await office.check_conserved(*await office.finish(withdrawal))
+
+
+@only["bitcoin"]
+async def test_what_somebody_was_handed_is_not_given_back_before_they_say_that_they_have_not_signed(
+    office: Office,
+) -> None:
+    withdrawal, tx = await asked(office)
+    await office.withdrawals.outside.export(tx_id=tx.id)
+    cancelling = await office.withdrawals.cancel(withdrawal_id=withdrawal)
+    assert (cancelling.status, cancelling.cancelling) == ("allocated", True)
+    await office.withdrawals.outside.discard(tx_id=tx.id)
+    (ended,) = await office.finish(withdrawal)
+    assert ended.status == "cancelled"
+    assert await office.posted(ended.wallet_id) == (10_000, 0)
+    await office.check_conserved(ended)
+
+
+@only["bitcoin"]
+async def test_what_is_discarded_is_paid_by_another_transaction(office: Office) -> None:
+    withdrawal, tx = await asked(office)
+    await office.withdrawals.outside.discard(tx_id=tx.id)
+    await office.work()
+    await office.work()
+    (other,) = await waiting(office)
+    assert other.id != tx.id
+    await office.withdrawals.outside.accept(tx_id=other.id, signed=SIGNED)
+    await office.check_conserved(*await office.finish(withdrawal))
+
+
+@only["bitcoin"]
+async def test_what_somebody_has_sent_themselves_is_settled_when_it_is_handed_in(office: Office) -> None:
+    withdrawal, tx = await asked(office)
+    exported = await office.withdrawals.outside.export(tx_id=tx.id)
+    await office.chain.broadcast(signed(exported.unsigned.encode()))
+    for _ in range(3):
+        office.chain.mine()
+        with pytest.raises(errors.UnsignedOnChain):
+            await office.withdrawals.outside.discard(tx_id=tx.id)
+        await office.work()
+    assert (await office.look(withdrawal)).status == "allocated"
+    await office.withdrawals.outside.accept(tx_id=tx.id, signed=SIGNED)
+    (ended,) = await office.finish(withdrawal)
+    assert ended.status == "settled"
+    await office.check_conserved(ended)
+
+
+@only["solana"]
+async def test_what_was_not_signed_in_time_is_dead_and_made_anew_and_said_so(office: Office) -> None:
+    withdrawal, tx = await asked(office)
+    # Nobody was handed it, so it does not matter how old it is.
+    office.chain.mine(30)
+    await office.work()
+    first = await office.withdrawals.outside.export(tx_id=tx.id)
+    assert (first.last_height or 0) > office.chain.height
+    await office.work()
+    assert [one.id for one in await waiting(office)] == [tx.id]
+    office.chain.mine(30)
+    await office.work()
+    assert await waiting(office) == []
+    late = await office.look(withdrawal)
+    assert (late.status, late.reason) == ("held", "signature_too_late")
+    with pytest.raises(errors.UnsignedGone):
+        await office.withdrawals.outside.accept(tx_id=tx.id, signed=SIGNED)
+    await office.work()
+    await office.work()
+    (other,) = await waiting(office)
+    await office.withdrawals.outside.export(tx_id=other.id)
+    await office.withdrawals.outside.accept(tx_id=other.id, signed=SIGNED)
+    await office.check_conserved(*await office.finish(withdrawal))
+
+
+@only["solana"]
+async def test_two_that_the_chain_takes_for_one_are_not_both_paid_by_one_signature(office: Office) -> None:
+    moved_out(office)
+    account = await office.customer(10_000)
+    withdrawals = [(await office.request(account, 1_000, "sim-a")).withdrawal.id for _ in range(2)]
+    await office.work()
+    await office.work()
+    one, other = await waiting(office)
+    for tx in (one, other):
+        await office.withdrawals.outside.export(tx_id=tx.id)
+    await office.withdrawals.outside.accept(tx_id=one.id, signed=SIGNED)
+    with pytest.raises(errors.SignedAlready):
+        await office.withdrawals.outside.accept(tx_id=other.id, signed=SIGNED)
+    await office.work()
+    office.chain.mine(30)
+    for _ in range(4):
+        await office.work()
+    (other,) = await waiting(office)
+    await office.withdrawals.outside.export(tx_id=other.id)
+    await office.withdrawals.outside.accept(tx_id=other.id, signed=SIGNED)
+    ended = await office.finish(*withdrawals)
+    assert [one.status for one in ended] == ["settled", "settled"]
+    assert office.chain.received("sim-a") == [1_000, 1_000]
+
+
+@only["ethereum"]
+async def test_a_raised_fee_waits_for_its_signature_while_the_first_may_still_be_mined(office: Office) -> None:
+    withdrawal, tx = await asked(office)
+    await office.withdrawals.outside.accept(tx_id=tx.id, signed=SIGNED)
+    await office.work()
+    await office.bump(withdrawal)
+    await office.work()
+    (raised,) = await waiting(office)
+    assert raised.replaces == tx.id
+    await office.withdrawals.outside.export(tx_id=raised.id)
+    (ended,) = await office.finish(withdrawal)
+    assert ended.status == "settled"
+    with pytest.raises(errors.UnsignedGone):
+        await office.withdrawals.outside.accept(tx_id=raised.id, signed=SIGNED)
+    await office.check_conserved(ended)
