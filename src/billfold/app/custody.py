@@ -93,7 +93,7 @@ def _withdrawing(name: str, section: settings.Chain) -> WithdrawalTerms:
         batch_max=section.batch_max,
         house_fee_max=section.house_fee_max,
         living_max=_LIVING_MAX[name],
-        channels=section.channels if isinstance(section, settings.Stellar) else 0,
+        channels=section.channels if isinstance(section, settings.Stellar) and section.keys == "signer" else 0,
         channel_reserve=_CHANNEL_RESERVE.get(name, ""),
         sweep_worth=section.sweep_worth,
         sweep_minimum=_minimum(name, section.sweep_minimum, setting="sweep_minimum"),

@@ -37,6 +37,8 @@ OPERATOR = "operator"
 READ = "wallets:read"
 #: So many channels are enough: a ledger of Stellar has a place for some hundred transactions of everybody.
 CHANNELS_MAX = 100
+#: Sending money out; of everybody's, together with the one above.
+WITHDRAW = "withdrawals:write"
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):

@@ -53,7 +53,8 @@ class Unsigned(msgspec.Struct, frozen=True, kw_only=True):
 
     id: UUID
     chain: str
-    #: `pay` withdrawals, `clear` uses up a number or coins for nothing, `sweep` and `gas` bring deposits to the house, `open` makes its trustlines.
+    #: `pay` withdrawals, `clear` uses up a number or coins for nothing, `sweep` and `gas` bring deposits to the house,
+    #: `open` makes its trustlines.
     kind: TxKind
     payments: Sequence[UnsignedPayment]
     #: The most that it may cost.

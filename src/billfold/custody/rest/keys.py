@@ -27,7 +27,7 @@ _KEYS = {
     "addresses_left": None,
     "unsigned": 0,
 }
-#: No person of the house has to do with it, and whoever may see it sees all addresses.
+#: Whoever imports addresses says where money goes, so it takes what sending money takes.
 _ALSO = (contracts.OPERATOR,)
 
 Address = Annotated[str, Meta(min_length=1, max_length=ADDRESS_MAX, pattern=forms.NO_NUL)]
@@ -91,7 +91,7 @@ async def get_keys(chain: str, custody: Custody) -> ChainKeys:
     opt=web.operation(
         summary="Import a public key",
         tag=_TAG,
-        scope=contracts.READ,
+        scope=contracts.WITHDRAW,
         also=_ALSO,
         description="For operators: let all addresses of a chain follow from the public key of an account whose "
         "private key is elsewhere. It is never changed afterwards; the same again is no change.",
@@ -112,7 +112,7 @@ async def import_public_key(chain: str, command: NewPublicKey, custody: Custody)
     opt=web.operation(
         summary="Import addresses",
         tag=_TAG,
-        scope=contracts.READ,
+        scope=contracts.WITHDRAW,
         also=_ALSO,
         description="For operators: add addresses whose keys are elsewhere to the list of those that are given to "
         "wallets, in their order, or name the one that pays. All are taken or none.",

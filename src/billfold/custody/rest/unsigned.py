@@ -84,8 +84,9 @@ class Discarded(msgspec.Struct, frozen=True, kw_only=True):
     opt=web.operation(
         summary="List what waits for signatures",
         tag=_TAG,
-        scope=contracts.READ,
+        scope=contracts.WITHDRAW,
         also=_ALSO,
+        everybody=contracts.OPERATOR,
         description="For operators: transactions of a chain whose keys are elsewhere. There is none elsewhere.",
         errors=(errors.ChainUnknown,),
         answers={"items": [_UNSIGNED]},
@@ -101,8 +102,9 @@ async def list_unsigned(chain: str, custody: Custody) -> UnsignedList:
     opt=web.operation(
         summary="Export a transaction to be signed",
         tag=_TAG,
-        scope=contracts.READ,
+        scope=contracts.WITHDRAW,
         also=_ALSO,
+        everybody=contracts.OPERATOR,
         description="For operators. From now on somebody may have signed it, so it is not given up without proof or "
         "word. On Solana and Stellar its time begins. The same is answered again while it can happen.",
         errors=(*_WAITING, *_NODES),
@@ -119,8 +121,9 @@ async def export(tx_id: str, custody: Custody) -> Exported:
     opt=web.operation(
         summary="Import a signed transaction",
         tag=_TAG,
-        scope=contracts.READ,
+        scope=contracts.WITHDRAW,
         also=_ALSO,
+        everybody=contracts.OPERATOR,
         description="For operators: it is taken if it is exactly what was exported, with valid signatures of the keys "
         "that have to sign, and sent. The same again is no change.",
         errors=(
@@ -145,8 +148,9 @@ async def import_signed(tx_id: str, command: SignedElsewhere, custody: Custody) 
     opt=web.operation(
         summary="Discard a transaction that is not signed",
         tag=_TAG,
-        scope=contracts.READ,
+        scope=contracts.WITHDRAW,
         also=_ALSO,
+        everybody=contracts.OPERATOR,
         description="For operators, who say by this that nobody has signed it and nobody will: were it sent all the "
         "same, it could be paid twice. What it was to pay waits for another.",
         errors=(*_WAITING, *_NODES, errors.UnsignedOnChain),

@@ -13,6 +13,7 @@ from billfold.custody.domain.matching import Place
 from billfold.custody.service.elsewhere import Elsewhere
 from billfold.custody.service.served import Served, Serving
 from billfold.custody.store import addresses as store
+from billfold.custody.store import elsewhere as elsewhere_store
 from billfold.custody.store import house as house_store
 from billfold.custody.store.addresses import Row
 from billfold.kernel import ids
@@ -168,6 +169,8 @@ class Addresses:
         if self._signer is None:
             raise errors.AddressesUnavailable("There is no signer that could make addresses.")
         async with self._database.transaction() as connection:
+            if await elsewhere_store.has_import(connection, chain):
+                raise errors.AddressesUnavailable(f"The addresses of {chain} were imported: its keys are elsewhere.")
             tree_id, network = await house_store.tree(
                 connection,
                 chain=chain,

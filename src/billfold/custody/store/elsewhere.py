@@ -55,6 +55,17 @@ async def has_addresses(connection: Connection, chain: str) -> bool:
     )
 
 
+async def has_import(connection: Connection, chain: str) -> bool:
+    """Whether anything was imported for a chain."""
+    return bool(
+        await connection.fetchval(
+            "SELECT EXISTS (SELECT FROM custody.public_keys WHERE chain = $1) "
+            "OR EXISTS (SELECT FROM custody.listed_addresses WHERE chain = $1)",
+            chain,
+        )
+    )
+
+
 async def known(connection: Connection, chain: str, addresses: Sequence[str]) -> set[str]:
     """Those of these addresses that are given out or listed."""
     rows = await connection.fetch(
