@@ -19,6 +19,7 @@ from billfold.custody.contracts import Terms
 from billfold.custody.contracts.withdrawals import WithdrawalTerms
 from billfold.custody.service.addresses import Addresses
 from billfold.custody.service.chains import Chains
+from billfold.custody.service.elsewhere import Elsewhere
 from billfold.custody.service.served import Serving
 from billfold.custody.service.withdrawals import Withdrawals
 from billfold.kernel.assets import Asset
@@ -53,7 +54,8 @@ class Founded(Branch):
             withdrawing=TERMS,
         )
         serving = Serving([served])
-        addresses = Addresses(serving=serving, database=database, signer=pen, clock=self.clock)
+        elsewhere = Elsewhere(serving=serving, database=database, clock=self.clock)
+        addresses = Addresses(serving=serving, database=database, signer=pen, elsewhere=elsewhere, clock=self.clock)
         self.chains = Chains(serving=serving, database=database, addresses=addresses, clock=self.clock)
         self.channels = []
         self.withdrawals = Withdrawals(

@@ -152,6 +152,7 @@ async def test_what_somebody_was_handed_is_not_given_back_before_they_say_that_t
     await office.withdrawals.outside.discard(tx_id=tx.id)
     (ended,) = await office.finish(withdrawal)
     assert ended.status == "cancelled"
+    assert ended.wallet_id is not None
     assert await office.posted(ended.wallet_id) == (10_000, 0)
     await office.check_conserved(ended)
 

@@ -67,7 +67,7 @@ def claim(text: str, seed: bytes, *, address: str, place: Place, network: Networ
     """
     key = ec.PrivateKey(keys.secret(seed, place, network=network))
     public: bytes = key.sec()
-    script = keys.script(public)
+    script = addresses.script_of_key(public)
     if addresses.address_of(script, network) != address:
         raise errors.PayloadRefused(f"The key that was named for {address} is not its key.")
     made = key.sign(claims.digest(text, script)).serialize() + _SIGHASH_ALL
