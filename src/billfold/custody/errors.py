@@ -3,6 +3,7 @@
 CustodyError
 ├── ChainUnknown                    a chain that is not served
 ├── ChainNotHalted                  there is nothing to resume
+├── RescanTooHigh                   what was read below is not on the chain any more
 ├── ChannelsNotKnown                only Stellar has channels
 ├── DepositUnknown
 ├── DepositNotUnmatched             it is somebody's already
@@ -49,6 +50,12 @@ class ChainNotHalted(CustodyError, errors.Conflict):
     """The chain is being read: there is nothing to resume."""
 
     code = "chain_not_halted"
+
+
+class RescanTooHigh(CustodyError, errors.Invalid):
+    """Reading anew has to begin at an earlier block."""
+
+    code = "rescan_too_high"
 
 
 class ChannelsNotKnown(CustodyError, errors.Invalid):

@@ -90,6 +90,8 @@ async def test_each_refusal_has_its_code(
     assert refused(ada, "GET", "/deposits/unmatched") == (403, "missing_scope")
     assert refused(ada, "POST", "/chains/bitcoin/resume") == (403, "missing_scope")
     assert refused(operator, "POST", "/chains/bitcoin/resume") == (409, "chain_not_halted")
+    assert refused(ada, "POST", "/chains/bitcoin/rescan", {"from": 5}) == (403, "missing_scope")
+    assert refused(operator, "POST", "/chains/bitcoin/rescan", {"from": 5}) == (409, "chain_not_halted")
     wanted = {"count": 2}
     assert refused(ada, "POST", "/chains/bitcoin/channels", wanted) == (403, "missing_scope")
     assert refused(operator, "POST", "/chains/bitcoin/channels", wanted) == (422, "channels_not_known")

@@ -46,6 +46,11 @@ async def list_(api: Api, json: options.Json = False) -> None:
             for one in found
         ]
         output.print_table(("chain", "network", "status", "height", "to read", "confirmations"), rows)
+        for one in found:
+            if one["partial_from"] is not None:
+                typer.echo(
+                    f"From block {one['partial_from']} on the nodes of {one['id']} do not show what contracts pay on."
+                )
 
 
 @app.command("resume")
@@ -61,6 +66,23 @@ async def resume(
         output.print_json(state)
     else:
         typer.echo(f"{state['id']} is read on from block {state['height']}.")
+
+
+@app.command("rescan")
+@client.command
+async def rescan(
+    api: Api,
+    chain: Annotated[str, typer.Argument(metavar="CHAIN", help="Which one, such as bitcoin.")],
+    *,
+    from_: Annotated[int, typer.Option("--from", metavar="HEIGHT", help="The first block that is read again.")],
+    json: options.Json = False,
+) -> None:
+    """Read a chain that was halted anew from a block on, with an operator's key, when `resume` does not help."""
+    state = (await api.post(f"/chains/{chain}/rescan", {"from": from_})).body
+    if json:
+        output.print_json(state)
+    else:
+        typer.echo(f"{state['id']} is read anew from block {from_}.")
 
 
 @app.command("channels")

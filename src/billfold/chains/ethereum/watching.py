@@ -69,12 +69,17 @@ class Watching:
         if raw is None:
             return None
         receipts = await self._node.receipts(raw) if raw.txs else ()
-        movements = [
-            *_paid(raw, receipts),
-            *await self._inside(raw, receipts),
-            *await self._tokens_of(raw, receipts),
-        ]
-        return Block(height=raw.height, hash=raw.hash, parent=raw.parent, time=raw.time, movements=movements)
+        has_calls = any(receipt.succeeded and receipt.gas_used > _PLAIN_GAS for receipt in receipts)
+        inside = await self._inside(raw) if has_calls else ()
+        movements = [*_paid(raw, receipts), *(inside or ()), *await self._tokens_of(raw, receipts)]
+        return Block(
+            height=raw.height,
+            hash=raw.hash,
+            parent=raw.parent,
+            time=raw.time,
+            movements=movements,
+            partial=inside is None if has_calls else None,
+        )
 
     async def pending(self) -> Sequence[Movement]:
         """What waits, as far as it can be read without executing it."""
@@ -95,16 +100,18 @@ class Watching:
             to, amount = transfer
             yield Movement(chain_tx=tx.hash, index="log:0", address=to, token=tx.to, amount=amount, sender=tx.sender)
 
-    async def _inside(self, block: RawBlock, receipts: Sequence[Receipt]) -> list[Movement]:
-        """What contracts have paid in coin."""
-        if not any(receipt.succeeded and receipt.gas_used > _PLAIN_GAS for receipt in receipts):
-            return []
+    async def _inside(self, block: RawBlock) -> list[Movement] | None:
+        """What contracts have paid in coin; None where they may have, and no node says so.
+
+        Nothing else does: such a payment leaves no event, and by the difference of balances only who is asked for by
+        name could be found, which are millions.
+        """
         traces = await self._node.traces(block)
         if traces is None:
             if not self._told:
                 _events.warning("the nodes do not trace: what contracts pay on in coin is not seen")
             self._told = True
-            return []
+            return None
         if len(traces) != len(block.txs):
             raise errors.NodeWrong("A node's traces are not those of the block's transactions.")
         return [movement for tx, trace in zip(block.txs, traces, strict=True) for movement in _traced(tx, trace)]

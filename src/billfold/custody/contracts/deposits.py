@@ -85,6 +85,8 @@ class ChainState(msgspec.Struct, frozen=True, kw_only=True):
     #: Of one that is halted: why.
     halted: str | None = None
     halted_detail: str | None = None
+    #: From this block on the nodes do not show all that blocks move: of Ethereum, coin that contracts pay on.
+    partial_from: int | None = None
     #: Of Stellar: the channels that withdrawals are sent through, and the trustlines of the house.
     openings: Sequence[Opening] = ()
 

@@ -49,3 +49,7 @@ CREATE INDEX refunds_deposit ON custody.refunds (deposit_id, asked_at);
 GRANT SELECT ON custody.refunds TO billfold_app, billfold_readonly;
 GRANT INSERT ON custody.refunds TO billfold_app;
 GRANT UPDATE (failed) ON custody.refunds TO billfold_app;
+
+-- From which block on the nodes do not show all that a block moves; NULL: they do.
+ALTER TABLE custody.cursors ADD partial_from bigint;
+GRANT UPDATE (partial_from) ON custody.cursors TO billfold_app;

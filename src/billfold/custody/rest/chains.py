@@ -6,11 +6,14 @@ import msgspec
 from litestar import get, post
 from msgspec import Meta
 
+from billfold.chains import errors as chain_errors
 from billfold.custody import Custody, contracts, errors
 from billfold.custody.contracts import ChainState
 from billfold.platform import web
 
 _TAG = "Chains"
+#: No chain will ever be there.
+_HEIGHT_MAX = 10**15
 _EXAMPLE = {
     "id": "bitcoin",
     "network": "main",
@@ -24,6 +27,7 @@ _EXAMPLE = {
     "release_after": 6,
     "halted": None,
     "halted_detail": None,
+    "partial_from": None,
     "openings": [],
 }
 _STELLAR = _EXAMPLE | {
@@ -38,6 +42,12 @@ _STELLAR = _EXAMPLE | {
         }
     ],
 }
+
+
+class Rescan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"from_": "from"}):
+    """From where on a chain is to be read."""
+
+    from_: Annotated[int, Meta(description="The first block that is read again.", ge=1, le=_HEIGHT_MAX)]
 
 
 class Channels(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -62,7 +72,8 @@ class ChainList(msgspec.Struct, frozen=True, kw_only=True):
         tag=_TAG,
         scope=contracts.READ,
         description="How far each chain is read, and how many confirmations a deposit takes. `status` is `starting`, "
-        "`reading`, `behind` (there are blocks to read), `silent` (its nodes don't answer) or `halted`.",
+        "`reading`, `behind` (there are blocks to read), `silent` (its nodes don't answer) or `halted`. From the block "
+        "`partial_from` on its nodes don't show all that blocks move.",
         answers={"items": [_EXAMPLE]},
     ),
 )
@@ -99,6 +110,32 @@ async def resume(chain: str, custody: Custody) -> ChainState:
 
 
 @post(
+    "/chains/{chain:str}/rescan",
+    status_code=200,
+    opt=web.operation(
+        summary="Read a chain anew",
+        tag=_TAG,
+        scope=contracts.READ,
+        also=(contracts.OPERATOR,),
+        description="For operators: read a chain that was halted anew from a block on, when `resume` finds no block "
+        "that is still there. Name one before the first that was replaced. What is there again stays credited, and is "
+        "not credited twice; what is not there any more is taken back.",
+        errors=(
+            errors.ChainUnknown,
+            errors.ChainNotHalted,
+            errors.RescanTooHigh,
+            chain_errors.NodeUnavailable,
+            chain_errors.NodeWrong,
+        ),
+        sends={"from": 925_000},
+        answers=_EXAMPLE | {"status": "behind", "height": 924_999, "lag": 120, "head": 925_119},
+    ),
+)
+async def rescan(chain: str, command: Rescan, custody: Custody) -> ChainState:
+    return await custody.chains.rescan(chain=chain, height=command.from_)
+
+
+@post(
     "/chains/{chain:str}/channels",
     status_code=200,
     opt=web.operation(
@@ -118,4 +155,4 @@ async def open_channels(chain: str, command: Channels, custody: Custody) -> Chai
     return await custody.chains.open_channels(chain=chain, count=command.count)
 
 
-handlers = [list_chains, get_chain, resume, open_channels]
+handlers = [list_chains, get_chain, resume, rescan, open_channels]

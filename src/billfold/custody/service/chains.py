@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
+import structlog
+
 from billfold.custody import errors
 from billfold.custody.contracts import ChainState, ChainStatus, Opening, OpeningState
 from billfold.custody.service.addresses import Addresses
-from billfold.custody.service.recording import KEPT_DEPTHS
+from billfold.custody.service.recording import EMPTY_AT_ONCE, KEPT_DEPTHS
 from billfold.custody.service.served import Served, Serving
+from billfold.custody.store import coins, deposits, openings
 from billfold.custody.store import cursors as store
-from billfold.custody.store import openings
-from billfold.custody.store.cursors import Cursor
+from billfold.custody.store.cursors import Cursor, Known
 from billfold.kernel.clock import Clock
 from billfold.platform.postgres.database import Database
 
@@ -22,6 +24,8 @@ SILENT_AFTER = timedelta(minutes=1)
 BEHIND_FROM = 3
 #: How far it is, in the words of whoever waits for it.
 _OPENINGS: Mapping[openings.State, OpeningState] = {"wanted": "waiting", "allocated": "opening", "open": "open"}
+
+log = structlog.get_logger(__name__)
 
 
 class Chains:
@@ -63,6 +67,47 @@ class Chains:
                 raise errors.ChainNotHalted
         return await self.state(chain=chain)
 
+    async def rescan(self, *, chain: str, height: int) -> ChainState:
+        """Read a halted chain anew from a block on, whatever it was before; what is not there any more is taken back.
+
+        What is there is known by transaction and place, and is not credited again.
+
+        Raises:
+            ChainUnknown
+            ChainNotHalted: it is being read.
+            RescanTooHigh: what was read below is not on the chain any more, or the chain is not so long.
+            NodeUnavailable, NodeWrong.
+        """
+        served = self._serving.get(chain)
+        cursor = (await self.cursors()).get(chain)
+        if cursor is None or cursor.halted is None:
+            raise errors.ChainNotHalted
+        below = await self._checked(served, cursor, height)
+        now = self._clock.now()
+        async with self._database.transaction() as connection:
+            if not await store.begin_again(connection, chain, at=below):
+                raise errors.ChainNotHalted
+            await deposits.unmine(connection, chain, above=below.height, now=now)
+            await coins.unmine(connection, chain, above=below.height)
+        log.warning("a chain is read anew by an operator's word", chain=chain, from_height=height)
+        return await self.state(chain=chain)
+
+    async def _checked(self, served: Served, cursor: Cursor, height: int) -> Known:
+        """The block before that height. The last one below it that has brought something must be on the chain still."""
+        async with self._database.connection() as connection:
+            last = await deposits.last_block(connection, served.name, below=height)
+        if height > cursor.height + 1:
+            raise errors.RescanTooHigh("Nothing has been read so far: blocks in between would never be.")
+        if last is not None:
+            there = await served.chain.block(last[0])
+            if there is None or there.hash != last[1]:
+                raise errors.RescanTooHigh(f"Block {last[0]} is not the one any more that has brought a deposit.")
+        for below in range(height - 1, max(height - 1 - EMPTY_AT_ONCE, -1), -1):
+            block = await served.chain.block(below)
+            if block is not None:
+                return Known(block.height, block.hash, block.parent, block.time)
+        raise errors.RescanTooHigh("The chain has no block before that.")
+
     async def open_channels(self, *, chain: str, count: int) -> ChainState:
         """Have so many channels at least; the worker opens those that are missing. Again is no change.
 
@@ -99,6 +144,7 @@ def _state(served: Served, cursor: Cursor | None, opened: Sequence[openings.Row]
         release_after=served.terms.release_after,
         halted=None if cursor is None else cursor.halted,
         halted_detail=None if cursor is None else cursor.halted_detail,
+        partial_from=None if cursor is None else cursor.partial_from,
         openings=[
             Opening(kind=one.kind, subject=one.subject, state=_OPENINGS[one.state], reason=one.reason)
             for one in opened

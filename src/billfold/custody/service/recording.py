@@ -22,6 +22,8 @@ from billfold.platform.postgres.database import Connection, Database
 
 #: So many times the depth that is followed without an operator is kept, for when an operator allows more.
 KEPT_DEPTHS = 10
+#: Heights in a row without a block that are passed over in one step; Solana skips some at a time.
+EMPTY_AT_ONCE = 1_000
 #: Old blocks are forgotten at every so-manieth height.
 _PRUNE_EVERY = 64
 #: What has been seen, and then in no block nor waiting for one for so long, is given up; it may still come.
@@ -77,8 +79,29 @@ class Recording:
                 await telling.tell(connection, self._ledger, "detected", rows, now=now)
             if passed:
                 await deposits.ignore(connection, self._chain, passed, height=block.height)
+            partial_from = await self._partial(connection, block, cursor)
         metrics.HEIGHT.labels(self._chain).set(block.height)
-        return replace(cursor, height=to.height, hash=to.hash, block_time=to.time, moved_at=now)
+        return replace(
+            cursor, height=to.height, hash=to.hash, block_time=to.time, moved_at=now, partial_from=partial_from
+        )
+
+    async def _partial(self, connection: Connection, block: Block, cursor: Cursor) -> int | None:
+        """Since when the nodes do not show everything; a block with nothing to show says nothing about that."""
+        before = cursor.partial_from
+        if block.partial is None or block.partial == (before is not None):
+            return before
+        since = block.height if block.partial else None
+        await cursors.note_partial(connection, self._chain, since=since)
+        if block.partial:
+            log.warning("the nodes do not show all that blocks move", chain=self._chain, from_height=since)
+        else:
+            log.warning(
+                "the nodes show again all that blocks move; of these something may be missing",
+                chain=self._chain,
+                from_height=before,
+                to_height=block.height - 1,
+            )
+        return since
 
     async def _move(self, connection: Connection, cursor: Cursor, to: Known) -> None:
         before = (cursor.height, cursor.hash)

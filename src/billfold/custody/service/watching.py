@@ -11,7 +11,7 @@ from billfold.custody import errors
 from billfold.custody.domain import matching
 from billfold.custody.service import metrics
 from billfold.custody.service.crediting import Crediting
-from billfold.custody.service.recording import Assets, Recording
+from billfold.custody.service.recording import EMPTY_AT_ONCE, Assets, Recording
 from billfold.custody.service.reverting import Reverting
 from billfold.custody.service.served import Served
 from billfold.custody.service.unmatched import Unmatched
@@ -23,8 +23,6 @@ from billfold.platform.postgres.database import Database
 
 #: Blocks that are read in one step, before what they brought is credited: after an outage there are many.
 BLOCKS_AT_ONCE = 100
-#: Heights in a row without a block that are passed over in one step; Solana skips some at a time.
-EMPTY_AT_ONCE = 1_000
 #: Between two looks at a chain that has been read to its end.
 LOOK_PAUSE_S = 0.5
 #: Before a node that says what can't be is asked again.

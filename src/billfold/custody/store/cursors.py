@@ -11,7 +11,7 @@ from billfold.platform.postgres.database import Connection
 
 _CURSOR = (
     "chain, network, first_height, height, hash, block_time, moved_at, head_height, head_at, halted, halted_detail, "
-    "depth_allowed"
+    "depth_allowed, partial_from"
 )
 
 
@@ -30,6 +30,8 @@ class Cursor(msgspec.Struct, frozen=True):
     halted: str | None
     halted_detail: str | None
     depth_allowed: int | None
+    #: From which block on the nodes do not show all that a block moves.
+    partial_from: int | None
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -111,6 +113,27 @@ async def resume(connection: Connection, chain: str, *, depth_allowed: int) -> b
         depth_allowed,
     )
     return bool(resumed)
+
+
+async def begin_again(connection: Connection, chain: str, *, at: Known) -> bool:
+    """Read a halted chain on from this block, and forget all blocks that were kept; False if it is not halted."""
+    moved = await connection.fetchval(
+        "UPDATE custody.cursors SET height = $2, hash = $3, block_time = $4, halted = NULL, halted_detail = NULL, "
+        "halted_at = NULL, depth_allowed = NULL WHERE chain = $1 AND halted IS NOT NULL RETURNING true",
+        chain,
+        at.height,
+        at.hash,
+        at.time,
+    )
+    if moved:
+        await drop_blocks(connection, chain, above=-1)
+        await add_block(connection, chain, at)
+    return bool(moved)
+
+
+async def note_partial(connection: Connection, chain: str, *, since: int | None) -> None:
+    """From this block on the nodes do not show all that a block moves; None: they do."""
+    await connection.execute("UPDATE custody.cursors SET partial_from = $2 WHERE chain = $1", chain, since)
 
 
 async def forget_allowance(connection: Connection, chain: str) -> None:

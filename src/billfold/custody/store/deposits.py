@@ -151,6 +151,16 @@ async def unmine(connection: Connection, chain: str, *, above: int, now: datetim
     await connection.execute("DELETE FROM custody.ignored WHERE chain = $1 AND height > $2", chain, above)
 
 
+async def last_block(connection: Connection, chain: str, *, below: int) -> tuple[int, str] | None:
+    """Height and hash of the last block below a height that has brought a deposit."""
+    row = await connection.fetchrow(
+        "SELECT height, block FROM custody.deposits WHERE chain = $1 AND height < $2 ORDER BY height DESC LIMIT 1",
+        chain,
+        below,
+    )
+    return None if row is None else (row[0], row[1])
+
+
 async def still_pending(connection: Connection, chain: str, transactions: Sequence[str], *, now: datetime) -> None:
     """Note that these still wait for a block."""
     await connection.execute(

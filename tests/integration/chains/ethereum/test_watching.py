@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from billfold.chains import errors
+from billfold.chains.ethereum.node import Node
 from billfold.chains.port import Chain
 from billfold.devnet.ethereum import faucet
 from tests.integration.chains.ethereum.conftest import Opening
@@ -59,6 +60,28 @@ async def test_what_a_contract_pays_on_is_seen_and_what_is_taken_back_is_not(
     assert arrived(block, cheated) == []
     assert arrived(block, heir) == [(None, 5)]
     assert await chain.balance(heir, token=None, height=block.height) == 5
+
+
+async def test_where_nobody_traces_what_contracts_pay_on_is_not_credited_and_it_is_said_so(
+    ethereum_server: DevnetServer, chain: Chain, stranger: Stranger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def untold(*_: object) -> None: ...
+
+    paying, to = stranger.deploy("Paying"), somebody()
+    monkeypatch.setattr(Node, "traces", untold)
+    stranger.call(paying, "pay(address)", to, value=ETH)
+    stranger.send(to, value=7)
+    blind = await mined(ethereum_server, chain)
+    stranger.send(to, value=8)
+    plain = await mined(ethereum_server, chain)
+    monkeypatch.undo()
+    stranger.call(paying, "pay(address)", to, value=9)
+    seen = await mined(ethereum_server, chain)
+    assert [(block.partial, arrived(block, to)) for block in (blind, plain, seen)] == [
+        (True, [(None, 7)]),
+        (None, [(None, 8)]),
+        (False, [(None, 9)]),
+    ]
 
 
 async def test_only_allowed_tokens_count_and_only_in_calls_that_were_not_taken_back(
