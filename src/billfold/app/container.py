@@ -121,6 +121,7 @@ async def opened(
             # Not the method itself: there are no wallets yet.
             wallet_accounts=lambda connection, pairs: wallets.holders.open_accounts(connection, pairs),  # noqa: PLW0108
             freeze_wallet=lambda connection, wallet_id: wallets.registry.freeze_for_house(connection, wallet_id),  # noqa: PLW0108
+            wallet_pages=lambda **page: wallets.holders.page(**page),  # noqa: PLW0108
             served=await stack.enter_async_context(custody.served(tree)),
             signer=await stack.enter_async_context(signing.connected(tree.signer)),
             approvals=identity.approvals,

@@ -24,7 +24,11 @@ CustodyError
 ├── AddressKnown                    an address is listed or given out already
 ├── UnsignedUnknown, UnsignedGone   nothing of that id waits for signatures, or not any more
 ├── SignedAlready                   it was handed in with other signatures
-└── UnsignedOnChain                 somebody has brought it onto the chain
+├── UnsignedOnChain                 somebody has brought it onto the chain
+├── ReservesUnknown                 no such proof of reserves
+├── ReservesPending                 one is being made
+├── ReservesIncomplete              wallets were left out of it
+├── ReservesNotReady                what it takes is not there yet
 AddressesUnavailable                the signer does not answer, or there is none
 └── AddressesUsedUp                 each of the list is given out
 """
@@ -230,3 +234,27 @@ class UnsignedOnChain(CustodyError, errors.Conflict):
     """The chain knows this transaction: somebody has signed and sent it. Hand it in, so that it is settled."""
 
     code = "unsigned_on_chain"
+
+
+class ReservesUnknown(CustodyError, errors.NotFound):
+    """There is no such proof of reserves, it is not done, or it is so old that wallets' own proofs are not kept."""
+
+    code = "reserves_unknown"
+
+
+class ReservesPending(CustodyError, errors.Conflict):
+    """A proof of reserves is being made; there is one at a time."""
+
+    code = "reserves_pending"
+
+
+class ReservesIncomplete(CustodyError):
+    """The tree of what is owed does not have all of it, so nothing is proved by it."""
+
+    code = "reserves_incomplete"
+
+
+class ReservesNotReady(CustodyError, errors.Unavailable):
+    """A chain has not been read yet, so nobody knows what is held on it."""
+
+    code = "reserves_not_ready"

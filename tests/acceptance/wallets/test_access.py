@@ -106,6 +106,7 @@ ON_CHAINS = {
     ("GET", "/wallets/{wallet_id}/chain-withdrawals"),
     ("POST", "/wallets/{wallet_id}/chain-withdrawals"),
     ("GET", "/wallets/{wallet_id}/deposits"),
+    ("GET", "/wallets/{wallet_id}/reserve-proof"),
 }
 
 

@@ -105,3 +105,26 @@ async def test_each_refusal_has_its_code(
     closed = ada.post(f"/wallets/{wallet}/close", None)
     assert closed.status_code == 200
     assert refused(ada, "POST", addresses, {"chain": "bitcoin"}) == (409, "wallet_closed")
+
+
+async def test_a_proof_of_reserves_is_asked_for_by_an_operator_and_read_by_everybody(
+    api_server: ApiServer, api_database: servers.TestDatabase, operator_key: str
+) -> None:
+    ada = api_server.caller(await key_of(api_database))
+    bob = api_server.caller(await key_of(api_database))
+    operator = api_server.caller(operator_key)
+    wallet = ada.post("/wallets", {"name": "A"}).json()["id"]
+    proof = f"/wallets/{wallet}/reserve-proof"
+    assert ada.post("/reserves", {"assets": ["BTC"]}).json()["code"] == "missing_scope"
+    assert operator.post("/reserves", {"assets": ["USD"]}).json()["code"] == "asset_not_on_chain"
+    # The worker makes it, and here is none.
+    asked = operator.post("/reserves", {})
+    assert (asked.status_code, asked.json()["status"], asked.json()["assets"]) == (202, "requested", ["BTC"])
+    assert operator.post("/reserves", {}).json()["code"] == "reserves_pending"
+    path = f"/reserves/{asked.json()['id']}"
+    assert ada.get(path).json() == asked.json()
+    assert ada.get("/reserves").json()["items"] == [asked.json()]
+    for nothing in (f"{path}/document", f"/reserves/{ids.new()}", proof, f"{proof}?snapshot={asked.json()['id']}"):
+        assert ada.get(nothing).json()["code"] == "reserves_unknown", nothing
+    assert operator.get(proof).json()["code"] == "reserves_unknown"
+    assert bob.get(proof).json()["code"] == "wallet_unknown"

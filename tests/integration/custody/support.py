@@ -78,6 +78,7 @@ class Bank:
             ledger=ledger,
             wallet_accounts=lambda connection, pairs: wallets.holders.open_accounts(connection, pairs),  # noqa: PLW0108
             freeze_wallet=self._freeze,
+            wallet_pages=lambda **page: wallets.holders.page(**page),  # noqa: PLW0108
             served=[served],
             signer=self.signer,
         )

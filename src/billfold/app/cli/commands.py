@@ -62,6 +62,7 @@ COMMANDS = {
     "custody": Command(
         "custody", "app", "Prove that the chains hold what the ledger owes, and that a backup has the keys of it."
     ),
+    "verify-reserves": Command("verify_reserves", "verify_reserves", "Check a proof of reserves, without a server."),
     "withdrawals": Command("withdrawals", "app", "Send money to addresses on chains, and see how far it is."),
     "unsigned": Command("unsigned", "app", "Hand out what keys elsewhere are to sign, and hand it in signed."),
     "balance": Command("balance", "balance", "Show what is in a wallet, now or in the past."),

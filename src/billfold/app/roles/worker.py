@@ -184,6 +184,7 @@ def _duties(tree: settings.Settings, parts: Container) -> Sequence[Duty]:
             for served in parts.custody.serving.all
             if served.outside is not None
         ),
+        Duty("prove reserves", partial(custody_workers.prove, parts.custody)),
         *_auditing(tree.audit, parts, broker),
     )
 

@@ -1,7 +1,7 @@
 """HTTP routes of custody: translate, call the facade, no decision. What owners see of their money is wallets'."""
 
 from billfold.custody import Custody
-from billfold.custody.rest import chains, exports, fees, keys, reconciling, unsigned
+from billfold.custody.rest import chains, exports, fees, keys, reconciling, reserves, unsigned
 from billfold.platform import web
 
 __all__ = ["part"]
@@ -16,6 +16,7 @@ def part(facade: Custody) -> web.Part:
             *fees.handlers,
             *keys.handlers,
             *reconciling.handlers,
+            *reserves.handlers,
             *unsigned.handlers,
         ],
         dependencies={"custody": facade},

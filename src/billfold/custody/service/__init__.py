@@ -12,6 +12,7 @@ await custody.elsewhere.keys(…)       what is known of keys that are not the s
 await custody.watchers[…].step()      the worker's side: reads blocks, credits, releases, takes back
 custody.issued                        every address there is, for a drill of the backup
 custody.exporting                     seeds that leave the signer, sealed for somebody
+await custody.reserves.request(…)     a proof of reserves; `step` is the worker's side of it
 custody.house, custody.serving        the house's accounts; the chains that are configured
 """
 
@@ -30,6 +31,8 @@ from billfold.custody.service.house import House, WalletAccounts
 from billfold.custody.service.issued import Issued
 from billfold.custody.service.reconciling import Reconciling
 from billfold.custody.service.recording import Recording
+from billfold.custody.service.reserves import ReserveProofs
+from billfold.custody.service.reserves.owing import WalletPages, no_wallets
 from billfold.custody.service.reverting import FreezeWallet, Reverting
 from billfold.custody.service.served import Served, Serving
 from billfold.custody.service.unmatched import Unmatched
@@ -53,6 +56,7 @@ class Custody:
         wallet_accounts: WalletAccounts,
         freeze_wallet: FreezeWallet,
         served: Sequence[Served] = (),
+        wallet_pages: WalletPages = no_wallets,
         signer: SigningService | None = None,
         clock: Clock | None = None,
         approvals: Approvals | None = None,
@@ -60,7 +64,8 @@ class Custody:
     ) -> None:
         """`signer` gives addresses; without it there are no new ones.
 
-        `wallet_accounts` says where deposits go; `freeze_wallet` is for those whose deposits a chain takes back.
+        `wallet_accounts` says where deposits go; `freeze_wallet` is for those whose deposits a chain takes back;
+        `wallet_pages` lists all to whom something may be owed.
         """
         self.database = database
         self._ledger = ledger
@@ -105,6 +110,15 @@ class Custody:
         )
         self.reconciling = Reconciling(
             serving=self.serving, database=database, ledger=ledger, house=self.house, clock=self._clock
+        )
+        self.reserves = ReserveProofs(
+            serving=self.serving,
+            database=database,
+            ledger=ledger,
+            house=self.house,
+            wallet_pages=wallet_pages,
+            signer=signer,
+            clock=self._clock,
         )
         #: What reads each chain.
         self.watchers = {one.name: self._watcher(one) for one in served}

@@ -1,7 +1,8 @@
 """The duties of a worker for custody."""
 
+from billfold.custody.workers.proving import prove
 from billfold.custody.workers.reconciling import measure, reconcile
 from billfold.custody.workers.watching import watch
 from billfold.custody.workers.withdrawing import measure_keys, open_up, send, sweep
 
-__all__ = ["measure", "measure_keys", "open_up", "reconcile", "send", "sweep", "watch"]
+__all__ = ["measure", "measure_keys", "open_up", "prove", "reconcile", "send", "sweep", "watch"]

@@ -7,7 +7,7 @@ from litestar import Response, get, post
 from msgspec import Meta
 
 from billfold.custody import errors as custody_errors
-from billfold.custody.contracts import Deposit, DepositAddress, Explanation
+from billfold.custody.contracts import PROOF_FORMAT, Deposit, DepositAddress, Explanation, HolderProof
 from billfold.kernel import forms, ids
 from billfold.kernel.principal import Principal
 from billfold.platform import web
@@ -55,6 +55,22 @@ DEPOSIT = {
     "refund": None,
 }
 _EXPLAINED = {"verdict": "waiting", "why": "It has 1 of 2 confirmations.", "chain": "bitcoin", "deposit": DEPOSIT}
+_PROOF = {
+    "format": PROOF_FORMAT,
+    "snapshot": "019aa2c6-7a00-7000-8000-00000000f00d",
+    "at": examples.AT,
+    "root": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "holder": examples.ADA,
+    "assets": [
+        {
+            "asset": "BTC",
+            "amount": "1000000",
+            "salt": "60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752",
+            "index": 5,
+            "path": [{"hash": "fd61a03af4f77d870fc21e05e7e80678095c92d808cfb3b5c279ee04c74aca13", "sum": "23"}],
+        }
+    ],
+}
 _ISSUING = (*refusals.WALLET, custody_errors.ChainUnknown, custody_errors.AddressesUnavailable)
 _SCOPE = contracts.TRANSFERS_READ
 
@@ -92,6 +108,12 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         str,
         Meta(description="The transaction's id on its chain.", min_length=1, max_length=_TX_MAX, pattern=forms.NO_NUL),
     ]
+
+
+class ProofAsked(msgspec.Struct, frozen=True, kw_only=True):
+    """Which proof of reserves is meant."""
+
+    snapshot: Annotated[str, Meta(description="Its id; the newest if absent.", max_length=36)] | None = None
 
 
 class Assignment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -187,6 +209,28 @@ async def list_deposits(
 
 
 @get(
+    "/wallets/{wallet_id:str}/reserve-proof",
+    opt=web.operation(
+        summary="Get a proof of reserves for a wallet",
+        tag=_TAG,
+        scope=contracts.READ,
+        everybody=contracts.EVERYBODY,
+        description="That what is owed to the wallet was counted in a proof of reserves: keep the answer, and check it "
+        "with `billfold verify-reserves` and the published file. An asset of which nothing was owed is not in it.",
+        errors=(*refusals.WALLET, custody_errors.ReservesUnknown),
+        answers=_PROOF,
+    ),
+)
+async def reserve_proof(wallet_id: str, parameters: ProofAsked, principal: Principal, wallets: Wallets) -> HolderProof:
+    snapshot = parameters.snapshot
+    return await wallets.on_chains.reserve_proof(
+        principal=principal,
+        wallet_id=ids.parse(wallet_id),
+        snapshot_id=None if snapshot is None else ids.parse(snapshot, pointer="/snapshot"),
+    )
+
+
+@get(
     "/deposits/explain",
     opt=web.operation(
         summary="Explain a transaction",
@@ -269,6 +313,7 @@ handlers = [
     issue,
     draw,
     list_deposits,
+    reserve_proof,
     explain,
     list_unmatched,
     get_deposit,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from billfold.platform.postgres.database import Connection, Database
@@ -47,6 +47,11 @@ class Holders:
                 found[wallet_id] = AccountHolder(owner_id, str(wallet_id), "")
                 self._known.put(wallet_id, found[wallet_id])
         return found
+
+    async def page(self, *, asset: str, after: UUID | None, limit: int) -> Sequence[tuple[UUID, UUID]]:
+        """All wallets that have ever held an asset, with their accounts for it, from behind the wallet `after` on."""
+        async with self._database.connection() as connection:
+            return await store.of_asset(connection, asset=asset, after=after, limit=limit)
 
     async def open_accounts(
         self, connection: Connection, pairs: Collection[tuple[UUID, str]]

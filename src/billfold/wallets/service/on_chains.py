@@ -6,7 +6,7 @@ from uuid import UUID
 
 from billfold.custody import Custody
 from billfold.custody import errors as custody_errors
-from billfold.custody.contracts import Deposit, DepositAddress, Explanation, Sender
+from billfold.custody.contracts import Deposit, DepositAddress, Explanation, HolderProof, Sender
 from billfold.kernel import idempotency, money, paging
 from billfold.kernel.principal import Principal
 from billfold.ledger import Ledger
@@ -173,6 +173,16 @@ class OnChains:
         except ledger_errors.LedgerError as error:
             raise errors.in_wallet_words(error) from error
         return await self._custody.deposits.deposit(deposit_id=deposit_id), again
+
+    async def reserve_proof(self, *, principal: Principal, wallet_id: UUID, snapshot_id: UUID | None) -> HolderProof:
+        """That what is owed to a wallet was counted in a proof of reserves; in the newest if none is named.
+
+        Raises:
+            MissingScope, WalletUnknown, ReservesUnknown
+        """
+        principal.require(contracts.READ)
+        await self._holdings.check_wallet(principal, wallet_id)
+        return await self._custody.reserves.proof(wallet_id=wallet_id, snapshot_id=snapshot_id)
 
     async def _check_open(self, principal: Principal, wallet_id: UUID) -> None:
         owner = None if principal.is_operator else principal.owner_id

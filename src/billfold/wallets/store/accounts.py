@@ -168,6 +168,16 @@ async def of_those_who_stay(connection: Connection, *, after: tuple[UUID, str] |
     return [Kept(*row) for row in rows]
 
 
+async def of_asset(connection: Connection, *, asset: str, after: UUID | None, limit: int) -> list[tuple[UUID, UUID]]:
+    """Wallets of everybody with their accounts for an asset, in the order of wallets."""
+    rows = await connection.fetch(
+        "SELECT wallet_id, account_id FROM wallets.accounts WHERE asset = $1 AND wallet_id > $2 "
+        "ORDER BY wallet_id LIMIT $3",
+        *(asset, after or _NO_WALLET, limit),
+    )
+    return [(wallet, account) for wallet, account in rows]
+
+
 async def count(connection: Connection) -> int:
     """How many there are of those whose owners stay."""
     counted: int = await connection.fetchval(
