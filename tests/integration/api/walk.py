@@ -22,7 +22,7 @@ _WALLET = "019aa2c6-7a00-7000-8000-00000000a001"
 _ON_CHAIN = "/wallets/{wallet_id}/chain-withdrawals"
 _OTHER = "019aa2c6-7a00-7000-8000-00000000a002"
 #: Whoever gets as far as these was let in: they have to prove themselves once more, or have no app for codes, or had a
-#: code sent a moment ago; or name a chain, of which none is served here, or a transaction of one, or what nobody has made.
+#: code sent a moment ago; or name a chain, of which none is served here, or a transaction, or what nobody has made.
 _LET_IN = frozenset(
     {
         "step_up_required",
