@@ -6,8 +6,9 @@ import asyncio
 import functools
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
@@ -251,6 +252,13 @@ class Away:
         raise ServiceUnavailable
 
 
+class Forging:
+    """One that answers with signatures of nothing."""
+
+    async def claim(self, *, places: Mapping[str, Any], **_: Any) -> Mapping[str, str]:
+        return dict.fromkeys(places, "AAAA")
+
+
 async def test_a_signer_that_is_away_is_waited_for_and_nothing_is_done_twice(bank: Bank, signer: Signer) -> None:
     (wallet,) = await paid(bank, 1_000)
     holding = cast("Any", bank.custody.reserves._holding)
@@ -268,6 +276,27 @@ async def test_a_signer_that_is_away_is_waited_for_and_nothing_is_done_twice(ban
     published = await bank.custody.reserves.document(snapshot_id=asked.id)
     assert await proved(bank, published, wallet) == {"BTC": 1_000}
     assert not await bank.custody.reserves.step()
+
+
+async def test_what_is_away_for_too_long_is_not_waited_for(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    await paid(bank, 1_000)
+    cast("Any", bank.custody.reserves._holding)._signer = Away()
+    monkeypatch.setattr(reserves, "WAITS_MAX", timedelta())
+    asked = await bank.custody.reserves.request(asked_by=ids.new())
+    assert await bank.custody.reserves.step()
+    assert (await bank.custody.reserves.snapshot(snapshot_id=asked.id)).status == "failed"
+    # Another one may be asked for.
+    assert await bank.custody.reserves.request(asked_by=ids.new())
+
+
+async def test_a_signer_that_signs_something_else_has_nothing_published(bank: Bank) -> None:
+    await paid(bank, 1_000)
+    cast("Any", bank.custody.reserves._holding)._signer = Forging()
+    asked = await bank.custody.reserves.request(asked_by=ids.new())
+    await bank.custody.reserves.step()
+    found = await bank.custody.reserves.snapshot(snapshot_id=asked.id)
+    assert (found.status, found.root) == ("failed", None)
+    assert "signature" in found.reason
 
 
 async def test_a_process_that_dies_in_the_middle_leaves_no_trace_in_the_tree(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from datetime import timedelta
 from uuid import UUID
 
 import msgspec
@@ -32,6 +33,8 @@ from billfold.signer.contracts import SigningService
 
 #: The newest so many are listed.
 LISTED_MAX = 100
+#: What is held is read so soon after what is owed, or not at all: what is away is waited for no longer.
+WAITS_MAX = timedelta(hours=1)
 #: The newest so many have proofs for holders: a year's, when one is made each month.
 KEPT_MAX = 12
 
@@ -129,7 +132,7 @@ class ReserveProofs:
         return await self._proofs.of(row, wallet_id)
 
     async def step(self) -> bool:
-        """Make the one that is asked for; whether there was one. What is away is waited for, the rest is final.
+        """Make the one that is asked for; whether there was one. What is away is waited for a while, the rest is final.
 
         Raises:
             Unavailable: what it takes is away; call it again.
@@ -141,7 +144,7 @@ class ReserveProofs:
         try:
             await self._make(row)
         except kernel_errors.BillfoldError as error:
-            away = isinstance(error, kernel_errors.Unavailable)
+            away = isinstance(error, kernel_errors.Unavailable) and self._clock.now() - row.at < WAITS_MAX
             async with self._database.transaction() as connection:
                 await store.note(connection, row.id, reason=f"{error.code}: {error.detail}", failed=not away)
             if away:
@@ -163,7 +166,10 @@ class ReserveProofs:
         }
         assets = [_liabilities(tree, held=held[tree.asset]) for tree in trees]
         published = Reserves(format=FORMAT, snapshot=row.id, at=row.at, root=root.hex(), assets=assets, chains=chains)
-        rules.check(published, is_signed=claims.is_signed)
+        try:
+            rules.check(published, is_signed=claims.is_signed)
+        except rules.Refuted as refuted:
+            raise errors.ReservesIncomplete(f"Our own checker refuses it: {refuted}") from refuted
         async with self._database.transaction() as connection:
             await store.finish(
                 connection,

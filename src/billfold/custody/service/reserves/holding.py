@@ -77,8 +77,8 @@ class Holding:
     ) -> Mapping[str, Mapping[str, int]]:
         """What each address holds, by asset; nothing of what it has nothing of."""
         if served.chain.model == "coins":
-            coin = next(asset for asset, token in tokens.items() if token is None)
-            return {one.address: {coin: one.amount} for one in known}
+            coins = [asset for asset, token in tokens.items() if token is None]
+            return {one.address: dict.fromkeys(coins, one.amount) for one in known}
         room = asyncio.Semaphore(_AT_ONCE)
 
         async def ask(address: str, token: str | None) -> int:
