@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from billfold.custody.store import queue
+from billfold.custody.store import queue, together
 from billfold.custody.store import withdrawals as store
 from tests.integration.withdrawals.support import Office, opened
 
@@ -38,21 +38,43 @@ STEPS: Mapping[str, tuple[str, Callable[[Office], tuple[object, str]]]] = {
     "4 before COMMIT": ("after", lambda office: (office.chain, "build")),
     "4 built": ("before", lambda office: (office.signer, "sign")),
     "5 the signer has signed": ("after", lambda office: (office.signer, "sign")),
-    "5 before COMMIT": ("after", lambda _: (queue, "note_own")),
-    "5 signed": ("before", lambda _: (queue, "begin_attempt")),
-    "6 before COMMIT": ("after", lambda _: (queue, "begin_attempt")),
+    "5 before COMMIT": ("after", lambda _: (together, "set_signed")),
+    "5 signed": ("before", lambda _: (together, "begin_attempts")),
+    "6 before COMMIT": ("after", lambda _: (together, "begin_attempts")),
     "6 before it is handed over": ("before", lambda office: (office.chain, "broadcast")),
     "6 handed over": ("after", lambda office: (office.chain, "broadcast")),
-    "7 before COMMIT": ("after", lambda _: (queue, "end_attempt")),
-    "7 answered": ("after", lambda office: (office.withdrawals._sending, "_handed_over")),
-    "8 before COMMIT": ("after", lambda _: (queue, "unmine_others")),
-    "8 mined": ("before", lambda office: (office.withdrawals._ending, "finish")),
-    "9 before COMMIT": ("after", lambda _: (queue, "end_others")),
-    "9 decided": ("after", lambda office: (office.withdrawals._ending, "finish")),
+    "7 before COMMIT": ("after", lambda _: (together, "end_attempts")),
+    "7 answered": ("after", lambda office: (office.withdrawals._sending._together, "_handed_over")),
+    "8 before COMMIT": ("after", lambda _: (together, "set_mined")),
+    "8 mined": ("before", lambda office: (office.withdrawals._sending._together, "_paid")),
+    "9 before COMMIT": ("after", lambda _: (together, "set_used")),
+    "9 decided": ("after", lambda office: (office.withdrawals._sending._together, "_paid")),
     "10 before it is posted": ("before", lambda office: (office.ledger, "settle_hold")),
     "10 posted": ("after", lambda office: (office.ledger, "settle_hold")),
-    "11 before COMMIT": ("after", lambda _: (store, "change")),
-    "11 ended": ("after", lambda office: (office.withdrawals._ending, "settle")),
+    "11 before COMMIT": ("after", lambda _: (together, "set_ended")),
+    "11 ended": ("after", lambda office: (office.withdrawals._ending, "settle_all")),
+}
+#: Those of one that is taken by itself, because something about it is not as usual.
+ALONE: Mapping[str, tuple[str, Callable[[Office], tuple[object, str]]]] = {
+    "alone 4 before COMMIT": ("after", lambda office: (office.chain, "build")),
+    "alone 5 the signer has signed": ("after", lambda office: (office.signer, "sign")),
+    "alone 5 before COMMIT": ("after", lambda _: (queue, "note_own")),
+    "alone 5 signed": ("before", lambda _: (queue, "begin_attempt")),
+    "alone 6 before COMMIT": ("after", lambda _: (queue, "begin_attempt")),
+    "alone 6 handed over": ("after", lambda office: (office.chain, "broadcast")),
+    "alone 7 before COMMIT": ("after", lambda _: (queue, "end_attempt")),
+    "alone 7 answered": ("after", lambda office: (office.withdrawals._sending, "_handed_over")),
+    "alone 8 before COMMIT": ("after", lambda _: (queue, "unmine_others")),
+    "alone 8 mined": ("before", lambda office: (office.withdrawals._ending, "finish")),
+    "alone 9 before COMMIT": ("after", lambda _: (queue, "end_others")),
+    "alone 9 decided": ("after", lambda office: (office.withdrawals._ending, "finish")),
+    "alone 10 posted": ("after", lambda office: (office.ledger, "settle_hold")),
+    "alone 11 before COMMIT": ("after", lambda _: (store, "change")),
+    "alone 11 ended": ("after", lambda office: (office.withdrawals._ending, "settle")),
+}
+#: A transaction that is no withdrawal's ends by itself.
+_BY_ITSELF = {
+    f"sweep {step[6:]}": how for step, how in ALONE.items() if step[6:] in ("8 mined", "9 before COMMIT", "9 decided")
 }
 #: Of a token, whose network fee is the house's.
 HOUSE: Mapping[str, tuple[str, Callable[[Office], tuple[object, str]]]] = {
@@ -65,6 +87,7 @@ SWEEPING: Mapping[str, tuple[str, Callable[[Office], tuple[object, str]]]] = {
     "sweep 3 before COMMIT": ("after", lambda _: (queue, "insert_tx")),
     "sweep 3 allocated": ("after", lambda office: (office.withdrawals._sweeping, "round")),
     **{f"sweep {step}": how for step, how in STEPS.items() if step[0] in "456789"},
+    **_BY_ITSELF,
     **{f"sweep {step}": how for step, how in HOUSE.items()},
 }
 #: What brings a token's address the fee of its sweep.
@@ -83,7 +106,7 @@ REPLACING: Mapping[str, tuple[str, Callable[[Office], tuple[object, str]]]] = {
 
 
 #: Of calls that several steps make, that of the step.
-_ONLY = {"11 before COMMIT": {"state": "settled"}}
+_ONLY = {"alone 11 before COMMIT": {"state": "settled"}}
 
 
 def _die() -> None:
@@ -92,7 +115,9 @@ def _die() -> None:
 
 
 def _rig(office: Office, step: str) -> None:
-    when, where = {**STEPS, **HOUSE, **SWEEPING, **GAS, **REPLACING}[step]
+    when, where = {**STEPS, **ALONE, **HOUSE, **SWEEPING, **GAS, **REPLACING}[step]
+    if step in ALONE:
+        office.take_alone()
     owner, name = where(office)
     call = getattr(owner, name)
 

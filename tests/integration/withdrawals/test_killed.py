@@ -18,7 +18,7 @@ import pytest
 
 from billfold.app.migrate import SETS
 from tests import servers
-from tests.integration.withdrawals.dying import GAS, HOUSE, REPLACING, STEPS, SWEEPING
+from tests.integration.withdrawals.dying import ALONE, GAS, HOUSE, REPLACING, STEPS, SWEEPING
 from tests.integration.withdrawals.simulated import MODELS
 from tests.integration.withdrawals.support import HOT, SWEPT, TOKEN_ASSET, Office, opened
 
@@ -28,6 +28,7 @@ _BEGIN, _END = "<!-- table of kills: begin -->\n", "<!-- table of kills: end -->
 #: Where each step runs: a chain of each model meets each of them.
 _CHAINS = (
     {step: list(MODELS) for step in STEPS}
+    | {step: ["ethereum"] for step in ALONE}
     | {step: ["ethereum"] for step in HOUSE}
     | {step: ["bitcoin", "ethereum"] for step in REPLACING}
     | {step: list(SWEPT) for step in SWEEPING}
@@ -93,7 +94,7 @@ def cemetery(postgres_server: servers.PostgresServer, tmp_path: Path, port: int)
 
 async def test_whoever_is_killed_at_any_step_of_a_withdrawal_has_it_end_once(cemetery: Cemetery) -> None:
     async def story(office: Office, mortals: Mortals) -> None:
-        for step in STEPS:
+        for step in [*STEPS, *(ALONE if office.chain.name == "ethereum" else ())]:
             account = await office.customer(10_000)
             before = len(office.chain.received("sim-a"))
             await mortals.die(office, step, f"request {account}")

@@ -19,6 +19,8 @@ State = Literal[
 Kind = Literal["pay", "clear", "sweep", "gas", "open"]
 #: So many attempts of one transaction are kept; more say nothing new.
 ATTEMPTS_KEPT = 50
+#: A reason is for people to read.
+REASON_MAX = 300
 
 
 class AllocationRow(msgspec.Struct, frozen=True):

@@ -16,7 +16,7 @@ from billfold.chains.errors import ChainError, FundsShort, NodeUnavailable
 from billfold.chains.port import Chain, Coin, Payment, Rate
 from billfold.custody import errors
 from billfold.custody.domain import withdrawals as rules
-from billfold.custody.service.withdrawals.fees import Fees
+from billfold.custody.service.withdrawals.fees import Fees, Rates
 from billfold.custody.service.withdrawals.parts import LEASE, Parts
 from billfold.custody.store import deposits, queue, sources, standings
 from billfold.custody.store import withdrawals as store
@@ -117,7 +117,8 @@ class Allocating:
             await self._postpone(rows, errors.AddressesUnavailable.code)
             return Known(house=house, height=0, fits=[], nonces={}, anchor=None, balances={})
         head = await chain.head()
-        fits = [fit for row in rows if (fit := await self._fit(chain, row, house["hot"][0])) is not None]
+        rates = await self._fees.rates(chain)
+        fits = [fit for row in rows if (fit := await self._fit(chain, row, house["hot"][0], rates)) is not None]
         channels = [one for one in house.get("channel", ()) if not living.get(one)][: len(fits)]
         numbered = house["hot"][:1] if "channel" not in house else channels
         tokens = {None, *(fit.row.token for fit in fits)} if chain.model != "coins" else ()
@@ -131,9 +132,8 @@ class Allocating:
             balances={token: await chain.balance(hot, token=token, height=head.height) for token in tokens},
         )
 
-    async def _fit(self, chain: Chain, row: Row, source: str) -> Fit | None:
+    async def _fit(self, chain: Chain, row: Row, source: str, rates: Rates) -> Fit | None:
         """It with what its transaction may cost; None if that is more than is charged for it, and it has to wait."""
-        rates = await self._fees.rates(chain)
         limit = row.network_fee - row.opening if row.token is None else 0
         if row.token is not None or row.wallet_id is None:
             # Nobody can be asked to pay more for what is sent back: what it costs beyond is the house's.

@@ -6,6 +6,7 @@ that died repeats the same calls, and the ledger answers what it has answered.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -13,10 +14,11 @@ import structlog
 
 from billfold.chains.port import Chain, Rate
 from billfold.custody.domain import withdrawals as rules
+from billfold.custody.events.withdrawals import WithdrawalEventType
 from billfold.custody.service.withdrawals import returned
 from billfold.custody.service.withdrawals.asking import Asking
 from billfold.custody.service.withdrawals.parts import LEASE, Overtaken, Parts
-from billfold.custody.store import openings, queue, sweeps
+from billfold.custody.store import openings, queue, sweeps, together
 from billfold.custody.store import withdrawals as store
 from billfold.custody.store.queue import AllocationRow, Tx
 from billfold.custody.store.withdrawals import Outcome, Row
@@ -33,6 +35,11 @@ FAILED_PAUSE = timedelta(hours=1)
 #: So many are settled in one round.
 ROUND_MAX = 200
 _ENDED: dict[Outcome, store.State] = {"paid": "settled", "failed": "failed", "cancelled": "cancelled"}
+_TOLD: dict[store.State, WithdrawalEventType] = {
+    "settled": "withdrawal.settled.v1",
+    "failed": "withdrawal.failed.v1",
+    "cancelled": "withdrawal.cancelled.v1",
+}
 
 log = structlog.get_logger(__name__)
 
@@ -51,7 +58,9 @@ class Ending:
             rows = await store.take(
                 connection, chain.name, ["requested", "settling"], now=now, until=now + LEASE, limit=ROUND_MAX
             )
-        for row in rows:
+        settling = [row for row in rows if row.state == "settling"]
+        left = await self.settle_all(settling) if settling else ()
+        for row in (*(row for row in rows if row.state == "requested"), *left):
             try:
                 await (self._asking.hold(row) if row.state == "requested" else self.settle(row))
             except Unavailable as error:
@@ -59,6 +68,33 @@ class Ending:
             except LedgerError as error:
                 log.warning("the ledger refuses a withdrawal", withdrawal=str(row.id), why=error.detail)
         return len(rows)
+
+    async def settle_all(self, rows: Sequence[Row]) -> Sequence[Row]:
+        """Have the ledger pay what has left for these, at the same time; those that are left to be settled alone."""
+        async with self._parts.database.connection() as connection:
+            holds = await together.holds(connection, rows)
+        usual = [row for row in rows if row.wallet_id is not None]
+        known = [row for row in usual if all(hold.hold_id is not None for hold in holds[row.id])]
+
+        async def pay(row: Row) -> bool:
+            held = [rules.Held(hold.hold_id, hold.amount) for hold in holds[row.id] if hold.hold_id is not None]
+            try:
+                await self._pay(row, held)
+            except (LedgerError, Unavailable) as error:
+                log.info("a withdrawal is settled by itself", withdrawal=str(row.id), why=error.detail)
+                return False
+            return True
+
+        paid = await asyncio.gather(*(pay(row) for row in known))
+        done = [row for row, is_paid in zip(known, paid, strict=True) if is_paid]
+        now = self._parts.now()
+        async with self._parts.database.transaction() as connection:
+            ended = [(row, _ENDED[row.outcome]) for row in done if row.outcome is not None]
+            changed = await together.set_ended(connection, ended, now=now)
+            for state, kind in _TOLD.items():
+                told = [(row, row.chain_tx) for row, to in ended if to == state and row.id in changed]
+                await self._parts.tell_all(connection, kind, told)
+        return [row for row in rows if row not in done]
 
     async def finish(self, row: AllocationRow, final: Tx) -> None:
         """Decide what becomes of all who shared an allocation, of which one transaction is final."""
@@ -177,8 +213,16 @@ class Ending:
         Raises:
             LedgerError: it could not; it is tried again.
         """
-        assert row.outcome is not None and row.fee_paid is not None, "they are stored with the state"
-        holds = await self._placed(row)
+        assert row.outcome is not None, "it is stored with the state"
+        await self._pay(row, await self._placed(row))
+        now, state = self._parts.now(), _ENDED[row.outcome]
+        async with self._parts.database.transaction() as connection:
+            if await store.change(connection, row, state=state, now=now, next_at=now):
+                if row.wallet_id is None:
+                    await returned.ended(connection, self._parts, row, paid=row.outcome == "paid")
+                await self._parts.tell(connection, _TOLD[state], row)
+
+    async def _pay(self, row: Row, holds: Sequence[rules.Held]) -> None:
         for number, step in enumerate(rules.plan(holds, await self._dues(row))):
             key = rules.key(row.id, f"end-{number}")
             if step.account is None:
@@ -193,13 +237,6 @@ class Ending:
                     # The chain has paid. A wallet that was frozen since, or has lost a deposit, pays all the same.
                     forced=True,
                 )
-        now, state = self._parts.now(), _ENDED[row.outcome]
-        async with self._parts.database.transaction() as connection:
-            if await store.change(connection, row, state=state, now=now, next_at=now):
-                if row.wallet_id is None:
-                    await returned.ended(connection, self._parts, row, paid=row.outcome == "paid")
-                kind = {"settled": "withdrawal.settled.v1", "failed": "withdrawal.failed.v1"}
-                await self._parts.tell(connection, kind.get(state, "withdrawal.cancelled.v1"), row)  # type: ignore[arg-type]
 
     async def _placed(self, row: Row) -> list[rules.Held]:
         """All holds. One that nobody knows about is placed again, which gives the same one, to be given back."""

@@ -90,6 +90,8 @@ class Fees:
             if known is None:
                 raise errors.FeesUnknown from None
             return known
+        if rates.estimates.get(f"{payment.token or ''} {speed}") == found:
+            return found
         async with self._parts.database.connection() as connection:
             await store.keep_estimate(connection, chain.name, payment.token, speed, found)
         return found

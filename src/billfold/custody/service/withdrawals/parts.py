@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -14,9 +14,10 @@ from billfold.custody.contracts.withdrawals import WithdrawalTerms
 from billfold.custody.events.withdrawals import WithdrawalChanged, WithdrawalEventType, withdrawal_event
 from billfold.custody.service.house import House
 from billfold.custody.store.withdrawals import Row
-from billfold.kernel import ids, money
+from billfold.kernel import ids, money, origin
 from billfold.kernel.assets import Asset
 from billfold.kernel.clock import Clock
+from billfold.kernel.events import Event
 from billfold.kernel.money import Money
 from billfold.ledger import Ledger
 from billfold.platform.messaging import outbox
@@ -25,6 +26,8 @@ from billfold.signer.contracts import SigningService
 
 #: Who takes something in hand and dies holds it up for so long.
 LEASE = timedelta(seconds=30)
+#: What a node says for sure about the same transaction changes no sooner.
+LOOK_PAUSE = timedelta(seconds=1)
 
 
 class Overtaken(Exception):
@@ -75,8 +78,20 @@ class Parts:
         self, connection: Connection, kind: WithdrawalEventType, row: Row, *, chain_tx: str | None = None
     ) -> None:
         """Publish what has become of a withdrawal of a wallet, whose row the caller has locked."""
+        await self.tell_all(connection, kind, [(row, chain_tx)])
+
+    async def tell_all(
+        self, connection: Connection, kind: WithdrawalEventType, rows: Sequence[tuple[Row, str | None]]
+    ) -> None:
+        """The same of many, each with its transaction."""
+        found = [await self._event(kind, row, chain_tx) for row, chain_tx in rows]
+        told = [outbox.Told(event=event, of=origin.current()) for event in found if event is not None]
+        if told:
+            await outbox.append_all(connection, told)
+
+    async def _event(self, kind: WithdrawalEventType, row: Row, chain_tx: str | None) -> Event | None:
         if row.wallet_id is None or row.owner_id is None:
-            return
+            return None
         scale = (await self.ledger.asset(code=row.asset)).scale
         in_coin = row.token is None
 
@@ -96,8 +111,7 @@ class Parts:
             chain_tx=chain_tx or row.chain_tx,
             reason=row.reason,
         )
-        event = withdrawal_event(event_id=str(ids.new()), kind=kind, changed=changed, time=self.now())
-        await outbox.append(connection, event)
+        return withdrawal_event(event_id=str(ids.new()), kind=kind, changed=changed, time=self.now())
 
     async def house_fee_max(self, chain: Chain) -> int:
         """The most that the house pays for the network fee of one transaction, in the chain's own coin."""

@@ -27,7 +27,8 @@ from billfold.custody import errors
 from billfold.custody.domain import withdrawals as rules
 from billfold.custody.service.withdrawals.ending import Ending
 from billfold.custody.service.withdrawals.outside import LATE, HandingOut
-from billfold.custody.service.withdrawals.parts import LEASE, Overtaken, Parts
+from billfold.custody.service.withdrawals.parts import LEASE, LOOK_PAUSE, Overtaken, Parts
+from billfold.custody.service.withdrawals.together import Together
 from billfold.custody.store import queue, sources
 from billfold.custody.store import withdrawals as store
 from billfold.custody.store.queue import AllocationRow, Tx
@@ -39,12 +40,8 @@ from billfold.signer.errors import SignerError
 #: So many allocations are taken in hand at a time, and so many of them are worked on at once.
 ROUND_MAX = 200
 _AT_ONCE = 8
-#: What a node says for sure about the same transaction changes no sooner.
-LOOK_PAUSE = timedelta(seconds=1)
 #: What waits for signatures from elsewhere is looked at so much later; when one comes it is looked at then.
 WAIT_PAUSE = timedelta(seconds=5)
-#: A reason is for people to read.
-_REASON_MAX = 300
 
 log = structlog.get_logger(__name__)
 
@@ -56,6 +53,7 @@ class Sending:
         self._parts = parts
         self._ending = ending
         self._outside = outside
+        self._together = Together(parts)
 
     async def round(self, chain: Chain) -> int:
         """Take each transaction that is due a step further, and say how many there were."""
@@ -64,9 +62,10 @@ class Sending:
             taken = await queue.take(connection, chain.name, now=now, until=now + LEASE, limit=ROUND_MAX)
         if not taken:
             return 0
+        left = await self._together.advance(chain, taken)
         gate = asyncio.Semaphore(_AT_ONCE)
         async with asyncio.TaskGroup() as group:
-            for row in taken:
+            for row in left:
                 group.create_task(self._guarded(gate, chain, row))
         return len(taken)
 
@@ -170,7 +169,7 @@ class Sending:
         try:
             await chain.broadcast(signed_of(tx))
         except (chain_errors.Refused, chain_errors.NodeUnavailable, chain_errors.NodeWrong) as error:
-            answer, reason = "uncertain", f"{error.code}: {error.detail}"[:_REASON_MAX]
+            answer, reason = "uncertain", f"{error.code}: {error.detail}"[: queue.REASON_MAX]
         async with self._parts.database.transaction() as connection:
             await self._mine(connection, row)
             await queue.end_attempt(connection, tx.id, number, reason or answer)
@@ -187,7 +186,7 @@ class Sending:
             case Fate.MINED:
                 return await self._mined(chain, row, tx, found)
             case Fate.DEAD:
-                return await self._changed(row, tx, state="dead", reason=found.reason[:_REASON_MAX])
+                return await self._changed(row, tx, state="dead", reason=found.reason[: queue.REASON_MAX])
             case Fate.PENDING:
                 return tx if tx.state == "sent" else await self._changed(row, tx, state="sent", reason="")
             case Fate.UNSEEN:
@@ -208,7 +207,7 @@ class Sending:
             block=found.block,
             succeeded=found.succeeded,
             fee=found.fee,
-            reason=found.reason[:_REASON_MAX],
+            reason=found.reason[: queue.REASON_MAX],
         )
 
     async def _concluded(self, row: AllocationRow, txs: Sequence[Tx], *, late: bool) -> None:
