@@ -15,7 +15,10 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from importlib import import_module
 from typing import Any, cast
 
-from billfold.chains.nodes import Nodes
+from billfold.chains.nodes import (
+    Nodes,
+    metrics,  # noqa: F401 - so that they are told at zero before the first chain is loaded.
+)
 from billfold.chains.port import Chain, Model
 
 #: A process that begins is to serve first: whoever reads a chain can wait for so long.
