@@ -62,6 +62,9 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
     payments: Sequence[Payment]
     #: In the chain's own coin.
     fee_max: int
+    #: All that leaves goes to the operator's own warm address, which the signer knows: such money does not count
+    #: against limits, and it goes nowhere else.
+    to_warm: bool = False
 
 
 class SigningService(Protocol):
@@ -107,7 +110,8 @@ class SigningService(Protocol):
             PayloadRefused: the transaction is not understood to the last byte.
             NotAsExpected: it does something else than expected, or a place has another address.
             RequestDiffers: another transaction was signed for this request before.
-            PolicyMissing, LimitExceeded, DestinationNotAllowed, SweepElsewhere: the signer's own policy is against it.
+            PolicyMissing, LimitExceeded, DestinationNotAllowed, SweepElsewhere, WarmElsewhere: the signer's own policy
+                is against it.
             KeysUnavailable, DatabaseUnavailable, ServiceUnavailable: later again, with the same request.
         """
         ...

@@ -17,7 +17,8 @@ SignerError
     ├── DestinationNotAllowed
     ├── ExportNotAllowed
     ├── SweepElsewhere
-    └── ClaimsForbidden
+    ├── ClaimsForbidden
+    └── WarmElsewhere
 LogBroken                 the log is not as it was written
 """
 
@@ -132,6 +133,12 @@ class ClaimsForbidden(PolicyRefused):
     """The signer's policy has no addresses of this chain claimed for a proof of reserves."""
 
     code = "claims_forbidden"
+
+
+class WarmElsewhere(PolicyRefused):
+    """It is said to go to the operator's own warm address, and the signer does not know this one as that."""
+
+    code = "warm_elsewhere"
 
 
 class LogBroken(SignerError):

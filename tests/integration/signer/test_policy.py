@@ -7,7 +7,7 @@ import pytest
 from billfold.chains.port import Payment, Signed
 from billfold.chains.signing_port import Place
 from billfold.signer import Signer, errors
-from billfold.signer.contracts import Limit
+from billfold.signer.contracts import Expected, Limit
 from tests import signers
 from tests.signers import NEW_ID, Wallet
 
@@ -142,6 +142,31 @@ async def test_a_deposit_s_key_pays_only_the_hot_address_of_its_tree(wallet: Wal
     ):
         with pytest.raises(errors.SweepElsewhere):
             await wallet.pay(*payments, source=deposit, own=(own,))
+
+
+async def test_what_is_said_to_go_to_a_warm_address_goes_there_alone_and_beside_the_limits(
+    signer: Signer, main: Wallet
+) -> None:
+    await signer.set_limit(limit(main))
+
+    async def store(*payments: Payment, fee: int = 10) -> Signed:
+        return await main.pay(*payments, fee=fee, expected=Expected(payments=payments, fee_max=fee, to_warm=True))
+
+    with pytest.raises(errors.WarmElsewhere):
+        await store(there(1))
+    await signer.set_warm(main.chain, "main", "there")
+    # Its fee leaves all the same.
+    assert await store(there(10**9), there(10**9, "gold"))
+    with pytest.raises(errors.LimitExceeded):
+        await store(there(1), fee=101)
+    with pytest.raises(errors.WarmElsewhere):
+        await store(there(1), Payment(address="elsewhere", amount=1))
+    # Who does not say so is paid as anybody is.
+    with pytest.raises(errors.LimitExceeded):
+        await main.pay(there(101))
+    await signer.set_warm(main.chain, "main", "there", on=False)
+    with pytest.raises(errors.WarmElsewhere):
+        await store(there(1))
 
 
 async def test_where_deposits_are_coins_they_pay_anybody(signer: Signer) -> None:

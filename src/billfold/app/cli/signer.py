@@ -136,6 +136,23 @@ def claims(
     at_signer.say(said, {"chain": chain, "network": network.value, "claims": not off}, json=json)
 
 
+@app.command("warm")
+def warm(
+    chain: Chain,
+    address: Annotated[str, typer.Argument(help="In its one form, as `billfold` shows it.", show_default=False)],
+    *,
+    network: OfNetwork = Network.MAIN,
+    remove: Annotated[bool, typer.Option("--remove", help="Not any more.")] = False,
+    config: options.Config = None,
+    data: options.Data = None,
+    json: options.Json = False,
+) -> None:
+    """Know an address as your own, to which the surplus of the hot one goes, whatever the limits are."""
+    _run(config, data, lambda signer: signer.set_warm(chain, network.value, address, on=not remove))
+    said = "It is not a warm address any more." if remove else "The surplus may go there."
+    _say(said, {"chain": chain, "network": network.value, "address": address, "warm": not remove}, json=json)
+
+
 @app.command("log")
 def log(
     *,

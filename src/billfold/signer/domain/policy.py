@@ -31,6 +31,8 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
     shown: Shown
     outside: Sequence[Payment]
+    #: Whether its sender says that all of this goes to the operator's own warm address.
+    to_warm: bool = False
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +41,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     limits: Mapping[str | None, Limit]
     #: Which destinations are paid, where not all are.
     allowed: Collection[str] | None
+    #: The operator's own warm addresses.
+    warm: Collection[str] = ()
 
 
 def check_places(shown: Shown, places: Mapping[str, Place], derived: Mapping[Place, str]) -> None:
@@ -73,7 +77,8 @@ def compare(shown: Shown, expected: Expected, places: Mapping[str, Place]) -> Re
             raise errors.NotAsExpected("The transaction pays something that was not expected.")
     if any(wanted.values()):
         raise errors.NotAsExpected("The transaction does not pay something that was expected.")
-    return Reading(shown=shown, outside=[one for one in shown.payments if one.address not in places])
+    outside = [one for one in shown.payments if one.address not in places]
+    return Reading(shown=shown, outside=outside, to_warm=expected.to_warm)
 
 
 def _key(payment: Payment) -> tuple[str, int, str | None, str | None]:
@@ -81,9 +86,12 @@ def _key(payment: Payment) -> tuple[str, int, str | None, str | None]:
 
 
 def leaving(reading: Reading) -> dict[str | None, int]:
-    """How much of each asset leaves: payments to others, and of the coin the fee."""
+    """How much of each asset leaves: payments to others, and of the coin the fee.
+
+    What goes to a warm address stays the operator's.
+    """
     sums: dict[str | None, int] = defaultdict(int)
-    for payment in reading.outside:
+    for payment in () if reading.to_warm else reading.outside:
         sums[payment.token] += payment.amount
     sums[None] += reading.shown.fee_max
     return {token: amount for token, amount in sums.items() if amount}
@@ -107,9 +115,12 @@ def check_rules(rules: Rules, network: Network, reading: Reading, spent: Sums) -
     Without limits nothing leaves but on a sandbox, whose money is none.
 
     Raises:
-        PolicyMissing, LimitExceeded, DestinationNotAllowed.
+        PolicyMissing, LimitExceeded, DestinationNotAllowed, WarmElsewhere.
     """
-    if rules.allowed is not None and any(payment.address not in rules.allowed for payment in reading.outside):
+    if reading.to_warm:
+        if any(payment.address not in rules.warm for payment in reading.outside):
+            raise errors.WarmElsewhere
+    elif rules.allowed is not None and any(payment.address not in rules.allowed for payment in reading.outside):
         raise errors.DestinationNotAllowed
     sums = leaving(reading)
     for token, amount in sums.items():

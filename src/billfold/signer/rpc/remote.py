@@ -80,6 +80,7 @@ class RemoteSigner:
             places={address: values.place(place) for address, place in places.items()},
             expected_payments=map(values.payment, expected.payments),
             expected_fee_max=str(expected.fee_max),
+            to_warm=expected.to_warm,
         )
         answer = await self._ask("Sign", request)
         return Signed(raw=answer.raw, chain_tx=answer.chain_tx)

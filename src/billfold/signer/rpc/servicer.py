@@ -60,6 +60,7 @@ class Servicer(pb_grpc.SignerServiceServicer):
                     for number, payment in enumerate(request.expected_payments)
                 ],
                 fee_max=values.read_units(request.expected_fee_max, "/expected_fee_max"),
+                to_warm=request.to_warm,
             ),
         )
         return pb.SignResponse(raw=signed.raw, chain_tx=signed.chain_tx)

@@ -94,6 +94,18 @@ class Administration:
             recorder.add("policy", {"chain": chain, "network": network, "claims": on})
             await recorder.write()
 
+    async def set_warm(self, chain: str, network: Network, address: str, *, on: bool = True) -> None:
+        """Know an address as the operator's own, to which a hot surplus goes beside all limits; or no more.
+
+        Raises:
+            DatabaseUnavailable.
+        """
+        async with self._database.transaction() as connection:
+            recorder = await Recorder.begin(connection, now=self._clock.now())
+            await policy.put_warm(connection, chain, network, address, on=on)
+            recorder.add("policy", {"chain": chain, "network": network, "destination": address, "warm": on})
+            await recorder.write()
+
     async def log(self, *, first: int = 0, limit: int = _PAGE) -> Sequence[Entry]:
         """Lines of the log from `first` on.
 

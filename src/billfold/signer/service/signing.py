@@ -199,7 +199,8 @@ class _Spending:
         """
         limits = await self._limits_of(row)
         spent = {token: await self._spent_of(limits[token]) for token in policy.leaving(reading) if token in limits}
-        rules = Rules(limits=limits, allowed=await self._allowed(row, reading))
+        warm = await self._warm(row, reading) if reading.to_warm else set()
+        rules = Rules(limits=limits, allowed=await self._allowed(row, reading), warm=warm)
         return policy.check_rules(rules, row.network, reading, spent)
 
     def count(self, row: trees.Row, sums: Mapping[str | None, int]) -> None:
@@ -229,3 +230,7 @@ class _Spending:
             return None
         wanted = {payment.address for payment in reading.outside}
         return await policies.known_of(self._connection, *key, wanted)
+
+    async def _warm(self, row: trees.Row, reading: Reading) -> set[str]:
+        wanted = {payment.address for payment in reading.outside}
+        return await policies.warm_of(self._connection, row.chain, row.network, wanted)

@@ -88,6 +88,25 @@ async def put_claims(connection: Connection, chain: str, network: Network, *, on
     await connection.execute(statement, chain, network)
 
 
+async def put_warm(connection: Connection, chain: str, network: Network, address: str, *, on: bool) -> None:
+    """Know it as the operator's own warm address, or no more."""
+    statement = (
+        "INSERT INTO signer.warm_addresses (chain, network, address) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
+        if on
+        else "DELETE FROM signer.warm_addresses WHERE chain = $1 AND network = $2 AND address = $3"
+    )
+    await connection.execute(statement, chain, network, address)
+
+
+async def warm_of(connection: Connection, chain: str, network: Network, addresses: Collection[str]) -> set[str]:
+    """Which of these are warm addresses."""
+    rows = await connection.fetch(
+        "SELECT address FROM signer.warm_addresses WHERE chain = $1 AND network = $2 AND address = ANY($3)",
+        *(chain, network, list(addresses)),
+    )
+    return {row["address"] for row in rows}
+
+
 async def spent(connection: Connection, limit: Limit, *, since: datetime) -> int:
     """How much of a limit's asset has left in slices from `since` on."""
     found: int = await connection.fetchval(

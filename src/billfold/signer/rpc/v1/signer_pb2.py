@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x62illfold/signer/v1/signer.proto\x12\x12\x62illfold.signer.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x82\x01\n\x04Tree\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x63hain\x18\x02 \x01(\t\x12\x0f\n\x07network\x18\x03 \x01(\t\x12\x13\n\x06public\x18\x04 \x01(\tH\x00\x88\x01\x01\x12.\n\ncreated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\t\n\x07_public\"\'\n\x05Place\x12\x0f\n\x07purpose\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\r\"d\n\x07Payment\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x0e\n\x06\x61mount\x18\x02 \x01(\t\x12\x12\n\x05token\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x11\n\x04memo\x18\x04 \x01(\tH\x01\x88\x01\x01\x42\x08\n\x06_tokenB\x07\n\x05_memo\"@\n\rCreateRequest\x12\x0f\n\x07tree_id\x18\x01 \x01(\t\x12\r\n\x05\x63hain\x18\x02 \x01(\t\x12\x0f\n\x07network\x18\x03 \x01(\t\"8\n\x0e\x43reateResponse\x12&\n\x04tree\x18\x01 \x01(\x0b\x32\x18.billfold.signer.v1.Tree\"\x12\n\x10ListTreesRequest\"<\n\x11ListTreesResponse\x12\'\n\x05trees\x18\x01 \x03(\x0b\x32\x18.billfold.signer.v1.Tree\"U\n\x13GetAddressesRequest\x12\x0f\n\x07tree_id\x18\x01 \x01(\t\x12\x0f\n\x07purpose\x18\x02 \x01(\t\x12\r\n\x05\x66irst\x18\x03 \x01(\r\x12\r\n\x05\x63ount\x18\x04 \x01(\r\")\n\x14GetAddressesResponse\x12\x11\n\taddresses\x18\x01 \x03(\t\"\x9c\x02\n\x0bSignRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07tree_id\x18\x02 \x01(\t\x12\x0f\n\x07payload\x18\x03 \x01(\x0c\x12;\n\x06places\x18\x04 \x03(\x0b\x32+.billfold.signer.v1.SignRequest.PlacesEntry\x12\x36\n\x11\x65xpected_payments\x18\x05 \x03(\x0b\x32\x1b.billfold.signer.v1.Payment\x12\x18\n\x10\x65xpected_fee_max\x18\x06 \x01(\t\x1aH\n\x0bPlacesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12(\n\x05value\x18\x02 \x01(\x0b\x32\x19.billfold.signer.v1.Place:\x02\x38\x01\"-\n\x0cSignResponse\x12\x0b\n\x03raw\x18\x01 \x01(\x0c\x12\x10\n\x08\x63hain_tx\x18\x02 \x01(\t\"\xc7\x01\n\x0c\x43laimRequest\x12\x0f\n\x07tree_id\x18\x01 \x01(\t\x12\x10\n\x08snapshot\x18\x02 \x01(\t\x12\x0c\n\x04root\x18\x03 \x01(\x0c\x12<\n\x06places\x18\x04 \x03(\x0b\x32,.billfold.signer.v1.ClaimRequest.PlacesEntry\x1aH\n\x0bPlacesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12(\n\x05value\x18\x02 \x01(\x0b\x32\x19.billfold.signer.v1.Place:\x02\x38\x01\"\x89\x01\n\rClaimResponse\x12\x45\n\nsignatures\x18\x01 \x03(\x0b\x32\x31.billfold.signer.v1.ClaimResponse.SignaturesEntry\x1a\x31\n\x0fSignaturesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"G\n\rExportRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07tree_id\x18\x02 \x01(\t\x12\x11\n\trecipient\x18\x03 \x01(\x0c\"!\n\x0e\x45xportResponse\x12\x0f\n\x07package\x18\x01 \x01(\x0c\x32\x87\x04\n\rSignerService\x12O\n\x06\x43reate\x12!.billfold.signer.v1.CreateRequest\x1a\".billfold.signer.v1.CreateResponse\x12X\n\tListTrees\x12$.billfold.signer.v1.ListTreesRequest\x1a%.billfold.signer.v1.ListTreesResponse\x12\x61\n\x0cGetAddresses\x12\'.billfold.signer.v1.GetAddressesRequest\x1a(.billfold.signer.v1.GetAddressesResponse\x12I\n\x04Sign\x12\x1f.billfold.signer.v1.SignRequest\x1a .billfold.signer.v1.SignResponse\x12L\n\x05\x43laim\x12 .billfold.signer.v1.ClaimRequest\x1a!.billfold.signer.v1.ClaimResponse\x12O\n\x06\x45xport\x12!.billfold.signer.v1.ExportRequest\x1a\".billfold.signer.v1.ExportResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x62illfold/signer/v1/signer.proto\x12\x12\x62illfold.signer.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x82\x01\n\x04Tree\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x63hain\x18\x02 \x01(\t\x12\x0f\n\x07network\x18\x03 \x01(\t\x12\x13\n\x06public\x18\x04 \x01(\tH\x00\x88\x01\x01\x12.\n\ncreated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\t\n\x07_public\"\'\n\x05Place\x12\x0f\n\x07purpose\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\r\"d\n\x07Payment\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x0e\n\x06\x61mount\x18\x02 \x01(\t\x12\x12\n\x05token\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x11\n\x04memo\x18\x04 \x01(\tH\x01\x88\x01\x01\x42\x08\n\x06_tokenB\x07\n\x05_memo\"@\n\rCreateRequest\x12\x0f\n\x07tree_id\x18\x01 \x01(\t\x12\r\n\x05\x63hain\x18\x02 \x01(\t\x12\x0f\n\x07network\x18\x03 \x01(\t\"8\n\x0e\x43reateResponse\x12&\n\x04tree\x18\x01 \x01(\x0b\x32\x18.billfold.signer.v1.Tree\"\x12\n\x10ListTreesRequest\"<\n\x11ListTreesResponse\x12\'\n\x05trees\x18\x01 \x03(\x0b\x32\x18.billfold.signer.v1.Tree\"U\n\x13GetAddressesRequest\x12\x0f\n\x07tree_id\x18\x01 \x01(\t\x12\x0f\n\x07purpose\x18\x02 \x01(\t\x12\r\n\x05\x66irst\x18\x03 \x01(\r\x12\r\n\x05\x63ount\x18\x04 \x01(\r\")\n\x14GetAddressesResponse\x12\x11\n\taddresses\x18\x01 \x03(\t\"\xad\x02\n\x0bSignRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07tree_id\x18\x02 \x01(\t\x12\x0f\n\x07payload\x18\x03 \x01(\x0c\x12;\n\x06places\x18\x04 \x03(\x0b\x32+.billfold.signer.v1.SignRequest.PlacesEntry\x12\x36\n\x11\x65xpected_payments\x18\x05 \x03(\x0b\x32\x1b.billfold.signer.v1.Payment\x12\x18\n\x10\x65xpected_fee_max\x18\x06 \x01(\t\x12\x0f\n\x07to_warm\x18\x07 \x01(\x08\x1aH\n\x0bPlacesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12(\n\x05value\x18\x02 \x01(\x0b\x32\x19.billfold.signer.v1.Place:\x02\x38\x01\"-\n\x0cSignResponse\x12\x0b\n\x03raw\x18\x01 \x01(\x0c\x12\x10\n\x08\x63hain_tx\x18\x02 \x01(\t\"\xc7\x01\n\x0c\x43laimRequest\x12\x0f\n\x07tree_id\x18\x01 \x01(\t\x12\x10\n\x08snapshot\x18\x02 \x01(\t\x12\x0c\n\x04root\x18\x03 \x01(\x0c\x12<\n\x06places\x18\x04 \x03(\x0b\x32,.billfold.signer.v1.ClaimRequest.PlacesEntry\x1aH\n\x0bPlacesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12(\n\x05value\x18\x02 \x01(\x0b\x32\x19.billfold.signer.v1.Place:\x02\x38\x01\"\x89\x01\n\rClaimResponse\x12\x45\n\nsignatures\x18\x01 \x03(\x0b\x32\x31.billfold.signer.v1.ClaimResponse.SignaturesEntry\x1a\x31\n\x0fSignaturesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"G\n\rExportRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07tree_id\x18\x02 \x01(\t\x12\x11\n\trecipient\x18\x03 \x01(\x0c\"!\n\x0e\x45xportResponse\x12\x0f\n\x07package\x18\x01 \x01(\x0c\x32\x87\x04\n\rSignerService\x12O\n\x06\x43reate\x12!.billfold.signer.v1.CreateRequest\x1a\".billfold.signer.v1.CreateResponse\x12X\n\tListTrees\x12$.billfold.signer.v1.ListTreesRequest\x1a%.billfold.signer.v1.ListTreesResponse\x12\x61\n\x0cGetAddresses\x12\'.billfold.signer.v1.GetAddressesRequest\x1a(.billfold.signer.v1.GetAddressesResponse\x12I\n\x04Sign\x12\x1f.billfold.signer.v1.SignRequest\x1a .billfold.signer.v1.SignResponse\x12L\n\x05\x43laim\x12 .billfold.signer.v1.ClaimRequest\x1a!.billfold.signer.v1.ClaimResponse\x12O\n\x06\x45xport\x12!.billfold.signer.v1.ExportRequest\x1a\".billfold.signer.v1.ExportResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -57,23 +57,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETADDRESSESRESPONSE']._serialized_start=657
   _globals['_GETADDRESSESRESPONSE']._serialized_end=698
   _globals['_SIGNREQUEST']._serialized_start=701
-  _globals['_SIGNREQUEST']._serialized_end=985
-  _globals['_SIGNREQUEST_PLACESENTRY']._serialized_start=913
-  _globals['_SIGNREQUEST_PLACESENTRY']._serialized_end=985
-  _globals['_SIGNRESPONSE']._serialized_start=987
-  _globals['_SIGNRESPONSE']._serialized_end=1032
-  _globals['_CLAIMREQUEST']._serialized_start=1035
-  _globals['_CLAIMREQUEST']._serialized_end=1234
-  _globals['_CLAIMREQUEST_PLACESENTRY']._serialized_start=913
-  _globals['_CLAIMREQUEST_PLACESENTRY']._serialized_end=985
-  _globals['_CLAIMRESPONSE']._serialized_start=1237
-  _globals['_CLAIMRESPONSE']._serialized_end=1374
-  _globals['_CLAIMRESPONSE_SIGNATURESENTRY']._serialized_start=1325
-  _globals['_CLAIMRESPONSE_SIGNATURESENTRY']._serialized_end=1374
-  _globals['_EXPORTREQUEST']._serialized_start=1376
-  _globals['_EXPORTREQUEST']._serialized_end=1447
-  _globals['_EXPORTRESPONSE']._serialized_start=1449
-  _globals['_EXPORTRESPONSE']._serialized_end=1482
-  _globals['_SIGNERSERVICE']._serialized_start=1485
-  _globals['_SIGNERSERVICE']._serialized_end=2004
+  _globals['_SIGNREQUEST']._serialized_end=1002
+  _globals['_SIGNREQUEST_PLACESENTRY']._serialized_start=930
+  _globals['_SIGNREQUEST_PLACESENTRY']._serialized_end=1002
+  _globals['_SIGNRESPONSE']._serialized_start=1004
+  _globals['_SIGNRESPONSE']._serialized_end=1049
+  _globals['_CLAIMREQUEST']._serialized_start=1052
+  _globals['_CLAIMREQUEST']._serialized_end=1251
+  _globals['_CLAIMREQUEST_PLACESENTRY']._serialized_start=930
+  _globals['_CLAIMREQUEST_PLACESENTRY']._serialized_end=1002
+  _globals['_CLAIMRESPONSE']._serialized_start=1254
+  _globals['_CLAIMRESPONSE']._serialized_end=1391
+  _globals['_CLAIMRESPONSE_SIGNATURESENTRY']._serialized_start=1342
+  _globals['_CLAIMRESPONSE_SIGNATURESENTRY']._serialized_end=1391
+  _globals['_EXPORTREQUEST']._serialized_start=1393
+  _globals['_EXPORTREQUEST']._serialized_end=1464
+  _globals['_EXPORTRESPONSE']._serialized_start=1466
+  _globals['_EXPORTRESPONSE']._serialized_end=1499
+  _globals['_SIGNERSERVICE']._serialized_start=1502
+  _globals['_SIGNERSERVICE']._serialized_end=2021
 # @@protoc_insertion_point(module_scope)

@@ -88,7 +88,7 @@ class GetAddressesResponse(_message.Message):
     def __init__(self, addresses: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class SignRequest(_message.Message):
-    __slots__ = ("request_id", "tree_id", "payload", "places", "expected_payments", "expected_fee_max")
+    __slots__ = ("request_id", "tree_id", "payload", "places", "expected_payments", "expected_fee_max", "to_warm")
     class PlacesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -102,13 +102,15 @@ class SignRequest(_message.Message):
     PLACES_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_PAYMENTS_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_FEE_MAX_FIELD_NUMBER: _ClassVar[int]
+    TO_WARM_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     tree_id: str
     payload: bytes
     places: _containers.MessageMap[str, Place]
     expected_payments: _containers.RepeatedCompositeFieldContainer[Payment]
     expected_fee_max: str
-    def __init__(self, request_id: _Optional[str] = ..., tree_id: _Optional[str] = ..., payload: _Optional[bytes] = ..., places: _Optional[_Mapping[str, Place]] = ..., expected_payments: _Optional[_Iterable[_Union[Payment, _Mapping]]] = ..., expected_fee_max: _Optional[str] = ...) -> None: ...
+    to_warm: bool
+    def __init__(self, request_id: _Optional[str] = ..., tree_id: _Optional[str] = ..., payload: _Optional[bytes] = ..., places: _Optional[_Mapping[str, Place]] = ..., expected_payments: _Optional[_Iterable[_Union[Payment, _Mapping]]] = ..., expected_fee_max: _Optional[str] = ..., to_warm: _Optional[bool] = ...) -> None: ...
 
 class SignResponse(_message.Message):
     __slots__ = ("raw", "chain_tx")
