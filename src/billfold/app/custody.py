@@ -14,7 +14,7 @@ from billfold.app import late_chains, settings
 from billfold.chains.nodes import Nodes
 from billfold.chains.outside_port import Outside
 from billfold.custody import Served
-from billfold.custody.contracts import ReconcilingTerms, Terms, Tier, WithdrawalTerms
+from billfold.custody.contracts import Band, ReconcilingTerms, Terms, Tier, TreasuryTerms, WithdrawalTerms
 from billfold.kernel import money
 
 #: How many transactions of one source wait for a block at a time: geth keeps 64 of them, a ledger of Stellar takes one;
@@ -25,6 +25,10 @@ _LIVING_MAX = {"bitcoin": 100, "ethereum": 60, "solana": 200, "stellar": 1}
 _CHANNEL_RESERVE = {"stellar": "2"}
 #: Asset, from what amount on, flat amount, per mille.
 _SERVICE_FEE = re.compile(r"([A-Z0-9._-]{2,20})(?:>([0-9]+(?:\.[0-9]+)?))?=([0-9]+(?:\.[0-9]+)?)(?:\+([0-9]{1,3}))?")
+#: How Bitcoin counts what is offered: satoshi for 1,000 virtual bytes.
+_SAT_PER_KVB = "sat_per_kvb"
+#: Asset, the least, the target, the most.
+_BAND = re.compile(r"([A-Z0-9._-]{2,20})=([0-9.]+%?)/([0-9.]+%?)/([0-9.]+%?)")
 #: In the order in which they are listed.
 CHAINS = ("bitcoin", "ethereum", "solana", "stellar")
 
@@ -99,7 +103,41 @@ def _withdrawing(name: str, section: settings.Chain) -> WithdrawalTerms:
         sweep_minimum=_minimum(name, section.sweep_minimum, setting="sweep_minimum"),
         service_fees=_service_fees(name, section.service_fees),
         minimum=_minimum(name, section.withdrawal_minimum, setting="withdrawal_minimum"),
+        treasury=_treasury(name, section),
     )
+
+
+def _treasury(name: str, section: settings.Chain) -> TreasuryTerms:
+    if section.hot_bands is not None and section.warm is None:
+        raise settings.SettingInvalid(f"{name}.hot_bands is wrong: {name}.warm is not set.")
+    warm, bands = section.warm, _bands(name, section.hot_bands)
+    if not isinstance(section, settings.Bitcoin):
+        return TreasuryTerms(warm=warm, bands=bands)
+    try:
+        money.thresholds(f"BTC={section.merge_below}")
+    except ValueError as error:
+        raise settings.SettingInvalid(f"{name}.merge_below is wrong: it is no amount.") from error
+    return TreasuryTerms(
+        warm=warm,
+        bands=bands,
+        merge_above=section.merge_above,
+        merge_below=section.merge_below,
+        merge_rate={_SAT_PER_KVB: section.merge_rate * 1_000} if section.merge_rate else {},
+    )
+
+
+def _bands(name: str, text: str | None) -> dict[str, Band]:
+    found: dict[str, Band] = {}
+    for part in _listed(text or ""):
+        match = _BAND.fullmatch(part)
+        if match is None or match[1] in found:
+            raise settings.SettingInvalid(f"{name}.hot_bands is wrong: {part!r} is not such as BTC=0.5/1/2.")
+        asset, low, target, high = match.groups()
+        try:
+            found[asset] = Band(low=low, target=target, high=high)
+        except ValueError as error:
+            raise settings.SettingInvalid(f"{name}.hot_bands is wrong: {error}.") from error
+    return found
 
 
 def _service_fees(name: str, text: str | None) -> dict[str, list[Tier]]:

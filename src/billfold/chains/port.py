@@ -19,6 +19,8 @@ Network = Literal["main", "test", "sandbox"]
 #: What a transaction uses up, so that it can happen only once: coins, the next number of its source, or a recent block.
 Model = Literal["coins", "nonce", "recent_block"]
 Speed = Literal["slow", "normal", "fast"]
+#: So many coins are in what `estimate` says that a transaction costs; each more costs `coin_fee`.
+COINS_ESTIMATED = 4
 
 
 # --- watch -------------------------------------------------------------------------------------------------------
@@ -170,6 +172,10 @@ class Fees(Protocol):
         Raises:
             NodeUnavailable, NodeWrong.
         """
+        ...
+
+    def coin_fee(self, *, rate: Rate) -> int:
+        """What it costs to use up one more coin; nothing on chains of other models."""
         ...
 
     def raised(self, rate: Rate) -> Rate:

@@ -13,6 +13,7 @@ CustodyError
 └── BlockWrong                      what a node says of a block can't be
 ├── WithdrawalUnknown, AssetNotOnChain, AddressIsOurs, AmountBelowMinimum, DestinationRefused
 ├── WithdrawalTooLate               it is too far on its way
+├── NoCoins                         the chain's money is not coins
 ├── FeesUnknown                     nobody knows what the chain asks now
 ├── SigningUnavailable              there is no signer
 ├── WithdrawalsStopped              the chain holds another amount than the ledger says
@@ -144,6 +145,12 @@ class WithdrawalTooLate(CustodyError, errors.Conflict):
     """The withdrawal is too far on its way for this, or has ended."""
 
     code = "withdrawal_too_late"
+
+
+class NoCoins(CustodyError, errors.NotFound):
+    """The money of this chain is not coins: what an address holds of it is one sum."""
+
+    code = "no_coins"
 
 
 class FeesUnknown(CustodyError, errors.Unavailable):

@@ -89,6 +89,12 @@ async def test_each_refusal_has_its_code(
     assert refused(ada, "GET", f"/deposits/{ids.new()}") == (404, "deposit_unknown")
     assert refused(ada, "GET", "/deposits/unmatched") == (403, "missing_scope")
     assert refused(ada, "POST", "/chains/bitcoin/resume") == (403, "missing_scope")
+    assert refused(ada, "GET", "/custody/coins/bitcoin") == (403, "missing_scope")
+    assert refused(operator, "GET", "/custody/coins/dogecoin") == (404, "chain_unknown")
+    for path in ("/custody/hot", "/custody/refills"):
+        assert refused(ada, "GET", path) == (403, "missing_scope")
+        assert operator.get(path).json()["items"] == []
+    assert refused(operator, "GET", "/custody/refills?cursor=x") == (400, "invalid_cursor")
     assert refused(operator, "POST", "/chains/bitcoin/resume") == (409, "chain_not_halted")
     assert refused(ada, "POST", "/chains/bitcoin/rescan", {"from": 5}) == (403, "missing_scope")
     assert refused(operator, "POST", "/chains/bitcoin/rescan", {"from": 5}) == (409, "chain_not_halted")

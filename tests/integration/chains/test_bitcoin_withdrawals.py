@@ -13,6 +13,7 @@ from billfold.chains.bitcoin import signing
 from billfold.chains.bitcoin.chain import Bitcoin
 from billfold.chains.port import Signed
 from billfold.chains.signing_port import Place
+from billfold.custody.contracts.treasury import Band, TreasuryTerms
 from billfold.custody.contracts.withdrawals import Withdrawal, WithdrawalTerms
 from billfold.custody.service.withdrawals import Withdrawals
 from billfold.kernel import ids
@@ -27,6 +28,7 @@ from tests.servers.devnets import DevnetServer
 PLACES = {"hot": Place(purpose="hot", index=9_000), "change": Place(purpose="change", index=9_000)}
 OURS = {name: address(place) for name, place in PLACES.items()}
 ELSEWHERE = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
+WARM = "bcrt1qrp33g0q5c5txsp9arysrx4k6zdkfs4nce4xj0gdcccefvpysxf3qzf4jry"
 BTC = 100_000_000
 
 
@@ -67,7 +69,11 @@ class Branch(Office):
     chain: Any
 
     def __init__(self, dsn: str, database: Database, ledger: Ledger, chain: Any) -> None:
-        terms = WithdrawalTerms(confirmations=2)
+        bands = {"BTC": Band(low="0.01", target="0.02", high="0.5")}
+        treasury = TreasuryTerms(
+            warm=WARM, bands=bands, merge_below="0.006", merge_above=3, merge_rate={"sat_per_kvb": 1_000}
+        )
+        terms = WithdrawalTerms(confirmations=2, house_fee_max="0.001", treasury=treasury)
         super().__init__(dsn, database, ledger, chain, terms)
         pen: Any = Pen()
         self.withdrawals = Withdrawals(
@@ -157,6 +163,40 @@ async def test_payments_leave_in_one_transaction_and_the_chain_holds_what_the_le
     assert len({one.chain_tx for one in ended}) == 1
     assert all(one.fee_paid for one in ended)
     await branch.check_conserved(*ended)
+
+
+async def test_many_small_coins_pay_a_withdrawal_and_are_made_into_one(branch: Branch) -> None:
+    fees = await branch.house.account(kind="fees", asset="BTC")
+    account = await branch.customer(7_000_000, coins=14)
+    branch.chain.mine()
+    await branch.watch()
+    asked = (await branch.request(account, 5_500_000 - 10_000, ELSEWHERE)).withdrawal
+    (ended,) = await branch.finish(asked.id)
+    assert ended.status == "settled"
+    # Eleven coins: the customer pays for as many as were estimated.
+    assert ended.fee_paid == ended.network_fee
+    assert (paid := (await branch.posted(fees))[0]) < 0
+
+    before = await branch.withdrawals.coins(chain="bitcoin")
+    assert await branch.withdrawals.merge(chain="bitcoin") == 1
+    assert await branch.withdrawals.merge(chain="bitcoin") == 0
+    await branch.finish()
+    after = await branch.withdrawals.coins(chain="bitcoin")
+    assert before.small == before.count >= 4
+    assert (after.count, after.small, after.dust) == (1, 0, 0)
+    assert (await branch.posted(fees))[0] < paid
+    await branch.check_conserved(ended)
+
+
+async def test_a_surplus_of_coins_goes_to_the_warm_address(branch: Branch) -> None:
+    await branch.customer(BTC, coins=2)
+    branch.chain.mine()
+    await branch.watch()
+    assert await branch.tend() == 1
+    await branch.finish()
+    warm = await branch.house.account(kind="warm", asset="BTC")
+    assert await branch.posted(warm) == (-(BTC - 2_000_000), 0)
+    await branch.check_conserved()
 
 
 async def test_a_fee_that_is_raised_replaces_the_transaction_and_only_one_is_mined(branch: Branch) -> None:

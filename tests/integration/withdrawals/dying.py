@@ -24,6 +24,7 @@ from uuid import UUID
 
 from billfold.custody.store import queue, together
 from billfold.custody.store import withdrawals as store
+from billfold.platform.messaging import outbox
 from tests.integration.withdrawals.support import Office, opened
 
 #: Whose call ends the process, by the step: before it is made, or after it has returned; and which of several calls.
@@ -80,7 +81,7 @@ _BY_ITSELF = {
 HOUSE: Mapping[str, tuple[str, Callable[[Office], tuple[object, str]]]] = {
     "12 before it is posted": ("before", lambda office: (office.ledger, "post")),
     "12 posted": ("after", lambda office: (office.ledger, "post")),
-    "12 ended": ("after", lambda office: (office.withdrawals._ending, "pay_house")),
+    "12 ended": ("after", lambda office: (office.withdrawals._sending._closing, "close")),
 }
 #: A sweep has nobody behind it: its own step 3, then those of every transaction, and its fee is the house's.
 SWEEPING: Mapping[str, tuple[str, Callable[[Office], tuple[object, str]]]] = {
@@ -93,6 +94,15 @@ SWEEPING: Mapping[str, tuple[str, Callable[[Office], tuple[object, str]]]] = {
 #: What brings a token's address the fee of its sweep.
 GAS: Mapping[str, tuple[str, Callable[[Office], tuple[object, str]]]] = {
     f"gas {step.removeprefix('sweep ')}": how for step, how in SWEEPING.items() if step[6] in "359"
+}
+#: What brings a surplus to the warm address: its own step 3, and two postings. The others are those of a sweep.
+TENDING: Mapping[str, tuple[str, Callable[[Office], tuple[object, str]]]] = {
+    "warm 3 before COMMIT": ("after", lambda _: (queue, "insert_tx")),
+    "warm 3 allocated": ("before", lambda office: (office.withdrawals._sending, "_advance")),
+    "warm 9 decided": ("after", lambda office: (office.withdrawals._ending, "finish")),
+    "warm 12 the fee is posted": ("after", lambda office: (office.ledger, "post")),
+    "warm 12 before COMMIT": ("after", lambda _: (outbox, "append")),
+    "warm 12 ended": ("after", lambda office: (office.withdrawals._sending._closing, "close")),
 }
 #: Those of a cancellation and of a fee that is raised, which replace what was sent.
 REPLACING: Mapping[str, tuple[str, Callable[[Office], tuple[object, str]]]] = {
@@ -115,7 +125,7 @@ def _die() -> None:
 
 
 def _rig(office: Office, step: str) -> None:
-    when, where = {**STEPS, **ALONE, **HOUSE, **SWEEPING, **GAS, **REPLACING}[step]
+    when, where = {**STEPS, **ALONE, **HOUSE, **SWEEPING, **GAS, **TENDING, **REPLACING}[step]
     if step in ALONE:
         office.take_alone()
     owner, name = where(office)
@@ -148,6 +158,8 @@ async def _act(job: list[Any]) -> None:
         elif act == "bump":
             await office.bump(UUID(subject))
         for _ in range(20):
+            if act == "tend":
+                await office.tend(1)
             await office.work(ahead=timedelta(minutes=1))
             office.chain.mine()
 

@@ -201,6 +201,9 @@ class Simulated:
         self._answer()
         return rate.numbers["fee"] * (1 + len(payments))
 
+    def coin_fee(self, *, rate: Rate) -> int:
+        return rate.numbers["fee"] // 10 if self.model == "coins" else 0
+
     def raised(self, rate: Rate) -> Rate:
         if self.model == "recent_block":
             raise NotReplaceable

@@ -14,6 +14,7 @@ import msgspec
 from billfold.chains.errors import PayloadRefused
 from billfold.chains.port import Signed, Speed
 from billfold.chains.signing_port import Place
+from billfold.custody.contracts.treasury import Band, TreasuryTerms
 from billfold.custody.contracts.withdrawals import NewWithdrawal, Requested, Withdrawal, WithdrawalTerms
 from billfold.custody.service.house import House
 from billfold.custody.service.withdrawals import Withdrawals
@@ -28,6 +29,10 @@ from tests.integration.withdrawals.simulated import COINS, TOKEN, Simulated, sig
 HOT = "sim-hot"
 #: Where wallets have deposit addresses whose money is swept.
 SWEPT = ("ethereum", "solana")
+WARM = "sim-warm"
+SCALES = {"bitcoin": 8, "ethereum": 18, "solana": 9, "stellar": 7}
+#: How much of the coin lies ready, in units: least, target, most.
+BAND = (1_000, 2_000, 4_000)
 CHANNELS = ("sim-channel-0", "sim-channel-1")
 ENDED = ("settled", "failed", "cancelled")
 #: More rounds than any test takes: the longest pause is five minutes, and a round is one.
@@ -231,6 +236,14 @@ class Office:
             await self.withdrawals.sweep(chain=self.chain.name)
         return await self.withdrawals.work(chain=self.chain.name)
 
+    async def tend(self, rounds: int = 2) -> int:
+        """As the worker looks after what lies ready, each a minute later; and how many transactions that made."""
+        done = 0
+        for _ in range(rounds):
+            self.clock.ahead += timedelta(minutes=1)
+            done += await self.withdrawals.keep_bands(chain=self.chain.name)
+        return done
+
     async def finish(self, *withdrawal_ids: UUID) -> list[Withdrawal]:
         """They as they are when they have ended; blocks are made meanwhile."""
         found: list[Withdrawal] = []
@@ -300,16 +313,28 @@ def _is_ours(address: str) -> bool:
     return address in {HOT, "sim-change", *CHANNELS} or address.startswith("sim-deposit-")
 
 
+def terms_of(name: str) -> WithdrawalTerms:
+    """What holds in offices of this chain."""
+    low, target, high, house_fee_max = (f"0.{units:0{SCALES[name]}d}" for units in (*BAND, 1_000))
+    bands = {
+        COINS[name]: Band(low=low, target=target, high=high),
+        TOKEN_ASSET: Band(low="10%", target="20%", high="50%"),
+    }
+    return WithdrawalTerms(
+        confirmations=2,
+        house_fee_max=house_fee_max,
+        sweep_minimum={TOKEN_ASSET: "5"},
+        treasury=TreasuryTerms(warm=WARM, bands=bands, merge_below="0.000001", merge_above=10, merge_rate={"fee": 10}),
+    )
+
+
 @asynccontextmanager
 async def opened(dsn: str, name: str, path: Path, terms: WithdrawalTerms | None = None) -> AsyncIterator[Office]:
     """An office over this database and the chain in this file."""
     database = await Database.connect(dsn, name="test")
     ledger = await Ledger.start(database=database)
-    terms = terms or WithdrawalTerms(
-        confirmations=2, house_fee_max="0.000000000000001", sweep_minimum={TOKEN_ASSET: "5"}
-    )
     try:
-        yield Office(dsn, database, ledger, Simulated(name, path), terms)
+        yield Office(dsn, database, ledger, Simulated(name, path), terms or terms_of(name))
     finally:
         await ledger.close()
         await database.close()

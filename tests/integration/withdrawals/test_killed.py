@@ -18,9 +18,9 @@ import pytest
 
 from billfold.app.migrate import SETS
 from tests import servers
-from tests.integration.withdrawals.dying import ALONE, GAS, HOUSE, REPLACING, STEPS, SWEEPING
+from tests.integration.withdrawals.dying import ALONE, GAS, HOUSE, REPLACING, STEPS, SWEEPING, TENDING
 from tests.integration.withdrawals.simulated import MODELS
-from tests.integration.withdrawals.support import HOT, SWEPT, TOKEN_ASSET, Office, opened
+from tests.integration.withdrawals.support import BAND, HOT, SWEPT, TOKEN_ASSET, WARM, Office, opened
 
 TIMEOUT_S = 120.0
 PAGE = Path(__file__).parents[3] / "docs" / "why" / "exactly-once.md"
@@ -33,6 +33,7 @@ _CHAINS = (
     | {step: ["bitcoin", "ethereum"] for step in REPLACING}
     | {step: list(SWEPT) for step in SWEEPING}
     | {step: ["ethereum"] for step in GAS}
+    | {step: ["ethereum"] for step in TENDING}
 )
 
 
@@ -177,6 +178,27 @@ async def test_whoever_is_killed_while_a_token_is_brought_its_fee_has_it_swept_o
             assert office.chain.received(address) == [50], step
             assert await office.uncollected() == 0, step
             await office.check_conserved()
+
+    await cemetery.tell(story, ["ethereum"])
+
+
+async def test_whoever_is_killed_while_a_surplus_is_brought_away_has_it_arrive_once(cemetery: Cemetery) -> None:
+    async def story(office: Office, mortals: Mortals) -> None:
+        _, target, _ = BAND
+        away = 0
+        for step in TENDING:
+            await office.customer(10_000)
+            away += office.chain.balances()[HOT, ""] - target
+            await mortals.die(office, step, "tend everything")
+            office.clock.ahead += timedelta(minutes=30)
+            await office.tend()
+            await office.finish()
+            assert sum(office.chain.received(WARM)) == away, step
+            warm = await office.house.account(kind="warm", asset=office.chain.coin)
+            assert await office.posted(warm) == (-away, 0), step
+            await office.check_conserved()
+        told = [one for one in await office.told("treasury.moved.v1") if one["kind"] == "warm"]
+        assert len(told) == len(TENDING) == len(office.chain.received(WARM))
 
     await cemetery.tell(story, ["ethereum"])
 

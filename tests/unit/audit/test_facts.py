@@ -22,7 +22,7 @@ ADDRESSES = frozenset({"email", "phone", "login", "address", "device"})
 #: What stands for a thing, and for nobody.
 THINGS = re.compile(
     r"(wallet|transfer|request|payment_request|api_key|alias|session|identity|passkey|step_up|approval"
-    r"|external|deposit|withdrawal|reversal)_id|id|account|(debit|credit)_account"
+    r"|external|deposit|withdrawal|reversal|movement|refill)_id|id|account|(debit|credit)_account"
 )
 #: All else that has been held against the rule.
 PLAIN = frozenset(
@@ -34,6 +34,8 @@ PLAIN = frozenset(
         *("chain", "chain_tx", "index", "height", "memo", "network_fee", "service_fee"),
         # Where an operator has had money of nobody known sent, and how they know.
         "refund",
+        # What the house moves between addresses of its own.
+        *("source", "received", "outcome"),
         *("left", "purpose", "operation", "method", "locale", "changed", "time_zone", "roles", "before", "from", "to"),
     }
 )

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from billfold.app.cli import client, commands, drill, exits, options, output, progress, reserves, seeds
+from billfold.app.cli import client, commands, drill, exits, options, output, progress, reserves, seeds, treasury
 from billfold.app.client import Api
 
 app = commands.group("custody")
@@ -17,6 +17,9 @@ app.command("fetch-seed")(seeds.fetch_seed)
 app.command("prove-reserves")(reserves.prove_reserves)
 app.command("reserves")(reserves.list_)
 app.command("reserve-proof")(reserves.reserve_proof)
+app.command("hot")(treasury.hot)
+app.command("coins")(treasury.coins)
+app.command("refills")(treasury.refills)
 
 #: Each call asks the chain for as many addresses as it may; more than this and something is wrong with it.
 _CALLS_MAX = 10_000

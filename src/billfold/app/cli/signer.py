@@ -148,9 +148,9 @@ def warm(
     json: options.Json = False,
 ) -> None:
     """Know an address as your own, to which the surplus of the hot one goes, whatever the limits are."""
-    _run(config, data, lambda signer: signer.set_warm(chain, network.value, address, on=not remove))
+    at_signer.run(config, data, lambda signer: signer.set_warm(chain, network.value, address, on=not remove))
     said = "It is not a warm address any more." if remove else "The surplus may go there."
-    _say(said, {"chain": chain, "network": network.value, "address": address, "warm": not remove}, json=json)
+    at_signer.say(said, {"chain": chain, "network": network.value, "address": address, "warm": not remove}, json=json)
 
 
 @app.command("log")

@@ -185,6 +185,11 @@ def _duties(tree: settings.Settings, parts: Container) -> Sequence[Duty]:
             if served.outside is not None
         ),
         Duty("prove reserves", partial(custody_workers.prove, parts.custody)),
+        *(
+            Duty(f"tend the treasury on {served.name}", partial(custody_workers.tend, parts.custody, served.name))
+            for served in parts.custody.serving.all
+            if served.withdrawing.treasury.is_used and served.outside is None
+        ),
         *_auditing(tree.audit, parts, broker),
     )
 

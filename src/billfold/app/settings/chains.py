@@ -55,6 +55,12 @@ class Chain(Section, frozen=True, kw_only=True):
     sweep_worth: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 10
     #: Of Ethereum's tokens, by asset, such as USDC=50: less is not moved, and of tokens that are not named nothing is.
     sweep_minimum: str | None = None
+    #: An address of your own, whose keys are elsewhere: where goes what is too much at the address that withdrawals are
+    #: paid from. The signer has to know it, too.
+    warm: str | None = None
+    #: How much lies ready to be sent out, by asset: the least, what it is brought to, and the most, as amounts or in
+    #: per cent of all that is held, such as BTC=0.5/1/2 or USDC=5%/10%/20%. Takes a warm address.
+    hot_bands: str | None = None
     #: So many payments of Bitcoin share a transaction at most.
     batch_max: Annotated[int, msgspec.Meta(ge=1, le=500)] = 50
 
@@ -72,6 +78,14 @@ class Bitcoin(Chain, frozen=True, kw_only=True):
     credit_after: Annotated[int, _CONFIRMATIONS] = 2
     #: With so many it may leave on a chain again. Not less than `credit_after`.
     release_after: Annotated[int, _CONFIRMATIONS] = 6
+
+    #: When there are more coins of less than `merge_below` than this, they are made into one, up to 100 at a time.
+    merge_above: Annotated[int, msgspec.Meta(ge=2, le=100_000)] = 50
+    #: What is less than this is a small coin.
+    merge_below: str = "0.01"
+    #: Coins are merged when the slowest place in a block costs no more than so many satoshi for a virtual byte; 0 is
+    #: never.
+    merge_rate: Annotated[int, msgspec.Meta(ge=0, le=1_000)] = 3
 
 
 class Ethereum(Chain, frozen=True, kw_only=True):

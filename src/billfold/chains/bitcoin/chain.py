@@ -13,6 +13,7 @@ from billfold.chains.bitcoin.node import Node
 from billfold.chains.bitcoin.transactions import Transaction
 from billfold.chains.nodes import Nodes
 from billfold.chains.port import (
+    COINS_ESTIMATED,
     Allocation,
     Block,
     Coin,
@@ -133,8 +134,12 @@ class Bitcoin:
     async def estimate(self, payments: Sequence[Payment], *, source: str, rate: Rate) -> int:  # noqa: ARG002 - the port's
         """The fee with few coins, and a change or one that is too small to have; where coins are small it is more."""
         scripts = [each.script for each in building.outputs_of(payments, self.network)]
-        size = sizes.vsize(sizes.INPUTS_FEW + 1, scripts) + sizes.CHANGE_VSIZE
+        size = sizes.vsize(COINS_ESTIMATED, scripts) + sizes.CHANGE_VSIZE
         return sizes.fee_for(building.rate_of(rate), size) + sizes.CHANGE_DUST
+
+    def coin_fee(self, *, rate: Rate) -> int:
+        """What it costs to use up one more coin."""
+        return sizes.fee_for(building.rate_of(rate), sizes.INPUT_VSIZE)
 
     def raised(self, rate: Rate) -> Rate:
         """By what nodes want more for a replacement (BIP-125, rule 4)."""

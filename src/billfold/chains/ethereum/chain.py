@@ -79,6 +79,9 @@ class Ethereum:
         """The highest fee."""
         return await self._building.estimate(payments, source=source, rate=rate)
 
+    def coin_fee(self, *, rate: Rate) -> int:  # noqa: ARG002 - the port's
+        return 0
+
     def raised(self, rate: Rate) -> Rate:
         """An eighth more of both."""
         return fees.raised(rate)

@@ -86,6 +86,9 @@ class Solana:
     async def estimate(self, payments: Sequence[Payment], *, source: str, rate: Rate) -> int:
         return fees.estimate(payments, source=source, rate=rate)
 
+    def coin_fee(self, *, rate: Rate) -> int:  # noqa: ARG002 - the port's
+        return 0
+
     def raised(self, rate: Rate) -> Rate:  # noqa: ARG002 - none is ever high enough
         raise NotReplaceable
 

@@ -83,6 +83,9 @@ class Stellar:
         """The highest fee of a transaction with these payments."""
         return fees.estimate(len(payments), rate=rate)
 
+    def coin_fee(self, *, rate: Rate) -> int:  # noqa: ARG002 - the port's
+        return 0
+
     def raised(self, rate: Rate) -> Rate:
         """The least rate of a fee bump that replaces."""
         return fees.raised(rate)

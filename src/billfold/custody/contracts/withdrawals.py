@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 
 from billfold.chains.port import Speed
+from billfold.custody.contracts.treasury import TreasuryTerms
 
 #: As its owner sees it; what is `allocated` shows how far its transaction is, from `signed` to `mined`.
 WithdrawalStatus = Literal[
@@ -167,3 +168,5 @@ class WithdrawalTerms(msgspec.Struct, frozen=True, kw_only=True):
     service_fees: Mapping[str, Sequence[Tier]] = msgspec.field(default_factory=dict)
     #: Less is not sent, by asset.
     minimum: Mapping[str, str] = msgspec.field(default_factory=dict)
+    #: Where the house keeps what it need not have at hand.
+    treasury: TreasuryTerms = TreasuryTerms()

@@ -12,7 +12,7 @@ from billfold.chains.port import Block, Movement
 from billfold.custody import errors
 from billfold.kernel import money
 
-Kind = Literal["wallet", "unmatched", "house"]
+Kind = Literal["wallet", "unmatched", "house", "warm"]
 #: An address, and the memo that says whose it is where that takes one.
 Place = tuple[str, str]
 
@@ -31,6 +31,20 @@ class Ours(msgspec.Struct, frozen=True):
 
     purpose: str
     wallet_id: UUID | None
+
+
+class Warm(msgspec.Struct, frozen=True):
+    """By what money of the operator's own warm address is known: who sends it, or where it arrives.
+
+    It decides between accounts of the house alone.
+    """
+
+    sender: str | None = None
+    address: str | None = None
+
+    def brought(self, movement: Movement) -> bool:
+        """Whether this came from there."""
+        return movement.address == self.address or (movement.sender is not None and movement.sender == self.sender)
 
 
 class Arrived(msgspec.Struct, frozen=True):
@@ -78,12 +92,13 @@ def sort(
     own: Collection[str],
     fed: Collection[str] = (),
     shared: bool,
+    warm: Warm | None = None,
 ) -> tuple[list[Arrived], list[Passed]]:
     """What has arrived for us, and what was passed over.
 
     `assets` are codes by token; `own` are transactions of ours, and `fed` those of them that bring wallets' addresses
     the house's own coin; `shared` says that wallets share an address, so that
-    money without a known memo is nobody's yet.
+    money without a known memo is nobody's yet; `warm` is what the operator's own comes back by.
     """
     arrived: list[Arrived] = []
     passed: list[Passed] = []
@@ -100,6 +115,8 @@ def sort(
             arrived.append(Arrived(movement, asset, "wallet", found.wallet_id))
         elif movement.chain_tx in own:
             passed.append(Passed(movement, None, "own_transaction"))
+        elif warm is not None and warm.brought(movement):
+            arrived.append(Arrived(movement, asset, "warm", None))
         else:
             arrived.append(Arrived(movement, asset, "unmatched" if shared else "house", None))
     return arrived, passed

@@ -4,10 +4,15 @@ from collections.abc import Mapping
 
 import msgspec
 
-from billfold.custody.events import deposits, reconciling, withdrawals
+from billfold.custody.events import deposits, reconciling, treasury, withdrawals
 from billfold.custody.events.deposits import SOURCE
 
-PAYLOADS: Mapping[str, type[msgspec.Struct]] = {**deposits.PAYLOADS, **withdrawals.PAYLOADS, **reconciling.PAYLOADS}
+PAYLOADS: Mapping[str, type[msgspec.Struct]] = {
+    **deposits.PAYLOADS,
+    **withdrawals.PAYLOADS,
+    **reconciling.PAYLOADS,
+    **treasury.PAYLOADS,
+}
 #: What the audit keeps in the place of the data of events.
 FACTS: Mapping[str, type[msgspec.Struct]] = {}
 TYPES = tuple(PAYLOADS)

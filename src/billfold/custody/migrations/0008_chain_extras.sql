@@ -21,7 +21,7 @@ CREATE INDEX openings_allocated ON custody.openings (allocation_id) WHERE state 
 
 -- `open` opens accounts and trustlines of the house.
 ALTER TABLE custody.tx_queue DROP CONSTRAINT tx_queue_kind_check,
-    ADD CONSTRAINT tx_queue_kind_check CHECK (kind IN ('pay', 'clear', 'sweep', 'gas', 'open'));
+    ADD CONSTRAINT tx_queue_kind_check CHECK (kind IN ('pay', 'clear', 'sweep', 'gas', 'open', 'warm', 'merge'));
 
 GRANT SELECT ON ALL TABLES IN SCHEMA custody TO billfold_app, billfold_readonly;
 GRANT INSERT ON custody.openings TO billfold_app;
@@ -29,7 +29,7 @@ GRANT UPDATE (state, allocation_id, reason, next_at) ON custody.openings TO bill
 
 -- What has arrived for nobody known and is sent back, or was: it is no more `unmatched`, and is again if that fails.
 ALTER TABLE custody.deposits DROP CONSTRAINT deposits_kind_check,
-    ADD CONSTRAINT deposits_kind_check CHECK (kind IN ('wallet', 'unmatched', 'refunded', 'house'));
+    ADD CONSTRAINT deposits_kind_check CHECK (kind IN ('wallet', 'unmatched', 'refunded', 'house', 'warm'));
 
 -- A withdrawal of nobody's wallet sends such a deposit back; who pays is the suspense account.
 ALTER TABLE custody.withdrawals ALTER wallet_id DROP NOT NULL, ALTER owner_id DROP NOT NULL,

@@ -1,7 +1,7 @@
 """HTTP routes of custody: translate, call the facade, no decision. What owners see of their money is wallets'."""
 
 from billfold.custody import Custody
-from billfold.custody.rest import chains, exports, fees, keys, reconciling, reserves, unsigned
+from billfold.custody.rest import chains, exports, fees, keys, reconciling, reserves, treasury, unsigned
 from billfold.platform import web
 
 __all__ = ["part"]
@@ -17,6 +17,7 @@ def part(facade: Custody) -> web.Part:
             *keys.handlers,
             *reconciling.handlers,
             *reserves.handlers,
+            *treasury.handlers,
             *unsigned.handlers,
         ],
         dependencies={"custody": facade},

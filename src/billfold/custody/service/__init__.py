@@ -6,6 +6,7 @@ await custody.explaining.explain(…)   why a transaction's money is where it is
 await custody.unmatched.assign(…)     what has arrived for nobody known
 await custody.withdrawals.request(…)  what is to leave; `work` is the worker's side of that, and
                                       `sweep` brings deposits to where it leaves from
+await custody.treasury.refills()       what operators are asked to bring, and what lies ready
 await custody.chains.states()         how far each chain is read, and what is open on it; an operator's words
 await custody.reconciling.run(…)      whether the chains hold what the ledger owes
 await custody.elsewhere.keys(…)       what is known of keys that are not the signer's
@@ -35,6 +36,7 @@ from billfold.custody.service.reserves import ReserveProofs
 from billfold.custody.service.reserves.owing import WalletPages, no_wallets
 from billfold.custody.service.reverting import FreezeWallet, Reverting
 from billfold.custody.service.served import Served, Serving
+from billfold.custody.service.treasury import Treasury
 from billfold.custody.service.unmatched import Unmatched
 from billfold.custody.service.watching import Watcher
 from billfold.custody.service.withdrawals import Withdrawals
@@ -98,6 +100,7 @@ class Custody:
             wallet_accounts=wallet_accounts,
             clock=self._clock,
         )
+        self.treasury = Treasury(serving=self.serving, database=database, ledger=ledger, house=self.house)
         self.withdrawals = Withdrawals(
             database=database,
             ledger=ledger,

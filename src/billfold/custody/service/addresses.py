@@ -25,6 +25,8 @@ from billfold.signer.contracts import ADDRESSES_MAX, SigningService
 LISTED_MAX = 500
 #: Of each chain: the omnibus that deposits are swept to, and for coins where change goes.
 _HOT = 1
+#: Coins don't say who sent them. So what comes back from the warm address has a hot address of its own, at this place.
+REFILLED = 1
 _CHANGE = 1
 #: Modules of a QR code's quiet zone, as ISO/IEC 18004 wants it, and pixels of a module.
 _QUIET = 4
@@ -145,7 +147,8 @@ class Addresses:
 
     async def _set_up(self, served: Served) -> None:
         """The house's own addresses are known before the first deposit can be swept to one."""
-        await self.of_house(chain=served.name, purpose="hot", count=_HOT)
+        own = served.chain.model == "coins" and served.withdrawing.treasury.warm is not None and served.outside is None
+        await self.of_house(chain=served.name, purpose="hot", count=REFILLED + 1 if own else _HOT)
         if served.chain.model == "coins" and (served.outside is None or await self._elsewhere.derives(served)):
             await self.of_house(chain=served.name, purpose="change", count=_CHANGE)
 

@@ -29,6 +29,8 @@ AT_ONCE = 500
 SMALL_MAX = 5_000
 #: What the account does not take now is tried again after this.
 RETRY_AFTER = timedelta(seconds=30)
+#: Where deposits go that are nobody's on purpose.
+_ACCOUNTS: Mapping[str, HouseKind] = {"house": "liquidity", "warm": "warm"}
 
 
 class Crediting:
@@ -55,7 +57,7 @@ class Crediting:
 
     async def prepare(self, assets: Iterable[str]) -> None:
         """Open the house's accounts beforehand."""
-        kinds: Sequence[HouseKind] = ("omnibus", "suspense", "liquidity")
+        kinds: Sequence[HouseKind] = ("omnibus", "suspense", "liquidity", "warm")
         for asset in assets:
             for kind in kinds:
                 await self._house.account(kind=kind, asset=asset)
@@ -155,7 +157,7 @@ class Crediting:
             if row.wallet_id is not None:
                 found[row.id] = of_wallets[row.wallet_id, row.asset]
             else:
-                kind: HouseKind = "liquidity" if row.kind == "house" else "suspense"
+                kind = _ACCOUNTS.get(row.kind, "suspense")
                 found[row.id] = await self._house.account(kind=kind, asset=row.asset)
         return found
 

@@ -13,8 +13,8 @@ from billfold.ledger.contracts import NewAccount
 from billfold.platform.postgres.database import Connection, Database
 
 #: What of the asset chains hold for us, with its sign turned round; money of nobody known; money of the house on
-#: chains; what the house earns and pays.
-HouseKind = Literal["omnibus", "suspense", "liquidity", "fees"]
+#: chains; what the house earns and pays; and what lies at its operator's warm address, with its sign turned round.
+HouseKind = Literal["omnibus", "suspense", "liquidity", "fees", "warm"]
 #: They go below zero: the omnibus always is; fees are paid before they are earned; what is taken back may have left.
 _FLOOR: None = None
 
@@ -50,7 +50,8 @@ class House:
         async with self._database.transaction() as connection:
             new = ids.new()
             if await store.add_account(connection, asset=asset, kind=kind, account_id=new):
-                opened = NewAccount(id=new, asset=asset, kind=kind, floor=_FLOOR)
+                # For the ledger it is one more place on the chain that holds money for us.
+                opened = NewAccount(id=new, asset=asset, kind="omnibus" if kind == "warm" else kind, floor=_FLOOR)
                 await self._ledger.open_accounts(accounts=[opened], transaction=connection)
             found = (await store.accounts(connection, kind, [asset]))[asset]
         self._known[kind, asset] = found

@@ -19,6 +19,16 @@ GAS_SHORT = Counter(
     "How often tokens at an address had to wait, because the house has no coin to bring there the fee of a sweep.",
     ["chain"],
 )
+HOT = Gauge(
+    "billfold_custody_hot_units",
+    "What lies ready to be sent out and is in no transaction yet, in the asset's smallest units.",
+    ["chain", "asset"],
+)
+REFILL = Gauge(
+    "billfold_custody_refill_units",
+    "What operators are asked to bring from their warm address, in the asset's smallest units; 0 when nothing is.",
+    ["chain", "asset"],
+)
 REORGANISED = Counter(
     "billfold_custody_blocks_replaced", "Blocks that were read and that the chain has replaced.", ["chain"]
 )

@@ -12,6 +12,7 @@ from billfold.chains.port import Block, Movement
 from billfold.custody import errors
 from billfold.custody.domain import matching
 from billfold.custody.service import metrics, telling
+from billfold.custody.service.addresses import REFILLED
 from billfold.custody.service.served import Served
 from billfold.custody.store import addresses, coins, cursors, deposits
 from billfold.custody.store.cursors import Cursor, Known
@@ -121,7 +122,23 @@ class Recording:
             transactions = {movement.chain_tx for movement in mine}
             own |= await coins.own(connection, self._chain, transactions)
             fed = await coins.fed(connection, self._chain, own & transactions)
-        return matching.sort(mine, ours=ours, assets=assets, own=own, fed=fed, shared=self._served.showing.SHARED)
+        return await self._matched(connection, mine, ours, assets, own=own, fed=fed)
+
+    async def _matched(
+        self,
+        connection: Connection,
+        mine: Sequence[Movement],
+        ours: Mapping[matching.Place, matching.Ours],
+        assets: Assets,
+        *,
+        own: set[str],
+        fed: set[str],
+    ) -> tuple[list[matching.Arrived], list[matching.Passed]]:
+        sender, in_coins = self._served.warm, self._served.chain.model == "coins"
+        at = await addresses.of_house(connection, self._chain, "hot") if mine and sender and in_coins else {}
+        warm = matching.Warm(sender=sender, address=at.get(REFILLED))
+        shared = self._served.showing.SHARED
+        return matching.sort(mine, ours=ours, assets=assets, own=own, fed=fed, shared=shared, warm=warm)
 
     async def _coins(self, connection: Connection, block: Block, mine: Sequence[Movement]) -> set[str]:
         """Keep coins that came, note those that went, and say which transactions are ours because they took them."""
@@ -192,11 +209,14 @@ class Recording:
         transactions = sorted({movement.chain_tx for movement in mine})
         own = await coins.own(connection, self._chain, transactions)
         fed = await coins.fed(connection, self._chain, own)
-        arrived, _ = matching.sort(mine, ours=ours, assets=assets, own=own, fed=fed, shared=self._served.showing.SHARED)
+        arrived, _ = await self._matched(connection, mine, ours, assets, own=own, fed=fed)
         known = await deposits.waiting(connection, self._chain, transactions)
         await deposits.still_pending(connection, self._chain, transactions, now=now)
         new = [
-            one for one in arrived if one.kind != "house" and (one.movement.chain_tx, one.movement.index) not in known
+            one
+            for one in arrived
+            if one.wallet_id is not None or one.kind == "unmatched"
+            if (one.movement.chain_tx, one.movement.index) not in known
         ]
         if new:
             rows = await deposits.record(

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import msgspec
 
+from billfold.chains.errors import AddressInvalid
 from billfold.chains.outside_port import Outside
 from billfold.chains.port import Chain
 from billfold.custody import errors
@@ -53,6 +54,21 @@ class Served(msgspec.Struct, frozen=True, kw_only=True):
     def swept(self) -> bool:
         """Whether its deposits are to be moved to where withdrawals are paid from: coins are spent where they lie."""
         return self.chain.model != "coins" and not self.showing.SHARED
+
+    @property
+    def warm(self) -> str | None:
+        """The operator's own address in its one form; None where there is none, or what is set is no address."""
+        return None if (found := warm_of(self.chain, self.withdrawing)) is None else found[0]
+
+
+def warm_of(chain: Chain, terms: WithdrawalTerms) -> tuple[str, str | None] | None:
+    """The operator's own address in its one form, and the memo that is part of it."""
+    if terms.treasury.warm is None:
+        return None
+    try:
+        return chain.canonical(terms.treasury.warm)
+    except AddressInvalid:
+        return None
 
 
 class Serving:

@@ -125,7 +125,7 @@ async def release(
     rows = await connection.fetch(
         f"""
         UPDATE custody.deposits AS known SET state = 'releasable', releasable_at = $4::timestamptz,
-            sweep_at = CASE WHEN $6::boolean AND kind <> 'house' THEN $4::timestamptz END, swept_by = NULL
+            sweep_at = CASE WHEN $6::boolean AND kind NOT IN ('house', 'warm') THEN $4::timestamptz END, swept_by = NULL
         WHERE id IN (
             SELECT id FROM custody.deposits
             WHERE chain = $1 AND state = 'credited' AND height <= $2 - greatest($3, matures_after) + 1

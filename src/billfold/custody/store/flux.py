@@ -130,6 +130,16 @@ async def pays(connection: Connection, allocations: Sequence[UUID]) -> Mapping[U
     return found
 
 
+async def to_warm(connection: Connection, allocations: Sequence[UUID]) -> Mapping[UUID, tuple[str | None, int]]:
+    """What each is to bring to the operator's own warm address, by token; its transactions all bring the same."""
+    rows = await connection.fetch(
+        "SELECT DISTINCT t.allocation_id, p.token, p.amount FROM custody.tx_payments p "
+        "JOIN custody.tx_queue t ON t.id = p.tx_id WHERE t.allocation_id = ANY($1) AND t.kind = 'warm'",
+        allocations,
+    )
+    return {row[0]: (row[1], int(row[2])) for row in rows}
+
+
 async def withdrawals(connection: Connection, allocations: Sequence[UUID]) -> Mapping[UUID, list[Withdrawal]]:
     """The withdrawals that share each."""
     rows = await connection.fetch(

@@ -16,7 +16,7 @@ AllocationState = Literal["living", "settling", "used", "dead", "freed"]
 State = Literal[
     "allocated", "built", "signed", "broadcasting", "sent", "uncertain", "mined", "final", "dead", "dropped"
 ]
-Kind = Literal["pay", "clear", "sweep", "gas", "open"]
+Kind = Literal["pay", "clear", "sweep", "gas", "open", "warm", "merge"]
 #: So many attempts of one transaction are kept; more say nothing new.
 ATTEMPTS_KEPT = 50
 #: A reason is for people to read.

@@ -16,6 +16,8 @@ SWEEP_PAUSE_S = 1.0
 SWEEPS_PER_MEASURE = 15
 #: Between two counts of what waits for people.
 KEYS_PAUSE_S = 15.0
+#: Between two looks at what lies ready: some questions to a node for each asset, and nothing is in a hurry.
+TEND_PAUSE_S = 5.0
 
 
 async def send(custody: Custody, chain: str) -> None:
@@ -66,3 +68,15 @@ async def measure_keys(custody: Custody, chain: str) -> None:
     while True:
         await custody.elsewhere.measure(chain=chain)
         await asyncio.sleep(KEYS_PAUSE_S)
+
+
+async def tend(custody: Custody, chain: str) -> None:
+    """Keep what lies ready within its bands, until cancelled.
+
+    Raises:
+        Unavailable: the database is away; call it again.
+    """
+    while True:
+        await custody.withdrawals.keep_bands(chain=chain)
+        await custody.withdrawals.merge(chain=chain)
+        await asyncio.sleep(TEND_PAUSE_S)

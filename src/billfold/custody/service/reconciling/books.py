@@ -68,6 +68,8 @@ class Rows(msgspec.Struct, kw_only=True):
     pays: Mapping[UUID, Sequence[UUID]]
     withdrawals: Mapping[UUID, Sequence[Withdrawal]]
     holds: Mapping[UUID, Sequence[Hold]]
+    #: What allocations bring to the operator's own warm address, by token.
+    to_warm: Mapping[UUID, tuple[str | None, int]]
 
 
 class Books(msgspec.Struct, kw_only=True):
@@ -150,6 +152,7 @@ class Keeper:
                 allocations=found,
                 txs=await flux.txs(connection, ids),
                 pays=await flux.pays(connection, ids),
+                to_warm=await flux.to_warm(connection, ids),
                 withdrawals=shared,
                 holds=await flux.holds(connection, settling),
             )
@@ -227,7 +230,7 @@ class Keeper:
             name.add(units, [str(row.id)])
 
     async def _paid(self, rows: Rows, allocation: AllocationRow, accounts: Mapping[str, UUID]) -> list[Paid]:
-        return [
+        shared = [
             Paid(
                 id=one.id,
                 asset=one.asset,
@@ -237,6 +240,27 @@ class Keeper:
                 posted=await self._posted(one, rows.holds.get(one.id, ()), accounts[one.asset]),
             )
             for one in rows.withdrawals.get(allocation.id, ())
+        ]
+        return [*shared, *await self._to_warm(rows, allocation)]
+
+    async def _to_warm(self, rows: Rows, allocation: AllocationRow) -> list[Paid]:
+        """What leaves for the operator's own warm address, as if it were a withdrawal of the allocation's id."""
+        if allocation.id not in rows.to_warm:
+            return []
+        token, amount = rows.to_warm[allocation.id]
+        assets = await self.assets()
+        coin = self._served.chain.coin
+        asset = coin if token is None else next(one.code for one in assets if one.contract == token)
+        posted = await self._is_posted(rules.key(allocation.id, "to-warm-0"))
+        return [
+            Paid(
+                id=allocation.id,
+                asset=asset,
+                token=token,
+                amount=amount,
+                opening=0,
+                posted=amount if posted else 0,
+            )
         ]
 
     async def _posted(self, row: Withdrawal, holds: Sequence[Hold], omnibus: UUID) -> int:

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from itertools import chain as chained
 from typing import TypeVar
+from uuid import UUID
 
 import msgspec
 
@@ -19,7 +20,7 @@ from billfold.chains.errors import ChainError, NodeUnavailable
 from billfold.chains.port import Fate, Found
 from billfold.custody.domain import reconciling as rules
 from billfold.custody.domain.reconciling import Sent, Terms
-from billfold.custody.service.reconciling.books import Books, Keeper, Unsettled
+from billfold.custody.service.reconciling.books import Books, Keeper, Rows, Unsettled
 from billfold.custody.service.served import Served
 from billfold.custody.service.withdrawals.sending import signed_of
 from billfold.custody.store import cursors, holdings, queue, sources
@@ -187,7 +188,7 @@ class Observer:
                 mined=mined,
                 succeeded=fate is None or fate.succeeded,
                 fee=(fate.fee or 0) if fate is not None else 0,
-                pays=rows.pays.get(tx.id, ()) if tx is not None else (),
+                pays=_pays(rows, row, tx) if tx is not None else (),
             )
             rules.explain_sent(
                 books.terms, self._chain.coin, sent, books.paid[row.id], house_fee=books.house_fees[row.id]
@@ -224,6 +225,11 @@ class Observer:
                 payer for payer in payers if await holdings.asked_at_height(connection, self._name, payer) < height
             ]
         return [Held(payer, token) for payer in early for token in tokens]
+
+
+def _pays(rows: Rows, row: AllocationRow, tx: Tx) -> Sequence[UUID]:
+    """The withdrawals that a transaction pays; what goes to the warm address stands there by its allocation's id."""
+    return [*rows.pays.get(tx.id, ()), *([row.id] if tx.kind == "warm" else [])]
 
 
 async def _each(wanted: Sequence[T], ask: Callable[[T], Awaitable[R]]) -> list[R]:

@@ -20,6 +20,7 @@ from billfold.chains.outside_port import Outside
 from billfold.chains.port import Chain, Speed
 from billfold.custody import errors
 from billfold.custody.contracts.deposits import Sender
+from billfold.custody.contracts.treasury import Coins
 from billfold.custody.contracts.withdrawals import (
     NewWithdrawal,
     Offer,
@@ -33,8 +34,10 @@ from billfold.custody.contracts.withdrawals import (
 from billfold.custody.service.house import House
 from billfold.custody.service.withdrawals.allocating import Allocating
 from billfold.custody.service.withdrawals.asking import Asking
+from billfold.custody.service.withdrawals.banding import Banding
 from billfold.custody.service.withdrawals.ending import Ending
 from billfold.custody.service.withdrawals.fees import Fees
+from billfold.custody.service.withdrawals.merging import Merging
 from billfold.custody.service.withdrawals.opening import Opening
 from billfold.custody.service.withdrawals.outside import HandingOut
 from billfold.custody.service.withdrawals.parts import Parts
@@ -106,6 +109,8 @@ class Withdrawals:
         self._sweeping = Sweeping(self._parts, fees)
         self._opening = Opening(self._parts, fees)
         self._refunding = Refunding(self._parts, self._asking, fees)
+        self._banding = Banding(self._parts, fees)
+        self._merging = Merging(self._parts, fees)
 
     @property
     def chains(self) -> Mapping[str, Chain]:
@@ -270,6 +275,33 @@ class Withdrawals:
             ChainUnknown, DatabaseUnavailable.
         """
         return await self._opening.round(self._parts.chain(chain))
+
+    async def keep_bands(self, *, chain: str) -> int:
+        """Have what is too much at the hot address brought to the warm one, and ask operators for what is too little.
+
+        Raises:
+            ChainUnknown, DatabaseUnavailable.
+        """
+        return await self._banding.round(self._parts.chain(chain))
+
+    async def merge(self, *, chain: str) -> int:
+        """Have many small coins made into one, if that is cheap now.
+
+        Raises:
+            ChainUnknown, DatabaseUnavailable.
+        """
+        return await self._merging.round(self._parts.chain(chain))
+
+    async def coins(self, *, chain: str) -> Coins:
+        """What the coins of the house are now.
+
+        Raises:
+            ChainUnknown, NoCoins, NodeUnavailable, NodeWrong, FeesUnknown.
+        """
+        served = self._parts.chain(chain)
+        if served.model != "coins":
+            raise errors.NoCoins
+        return await self._merging.counted(served)
 
     async def measure_sweeps(self, *, chain: str) -> None:
         """Tell the metrics what waits to be swept.

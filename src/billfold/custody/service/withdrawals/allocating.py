@@ -13,7 +13,7 @@ import msgspec
 import structlog
 
 from billfold.chains.errors import ChainError, FundsShort, NodeUnavailable
-from billfold.chains.port import Chain, Coin, Payment, Rate
+from billfold.chains.port import COINS_ESTIMATED, Chain, Coin, Payment, Rate
 from billfold.custody import errors
 from billfold.custody.domain import withdrawals as rules
 from billfold.custody.service.withdrawals.fees import Fees, Rates
@@ -57,6 +57,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     nonces: Mapping[str, int]
     anchor: tuple[str, int] | None
     balances: Mapping[str | None, int]
+    house_fee_max: int = 0
 
 
 class Allocating:
@@ -127,9 +128,10 @@ class Allocating:
             house=house,
             height=head.height,
             fits=fits,
-            nonces=await _nonces(chain, numbered, hot) if chain.model == "nonce" else {},
+            nonces=await nonces_of(chain, numbered, hot) if chain.model == "nonce" else {},
             anchor=await chain.anchor() if chain.model == "recent_block" else None,
             balances={token: await chain.balance(hot, token=token, height=head.height) for token in tokens},
+            house_fee_max=await self._parts.house_fee_max(chain),
         )
 
     async def _fit(self, chain: Chain, row: Row, source: str, rates: Rates) -> Fit | None:
@@ -165,11 +167,19 @@ class Allocating:
                 )
                 if not batch:
                     continue
+                # That the house's coins are small is nothing to its customers: it pays for the fifth and each more.
+                more = chain.coin_fee(rate=batch[0].rate) * max(len(coins) - COINS_ESTIMATED, 0)
+                if more > known.house_fee_max:
+                    for fit in batch:
+                        await store.postpone(
+                            connection, fit.row, next_at=now + rules.PAUSE * 5, reason="fee_above_limit"
+                        )
+                    continue
                 change = known.house.get("change", known.house["hot"])[0]
                 allocation = new_allocation(chain, known.house["hot"][0], change=change)
                 await queue.insert_allocation(connection, allocation, now=now)
                 await queue.mark_coins(connection, chain.name, coins, allocation.id)
-                await self._insert(connection, allocation, batch, now)
+                await self._insert(connection, allocation, batch, now, more=more)
                 done += len(batch)
         return done
 
@@ -200,7 +210,7 @@ class Allocating:
         left[None] = left.get(None, 0) - fees
         done = 0
         for fit in fits:
-            source = _free_source(known, living, self._parts.terms[chain.name].living_max)
+            source = free_source(known, living, self._parts.terms[chain.name].living_max)
             if source is None:
                 await store.postpone(connection, fit.row, next_at=now + rules.PAUSE, reason="sources_busy")
                 continue
@@ -228,7 +238,7 @@ class Allocating:
         return done
 
     async def _insert(
-        self, connection: Connection, allocation: AllocationRow, batch: Sequence[Fit], now: datetime
+        self, connection: Connection, allocation: AllocationRow, batch: Sequence[Fit], now: datetime, *, more: int = 0
     ) -> None:
         tx = Tx(
             id=ids.new(),
@@ -236,7 +246,7 @@ class Allocating:
             chain=allocation.chain,
             kind="pay",
             rate=batch[0].rate.numbers,
-            fee_limit=sum(fit.fee_limit for fit in batch),
+            fee_limit=sum(fit.fee_limit for fit in batch) + more,
             state="allocated",
             created_at=now,
         )
@@ -265,7 +275,7 @@ class Allocating:
                 await store.postpone(connection, row, next_at=next_at, reason=reason)
 
 
-async def _nonces(chain: Chain, sources: Sequence[str], hot: str) -> dict[str, int]:
+async def nonces_of(chain: Chain, sources: Sequence[str], hot: str) -> dict[str, int]:
     """The next number of each; a channel that was not opened on the chain yet has none."""
     found: dict[str, int] = {}
     for one in sources:
@@ -277,7 +287,7 @@ async def _nonces(chain: Chain, sources: Sequence[str], hot: str) -> dict[str, i
     return found
 
 
-def _free_source(known: Known, living: Mapping[str, int], living_max: int) -> str | None:
+def free_source(known: Known, living: Mapping[str, int], living_max: int) -> str | None:
     """Who gives the transaction its number: a channel has one at a time, a source without channels many."""
     if "channel" in known.house:
         return next((one for one in known.nonces if not living.get(one)), None)

@@ -1,4 +1,4 @@
-"""Steps 9 to 12 of a withdrawal: how it ends is decided and stored, then the ledger is told, and then that is stored.
+"""Steps 9 to 11 of a withdrawal: how it ends is decided and stored, then the ledger is told, and then that is stored.
 
 What is to be posted stands in rows before anything is posted, each call with its own key. Whoever comes after a process
 that died repeats the same calls, and the ledger answers what it has answered.
@@ -17,6 +17,7 @@ from billfold.custody.domain import withdrawals as rules
 from billfold.custody.events.withdrawals import WithdrawalEventType
 from billfold.custody.service.withdrawals import returned
 from billfold.custody.service.withdrawals.asking import Asking
+from billfold.custody.service.withdrawals.closing import OWN_KINDS
 from billfold.custody.service.withdrawals.parts import LEASE, Overtaken, Parts
 from billfold.custody.store import openings, queue, sweeps, together
 from billfold.custody.store import withdrawals as store
@@ -24,7 +25,6 @@ from billfold.custody.store.queue import AllocationRow, Tx
 from billfold.custody.store.withdrawals import Outcome, Row
 from billfold.kernel import ids
 from billfold.kernel.errors import Unavailable
-from billfold.ledger.contracts import NewTransfer
 from billfold.ledger.errors import LedgerError
 from billfold.platform.postgres.database import Connection
 
@@ -134,7 +134,8 @@ class Ending:
                 pause = timedelta() if final.succeeded else FAILED_PAUSE
                 await _give_back(connection, row, until=now + pause, reason=final.reason)
             await queue.end_others(connection, row.id, final.id, now=now)
-            state: queue.AllocationState = "settling" if house_fee else "used"
+            own = final.kind in OWN_KINDS
+            state: queue.AllocationState = "settling" if house_fee or own else "used"
             await queue.set_allocation(connection, row.id, state=state, next_at=now, house_fee=house_fee)
 
     async def bury(self, row: AllocationRow, *, reason: str = "") -> None:
@@ -185,27 +186,6 @@ class Ending:
             await queue.set_allocation(connection, row.id, state="freed", next_at=now)
             await queue.free_coins_of(connection, row.id)
             await _give_back(connection, row, until=now + GIVEN_UP_PAUSE, reason=reason)
-
-    async def pay_house(self, chain: Chain, row: AllocationRow) -> None:
-        """Post what of the network fee is the house's, once."""
-        assert row.house_fee, "it is stored with the state"
-        posting = await self._parts.ledger.post(
-            key=rules.key(row.id, "house-fee"),
-            transfers=[
-                NewTransfer(
-                    debit_account=await self._parts.fees(chain.coin),
-                    credit_account=await self._parts.omnibus(chain.coin),
-                    amount=row.house_fee,
-                    asset=chain.coin,
-                    kind="fee",
-                    reference=str(row.id),
-                )
-            ],
-        )
-        posting.single()
-        async with self._parts.database.transaction() as connection:
-            await self._lock(connection, row)
-            await queue.set_allocation(connection, row.id, state="used", next_at=self._parts.now())
 
     async def settle(self, row: Row) -> None:
         """Have the ledger pay what has left, and give back the rest.

@@ -121,6 +121,10 @@ class Parts:
         """What the chain holds of it for the house, in the ledger."""
         return await self.house.account(kind="omnibus", asset=asset)
 
+    async def warm(self, asset: str) -> UUID:
+        """What the operator's warm address holds of it for the house, in the ledger."""
+        return await self.house.account(kind="warm", asset=asset)
+
     async def fees(self, asset: str) -> UUID:
         """What the house earns and pays of it."""
         return await self.house.account(kind="fees", asset=asset)

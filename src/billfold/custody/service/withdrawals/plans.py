@@ -11,7 +11,7 @@ import msgspec
 from billfold.chains.port import Chain, Payment, Rate
 from billfold.custody.service.withdrawals.allocating import new_allocation
 from billfold.custody.store import queue, sweeps
-from billfold.custody.store.queue import Tx
+from billfold.custody.store.queue import AllocationRow, Tx
 from billfold.kernel import ids
 from billfold.platform.postgres.database import Connection
 
@@ -80,15 +80,31 @@ async def _insert(connection: Connection, chain: Chain, plan: Plan, *, token: st
         # Another process has swept it meanwhile, and that has ended already.
         await queue.set_allocation(connection, allocation.id, state="freed", next_at=now)
         return False
+    await insert_own(
+        connection, allocation, plan.kind, [plan.payment], rate=plan.rate, fee_limit=plan.fee_limit, now=now
+    )
+    return True
+
+
+async def insert_own(
+    connection: Connection,
+    allocation: AllocationRow,
+    kind: queue.Kind,
+    payments: Sequence[Payment],
+    *,
+    rate: Rate,
+    fee_limit: int,
+    now: datetime,
+) -> None:
+    """Add a transaction of the house's own, with what it pays."""
     tx = Tx(
         id=ids.new(),
         allocation_id=allocation.id,
-        chain=chain.name,
-        kind=plan.kind,
-        rate=plan.rate.numbers,
-        fee_limit=plan.fee_limit,
+        chain=allocation.chain,
+        kind=kind,
+        rate=rate.numbers,
+        fee_limit=fee_limit,
         state="allocated",
         created_at=now,
     )
-    await queue.insert_tx(connection, tx, [(plan.payment, None)])
-    return True
+    await queue.insert_tx(connection, tx, [(payment, None) for payment in payments])

@@ -13,7 +13,7 @@ from uuid import UUID
 import msgspec
 
 from billfold.chains.errors import NotReplaceable
-from billfold.chains.port import Chain, Payment, Rate
+from billfold.chains.port import COINS_ESTIMATED, Chain, Payment, Rate
 from billfold.custody import errors
 from billfold.custody.domain import withdrawals as rules
 from billfold.custody.service.withdrawals.asking import Asking
@@ -76,11 +76,15 @@ class Replacing:
             assert allocation is not None, "it has a transaction"
             pays = await queue.payments(connection, latest.id)
             number = len(await store.holds(connection, row.id)) + 1
+            coins = len((await queue.content(connection, allocation)).coins)
         chain = self._parts.chain(row.chain)
         rate = await self._raised(chain, latest)
         estimate = await chain.estimate([payment for payment, _ in pays], source=allocation.source, rate=rate)
-        limit = max(rules.set_aside(estimate), latest.fee_limit)
-        extra = limit - latest.fee_limit if row.token is None else 0
+        # What more coins cost than were estimated is the house's, before and now.
+        many = max(coins - COINS_ESTIMATED, 0)
+        more, before = (many * chain.coin_fee(rate=one) for one in (rate, latest.offered))
+        limit = max(rules.set_aside(estimate) + more, latest.fee_limit)
+        extra = max(limit - more - (latest.fee_limit - before), 0) if row.token is None else 0
         if row.token is not None and limit > await self._parts.house_fee_max(chain):
             raise errors.WithdrawalTooLate("The house pays no higher fee for this; wait for it, or cancel it.")
         hold_id = await self._held(row, number, extra)

@@ -25,6 +25,7 @@ from billfold.chains.port import Allocation, Chain, Fate, Found, Payment, Signed
 from billfold.chains.signing_port import Place
 from billfold.custody import errors
 from billfold.custody.domain import withdrawals as rules
+from billfold.custody.service.withdrawals.closing import Closing
 from billfold.custody.service.withdrawals.ending import Ending
 from billfold.custody.service.withdrawals.outside import LATE, HandingOut
 from billfold.custody.service.withdrawals.parts import LEASE, LOOK_PAUSE, Overtaken, Parts
@@ -54,6 +55,7 @@ class Sending:
         self._ending = ending
         self._outside = outside
         self._together = Together(parts)
+        self._closing = Closing(parts)
 
     async def round(self, chain: Chain) -> int:
         """Take each transaction that is due a step further, and say how many there were."""
@@ -81,7 +83,7 @@ class Sending:
 
     async def _advance(self, chain: Chain, row: AllocationRow) -> None:
         if row.state == "settling":
-            await self._ending.pay_house(chain, row)
+            await self._closing.close(chain, row)
             return
         async with self._parts.database.connection() as connection:
             txs = [tx for tx in await queue.txs(connection, row.id) if tx.is_living]
@@ -144,7 +146,7 @@ class Sending:
             tree_id=tree_id,
             payload=tx.payload,
             places={one: Place(purpose=purpose, index=index) for one, (purpose, index) in places.items()},
-            expected=Expected(payments=pays, fee_max=tx.fee_max),
+            expected=Expected(payments=pays, fee_max=tx.fee_max, to_warm=tx.kind == "warm"),
         )
         async with self._parts.database.transaction() as connection:
             await self._mine(connection, row)
