@@ -11,12 +11,15 @@ import shlex
 from pathlib import Path
 
 from billfold.app import container, settings
+from billfold.app.supervisor import chains
 from billfold.app.supervisor.stack import Sandbox
 from billfold.identity import Identity, errors
+from billfold.kernel.assets import Asset
 from billfold.kernel.errors import BillfoldError, Denied, Unavailable
 from billfold.kernel.money import Money
 from billfold.kernel.principal import Principal
 from billfold.ledger import Ledger
+from billfold.ledger.errors import AssetExists
 from billfold.platform import host
 from billfold.wallets import Wallets
 from billfold.wallets.contracts import NewWallet, Order
@@ -25,6 +28,11 @@ OWNER = "sandbox"
 KEY_FILE = "sandbox.key"
 #: Enough to play with for a while.
 OPENING = Money("1000.00", "USD")
+#: A code stands for one asset, so the second has another one.
+TOKENS = (
+    Asset(code="USDC", scale=6, kind="token", name="USD Coin (local)", chain="ethereum", contract=chains.ETHEREUM_USDC),
+    Asset(code="USDC.SOL", scale=6, kind="token", name="USD Coin (local)", chain="solana", contract=chains.SOLANA_USDC),
+)
 #: A ledger that is starting itself has this long; one that posts in this process is there.
 LEDGER_PATIENCE_S = 15.0
 LEDGER_POLL_S = 0.2
@@ -43,10 +51,20 @@ async def prepare(tree: settings.Settings) -> Sandbox:
     """
     async with container.opened(tree, name="billfold sandbox") as parts:
         await _ledger_served(parts.ledger)
+        await _tokens(parts.ledger, tree)
         api_key, principal = await _key(parts.identity, tree.data_dir / KEY_FILE)
         ada = await _wallet(parts.wallets, principal, "Ada")
         bob = await _wallet(parts.wallets, principal, "Bob")
     return Sandbox(api_key=api_key, example=_example(tree.api, api_key, ada, bob))
+
+
+async def _tokens(ledger: Ledger, tree: settings.Settings) -> None:
+    """Make the test tokens of local chains assets, so that somebody who is sent one has it."""
+    for token in TOKENS:
+        section: settings.Chain = getattr(tree, token.chain or "")
+        if section.network == "sandbox" and token.contract in (section.tokens or "").split(","):
+            with contextlib.suppress(AssetExists):
+                await ledger.add_asset(asset=token)
 
 
 async def _ledger_served(ledger: Ledger) -> None:

@@ -27,6 +27,9 @@ PASSWORD_FILE = "password"  # noqa: S105 - the name of its file
 READY_TIMEOUT_S = 660.0
 STOP_TIMEOUT_S = 15.0
 POLL_S = 0.05
+#: The test tokens of these chains; each is at the same place on every chain of this machine's own.
+ETHEREUM_USDC = "0x5FbDB2315678afecb367f032d93F642f64180aa3"
+SOLANA_USDC = "CJ7TmX1QLQpYh2y1s8FdJHj4VRSQje7ttbM9D5oViqGq"
 _WITHOUT = "no money comes or goes on this chain"
 
 
@@ -60,14 +63,14 @@ CHAINS = (
         title="Ethereum",
         usual_port=8_545,
         needs="eth_account",
-        settings={"credit_after": 2, "release_after": 4},
+        settings={"credit_after": 2, "release_after": 4, "tokens": ETHEREUM_USDC, "sweep_minimum": "USDC=1"},
     ),
     LocalChain(
         name="solana",
         title="Solana",
         usual_port=8_899,
         needs="solders",
-        settings={"credit_after": 1, "release_after": 32},
+        settings={"credit_after": 1, "release_after": 32, "tokens": SOLANA_USDC},
     ),
     LocalChain(
         name="stellar",
