@@ -188,7 +188,7 @@ def _duties(tree: settings.Settings, parts: Container) -> Sequence[Duty]:
         *(
             Duty(f"tend the treasury on {served.name}", partial(custody_workers.tend, parts.custody, served.name))
             for served in parts.custody.serving.all
-            if served.withdrawing.treasury.is_used and served.outside is None
+            if (served.swept or served.withdrawing.treasury.is_used) and served.outside is None
         ),
         *_auditing(tree.audit, parts, broker),
     )

@@ -211,6 +211,25 @@ async def allocation(connection: Connection, allocation_id: UUID) -> AllocationR
     return AllocationRow(*row)
 
 
+async def stuck(connection: Connection, chain: str, kinds: Sequence[str], *, before: datetime, limit: int) -> list[Tx]:
+    """The latest transaction of each living allocation that was handed over before, and that no block has."""
+    names = ", ".join(f"t.{name}" for name in Tx.__struct_fields__)
+    rows = await connection.fetch(
+        f"SELECT {names} FROM custody.allocations a JOIN LATERAL ("
+        "SELECT * FROM custody.tx_queue WHERE allocation_id = a.id AND state NOT IN ('dead', 'dropped') "
+        "ORDER BY created_at DESC, id DESC LIMIT 1) t ON true WHERE a.chain = $1 AND a.state = 'living' "
+        "AND t.kind = ANY($2::text[]) AND t.state IN ('sent', 'uncertain') AND t.created_at < $3 "
+        "AND NOT EXISTS (SELECT FROM custody.tx_queue WHERE allocation_id = a.id AND state IN ('mined', 'final')) "
+        "AND (SELECT max(created_at) FROM custody.tx_queue WHERE allocation_id = a.id) < $3 "
+        "ORDER BY t.created_at LIMIT $4",
+        chain,
+        list(kinds),
+        before,
+        limit,
+    )
+    return [Tx(*row) for row in rows]
+
+
 async def content(connection: Connection, row: AllocationRow) -> Allocation:
     """What it is as a chain is told of it; its coins always in the same order."""
     coins = await connection.fetch(

@@ -79,4 +79,5 @@ async def tend(custody: Custody, chain: str) -> None:
     while True:
         await custody.withdrawals.keep_bands(chain=chain)
         await custody.withdrawals.merge(chain=chain)
+        await custody.withdrawals.hurry(chain=chain)
         await asyncio.sleep(TEND_PAUSE_S)

@@ -37,6 +37,7 @@ from billfold.custody.service.withdrawals.asking import Asking
 from billfold.custody.service.withdrawals.banding import Banding
 from billfold.custody.service.withdrawals.ending import Ending
 from billfold.custody.service.withdrawals.fees import Fees
+from billfold.custody.service.withdrawals.hurrying import Hurrying
 from billfold.custody.service.withdrawals.merging import Merging
 from billfold.custody.service.withdrawals.opening import Opening
 from billfold.custody.service.withdrawals.outside import HandingOut
@@ -111,6 +112,7 @@ class Withdrawals:
         self._refunding = Refunding(self._parts, self._asking, fees)
         self._banding = Banding(self._parts, fees)
         self._merging = Merging(self._parts, fees)
+        self._hurrying = Hurrying(self._parts, fees)
 
     @property
     def chains(self) -> Mapping[str, Chain]:
@@ -291,6 +293,14 @@ class Withdrawals:
             ChainUnknown, DatabaseUnavailable.
         """
         return await self._merging.round(self._parts.chain(chain))
+
+    async def hurry(self, *, chain: str) -> int:
+        """Have more offered for transactions of the house's own that no block takes.
+
+        Raises:
+            ChainUnknown, DatabaseUnavailable.
+        """
+        return await self._hurrying.round(self._parts.chain(chain))
 
     async def coins(self, *, chain: str) -> Coins:
         """What the coins of the house are now.
