@@ -273,6 +273,9 @@ class Keeper:
         if any(hold.hold_id is None for hold in holds):
             raise Unsettled("hold_unknown")
         earned = row.service_fee if row.outcome == "paid" else 0
+        if row.wallet_id is None and row.outcome == "paid":
+            # The steps are those of `ending`: of a refund the house has the rest.
+            earned = row.total - left
         dues = [rules.Due(omnibus, left)]
         if earned:
             dues.append(rules.Due(await self._house.account(kind="fees", asset=row.asset), earned))
