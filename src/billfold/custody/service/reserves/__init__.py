@@ -64,14 +64,15 @@ class ReserveProofs:
         self._proofs = Proofs(database=database)
 
     async def request(self, *, asked_by: UUID, assets: Sequence[str] | None = None) -> ReserveSnapshot:
-        """Have one made, of what is owed now; None are all assets of the chains that are served.
+        """Have one made, of what is owed now; None are all assets of the chains whose keys are the signer's.
 
         Raises:
             AssetNotOnChain
             ReservesPending: another is being made.
             DatabaseUnavailable.
         """
-        chains = {one.name for one in self._serving.all}
+        # Of keys that are elsewhere nobody here can have anything signed.
+        chains = {one.name for one in self._serving.all if one.outside is None}
         known = {code for code, one in (await self._ledger.assets()).items() if one.chain in chains}
         wanted = sorted(known if assets is None else set(assets))
         if not wanted or len(wanted) > ASSETS_MAX or not known.issuperset(wanted):
