@@ -206,3 +206,6 @@ async def test_money_comes_and_leaves_with_keys_that_are_elsewhere(bank: Bank) -
     assert await bank.outside.accept(tx_id=waiting.id, signed=signed) == done
     with pytest.raises(errors.UnsignedGone):
         await bank.outside.export(tx_id=waiting.id)
+    # No backup of seeds has these keys, so none is held against these addresses.
+    assert await bank.custody.issued.count() == 0
+    assert [page async for page in bank.custody.issued.pages()] == []
