@@ -74,6 +74,14 @@ class Founded(Branch):
         self.held_before = 0
         await self.endow(10 * XLM)
 
+    async def holdings(self) -> int:
+        """With what channels were given, which is the house's still."""
+        found = await super().holdings()
+        for one in (await self.chains.state(chain="stellar")).openings:
+            if one.kind == "channel":
+                found += int(await self.chain.balance(one.subject, token=None, height=0))
+        return found
+
     async def endow(self, amount: int) -> None:
         """Lumens of the house, in its hot account."""
         self.server.faucet(self.hot, str(amount // XLM))
@@ -121,6 +129,8 @@ async def test_channels_are_opened_once_and_withdrawals_leave_through_them_in_on
     await branch.until_open(3)
     held, _ = await branch.posted(await branch.house.account(kind="fees", asset="XLM"))
     assert 10 * XLM - held == pytest.approx(3 * 2 * XLM, abs=XLM // 100)
+    liquidity, _ = await branch.posted(await branch.house.account(kind="liquidity", asset="XLM"))
+    assert liquidity == 3 * 2 * XLM
     branch.channels = [one.subject for one in (await branch.chains.state(chain="stellar")).openings]
     await branch.check_conserved()
 

@@ -127,14 +127,12 @@ class Ending:
                 else:
                     await self._back(connection, one)
             if final.kind == "open" and final.succeeded:
-                # It stays where it is opened, so it is spent.
-                house_fee += sum(payment.amount for payment, _ in await queue.payments(connection, final.id))
                 await openings.opened(connection, row.id)
             if not final.succeeded or final.kind in ("gas", "clear"):
                 pause = timedelta() if final.succeeded else FAILED_PAUSE
                 await _give_back(connection, row, until=now + pause, reason=final.reason)
             await queue.end_others(connection, row.id, final.id, now=now)
-            own = final.kind in OWN_KINDS
+            own = final.kind in OWN_KINDS or final.kind == "open"
             state: queue.AllocationState = "settling" if house_fee or own else "used"
             await queue.set_allocation(connection, row.id, state=state, next_at=now, house_fee=house_fee)
 

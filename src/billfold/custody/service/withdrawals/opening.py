@@ -2,7 +2,8 @@
 
 It goes through the same queue as a withdrawal, with nobody behind it: what is to be opened is a row, an allocation
 takes the row, and one that opens nothing gives it back. So each is paid for once. The ledger has the house pay the
-network fee, and what an account is given: that stays in the account for as long as it is there, and pays nobody.
+network fee, and moves what an account is given from the house's fees to its liquidity: it stays in the account for as
+long as that is there, and pays nobody.
 """
 
 from __future__ import annotations
