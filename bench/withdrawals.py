@@ -4,7 +4,8 @@ All of it counts: asked for, held by a real ledger, allocated, built, signed by 
 stored in a real PostgreSQL, handed over, looked for, and settled. The node is in memory and costs next to nothing, so
 that the figure is the machine's own: transactions have the chain's own form, and a block takes all of them each half
 second. Beside it stands a plain loop against the same node: built, signed and handed over, one after the other, with
-nothing stored but by the signer. A second of the processor is this process's; PostgreSQL and the signer have their own.
+nothing stored but by the signer. Milliseconds of the processor are told for each withdrawal: of this process, of which
+asking is the API's in an installation and the rest a worker's, of PostgreSQL, and of the signer.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from stellar_sdk import (
 )
 from stellar_sdk import Payment as PaymentOperation
 
+from bench import processes
 from billfold.app import settings, signing
 from billfold.app.migrate import SETS, SIGNER_SETS
 from billfold.app.supervisor.roles import SIGNER, RoleProcess
@@ -72,7 +74,7 @@ from billfold.platform.postgres.database import Database
 from billfold.platform.postgres.embedded import EmbeddedPostgres
 from billfold.signer.contracts import Expected, SigningService
 
-WITHDRAWALS = 300
+WITHDRAWALS = 1_000
 #: Of the plain loop: it does the same again and again.
 SENDS = 200
 #: Callers that wait for an answer each.
@@ -160,7 +162,11 @@ FORMS: Mapping[str, Form] = {
         "coins", "BTC", "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080", Rate(numbers={"sat_per_kvb": 2_000}), _bitcoin
     ),
     "ethereum": Form(
-        "nonce", "ETH", "0x" + "Ab" * 20, Rate(numbers={"max_fee_per_gas": 4, "max_priority_fee_per_gas": 1}), _ethereum
+        "nonce",
+        "ETH",
+        ethereum_addresses.checksummed(b"\xab" * 20),
+        Rate(numbers={"max_fee_per_gas": 4, "max_priority_fee_per_gas": 1}),
+        _ethereum,
     ),
     "solana": Form("recent_block", "SOL", _SOLANA, Rate(numbers={"micro_lamports": 1_000}), _solana),
     "stellar": Form(
@@ -323,7 +329,7 @@ class Bench:
         return SENDS / (time.perf_counter() - began)
 
     async def whole(self) -> tuple[float, float, float]:
-        """Withdrawals in a second, those in one of the processor, and the seconds of that which asking took."""
+        """Withdrawals in a second, and seconds of the processor for asking and for all else."""
         began, used = time.perf_counter(), time.process_time()
         await asyncio.gather(*(self._ask(range(first, WITHDRAWALS, CALLERS)) for first in range(CALLERS)))
         asked = time.process_time() - used
@@ -332,7 +338,7 @@ class Bench:
                 if not await self.withdrawals.work(chain=self.node.name):
                     await asyncio.sleep(0.05)
         wall, used = time.perf_counter() - began, time.process_time() - used
-        return WITHDRAWALS / wall, WITHDRAWALS / used, asked
+        return WITHDRAWALS / wall, asked, used - asked
 
     async def _ask(self, numbers: range) -> None:
         for number in numbers:
@@ -365,7 +371,7 @@ def _tree(folder: Path, dsn: str) -> settings.Settings:
     return settings.Settings(data_dir=folder, signer=signer)
 
 
-async def measure(postgres: EmbeddedPostgres, signer: SigningService, name: str) -> str:
+async def measure(postgres: EmbeddedPostgres, signer: SigningService, name: str, pids: dict[str, int]) -> str:
     """One line of figures."""
     admin = await asyncpg.connect(postgres.dsn(cluster.SUPERUSER, database="postgres"))
     try:
@@ -381,15 +387,17 @@ async def measure(postgres: EmbeddedPostgres, signer: SigningService, name: str)
             bench = Bench(database, ledger, signer, node)
             await bench.furnish()
             plain = await bench.plain()
-            whole, per_used, asked = await bench.whole()
+            before = processes.cpu_seconds(pids)
+            whole, asked, worked = await bench.whole()
+            others = processes.spent(before, processes.cpu_seconds(pids))
             assert (await ledger.verify()).faults == []
     finally:
         await ledger.close()
         await database.close()
-    return (
-        f"{name:10} {whole:7.0f} /s   {per_used:7.0f} per second of the processor (asking {asked:.1f} s of it)   "
-        f"plain loop {plain:6.0f} /s   ratio {whole / plain:.2f}"
-    )
+    spent = {"asking": asked, "the queue": worked, **others}
+    told = ", ".join(f"{who} {1000 * seconds / WITHDRAWALS:.1f}" for who, seconds in spent.items())
+    rates = f"{whole:5.0f} /s   plain loop {plain:5.0f} /s   ratio {whole / plain:.2f}"
+    return f"{name:9} {rates}   ms of the processor: {told}"
 
 
 async def main(folder: Path, names: Sequence[str]) -> None:
@@ -405,7 +413,7 @@ async def main(folder: Path, names: Sequence[str]) -> None:
             async with signing.connected(tree.signer) as signer:
                 assert signer is not None
                 for name in names:
-                    line = await measure(postgres, signer, name)
+                    line = await measure(postgres, signer, name, {"PostgreSQL": child.pid, "the signer": role.pid})
                     sys.stdout.write(f"{line}   load {os.getloadavg()[0]:.1f}\n")
                     sys.stdout.flush()
         finally:
