@@ -13,7 +13,7 @@ from billfold.identity.contracts import KEY_SCOPES, PERSONAL, ROLE_SCOPES, Role
 #: What a caller sees or changes by an operation.
 NO, YES, OWN, EVERYBODY, TWO, EVERYBODY_TWO = "–", "yes", "own", "everybody", "by two", "everybody, by two"
 #: Parameters of paths that name nothing of anybody's.
-NOBODYS = frozenset({"provider", "chain", "tx_id"})
+NOBODYS = frozenset({"provider", "chain", "tx_id", "snapshot_id"})
 _PARAMETER = re.compile(r"{(\w+)}")
 _LOOKING = "everybody:read"
 _OPERATOR = "operator"
