@@ -45,19 +45,19 @@ class Closing:
         if row.house_fee:
             fees = await self._parts.fees(chain.coin)
             await self._post(
-                row, "house-fee", fees, await self._parts.omnibus(chain.coin), (chain.coin, row.house_fee), "fee"
+                row, "house-fee", (fees, await self._parts.omnibus(chain.coin)), (chain.coin, row.house_fee), "fee"
             )
         if final.kind == "open" and final.succeeded and (given := sum(payment.amount for payment in pays)):
             # It is on the chain still, and the house's: nobody else is paid from it.
             fees = await self._parts.fees(chain.coin)
             liquidity = await self._parts.house.account(kind="liquidity", asset=chain.coin)
-            await self._post(row, "given", fees, liquidity, (chain.coin, given), "transfer")
+            await self._post(row, "given", (fees, liquidity), (chain.coin, given), "transfer")
         if final.kind == "warm" and final.succeeded:
             for number, payment in enumerate(pays):
                 asset = (await self._asset(chain, payment)).code
                 warm = await self._parts.warm(asset)
                 omnibus = await self._parts.omnibus(asset)
-                await self._post(row, f"to-warm-{number}", warm, omnibus, (asset, payment.amount), "transfer")
+                await self._post(row, f"to-warm-{number}", (warm, omnibus), (asset, payment.amount), "transfer")
         async with self._parts.database.transaction() as connection:
             if await queue.lock_allocation(connection, row.id, fence=row.fence) is None:
                 raise Overtaken
@@ -66,9 +66,9 @@ class Closing:
                 await self._tell(connection, chain, row, final, pays[0] if pays else None)
 
     async def _post(
-        self, row: AllocationRow, step: str, debit: UUID, credit: UUID, moved: tuple[str, int], kind: TransferKind
+        self, row: AllocationRow, step: str, sides: tuple[UUID, UUID], moved: tuple[str, int], kind: TransferKind
     ) -> None:
-        asset, amount = moved
+        (debit, credit), (asset, amount) = sides, moved
         transfer = NewTransfer(
             debit_account=debit,
             credit_account=credit,
