@@ -36,6 +36,8 @@ PLAIN = frozenset(
         "refund",
         # What the house moves between addresses of its own.
         *("source", "received", "outcome"),
+        # What operators see of the house itself.
+        *("on_chain", "stopped"),
         *("left", "purpose", "operation", "method", "locale", "changed", "time_zone", "roles", "before", "from", "to"),
     }
 )

@@ -39,8 +39,12 @@ _EXAMPLE = {
     "asked": 14,
     "made_at": "2026-01-31T12:00:00.000000Z",
 }
-_Asset = Annotated[str, Meta(description="Its code, such as ETH.", min_length=1, max_length=20, pattern=forms.NO_NUL)]
-_Chain = Annotated[str, Meta(description="Such as ethereum.", min_length=1, max_length=20, pattern=forms.NO_NUL)]
+_Asset = Annotated[
+    str, Meta(description="Its code.", examples=["ETH"], min_length=1, max_length=20, pattern=forms.NO_NUL)
+]
+_Chain = Annotated[
+    str, Meta(description="Its id.", examples=["ethereum"], min_length=1, max_length=20, pattern=forms.NO_NUL)
+]
 
 
 class Reconcile(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +67,14 @@ class Resume(msgspec.Struct, frozen=True, kw_only=True):
 
     asset: _Asset
     reason: Annotated[
-        str, Meta(description="For the audit.", min_length=1, max_length=_REASON_MAX, pattern=forms.NO_NUL)
+        str,
+        Meta(
+            description="For the audit.",
+            examples=["ticket 4711"],
+            min_length=1,
+            max_length=_REASON_MAX,
+            pattern=forms.NO_NUL,
+        ),
     ]
 
 
