@@ -47,19 +47,23 @@ def allow(
 
 def make(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write it; nothing is overwritten.")],
+    *,
+    json: options.Json = False,
 ) -> None:
     """Make a key that seeds can be sealed for, where nobody else gets at it, and print the public one."""
     from billfold.platform.keys import recipients as keys  # noqa: PLC0415 - imported where it is needed alone.
 
     private = keys.private_key()
     at_signer.write_new(file, private.hex().encode() + b"\n")
-    typer.echo(keys.public_key(private).hex())
+    public = keys.public_key(private).hex()
+    at_signer.say(public, {"public_key": public}, json=json)
 
 
 def open_(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The package, as the API gave it.")],
     *,
     key: Annotated[Path, typer.Option("--key", metavar="FILE", help="What `recipient-key` has written.")],
+    json: options.Json = False,
 ) -> None:
     """Print the seed that is in a package, and its words. It asks nobody: do it on a machine without a network."""
     from billfold.platform import secrecy  # noqa: PLC0415 - imported where it is needed alone.
@@ -67,7 +71,12 @@ def open_(
 
     secrecy.keep()
     found = in_package(file.read_bytes(), private=_private_key(key))
-    output.print_json({"words": found.words, "passphrase": found.passphrase, "seed": found.seed})
+    if json:
+        output.print_json({"words": found.words, "passphrase": found.passphrase, "seed": found.seed})
+    else:
+        output.show_fields([("Words", found.words or "it was made of none"), ("Seed", found.seed)])
+        if found.passphrase:
+            typer.echo("The words make this seed only with the passphrase that they were imported with.")
 
 
 def _public_key(text: str) -> bytes:

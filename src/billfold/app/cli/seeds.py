@@ -34,6 +34,9 @@ async def export_seed(
 async def fetch_seed(
     api: Api,
     export: Annotated[str, typer.Argument(metavar="EXPORT", help="What `billfold custody export-seed` has printed.")],
+    *,
+    json: options.Json = False,
 ) -> None:
     """Print the sealed package of a seed that was approved, for `billfold signer open-export`."""
-    typer.echo((await api.get(f"/key-exports/{export}"))["package"])
+    found = await api.get(f"/key-exports/{export}")
+    output.print_json(found) if json else typer.echo(found["package"])
