@@ -135,11 +135,15 @@ def test_one_account_has_one_transaction_waiting(stellar_server: DevnetServer) -
         handed_in(stellar_server, pair, Payment(pair.public_key, Asset.native(), "1"), ahead=2)
 
 
+#: The account of the key that is all zeros.
+NOBODY = "GAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAWHF"
+
+
 @pytest.mark.parametrize(
     ("path", "status"),
     [
         ("/accounts/G", 400),
-        (f"/accounts/{Keypair.random().public_key}", 404),
+        (f"/accounts/{NOBODY}", 404),
         ("/transactions/00", 404),
         ("/ledgers/99999999999999", 404),
         ("/ledgers/x", 404),

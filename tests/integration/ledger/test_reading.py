@@ -130,7 +130,7 @@ async def furnished(bank: Bank) -> tuple[Bank, UUID, list[Transfer]]:
     ("fields", "places"),
     [
         ({}, [0, 1, 2, 3, 4]),
-        ({"kinds": frozenset({"fee", "withdrawal"})}, [2, 4]),
+        pytest.param({"kinds": frozenset({"fee", "withdrawal"})}, [2, 4], id="kinds"),
         ({"kinds": frozenset()}, []),
         ({"direction": "in"}, [0, 3]),
         ({"direction": "out"}, [1, 2, 4]),

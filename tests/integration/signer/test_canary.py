@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import asyncpg
@@ -78,11 +78,13 @@ class Recorder:
 
     def __init__(self) -> None:
         self.passed = bytearray()
+        self._writers: list[asyncio.StreamWriter] = []
 
     @asynccontextmanager
     async def between(self, path: str, behind: str) -> AsyncIterator[None]:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             there, back = await asyncio.open_unix_connection(behind)
+            self._writers += [writer, back]
             await asyncio.gather(self._pass(reader, back), self._pass(there, writer), return_exceptions=True)
 
         server = await asyncio.start_unix_server(serve, path)
@@ -90,6 +92,11 @@ class Recorder:
             yield
         finally:
             server.close()
+            for writer in self._writers:
+                writer.close()
+            for writer in self._writers:
+                with suppress(OSError):
+                    await writer.wait_closed()
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(65_536):
