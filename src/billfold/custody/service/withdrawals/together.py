@@ -128,7 +128,7 @@ class Together:
                 tree_id=tree_id,
                 payload=job.tx.payload,
                 places={one: Place(purpose=purpose, index=index) for one, (purpose, index) in known.items()},
-                expected=Expected(payments=job.pays, fee_max=job.tx.fee_max),
+                expected=Expected(payments=job.pays, fee_max=job.tx.fee_max, to_warm=job.tx.kind == "warm"),
             )
 
         answers = await _each(jobs, sign)
