@@ -76,7 +76,7 @@ debian = { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
 
 .PHONY: test
 test: format lint types fences site curl redis rabbitmq softhsm node prometheus wrk chromium java envoy ## Run everything: style, types, fences, unit, integration, browser, crash and docs tests
-	@$(PYTEST) --numprocesses 2 --dist loadgroup --no-loadscope-reorder tests
+	@$(PYTEST) --numprocesses 2 --dist loadscope --no-loadscope-reorder tests
 
 .PHONY: check
 check: format lint types fences ## Run what is fast: style, types, fences and unit tests

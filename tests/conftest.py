@@ -12,7 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from unittest import mock
 
 import hypothesis
@@ -31,6 +31,7 @@ os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "false"
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 if TYPE_CHECKING:
+    from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
     from xdist.workermanage import WorkerController  # type: ignore[import-untyped]
 
 S = TypeVar("S")
@@ -266,18 +267,28 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", f"{kind}: {meaning}; every test of the folder tests/{kind}")
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     order = list(KINDS)
     items.sort(key=lambda item: order.index(kind_of(item.path)))
     for item in items:
         item.add_marker(kind_of(item.path))
-        item.add_marker(pytest.mark.xdist_group(group_of(item.path)))
 
 
 def pytest_runtest_call(item: pytest.Item) -> None:
     if isinstance(item, pytest.Function):
         _used.update(name for name in item.fixturenames if name.endswith(_SERVERS))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> "LoadScopeScheduling":
+    """By groups: the marker `xdist_group` does nothing, as pytest-xdist 3.8 can't name tests of pytest 9.2 anew."""
+    from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 - only where there are workers.
+
+    class ByGroup(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(ROOT.parent / nodeid.partition("::")[0])
+
+    return ByGroup(config, log)
 
 
 @pytest.hookimpl(optionalhook=True)
