@@ -100,6 +100,7 @@ class ReportsAsked(msgspec.Struct, frozen=True, kw_only=True):
         "`remaining` is not 0, call again with the `since` of the answer. `outcome` is `clean`, `break` (nobody can "
         "explain `difference`), or `unsettled` with a `reason`: it can't be said now.",
         errors=(errors.ChainUnknown, errors.ReconciliationBusy),
+        sends={"chain": "ethereum"},
         answers={"items": [_EXAMPLE], "since": "2026-01-31T12:00:00.000000Z", "remaining": 0},
     ),
 )
@@ -137,6 +138,7 @@ async def list_reconciliations(parameters: ReportsAsked, custody: Custody) -> we
         description="For operators: let withdrawals of an asset go on although its chain and the ledger differ, as "
         "long as they differ by the same amount. The answer is the last report.",
         errors=(errors.WithdrawalsNotStopped,),
+        sends={"asset": "ETH", "reason": "ticket 4711"},
         answers=_EXAMPLE,
     ),
 )
