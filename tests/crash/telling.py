@@ -31,6 +31,8 @@ class Told(msgspec.Struct):
 
     #: What each of them said, by source and id.
     said: dict[tuple[str, str], int]
+    #: How many there are of each type.
+    kinds: Counter[str] = msgspec.field(default_factory=Counter)
 
     @classmethod
     async def read(cls, broker: dict[str, Any], stream: str) -> Told:
@@ -84,6 +86,7 @@ class Told(msgspec.Struct):
         else:
             self.said[name] = content
             self.events.append(event)
+            self.kinds[event["type"]] += 1
 
     def of(self, prefix: str) -> list[Event]:
         """Those whose type begins so."""
