@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -91,9 +92,19 @@ async def serving(
 ) -> AsyncIterator[Posting]:
     """The role `ledger` on a unix socket beside a stack, until the block ends.
 
+    The socket has a folder of its own: the path of the bench's may be longer than a socket's may be.
+
     Raises: ChildFailed, PortTaken.
     """
-    address = f"unix:{folder / 'ledger.sock'}"
+    with tempfile.TemporaryDirectory(prefix="billfold-") as short:
+        async with _serving_at(f"unix:{short}/ledger.sock", running, site, owner, folder) as posting:
+            yield posting
+
+
+@asynccontextmanager
+async def _serving_at(
+    address: str, running: Running, site: Site, owner: asyncpg.Connection[asyncpg.Record], folder: Path
+) -> AsyncIterator[Posting]:
     tree = settings.Settings(
         data_dir=running.folder,
         postgres=settings.Postgres(dsn=running.dsn(running.record.postgres_dsn)),
