@@ -19,7 +19,7 @@ async def test_whatever_waits_for_the_ledger_says_what_may_come_between(api: Api
         for operation in posts(document)
         if "idempotency_key_in_use" in codes(operation) and operation["tags"][0] not in OTHERS
     ]
-    assert len(writing) == 11
+    assert len(writing) == 12
     for operation in writing:
         assert codes(operation) >= WRITING, operation["operationId"]
 
