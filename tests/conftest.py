@@ -46,6 +46,8 @@ KINDS = {
     "docs": "the examples of the documentation",
 }
 _STACKS_OF_THEIR_OWN = ("crash", "docs")
+#: Both need a Keycloak, whose start is the dearest of all: one for both will do.
+_WITH_KEYCLOAK = ("integration/oidc", "browser")
 #: Fixtures of this ending are real servers or whole stacks.
 _SERVERS = ("_server", "_stack")
 
@@ -259,7 +261,8 @@ def kind_of(path: Path) -> str:
 def group_of(path: Path) -> str:
     """What one worker runs as a whole: a folder whose tests share servers, or a file with a stack of its own."""
     parts = path.relative_to(ROOT).parts
-    return "/".join(parts if parts[0] in _STACKS_OF_THEIR_OWN else parts[: min(2, len(parts) - 1)])
+    group = "/".join(parts if parts[0] in _STACKS_OF_THEIR_OWN else parts[: min(2, len(parts) - 1)])
+    return "keycloak" if group in _WITH_KEYCLOAK else group
 
 
 def pytest_configure(config: pytest.Config) -> None:
