@@ -66,6 +66,8 @@ class Simulated:
         #: So many blocks the node is behind.
         self.behind = 0
         self.spike = 1
+        #: What nodes find strange about transactions that have done what they should.
+        self.strange = ""
         #: How often it was asked what an address holds.
         self.asked = 0
         #: Coins that the node does not have, although no block uses them up.
@@ -267,6 +269,7 @@ class Simulated:
                         block=f"b{height}/{block['fork']}",
                         succeeded=not tx["fails"],
                         fee=tx["fee"],
+                        reason="" if tx["fails"] else self.strange,
                     )
         if signed.chain_tx in state["waiting"]:
             return Found(fate=Fate.PENDING)

@@ -63,6 +63,21 @@ async def test_a_token_is_paid_with_the_house_paying_the_network(office: Office)
 
 
 @one_chain
+@pytest.mark.parametrize("alone", [False, True])
+async def test_a_token_that_has_left_in_a_strange_way_is_settled_and_says_so(office: Office, alone: bool) -> None:  # noqa: FBT001
+    if alone:
+        office.take_alone()
+    await office.endow(10_000)
+    account = await office.customer(5_000, asset=TOKEN_ASSET)
+    office.chain.strange = "less has arrived"
+    asked = (await office.request(account, 700, "sim-a", asset=TOKEN_ASSET)).withdrawal
+    (ended,) = await office.finish(asked.id)
+    assert (ended.status, ended.reason) == ("settled", "less has arrived")
+    assert await office.posted(account) == (4_300, 0)
+    await office.check_conserved(ended)
+
+
+@one_chain
 async def test_the_same_request_again_is_the_same_withdrawal(office: Office) -> None:
     account = await office.customer(10_000)
     first = await office.request(account, 1_000, "sim-a", key="k")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import structlog
+
 from billfold.chains import errors
 from billfold.chains.ethereum import transactions
 from billfold.chains.ethereum.node import Node, RawBlock, Receipt
@@ -16,6 +18,8 @@ from billfold.chains.port import Allocation, Fate, Found, Signed
 _KNOWN = ("already known", "already imported", "alreadyknown", "known transaction")
 #: Where a node does not say which block is final. Two epochs are, when all goes well.
 _DEEP = 64
+
+_events = structlog.get_logger("chains.ethereum")
 
 
 async def broadcast(node: Node, signed: Signed) -> None:
@@ -41,7 +45,7 @@ async def find(node: Node, signed: Signed, allocation: Allocation) -> Found:
     assert allocation.nonce is not None, "an allocation of this chain has one"
     receipt = await node.receipt(signed.chain_tx)
     if receipt is not None:
-        return await _mined(node, signed, receipt)
+        return await _mined(node, signed, receipt, allocation.source)
     if await node.knows(signed.chain_tx):
         return Found(fate=Fate.PENDING)
     if await node.nonce(allocation.source, "latest") <= allocation.nonce:
@@ -56,31 +60,42 @@ async def _known(node: Node, signed: Signed) -> bool:
         return False
 
 
-async def _mined(node: Node, signed: Signed, receipt: Receipt) -> Found:
+async def _mined(node: Node, signed: Signed, receipt: Receipt, source: str) -> Found:
     block = await node.block(receipt.height)
     if block is None or block.hash != receipt.block:
         return Found(fate=Fate.PENDING, reason="its block was replaced")
-    failed = "" if receipt.succeeded else "it was reverted"
+    paid, reason = _paid(signed, receipt, source) if receipt.succeeded else (False, "it was reverted")
     return Found(
         fate=Fate.MINED,
         height=receipt.height,
         block=receipt.block,
-        succeeded=not (failed := failed or _unpaid(signed, receipt)),
+        succeeded=paid,
         fee=receipt.gas_used * receipt.gas_price,
-        reason=failed,
+        reason=reason,
     )
 
 
-def _unpaid(signed: Signed, receipt: Receipt) -> str:
-    """Why a payment of a token that was not reverted is none all the same; nothing if it is one."""
+def _paid(signed: Signed, receipt: Receipt, source: str) -> tuple[bool, str]:
+    """Whether a transaction that was not reverted has paid, and what is strange about it.
+
+    What a token says of a payment is all that is known of it. It has failed only where nothing has left the source and
+    nothing has come to the payee: whoever is told that it failed gets the money back.
+    """
     call = transactions.decode_signed(signed.raw)
     transfer = transactions.transferred(call.data)
     if transfer is None:
-        return ""
+        return True, ""
+    to, amount = transfer
     told = [claim for claim in claims(receipt) if claim.token == call.to]
-    if any((claim.address, claim.amount) == transfer for claim in told):
-        return ""
-    return "the token tells of no such transfer"
+    left = sum(claim.amount for claim in told if claim.sender == source)
+    came = sum(claim.amount for claim in told if claim.address == to)
+    if not left and not came:
+        return False, "the token tells of no such transfer"
+    if (left, came) == (amount, amount):
+        return True, ""
+    strange = f"the token tells that {left} units have left and {came} have arrived, of {amount}"
+    _events.warning("a token has moved another sum than it was told to", chain_tx=receipt.chain_tx, why=strange)
+    return True, strange
 
 
 async def _used(node: Node, signed: Signed, source: str, nonce: int) -> Found:

@@ -74,7 +74,7 @@ class Withdrawal(msgspec.Struct, frozen=True, kw_only=True):
     height: int | None
     #: A new address waits until then.
     waits_until: datetime | None
-    #: Why it waits, or failed.
+    #: Why it waits, or failed; or what was strange about how it was paid.
     reason: str
     #: Whether a replacement is to be sooner than what was sent already.
     cancelling: bool

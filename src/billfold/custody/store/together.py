@@ -34,6 +34,8 @@ class Paid(msgspec.Struct, frozen=True):
     row: Row
     fee: int
     chain_tx: str
+    #: What is strange about it; nothing as a rule.
+    reason: str
 
 
 async def lock(connection: Connection, rows: Sequence[AllocationRow]) -> set[UUID]:
@@ -229,12 +231,14 @@ async def set_paid(connection: Connection, paid: Sequence[Paid], *, now: datetim
     """Decide that each was paid, and what it is charged. Their rows are locked."""
     await connection.execute(
         "UPDATE custody.withdrawals w SET fence = fence + 1, state = 'settling', changed_at = $1, next_at = $1, "
-        "outcome = 'paid', fee_paid = new.fee, chain_tx = new.chain_tx, reason = '' "
-        "FROM unnest($2::uuid[], $3::numeric[], $4::text[]) AS new (id, fee, chain_tx) WHERE w.id = new.id",
+        "outcome = 'paid', fee_paid = new.fee, chain_tx = new.chain_tx, reason = new.reason "
+        "FROM unnest($2::uuid[], $3::numeric[], $4::text[], $5::text[]) AS new (id, fee, chain_tx, reason) "
+        "WHERE w.id = new.id",
         now,
         [one.row.id for one in paid],
         [one.fee for one in paid],
         [one.chain_tx for one in paid],
+        [one.reason[: queue.REASON_MAX] for one in paid],
     )
 
 

@@ -149,6 +149,22 @@ async def test_a_token_that_is_not_reverted_and_moves_nothing_has_not_paid(
     assert found.reason == "the token tells of no such transfer"
 
 
+async def test_a_token_that_keeps_a_part_of_a_transfer_has_paid_and_what_is_strange_is_said(
+    ethereum_server: DevnetServer, house: House, stranger: Stranger
+) -> None:
+    taking, to = stranger.deploy("Taking"), somebody()
+    stranger.call(taking, "mint(address,uint256)", house.hot, 1_000_000)
+    ethereum_server.mine()
+    signed, allocation = await house.sign(Payment(address=to, amount=1_000_000, token=taking), nonce=0)
+    await house.chain.broadcast(signed)
+    height = ethereum_server.mine()["height"]
+    found = await house.chain.find(signed, allocation)
+    assert (found.fate, found.succeeded) == (Fate.MINED, True)
+    assert found.reason == "the token tells that 1000000 units have left and 999000 have arrived, of 1000000"
+    assert await house.chain.balance(to, token=taking, height=height) == 999_000
+    assert await house.chain.balance(house.hot, token=taking, height=height) == 0
+
+
 async def test_three_speeds_are_offered_and_none_above_the_cap(
     ethereum_server: DevnetServer, chain: Chain, stranger: Stranger
 ) -> None:

@@ -118,7 +118,7 @@ class Ending:
                         outcome="paid" if final.succeeded else "failed",
                         fee=part_of[one.id] + (one.opening if final.succeeded and one.token is None else 0),
                         chain_tx=final.chain_tx,
-                        reason=final.reason if not final.succeeded else "",
+                        reason=final.reason,
                     )
                 elif one.cancel_asked:
                     await self._end(

@@ -255,7 +255,7 @@ def _charged(job: Job, found: Found, rows: Sequence[Row]) -> tuple[list[store.Pa
     shares, house_fee = rules.shares(found.fee, limits)
     house_fee += sum(row.opening for row in rows if row.token is not None)
     charged = [
-        store.Paid(row, share + (row.opening if row.token is None else 0), job.tx.chain_tx)
+        store.Paid(row, share + (row.opening if row.token is None else 0), job.tx.chain_tx, found.reason)
         for row, share in zip(rows, shares, strict=True)
     ]
     return charged, house_fee

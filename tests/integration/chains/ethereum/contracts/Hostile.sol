@@ -173,3 +173,23 @@ contract Unwilling {
         return false;
     }
 }
+
+/// Takes a thousandth of each transfer for itself, and says so in an event, as the oldest tokens may begin to.
+contract Taking {
+    mapping(address => uint256) public balanceOf;
+
+    event Transfer(address indexed from, address indexed to, uint256 value);
+
+    function mint(address to, uint256 value) external {
+        balanceOf[to] += value;
+    }
+
+    function transfer(address to, uint256 value) external {
+        uint256 taken = value / 1000;
+        balanceOf[msg.sender] -= value;
+        balanceOf[to] += value - taken;
+        balanceOf[address(this)] += taken;
+        emit Transfer(msg.sender, to, value - taken);
+        emit Transfer(msg.sender, address(this), taken);
+    }
+}
