@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 from eth_abi import abi
@@ -35,6 +35,7 @@ _YEAR_2200 = 7_258_118_400
 _AWAY = frozenset({-32002, -32005})
 
 Tag = Literal["latest", "finalized", "pending"]
+T = TypeVar("T", bound=Hashable)
 
 
 class Tx(msgspec.Struct, frozen=True):
@@ -221,14 +222,20 @@ class Node:
             found |= {holder: words[2 + 2 * at] for at, holder in enumerate(part) if words[1 + 2 * at]}
         return found
 
-    async def traces(self, block: RawBlock) -> Sequence[Any] | None:
-        """The tree of calls of each transaction of a block; None where nodes don't tell."""
+    async def traces(self, block: RawBlock, read: Callable[[Sequence[Any]], T]) -> T | None:
+        """What `read` makes of the trees of calls of a block's transactions; None where too few nodes tell them.
+
+        As many nodes must tell of the same as the quorum wants: by nothing else is it known.
+        """
         try:
-            return await self.rpc.call(
+            return await self.rpc.agreed(
                 "debug_traceBlockByHash",
                 block.hash,
                 {"tracer": "callTracer"},
-                read=lambda said: reading.items(said, "traces", most=TRANSACTIONS_MAX),
+                read=lambda said: read(reading.items(said, "traces", most=TRANSACTIONS_MAX)),
+                key=lambda found: found,
+                at=block.height,
+                lacks=is_unknown,
             )
         except CallRefused as refused:
             if is_unknown(refused):

@@ -100,21 +100,23 @@ class Watching:
             to, amount = transfer
             yield Movement(chain_tx=tx.hash, index="log:0", address=to, token=tx.to, amount=amount, sender=tx.sender)
 
-    async def _inside(self, block: RawBlock) -> list[Movement] | None:
+    async def _inside(self, block: RawBlock) -> tuple[Movement, ...] | None:
         """What contracts have paid in coin; None where they may have, and no node says so.
 
         Nothing else does: such a payment leaves no event, and by the difference of balances only who is asked for by
         name could be found, which are millions.
         """
-        traces = await self._node.traces(block)
-        if traces is None:
-            if not self._told:
-                _events.warning("the nodes do not trace: what contracts pay on in coin is not seen")
+
+        def read(traces: Sequence[Any]) -> tuple[Movement, ...]:
+            if len(traces) != len(block.txs):
+                raise errors.NodeWrong("A node's traces are not those of the block's transactions.")
+            return tuple(one for tx, trace in zip(block.txs, traces, strict=True) for one in _traced(tx, trace))
+
+        found = await self._node.traces(block, read)
+        if found is None and not self._told:
+            _events.warning("too few nodes trace: what contracts pay on in coin is not seen")
             self._told = True
-            return None
-        if len(traces) != len(block.txs):
-            raise errors.NodeWrong("A node's traces are not those of the block's transactions.")
-        return [movement for tx, trace in zip(block.txs, traces, strict=True) for movement in _traced(tx, trace)]
+        return found
 
     async def _tokens_of(self, block: RawBlock, receipts: Sequence[Receipt]) -> list[Movement]:
         """What has arrived of tokens."""

@@ -35,6 +35,11 @@ Outcome: TypeAlias = Answer | CallRefused | NodeFailed
 _log = structlog.get_logger("chains.nodes")
 
 
+def never(_: CallRefused) -> bool:
+    """No refusal means more than that the node does not do it."""
+    return False
+
+
 class Pool:
     """The nodes of one chain."""
 
@@ -67,20 +72,32 @@ class Pool:
 
         return await self._patiently(one_round)
 
-    async def agreed(self, ask: Ask[Answer], *, key: Callable[[Answer], Hashable], at: int | None = None) -> Answer:
+    async def agreed(
+        self,
+        ask: Ask[Answer],
+        *,
+        key: Callable[[Answer], Hashable],
+        at: int | None = None,
+        lacks: Callable[[CallRefused], bool] = never,
+    ) -> Answer:
         """The answer that as many nodes give as the quorum wants, by its `key`.
 
-        Nodes that are known not to have the block `at` yet are not asked.
+        Nodes that are known not to have the block `at` yet are not asked. One that by its refusal `lacks` what is asked
+        for has no say in it.
 
         Raises:
-            CallRefused: so many nodes refuse the call.
+            CallRefused: so many nodes refuse the call, or so many lack it that no quorum can be had.
             ProvidersDisagree: they don't say the same; people should look.
             NodeUnavailable, NodeWrong: too few answer.
         """
 
         async def one_round() -> Answer:
             asked = [one for one in self._preferred() if at is None or one.height is None or one.height >= at]
-            return self._by_quorum(await _outcomes(asked, ask), key)
+            outcomes = await _outcomes(asked, ask)
+            lacking = [one for one in outcomes if isinstance(one, CallRefused) and lacks(one)]
+            if len(lacking) > len(self._endpoints) - self._quorum:
+                raise lacking[0]
+            return self._by_quorum([one for one in outcomes if one not in lacking], key)
 
         return await (self.read(ask) if self._quorum == 1 else self._patiently(one_round))
 

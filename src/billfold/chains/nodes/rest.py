@@ -10,8 +10,8 @@ import httpx2
 from billfold.chains.nodes import Nodes, reading, wire
 from billfold.chains.nodes.endpoints import Endpoint
 from billfold.chains.nodes.failures import CallRefused, NodeFailed
-from billfold.chains.nodes.pool import Ask, Pool
-from billfold.chains.nodes.rpc import Read, never
+from billfold.chains.nodes.pool import Ask, Pool, never
+from billfold.chains.nodes.rpc import Read
 
 Answer = TypeVar("Answer")
 _OK = frozenset({200, 201, 202})

@@ -16,7 +16,7 @@ from billfold.chains.errors import NodeWrong
 from billfold.chains.nodes import Nodes, reading, wire
 from billfold.chains.nodes.endpoints import Endpoint
 from billfold.chains.nodes.failures import CallRefused, NodeFailed
-from billfold.chains.nodes.pool import Ask, Pool
+from billfold.chains.nodes.pool import Ask, Pool, never
 
 Answer = TypeVar("Answer")
 Read = Callable[[Any], Answer]
@@ -26,11 +26,6 @@ _UNAUTHORIZED = frozenset({401, 403})
 def as_it_is(answer: Any) -> Any:
     """The document as the node sent it."""
     return answer
-
-
-def never(_: CallRefused) -> bool:
-    """No refusal means that the node has it."""
-    return False
 
 
 class Rpc:
@@ -58,16 +53,17 @@ class Rpc:
         read: Read[Answer],
         key: Callable[[Answer], Hashable],
         at: int | None = None,
+        lacks: Callable[[CallRefused], bool] = never,
     ) -> Answer:
         """What as many nodes answer as the quorum wants, compared by `key`: for what decides about money.
 
-        `at` is the height that a node must have to know it.
+        `at` is the height that a node must have to know it. Who by a refusal `lacks` it has no say.
 
         Raises:
-            CallRefused: so many refuse.
+            CallRefused: so many refuse, or so many lack it that no quorum can be had.
             ProvidersDisagree, NodeUnavailable, NodeWrong.
         """
-        return await self._pool.agreed(self._ask(method, params, read), key=key, at=at)
+        return await self._pool.agreed(self._ask(method, params, read), key=key, at=at, lacks=lacks)
 
     async def head(self, method: str, *params: Any, read: Read[Answer], height: Callable[[Answer], int]) -> Answer:
         """The highest head that the quorum has reached. Ask it often: by it nodes that are behind become known.

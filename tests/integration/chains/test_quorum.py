@@ -1,0 +1,109 @@
+"""One node of three lies: what decides about money is what two of them say."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+
+from billfold.chains import ethereum
+from billfold.chains.nodes import Nodes
+from billfold.chains.nodes.failures import ProvidersDisagree
+from billfold.chains.port import Chain
+from billfold.devnet.proxy import messages
+from tests.integration.chains.ethereum.world import ETH
+
+SENDER, CONTRACT, PAYEE = ("0x" + 20 * byte for byte in ("aa", "bb", "dd"))
+NOT_THERE = {"error": {"code": -32601, "message": "the method does not exist"}}
+
+Tell = Callable[[str], Any]
+Asking = Callable[..., Any]
+
+
+def hash_of(number: int) -> str:
+    return f"0x{number:064x}"
+
+
+@contextlib.asynccontextmanager
+async def telling(tell: Tell) -> AsyncIterator[str]:
+    """A node that answers each method, or each path, as it is told to."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            while (request := await messages.read(reader)) is not None:
+                said = tell(request.method)
+                if request.verb == "POST":
+                    is_error = isinstance(said, dict) and "error" in said
+                    said = {"jsonrpc": "2.0", "id": request.number} | (said if is_error else {"result": said})
+                writer.write(messages.answer(200, json.dumps(said).encode()))
+                await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    finally:
+        server.close()
+
+
+@pytest.fixture
+async def asking() -> AsyncIterator[Asking]:
+    """Opens a chain by nodes that say so much each, of which two must say the same."""
+    async with AsyncExitStack() as stack:
+
+        async def opened(open_: Callable[[Nodes], Chain], *tells: Tell) -> Chain:
+            urls = [await stack.enter_async_context(telling(tell)) for tell in tells]
+            chain = open_(Nodes(network="sandbox", urls=urls, quorum=2, timeout_s=10))
+            stack.push_async_callback(chain.close)
+            return chain
+
+        yield opened
+
+
+def tracing(inside: int | None) -> Tell:
+    """A node of Ethereum by which a contract has paid so much; None: it does not trace."""
+    tx = {"hash": hash_of(7), "from": SENDER, "to": CONTRACT, "value": "0x0", "nonce": "0x0", "input": "0x12"}
+    block = {"number": "0x5", "hash": hash_of(5), "parentHash": hash_of(4), "timestamp": "0x1", "baseFeePerGas": "0x1"}
+    receipt = {"transactionHash": hash_of(7), "blockHash": hash_of(5), "blockNumber": "0x5", "status": "0x1"}
+    receipt |= {"gasUsed": "0xffff", "effectiveGasPrice": "0x1"}
+    calls = [{"type": "CALL", "from": CONTRACT, "to": PAYEE, "value": hex(inside)}] if inside else []
+    trace = {"type": "CALL", "from": SENDER, "to": CONTRACT, "value": "0x0", "calls": calls}
+    answers: dict[str, Any] = {
+        "eth_getBlockByNumber": block | {"transactions": [tx]},
+        "eth_getBlockReceipts": [receipt | {"logs": []}],
+        "debug_traceBlockByHash": [{"txHash": hash_of(7), "result": trace}],
+    }
+    return (answers | ({"debug_traceBlockByHash": NOT_THERE} if inside is None else {})).__getitem__
+
+
+@pytest.mark.parametrize(
+    ("said", "paid", "partial"),
+    [
+        ((1000 * ETH, 0, 0), [], False),
+        ((1000 * ETH, 5, 5), [5], False),
+        ((0, 5, 5), [5], False),
+        # Nodes that do not trace have no say, and where too few do nothing is believed.
+        ((None, 5, 5), [5], False),
+        ((1000 * ETH, None, None), [], True),
+        ((None, None, None), [], True),
+    ],
+)
+async def test_what_contracts_pay_is_what_two_nodes_have_traced(
+    asking: Asking, said: tuple[int | None, ...], paid: list[int], partial: bool
+) -> None:
+    chain = await asking(ethereum.open, *map(tracing, said))
+    block = await chain.block(5)
+    assert [one.amount for one in block.movements] == paid
+    assert block.partial is partial
+
+
+@pytest.mark.parametrize("others", [(0, None), (0, 5)])
+async def test_traces_that_contradict_each_other_decide_nothing(asking: Asking, others: tuple[int | None, ...]) -> None:
+    chain = await asking(ethereum.open, *map(tracing, (1000 * ETH, *others)))
+    with pytest.raises(ProvidersDisagree):
+        await chain.block(5)
