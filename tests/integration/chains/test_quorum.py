@@ -11,13 +11,15 @@ from typing import Any
 
 import pytest
 
-from billfold.chains import ethereum
+from billfold.chains import bitcoin, ethereum, stellar
 from billfold.chains.nodes import Nodes
 from billfold.chains.nodes.failures import ProvidersDisagree
 from billfold.chains.port import Chain
 from billfold.devnet.proxy import messages
 from tests.integration.chains.ethereum.world import ETH
 
+ACCOUNT = "GA7QYNF7SOWQ3GLR2BGMZEHXAVIRZA4KVWLTJJFC7MGXUA74P7UJVSGZ"
+BECH = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
 SENDER, CONTRACT, PAYEE = ("0x" + 20 * byte for byte in ("aa", "bb", "dd"))
 NOT_THERE = {"error": {"code": -32601, "message": "the method does not exist"}}
 
@@ -107,3 +109,28 @@ async def test_traces_that_contradict_each_other_decide_nothing(asking: Asking, 
     chain = await asking(ethereum.open, *map(tracing, (1000 * ETH, *others)))
     with pytest.raises(ProvidersDisagree):
         await chain.block(5)
+
+
+def holding(units: str) -> Tell:
+    """A node of Stellar by which an account has so many lumens."""
+    balances = [{"asset_type": "native", "balance": units}]
+    return {f"GET /accounts/{ACCOUNT}": {"sequence": "5", "subentry_count": 0, "balances": balances}}.__getitem__
+
+
+async def test_what_an_account_of_stellar_holds_is_what_two_nodes_say(asking: Asking) -> None:
+    chain = await asking(stellar.open, *map(holding, ("999999.0000000", "1.0000000", "1.0000000")))
+    assert await chain.balance(ACCOUNT, token=None, height=1) == 10**7
+    assert await chain.next_nonce(ACCOUNT) == 6
+    chain = await asking(stellar.open, *map(holding, ("9.0000000", "1.0000000", "2.0000000")))
+    with pytest.raises(ProvidersDisagree):
+        await chain.balance(ACCOUNT, token=None, height=1)
+
+
+def scanning(total: str) -> Tell:
+    """A node of Bitcoin by which an address has so much."""
+    return {"scantxoutset": {"success": True, "unspents": [], "total_amount": float(total)}}.__getitem__
+
+
+async def test_what_an_address_of_bitcoin_holds_is_what_two_nodes_say(asking: Asking) -> None:
+    chain = await asking(bitcoin.open, *map(scanning, ("21.5", "0.5", "0.5")))
+    assert await chain.balance(BECH, token=None, height=1) == 5 * 10**7

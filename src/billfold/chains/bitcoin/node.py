@@ -174,7 +174,8 @@ class Node:
     async def holdings(self, address: str) -> int:
         """What an address holds now, in satoshi: by a search through all coins, or by btcd's index of addresses."""
         try:
-            return await self.rpc.call("scantxoutset", "start", [f"addr({address})"], read=_total)
+            scan = ("scantxoutset", "start", [f"addr({address})"])
+            return await self.rpc.agreed(*scan, read=_total, key=lambda total: total)
         except CallRefused as refused:
             if refused.number != _NO_METHOD:
                 raise
@@ -182,9 +183,8 @@ class Node:
         page: list[Transaction] | None = None
         while page is None or len(page) == _PAGE:
             try:
-                page = await self.rpc.call(
-                    "searchrawtransactions", address, _VERBOSE, len(found), _PAGE, read=_searched
-                )
+                search = ("searchrawtransactions", address, _VERBOSE, len(found), _PAGE)
+                page = await self.rpc.agreed(*search, read=_searched, key=_txids)
             except CallRefused as refused:
                 # btcd has no empty list: there is no such transaction.
                 if refused.number != _NOT_FOUND:
@@ -283,6 +283,10 @@ def _searched(said: Any) -> list[Transaction]:
     page = reading.items(said, "transactions", most=_PAGE)
     mined = [each for each in page if reading.record(each, "a transaction").get("confirmations")]
     return [_parsed(_bytes(reading.member(each, "hex"))) for each in mined]
+
+
+def _txids(page: list[Transaction]) -> tuple[str, ...]:
+    return tuple(each.txid for each in page)
 
 
 def _left(found: Sequence[Transaction], script: bytes) -> int:

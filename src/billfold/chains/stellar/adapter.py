@@ -133,6 +133,5 @@ class Stellar:
 
     async def balance(self, address: str, *, token: str | None, height: int) -> int:
         """What the account holds now, as nodes say that have the ledger of this height."""
-        account = await self._horizon.account(address, at=height)
-        line = None if account is None else account.lines.get(token)
+        line = await self._horizon.line(address, token, at=height)
         return 0 if line is None else line.balance

@@ -6,7 +6,7 @@ happened lean on what the same node has said a moment ago.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, TypeVar
 
 from billfold.chains import errors
@@ -14,7 +14,7 @@ from billfold.chains.nodes import Nodes, reading
 from billfold.chains.nodes.failures import CallRefused
 from billfold.chains.nodes.rest import Rest
 from billfold.chains.stellar import records, results
-from billfold.chains.stellar.records import Account, Ledger, Transaction
+from billfold.chains.stellar.records import Account, Ledger, Line, Transaction
 
 #: Horizon's own limit of a page.
 PAGE_MAX = 200
@@ -92,10 +92,28 @@ class Horizon:
     async def account(self, address: str, *, at: int | None = None) -> Account | None:
         """An account; None: there is none. With `at`, as those nodes say that have this ledger.
 
+        The nodes agree on its number. What it holds may be one node's word here: `line` asks all of them for that.
+
         Raises:
             NodeUnavailable, NodeWrong.
         """
-        return await self._found(f"/accounts/{address}", read=records.account, at=at, key=lambda found: found.sequence)
+
+        def key(found: Account) -> Hashable:
+            return found.sequence, found.memo_required
+
+        return await self._found(f"/accounts/{address}", read=records.account, at=at, key=key)
+
+    async def line(self, address: str, token: str | None, *, at: int) -> Line | None:
+        """What an account has of an asset, as nodes say that have this ledger; None: it has no such line.
+
+        Raises:
+            NodeUnavailable, NodeWrong.
+        """
+
+        def read(document: Any) -> Line | None:
+            return records.account(document).lines.get(token)
+
+        return await self._found(f"/accounts/{address}", read=read, at=at)
 
     async def transaction(self, name: str, *, at: int | None = None) -> Transaction | None:
         """A transaction by its hash; None: no ledger has it, as those nodes say that have the ledger `at`.
