@@ -23,6 +23,7 @@ from billfold.custody.store import withdrawals as store
 from billfold.custody.store.queue import AllocationRow, Tx
 from billfold.custody.store.withdrawals import Row
 from billfold.kernel import ids
+from billfold.ledger.errors import AccountFrozen
 from billfold.platform.postgres.database import Connection
 
 #: So many withdrawals are looked at in one round.
@@ -96,17 +97,22 @@ class Allocating:
         return [row for row in rows if row.asset not in stopped]
 
     async def _released(self, rows: Sequence[Row]) -> Sequence[Row]:
-        """Those that take no money of deposits which may not leave on a chain yet; the others wait for these.
+        """Those whose account is open, and that take no money of deposits which may not leave on a chain yet.
 
-        All that is held counts as taken, so of two that could each leave alone, and not together, none does.
+        The others wait. All that is held counts as taken, so of two that could each leave alone, and not together,
+        none does.
         """
         if not rows:
             return ()
         accounts = list({row.account_id for row in rows})
         async with self._parts.database.connection() as connection:
             bound = await deposits.unreleased(connection, accounts)
-        free = {one.id: one.available for one in await self._parts.ledger.accounts(ids=accounts)}
-        early = [row for row in rows if free[row.account_id] < bound.get(row.account_id, 0)]
+        found = {one.id: one for one in await self._parts.ledger.accounts(ids=accounts)}
+        # Its hold was placed before it was frozen: whoever freezes a wallet wants nothing to leave it from then on.
+        frozen = [row for row in rows if found[row.account_id].status != "open"]
+        await self._postpone(frozen, AccountFrozen.code)
+        rows = [row for row in rows if row not in frozen]
+        early = [row for row in rows if found[row.account_id].available < bound.get(row.account_id, 0)]
         await self._postpone(early, "deposit_not_releasable")
         return [row for row in rows if row not in early]
 
