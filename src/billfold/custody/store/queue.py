@@ -102,15 +102,26 @@ async def living(connection: Connection, chain: str) -> Mapping[str, int]:
     return {row[0]: row[1] for row in rows}
 
 
-async def nonce_after(connection: Connection, chain: str, source: str) -> int:
-    """The number after the last that we have used up or are about to."""
-    found: int | None = await connection.fetchval(
-        "SELECT max(nonce) + 1 FROM custody.allocations WHERE chain = $1 AND source = $2 "
-        "AND state IN ('living', 'settling', 'used')",
+async def next_nonce(connection: Connection, chain: str, source: str, *, least: int) -> int:
+    """The smallest number from `least` on that we have not used up and are not about to; `least` is the chain's next.
+
+    A number that was given back is given out again, or all later ones would wait for it. That is safe: of two
+    transactions with the same number of a source one at most can happen. The caller has the chain locked.
+    """
+    found: int = await connection.fetchval(
+        """
+        WITH taken AS (
+            SELECT nonce FROM custody.allocations
+            WHERE chain = $1 AND source = $2 AND nonce >= $3 AND state IN ('living', 'settling', 'used')
+        )
+        SELECT min(nonce) FROM (SELECT $3::numeric AS nonce UNION ALL SELECT nonce + 1 FROM taken) AS following
+        WHERE nonce NOT IN (SELECT nonce FROM taken)
+        """,
         chain,
         source,
+        least,
     )
-    return found or 0
+    return found
 
 
 async def free_coins(connection: Connection, chain: str, *, height: int, final: int, limit: int) -> list[Coin]:

@@ -230,8 +230,7 @@ class Allocating:
             living[source] = living.get(source, 0) + 1
             nonce = None
             if chain.model == "nonce":
-                ours = await queue.nonce_after(connection, chain.name, source)
-                nonce = max(known.nonces[source], ours)
+                nonce = await queue.next_nonce(connection, chain.name, source, least=known.nonces[source])
             expires_at = now + EXPIRES_AFTER
             # A channel gives its number alone, so who pays is said as well.
             pays = None if source == known.house["hot"][0] else known.house["hot"][0]

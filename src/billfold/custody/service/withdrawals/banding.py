@@ -206,7 +206,7 @@ class Banding:
                 return 0
             source = free_ones[0]
             if away.nonces:
-                nonce = max(away.nonces[source], await queue.nonce_after(connection, chain.name, source))
+                nonce = await queue.next_nonce(connection, chain.name, source, least=away.nonces[source])
             change = None if source == look.hot else look.hot
         fee = away.fee + chain.coin_fee(rate=away.rate) * max(len(coins) - COINS_ESTIMATED, 0)
         if fee > house_max:

@@ -154,13 +154,17 @@ class Ending:
     async def give_up(self, chain: Chain, row: AllocationRow, tx: Tx, *, reason: str, fail: bool) -> None:
         """Drop a transaction that was never signed, and give its allocation back if it was all that had it."""
         async with self._parts.database.transaction() as connection:
+            await queue.lock_chain(connection, chain.name)
             await self._lock(connection, row)
             await self.drop(connection, chain, row, tx, reason=reason, fail=fail)
 
     async def drop(
         self, connection: Connection, chain: Chain, row: AllocationRow, tx: Tx, *, reason: str, fail: bool = False
     ) -> None:
-        """The same where the caller has the allocation locked. Who asked to be cancelled is."""
+        """The same where the caller has locked the chain, and then the allocation. Who asked to be cancelled is.
+
+        Otherwise somebody could give out the number after this one in the instant in which this one is given back.
+        """
         now = self._parts.now()
         await queue.change_tx(connection, tx.id, state="dropped", now=now, reason=reason)
         if any(one.is_living for one in await queue.txs(connection, row.id)):

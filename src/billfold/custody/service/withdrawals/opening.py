@@ -156,7 +156,7 @@ class Opening:
             if reason is not None:
                 await openings.postpone(connection, plan.rows, until=now + PAUSE, reason=reason)
                 return 0
-            nonce = max(plan.nonce, await queue.nonce_after(connection, chain.name, plan.hot))
+            nonce = await queue.next_nonce(connection, chain.name, plan.hot, least=plan.nonce)
             row = new_allocation(chain, plan.hot, nonce=nonce, expires_at=now + EXPIRES_AFTER)
             await queue.insert_allocation(connection, row, now=now)
             if not await openings.take(connection, plan.rows, row.id):

@@ -118,6 +118,7 @@ class HandingOut:
             if fate in (Fate.PENDING, Fate.MINED):
                 raise errors.UnsignedOnChain
         async with self._parts.database.transaction() as connection:
+            await queue.lock_chain(connection, chain.name)
             row, tx = await self._locked(connection, tx)
             await self._ending.drop(connection, chain, row, tx, reason="discarded")
             await self._told(connection, "custody.transaction_discarded.v1", tx)

@@ -73,7 +73,7 @@ async def store(
 async def _insert(connection: Connection, chain: Chain, plan: Plan, *, token: str, now: datetime) -> bool:
     nonce = plan.nonce
     if nonce is not None:
-        nonce = max(nonce, await queue.nonce_after(connection, chain.name, plan.source))
+        nonce = await queue.next_nonce(connection, chain.name, plan.source, least=nonce)
     allocation = new_allocation(chain, plan.source, nonce=nonce, anchor=plan.anchor)
     await queue.insert_allocation(connection, allocation, now=now)
     if not await sweeps.take(connection, chain.name, plan.address, token=token, allocation_id=allocation.id):

@@ -49,6 +49,9 @@ class Replacing:
             WithdrawalUnknown, WithdrawalTooLate.
         """
         async with self._parts.database.transaction() as connection:
+            seen = await store.find(connection, withdrawal_id)
+            if seen is not None:
+                await queue.lock_chain(connection, seen.row.chain)
             allocation, row = await self._locked(connection, withdrawal_id)
             if row.outcome == "cancelled" or (row.cancel_asked and row.outcome is None):
                 return
