@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from billfold.chains.port import Allocation, Chain, Found, Network, Signed
+from billfold.chains.port import Network, Signed
 from billfold.chains.signing_port import Place, Purpose
 
 #: In what form it is handed out: a PSBT in base64, what EIP-2718 has signed in hexadecimal, a message of version 0 in
@@ -76,12 +76,4 @@ class Outside(Protocol):
 
     def named(self, payload: bytes) -> str | None:
         """The id under which the chain will know it; None where that comes from the signatures."""
-        ...
-
-    async def found(self, chain: Chain, payload: bytes, allocation: Allocation) -> Found:
-        """What has become of one that was handed out and that nobody has handed in.
-
-        Raises:
-            NodeUnavailable, NodeWrong.
-        """
         ...

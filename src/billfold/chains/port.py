@@ -309,6 +309,15 @@ class Signed(msgspec.Struct, frozen=True, kw_only=True):
     payload: bytes | None = None
 
 
+class Sought(msgspec.Struct, frozen=True, kw_only=True):
+    """A transaction that others were to sign, and that nobody has handed in, as the chain knows it now."""
+
+    #: None: it may have happened, and the nodes can't say any more whether it has.
+    fate: Fate | None
+    #: As it is to be looked for from now on, where it was found for good. What a chain does not tell of it is as built.
+    signed: Signed | None = None
+
+
 class Send(Protocol):
     """Hands transactions to nodes and asks what has become of them."""
 
@@ -323,6 +332,14 @@ class Send(Protocol):
 
     async def find(self, signed: Signed, allocation: Allocation) -> Found:
         """What has become of it. DEAD is said only with proof from the chain's final part.
+
+        Raises:
+            NodeUnavailable, NodeWrong.
+        """
+        ...
+
+    async def seek(self, payload: bytes, allocation: Allocation) -> Sought:
+        """What has become of one that others have signed, perhaps, and sent, perhaps. DEAD is said only with proof.
 
         Raises:
             NodeUnavailable, NodeWrong.

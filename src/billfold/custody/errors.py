@@ -26,6 +26,7 @@ CustodyError
 ├── UnsignedUnknown, UnsignedGone   nothing of that id waits for signatures, or not any more
 ├── SignedAlready                   it was handed in with other signatures
 ├── UnsignedOnChain                 somebody has brought it onto the chain
+├── UnsignedMayHappen               somebody may yet bring it there
 ├── ReservesUnknown                 no such proof of reserves
 ├── ReservesPending                 one is being made
 ├── ReservesIncomplete              wallets were left out of it
@@ -238,9 +239,15 @@ class SignedAlready(CustodyError, errors.Conflict):
 
 
 class UnsignedOnChain(CustodyError, errors.Conflict):
-    """The chain knows this transaction: somebody has signed and sent it. Hand it in, so that it is settled."""
+    """The chain knows this transaction: somebody has signed and sent it. It is settled as if it had been handed in."""
 
     code = "unsigned_on_chain"
+
+
+class UnsignedMayHappen(CustodyError, errors.Conflict):
+    """Somebody may have signed it, and it may still happen. When its time is over it is looked for, and given up."""
+
+    code = "unsigned_may_happen"
 
 
 class ReservesUnknown(CustodyError, errors.NotFound):

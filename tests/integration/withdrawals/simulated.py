@@ -30,6 +30,7 @@ from billfold.chains.port import (
     Payment,
     Rate,
     Signed,
+    Sought,
     Speed,
     Spent,
     Unsigned,
@@ -63,6 +64,8 @@ class Simulated:
         #: What becomes of the next broadcasts: "lost", "taken in silence", "refused".
         self.faults: list[str] = []
         self.is_down = False
+        #: What its blocks had, where nobody knows what to look for.
+        self.has_forgotten = False
         #: So many blocks the node is behind.
         self.behind = 0
         self.spike = 1
@@ -277,6 +280,13 @@ class Simulated:
         if _is_dead(self.model, final, json.loads(signed.raw)):
             return Found(fate=Fate.DEAD, reason="what it uses up was used up")
         return Found(fate=Fate.UNSEEN)
+
+    async def seek(self, payload: bytes, allocation: Allocation) -> Sought:
+        if self.has_forgotten:
+            return Sought(fate=None)
+        made = signed(payload)
+        found = await self.find(made, allocation)
+        return Sought(fate=found.fate, signed=made if found.fate is Fate.MINED else None)
 
     async def missing(self, coins: Sequence[Coin]) -> Sequence[Coin]:
         self._answer()

@@ -40,6 +40,8 @@ STRANGERS: Mapping[str, Callable[[], str]] = {
 }
 #: Blocks until a deposit may leave and a transaction is final.
 DEEP = 2
+#: So many until it is proven what has become of one that was not handed in.
+PROVEN = {"bitcoin": 1, "ethereum": 65, "solana": 190, "stellar": 1}
 
 
 class Bank:
@@ -130,14 +132,14 @@ class Bank:
         await self.custody.withdrawals.work(chain=self.chain.name)
         await asyncio.to_thread(self.server.mine)
 
-    async def withdraw(self, wallet_id: UUID, amount: int) -> UUID:
+    async def withdraw(self, wallet_id: UUID, amount: int, address: str) -> UUID:
         new = NewWithdrawal(
             wallet_id=wallet_id,
             owner_id=wallet_id,
             account_id=wallet_id,
             asset=self.code,
             amount=amount,
-            address=STRANGERS[self.chain.name](),
+            address=address,
             confirmed=True,
         )
         key = idempotency.key(owner=wallet_id, text=str(ids.new()), operation="test", content=b"")
@@ -186,9 +188,32 @@ async def bank(request: pytest.FixtureRequest, postgres_server: servers.Postgres
         yield Bank(database, ledger, chain, server)
 
 
+async def paid_once_past_us(bank: Bank, wallet: UUID, address: str) -> None:
+    """Somebody signs what they were handed and sends it themselves, and never hands it in."""
+    before = await bank.booked(wallet)
+    asked = await bank.withdraw(wallet, bank.unit // 4, address)
+    waiting = await bank.waiting()
+    exported = await bank.outside.export(tx_id=waiting.id)
+    async with bank.database.connection() as connection:
+        payload = await connection.fetchval("SELECT payload FROM custody.tx_queue WHERE id = $1", waiting.id)
+    outside = import_module(f"billfold.chains.{bank.chain.name}.outside")
+    sent = outside.accepted(payload, bank.outsider.sign(exported), network="sandbox")
+    await bank.chain.broadcast(sent)
+    bank.server.mine(PROVEN[bank.chain.name])
+    ended = await bank.until(asked, "settled", "failed")
+    assert (ended.status, ended.chain_tx) == ("settled", sent.chain_tx)
+    assert await bank.booked(wallet) == before - bank.unit // 4 - (ended.fee_paid or 0)
+    assert (await bank.ledger.verify()).faults == []
+    paid = await bank.chain.balance(ended.address, token=None, height=(await bank.chain.head()).height)
+    for _ in range(3):
+        await bank.go_on()
+    assert await bank.outside.waiting(chain=bank.chain.name) == []
+    assert await bank.chain.balance(ended.address, token=None, height=(await bank.chain.head()).height) == paid
+
+
 async def test_money_comes_and_leaves_with_keys_that_are_elsewhere(bank: Bank) -> None:
     wallet = await bank.rich()
-    asked = await bank.withdraw(wallet, bank.unit)
+    asked = await bank.withdraw(wallet, bank.unit, STRANGERS[bank.chain.name]())
     waiting = await bank.waiting()
     assert [one.withdrawal_id for one in waiting.payments] == [asked]
     await bank.go_on()
@@ -206,6 +231,7 @@ async def test_money_comes_and_leaves_with_keys_that_are_elsewhere(bank: Bank) -
     assert await bank.outside.accept(tx_id=waiting.id, signed=signed) == done
     with pytest.raises(errors.UnsignedGone):
         await bank.outside.export(tx_id=waiting.id)
+    await paid_once_past_us(bank, wallet, ended.address)
     # No backup of seeds has these keys, so none is held against these addresses.
     assert await bank.custody.issued.count() == 0
     assert [page async for page in bank.custody.issued.pages()] == []

@@ -10,13 +10,13 @@ import pytest
 
 from billfold.chains.errors import SignedDiffers
 from billfold.chains.outside_port import Outside
-from billfold.chains.port import Allocation, Chain, Fate, Found, Signed
+from billfold.chains.port import Signed
 from billfold.custody import errors
 from billfold.custody.contracts import Unsigned
 from billfold.custody.service.withdrawals import Withdrawals
 from billfold.kernel import ids, origin
 from billfold.kernel.origin import Origin
-from tests.integration.withdrawals.simulated import LIFETIME, signed
+from tests.integration.withdrawals.simulated import signed
 from tests.integration.withdrawals.support import Office
 
 SIGNED, OTHERWISE = "signed", "signed otherwise"
@@ -40,13 +40,6 @@ class Module:
 
     def named(self, payload: bytes) -> str | None:
         return signed(payload).chain_tx
-
-    async def found(self, chain: Chain, payload: bytes, allocation: Allocation) -> Found:
-        if not self.EXPIRES:
-            return await chain.find(signed(payload), allocation)
-        _, last = await chain.anchor()
-        over = last - LIFETIME > (allocation.last_height or 0)
-        return Found(fate=Fate.DEAD if over else Fate.UNSEEN)
 
 
 def moved_out(office: Office) -> Office:
@@ -79,6 +72,19 @@ async def asked(office: Office, address: str = "sim-a") -> tuple[UUID, Unsigned]
     await office.work()
     (tx,) = await waiting(office)
     return withdrawal.id, tx
+
+
+async def next_one(office: Office, before: Unsigned) -> Unsigned:
+    """What waits after it."""
+    for _ in range(3):
+        await office.work()
+    (found,) = [one for one in await waiting(office) if one.id != before.id][:1]
+    return found
+
+
+async def signed_and_handed_in(office: Office, tx: Unsigned) -> None:
+    await office.withdrawals.outside.export(tx_id=tx.id)
+    await office.withdrawals.outside.accept(tx_id=tx.id, signed=SIGNED)
 
 
 only = {
@@ -141,8 +147,8 @@ async def test_what_nobody_was_handed_is_cancelled_at_once(office: Office) -> No
     await office.check_conserved(*await office.finish(withdrawal))
 
 
-@only["bitcoin"]
-async def test_what_somebody_was_handed_is_not_given_back_before_they_say_that_they_have_not_signed(
+@pytest.mark.parametrize("chain_name", ["bitcoin", "ethereum"], indirect=True)
+async def test_what_is_cancelled_is_given_back_when_another_has_used_up_what_somebody_was_handed(
     office: Office,
 ) -> None:
     withdrawal, tx = await asked(office)
@@ -150,40 +156,91 @@ async def test_what_somebody_was_handed_is_not_given_back_before_they_say_that_t
     cancelling = await office.withdrawals.cancel(withdrawal_id=withdrawal)
     assert (cancelling.status, cancelling.cancelling) == ("allocated", True)
     await office.withdrawals.outside.discard(tx_id=tx.id)
+    other = await next_one(office, tx)
+    assert (other.kind, [one.withdrawal_id for one in other.payments if one.withdrawal_id]) == ("clear", [])
+    assert (await office.look(withdrawal)).cancelling
+    await signed_and_handed_in(office, other)
     (ended,) = await office.finish(withdrawal)
     assert ended.status == "cancelled"
     assert ended.wallet_id is not None
-    assert await office.posted(ended.wallet_id) == (10_000, 0)
+    assert await office.posted(ended.wallet_id) == (10_000 - (ended.fee_paid or 0), 0)
     await office.check_conserved(ended)
 
 
+@pytest.mark.parametrize("chain_name", ["bitcoin", "ethereum"], indirect=True)
+async def test_of_what_is_discarded_and_what_is_in_its_place_one_at_most_is_paid(office: Office) -> None:
+    withdrawal, tx = await asked(office)
+    old = await office.withdrawals.outside.export(tx_id=tx.id)
+    # Another one goes on with whatever the first one leaves.
+    another = (await office.request(await office.customer(10_000), 500, "sim-b")).withdrawal.id
+    await office.withdrawals.outside.discard(tx_id=tx.id)
+    new = await next_one(office, tx)
+    assert [one.withdrawal_id for one in new.payments] == [withdrawal]
+    await office.chain.broadcast(signed(old.unsigned.encode()))
+    for _ in range(6):
+        await office.work()
+        office.chain.mine()
+        await office.watch()
+        for one in await waiting(office):
+            if one.id != new.id:
+                await signed_and_handed_in(office, one)
+    await office.check_conserved(*await office.finish(withdrawal, another))
+    assert office.chain.received("sim-a") == [1_000]
+
+
 @only["bitcoin"]
-async def test_what_is_discarded_is_paid_by_another_transaction(office: Office) -> None:
+async def test_what_nobody_was_handed_is_discarded_and_paid_by_another_transaction(office: Office) -> None:
     withdrawal, tx = await asked(office)
     await office.withdrawals.outside.discard(tx_id=tx.id)
-    await office.work()
-    await office.work()
-    (other,) = await waiting(office)
-    assert other.id != tx.id
+    other = await next_one(office, tx)
     await office.withdrawals.outside.accept(tx_id=other.id, signed=SIGNED)
     await office.check_conserved(*await office.finish(withdrawal))
 
 
-@only["bitcoin"]
-async def test_what_somebody_has_sent_themselves_is_settled_when_it_is_handed_in(office: Office) -> None:
+@pytest.mark.parametrize("chain_name", ["bitcoin", "ethereum", "solana"], indirect=True)
+async def test_what_somebody_has_sent_themselves_is_settled_and_not_paid_again(office: Office) -> None:
     withdrawal, tx = await asked(office)
     exported = await office.withdrawals.outside.export(tx_id=tx.id)
-    await office.chain.broadcast(signed(exported.unsigned.encode()))
-    for _ in range(3):
-        office.chain.mine()
-        with pytest.raises(errors.UnsignedOnChain):
-            await office.withdrawals.outside.discard(tx_id=tx.id)
-        await office.work()
-    assert (await office.look(withdrawal)).status == "allocated"
-    await office.withdrawals.outside.accept(tx_id=tx.id, signed=SIGNED)
+    sent = signed(exported.unsigned.encode())
+    await office.chain.broadcast(sent)
+    office.chain.mine()
+    with pytest.raises(errors.UnsignedOnChain):
+        await office.withdrawals.outside.discard(tx_id=tx.id)
+    office.chain.mine(30)
     (ended,) = await office.finish(withdrawal)
-    assert ended.status == "settled"
+    assert (ended.status, ended.chain_tx) == ("settled", sent.chain_tx)
+    assert (await office.withdrawals.outside.accept(tx_id=tx.id, signed=SIGNED)).chain_tx == sent.chain_tx
     await office.check_conserved(ended)
+
+
+@only["ethereum"]
+async def test_a_raised_fee_that_somebody_has_sent_themselves_is_settled_and_not_paid_again(office: Office) -> None:
+    withdrawal, tx = await asked(office)
+    await office.withdrawals.outside.accept(tx_id=tx.id, signed=SIGNED)
+    await office.work()
+    await office.bump(withdrawal)
+    raised = await next_one(office, tx)
+    exported = await office.withdrawals.outside.export(tx_id=raised.id)
+    await office.chain.broadcast(signed(exported.unsigned.encode()))
+    await office.check_conserved(*await office.finish(withdrawal))
+
+
+@only["solana"]
+async def test_what_nodes_have_forgotten_waits_for_the_word_of_an_operator(office: Office) -> None:
+    withdrawal, tx = await asked(office)
+    await office.withdrawals.outside.export(tx_id=tx.id)
+    with pytest.raises(errors.UnsignedMayHappen):
+        await office.withdrawals.outside.discard(tx_id=tx.id)
+    office.chain.mine(30)
+    office.chain.has_forgotten = True
+    for _ in range(3):
+        await office.work()
+    unsure = await office.look(withdrawal)
+    assert (unsure.status, unsure.reason) == ("uncertain", "may_have_been_sent")
+    assert [one.id for one in await waiting(office)] == [tx.id]
+    await office.withdrawals.outside.discard(tx_id=tx.id)
+    await signed_and_handed_in(office, await next_one(office, tx))
+    await office.check_conserved(*await office.finish(withdrawal))
 
 
 @only["solana"]

@@ -90,13 +90,13 @@ async def discard(
     *,
     nobody_signs: Annotated[
         bool,
-        typer.Option("--nobody-signs", help="You know that nobody has signed it and nobody will.", show_default=False),
+        typer.Option("--nobody-signs", help="You know that nobody has sent it and nobody will.", show_default=False),
     ] = False,
     json: options.Json = False,
 ) -> None:
     """Give a transaction up that is not signed. What it pays waits for another."""
     if not nobody_signs:
-        raise typer.BadParameter("were it signed and sent all the same, it could be paid twice: say --nobody-signs")
+        raise typer.BadParameter("where nodes can't say whether it was sent your word is taken: say --nobody-signs")
     found = (await api.post(f"/unsigned/{transaction}/discard")).body
     if json:
         output.print_json(found)

@@ -25,6 +25,7 @@ from billfold.chains.port import (
     Payment,
     Rate,
     Signed,
+    Sought,
     Speed,
     Spent,
     Unsigned,
@@ -173,6 +174,10 @@ class Bitcoin:
     async def find(self, signed: Signed, allocation: Allocation) -> Found:
         """What has become of it."""
         return await self._finding.found(signed, allocation)
+
+    async def seek(self, payload: bytes, allocation: Allocation) -> Sought:
+        """What has become of one that others were to sign."""
+        return await self._finding.sought(payload, allocation)
 
     async def balance(self, address: str, *, token: str | None, height: int) -> int:  # noqa: ARG002 - the port's
         """What the address holds now: nodes don't know what it was. It takes minutes where there are many coins."""

@@ -11,10 +11,12 @@ block, and another has its place for good. No node has such a one any more, so i
 
 from __future__ import annotations
 
+import msgspec
+
 from billfold.chains.bitcoin import psbt, transactions
 from billfold.chains.bitcoin.node import Node
 from billfold.chains.bitcoin.transactions import Transaction
-from billfold.chains.port import Allocation, Fate, Found, Signed
+from billfold.chains.port import Allocation, Fate, Found, Signed, Sought
 
 
 class Finding:
@@ -44,6 +46,22 @@ class Finding:
         if spent is not None and await self._node.tip() == before:
             return Found(fate=Fate.DEAD, reason=reason)
         return Found(fate=Fate.UNSEEN)
+
+    async def sought(self, payload: bytes, allocation: Allocation) -> Sought:
+        """What has become of one that others were to sign: its id is known before.
+
+        Raises:
+            NodeUnavailable, NodeWrong.
+        """
+        unsigned = psbt.read(payload).transaction
+        built = Signed(raw=unsigned.raw, chain_tx=unsigned.txid, payload=payload)
+        found = await self.found(built, allocation)
+        if found.fate in (Fate.UNSEEN, Fate.DEAD):
+            return Sought(fate=found.fate)
+        placed = await self._node.placed(unsigned.txid)
+        if placed is None:
+            return Sought(fate=Fate.PENDING)
+        return Sought(fate=found.fate, signed=msgspec.structs.replace(built, raw=placed.transaction.raw))
 
     async def _lost_parent(self, signed: Signed, tip: tuple[int, str]) -> str | None:
         """A transaction that it spends from, that no node has, and that has a coin which another has spent long ago."""

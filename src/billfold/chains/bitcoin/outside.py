@@ -26,7 +26,7 @@ from billfold.chains.bitcoin import psbt, transactions
 from billfold.chains.bitcoin.psbt import Origin, Spending
 from billfold.chains.bitcoin.transactions import Malformed
 from billfold.chains.outside_port import Form, PublicKey
-from billfold.chains.port import Allocation, Chain, Found, Network, Signed
+from billfold.chains.port import Network, Signed
 from billfold.chains.signing_port import Place, Purpose
 
 FORM: Form = "psbt"
@@ -120,12 +120,6 @@ def accepted(payload: bytes, signed: str, *, network: Network) -> Signed:  # noq
 def named(payload: bytes) -> str | None:
     """The id, of which signatures are no part."""
     return psbt.read(payload).transaction.txid
-
-
-async def found(chain: Chain, payload: bytes, allocation: Allocation) -> Found:
-    """What has become of it, by its id."""
-    unsigned = psbt.read(payload).transaction
-    return await chain.find(Signed(raw=unsigned.raw, chain_tx=unsigned.txid), allocation)
 
 
 def _steps(purpose: Purpose, index: int) -> tuple[int, int]:

@@ -24,6 +24,7 @@ from billfold.chains.port import (
     Payment,
     Rate,
     Signed,
+    Sought,
     Speed,
     Unsigned,
 )
@@ -110,6 +111,10 @@ class Ethereum:
     async def find(self, signed: Signed, allocation: Allocation) -> Found:
         """What has become of it."""
         return await sending.find(self._node, signed, allocation)
+
+    async def seek(self, payload: bytes, allocation: Allocation) -> Sought:
+        """What has become of one that others were to sign."""
+        return await sending.seek(self._node, payload, allocation)
 
     async def balance(self, address: str, *, token: str | None, height: int) -> int:
         """What an address holds after a block, or now where the node has forgotten that."""

@@ -14,7 +14,7 @@ from billfold.chains import errors, extended
 from billfold.chains.ethereum import addresses as forms
 from billfold.chains.ethereum import transactions
 from billfold.chains.outside_port import Form, PublicKey
-from billfold.chains.port import Allocation, Chain, Fate, Found, Network, Signed
+from billfold.chains.port import Network, Signed
 from billfold.chains.signing_port import Place, Purpose
 
 FORM: Form = "eip1559"
@@ -90,11 +90,6 @@ def accepted(payload: bytes, signed: str, *, network: Network) -> Signed:  # noq
 def named(payload: bytes) -> str | None:  # noqa: ARG001 - as every chain has it
     """None: the signature is part of the hash."""
     return None
-
-
-async def found(chain: Chain, payload: bytes, allocation: Allocation) -> Found:  # noqa: ARG001
-    """Without its hash nobody can say, and it stays good."""
-    return Found(fate=Fate.UNSEEN)
 
 
 def _branch(purpose: Purpose) -> int:

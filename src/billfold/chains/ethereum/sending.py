@@ -7,12 +7,12 @@ from typing import Any
 import structlog
 
 from billfold.chains import errors
-from billfold.chains.ethereum import transactions
-from billfold.chains.ethereum.node import Node, RawBlock, Receipt
+from billfold.chains.ethereum import addresses, transactions
+from billfold.chains.ethereum.node import Node, RawBlock, Receipt, Tx
 from billfold.chains.ethereum.watching import claims
 from billfold.chains.nodes import reading
 from billfold.chains.nodes.failures import CallRefused
-from billfold.chains.port import Allocation, Fate, Found, Signed
+from billfold.chains.port import Allocation, Fate, Found, Signed, Sought
 
 #: What nodes say that have the transaction: geth and erigon, anvil, nethermind, besu.
 _KNOWN = ("already known", "already imported", "alreadyknown", "known transaction")
@@ -51,6 +51,32 @@ async def find(node: Node, signed: Signed, allocation: Allocation) -> Found:
     if await node.nonce(allocation.source, "latest") <= allocation.nonce:
         return Found(fate=Fate.UNSEEN)
     return await _used(node, signed, allocation.source, allocation.nonce)
+
+
+async def seek(node: Node, payload: bytes, allocation: Allocation) -> Sought:
+    """What has become of one that others were to sign: whatever used up its number is it, or proves that it is dead.
+
+    A wallet program may have set other fees than were handed out. So it counts as it if it pays the same.
+    """
+    assert allocation.nonce is not None, "an allocation of this chain has one"
+    source, nonce = addresses.canonical(allocation.source), allocation.nonce
+    if await node.nonce(source, "latest") <= nonce:
+        return Sought(fate=Fate.UNSEEN)
+    last = await _final(node)
+    try:
+        is_final = await node.nonce(source, last) > nonce
+        block = await _block_that_used(node, source, nonce, last if is_final else (await node.head()).height)
+    except CallRefused:
+        return Sought(fate=None)
+    used_by = _user(block, source, nonce)
+    call = transactions.decode(payload[addresses.BYTES :])
+    if (used_by.to, used_by.value, used_by.data) != (call.to, call.value, call.data):
+        return Sought(fate=Fate.DEAD if is_final else Fate.UNSEEN)
+    if not is_final:
+        return Sought(fate=Fate.PENDING)
+    # It is in a final block, so nobody will hand these bytes to a node.
+    built = transactions.encode_signed(call, parity=0, r=0, s=0)
+    return Sought(fate=Fate.MINED, signed=Signed(raw=built, chain_tx=used_by.hash))
 
 
 async def _known(node: Node, signed: Signed) -> bool:
@@ -107,13 +133,18 @@ async def _used(node: Node, signed: Signed, source: str, nonce: int) -> Found:
         block = await _block_that_used(node, source, nonce, final)
     except CallRefused:
         return Found(fate=Fate.UNSEEN, reason="its number is used up; a node that keeps old state could say by what")
-    used_by = next((tx.hash for tx in block.txs if (tx.sender, tx.nonce) == (source, nonce)), None)
-    if used_by is None:
-        raise errors.NodeWrong(f"By a node's count block {block.height} has number {nonce} of {source}, and has not.")
+    used_by = _user(block, source, nonce).hash
     if used_by == signed.chain_tx:
         # The node that was asked first is behind: nothing is known of it but that it is mined.
         return Found(fate=Fate.PENDING)
     return Found(fate=Fate.DEAD, reason=f"its number was used up by {used_by} in block {block.height}")
+
+
+def _user(block: RawBlock, source: str, nonce: int) -> Tx:
+    found = next((tx for tx in block.txs if (tx.sender, tx.nonce) == (source, nonce)), None)
+    if found is None:
+        raise errors.NodeWrong(f"By a node's count block {block.height} has number {nonce} of {source}, and has not.")
+    return found
 
 
 async def _final(node: Node) -> int:

@@ -19,10 +19,11 @@ from billfold.chains.port import (
     Payment,
     Rate,
     Signed,
+    Sought,
     Speed,
     Unsigned,
 )
-from billfold.chains.solana import addresses, building, fees, sending, watching
+from billfold.chains.solana import addresses, building, fees, seeking, sending, watching
 from billfold.chains.solana.node import Node
 
 #: The first blocks of the public networks, by which they are told apart.
@@ -111,6 +112,9 @@ class Solana:
 
     async def find(self, signed: Signed, allocation: Allocation) -> Found:
         return await sending.find(self._node, signed, allocation)
+
+    async def seek(self, payload: bytes, allocation: Allocation) -> Sought:
+        return await seeking.seek(self._node, payload, allocation)
 
     async def missing(self, coins: Sequence[Coin]) -> Sequence[Coin]:  # noqa: ARG002 - the port's
         """There are no coins here."""

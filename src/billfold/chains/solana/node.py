@@ -132,6 +132,16 @@ class Node:
 
         return await self._block(slot, _block_config("signatures", "finalized"), read, agreed=True)
 
+    async def signatures_of(self, slot: int, payer: str) -> tuple[Header, frozenset[str]] | None:
+        """A final block with the signatures of one who pays fees, agreed on by the quorum."""
+
+        def read(answer: Any) -> tuple[Header, frozenset[str]]:
+            found = reading.items(reading.member(answer, "transactions"), "transactions", most=100_000)
+            pairs = [_payer(reading.member(each, "transaction")) for each in found]
+            return header(answer, slot), frozenset(signature for by, signature in pairs if by == payer)
+
+        return await self._block(slot, _block_config("accounts", "finalized"), read, agreed=True)
+
     async def first_slot(self) -> int:
         """The first block of which as many nodes still know as the quorum wants, or an earlier one."""
         firsts = await self._rpc.each("getFirstAvailableBlock", read=_slot)
@@ -271,6 +281,15 @@ def value(answer: Any) -> Any:
 
 def text(given: Any, what: str) -> str:
     return reading.text(given, what, longest=_TEXT_MAX)
+
+
+def _payer(given: Any) -> tuple[str, str]:
+    """Who pays a transaction's fee, and their signature: each the first of all."""
+    keys = reading.items(reading.member(given, "accountKeys"), "accounts", most=256)
+    signatures = reading.items(reading.member(given, "signatures"), "signatures", most=256)
+    if not keys or not signatures:
+        raise NodeWrong("A node gives a transaction without signatures or accounts.")
+    return text(reading.member(keys[0], "pubkey"), "account"), text(signatures[0], "signature")
 
 
 def _known(refused: CallRefused) -> bool:

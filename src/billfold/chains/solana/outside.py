@@ -13,10 +13,10 @@ from solders.transaction import VersionedTransaction
 from billfold.chains import errors
 from billfold.chains.hardened import addresses, checked, path
 from billfold.chains.outside_port import Form, PublicKey
-from billfold.chains.port import Allocation, Chain, Fate, Found, Network, Signed
+from billfold.chains.port import Network, Signed
 from billfold.chains.signing_port import Place
 from billfold.chains.solana import addresses as forms
-from billfold.chains.solana import building, orders
+from billfold.chains.solana import orders
 
 __all__ = [
     "EXPIRES",
@@ -24,7 +24,6 @@ __all__ = [
     "accepted",
     "addresses",
     "checked",
-    "found",
     "listed",
     "named",
     "path",
@@ -34,8 +33,6 @@ __all__ = [
 FORM: Form = "solana_message"
 #: Its recent block counts for 150 blocks, about a minute.
 EXPIRES = True
-#: As `sending` has it: so many blocks more are waited for.
-_GRACE = 2
 
 
 def listed(text: str, *, network: Network) -> str:  # noqa: ARG001 - an address is the same on every network
@@ -84,12 +81,3 @@ def accepted(payload: bytes, signed: str, *, network: Network) -> Signed:  # noq
 def named(payload: bytes) -> str | None:  # noqa: ARG001 - as every chain has it
     """None: the signature is the id."""
     return None
-
-
-async def found(chain: Chain, payload: bytes, allocation: Allocation) -> Found:  # noqa: ARG001
-    """Dead when a final block is above the last in which it counts: nobody but us hands it to a node."""
-    assert allocation.last_height is not None, "every allocation of Solana has a last height"
-    _, last = await chain.anchor()
-    if last - building.BLOCKS <= allocation.last_height + _GRACE:
-        return Found(fate=Fate.UNSEEN)
-    return Found(fate=Fate.DEAD, reason="Its recent block is too old.")

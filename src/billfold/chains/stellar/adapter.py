@@ -18,6 +18,7 @@ from billfold.chains.port import (
     Payment,
     Rate,
     Signed,
+    Sought,
     Speed,
     Unsigned,
 )
@@ -126,6 +127,10 @@ class Stellar:
     async def find(self, signed: Signed, allocation: Allocation) -> Found:
         """What has become of it."""
         return await sending.find(self._horizon, signed, allocation, passphrase=self._passphrase)
+
+    async def seek(self, payload: bytes, allocation: Allocation) -> Sought:
+        """What has become of one that others were to sign."""
+        return await sending.seek(self._horizon, payload, allocation, passphrase=self._passphrase)
 
     async def missing(self, coins: Sequence[Coin]) -> Sequence[Coin]:  # noqa: ARG002 - the port's
         """There are no coins here."""

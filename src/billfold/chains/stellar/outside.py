@@ -17,7 +17,7 @@ from xdrlib3 import Error as XdrError
 from billfold.chains import errors
 from billfold.chains.hardened import addresses, checked, path
 from billfold.chains.outside_port import Form, PublicKey
-from billfold.chains.port import Allocation, Chain, Found, Network, Signed
+from billfold.chains.port import Network, Signed
 from billfold.chains.signing_port import Place
 from billfold.chains.stellar import addresses as forms
 from billfold.chains.stellar.networks import PASSPHRASES
@@ -28,7 +28,6 @@ __all__ = [
     "accepted",
     "addresses",
     "checked",
-    "found",
     "listed",
     "named",
     "path",
@@ -80,11 +79,6 @@ def accepted(payload: bytes, signed: str, *, network: Network) -> Signed:
 def named(payload: bytes) -> str | None:  # noqa: ARG001 - as every chain has it
     """None: signatures within are part of what the fee bump's hash covers."""
     return None
-
-
-async def found(chain: Chain, payload: bytes, allocation: Allocation) -> Found:
-    """What has become of the transaction within, whose hash no signature changes. One in a ledger is never dead."""
-    return await chain.find(Signed(raw=payload, chain_tx=""), allocation)
 
 
 def _envelope(text: str, network: Network) -> FeeBumpTransactionEnvelope:

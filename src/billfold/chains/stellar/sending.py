@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 from datetime import timedelta
 
+import msgspec
 from stellar_sdk import FeeBumpTransactionEnvelope
 
 from billfold.chains import errors
-from billfold.chains.port import Allocation, Fate, Found, Signed
+from billfold.chains.port import Allocation, Fate, Found, Signed, Sought
 from billfold.chains.stellar import building
 from billfold.chains.stellar.horizon import Horizon
 from billfold.chains.stellar.records import Ledger, Transaction
@@ -57,6 +58,31 @@ async def find(horizon: Horizon, signed: Signed, allocation: Allocation, *, pass
     return Found(fate=Fate.UNSEEN)
 
 
+async def seek(horizon: Horizon, payload: bytes, allocation: Allocation, *, passphrase: str) -> Sought:
+    """What has become of one that others were to sign: no signature changes the hash of the transaction within.
+
+    Raises:
+        NodeUnavailable, NodeWrong.
+    """
+    assert allocation.nonce is not None, "allocated before it is built"
+    built = Signed(raw=payload, chain_tx="")
+    name = _inner(built, passphrase)
+    head = await horizon.last()
+    source = await horizon.account(allocation.source, at=head.sequence)
+    transaction = await horizon.transaction(name, at=head.sequence)
+    if transaction is None and source is not None and source.sequence >= allocation.nonce:
+        transaction = await _user(horizon, allocation)
+        if transaction is None:
+            return Sought(fate=None)
+    if transaction is None:
+        return Sought(fate=(await find(horizon, built, allocation, passphrase=passphrase)).fate)
+    if name not in transaction.hashes:
+        return Sought(fate=Fate.DEAD)
+    # Where it came in a fee bump, that has the hash that the chain's tools show.
+    chain_tx = next(iter(transaction.hashes - {name}), name)
+    return Sought(fate=Fate.MINED, signed=msgspec.structs.replace(built, chain_tx=chain_tx))
+
+
 async def _mined(horizon: Horizon, transaction: Transaction, signed: Signed, allocation: Allocation) -> Found:
     ours = transaction.fee_account == building.payer(allocation)
     if ours and signed.chain_tx not in transaction.hashes:
@@ -83,15 +109,20 @@ async def _used(horizon: Horizon, name: str, signed: Signed, allocation: Allocat
     Raises:
         NodeWrong: nobody says which it was. Whatever is done then, people decide it.
     """
-    for other in await horizon.latest_of(allocation.source):
-        if other.sequence == allocation.nonce:
-            if name in other.hashes:
-                return await _mined(horizon, other, signed, allocation)
-            return Found(
-                fate=Fate.DEAD,
-                reason=f"Transaction {min(other.hashes)} has used up its number in ledger {other.ledger}.",
-            )
-    raise errors.NodeWrong("The sequence number is used up, and no node says by which transaction.")
+    other = await _user(horizon, allocation)
+    if other is None:
+        raise errors.NodeWrong("The sequence number is used up, and no node says by which transaction.")
+    if name in other.hashes:
+        return await _mined(horizon, other, signed, allocation)
+    return Found(
+        fate=Fate.DEAD, reason=f"Transaction {min(other.hashes)} has used up its number in ledger {other.ledger}."
+    )
+
+
+async def _user(horizon: Horizon, allocation: Allocation) -> Transaction | None:
+    """The transaction that has used up the number, if it is among the last of its source."""
+    latest = await horizon.latest_of(allocation.source)
+    return next((each for each in latest if each.sequence == allocation.nonce), None)
 
 
 async def _remembers(horizon: Horizon, allocation: Allocation) -> bool:

@@ -151,9 +151,10 @@ async def import_signed(tx_id: str, command: SignedElsewhere, custody: Custody) 
         scope=contracts.WITHDRAW,
         also=_ALSO,
         everybody=contracts.OPERATOR,
-        description="For operators, who say by this that nobody has signed it and nobody will: were it sent all the "
-        "same, it could be paid twice. What it was to pay waits for another.",
-        errors=(*_WAITING, *_NODES, errors.UnsignedOnChain),
+        description="For operators. What was exported may have been signed: another takes its place that uses up the "
+        "same, of which one at most can happen. Where nodes can't say whether it was sent, the operator says by this "
+        "that it was not.",
+        errors=(*_WAITING, *_NODES, errors.UnsignedOnChain, errors.UnsignedMayHappen),
         answers={"id": _ID},
     ),
 )

@@ -70,6 +70,11 @@ class Tx(msgspec.Struct, frozen=True):
         return self.state not in ("dead", "dropped")
 
     @property
+    def is_loose(self) -> bool:
+        """Whether somebody may have signed and sent it, of whom nobody has heard since it was handed out."""
+        return self.exported_at is not None and self.raw is None and self.state != "dead"
+
+    @property
     def offered(self) -> Rate:
         """What it offers for a place in a block."""
         return Rate(numbers=self.rate)

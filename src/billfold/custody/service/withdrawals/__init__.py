@@ -44,6 +44,7 @@ from billfold.custody.service.withdrawals.outside import HandingOut
 from billfold.custody.service.withdrawals.parts import Parts
 from billfold.custody.service.withdrawals.refunding import Refunding
 from billfold.custody.service.withdrawals.replacing import Replacing
+from billfold.custody.service.withdrawals.seeking import UNSURE
 from billfold.custody.service.withdrawals.sending import Sending
 from billfold.custody.service.withdrawals.sweeping import Sweeping
 from billfold.custody.store import withdrawals as store
@@ -70,7 +71,9 @@ _BY_TX: Mapping[str, WithdrawalStatus] = {
 
 def status_of(seen: Seen) -> WithdrawalStatus:
     """How far it is, but for an address that is waited for."""
-    return _BY_TX.get(seen.tx_state or "", "allocated") if seen.row.state == "allocated" else seen.row.state
+    if seen.row.state != "allocated":
+        return seen.row.state
+    return "uncertain" if seen.row.reason == UNSURE else _BY_TX.get(seen.tx_state or "", "allocated")
 
 
 class Withdrawals:
@@ -105,7 +108,7 @@ class Withdrawals:
         self._allocating = Allocating(self._parts, fees)
         #: What is signed elsewhere.
         self.outside = HandingOut(self._parts, self._ending)
-        self._sending = Sending(self._parts, self._ending, self.outside)
+        self._sending = Sending(self._parts, self._ending)
         self._replacing = Replacing(self._parts, self._asking, self._ending, fees)
         self._sweeping = Sweeping(self._parts, fees)
         self._opening = Opening(self._parts, fees)

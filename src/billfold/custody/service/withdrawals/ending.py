@@ -156,19 +156,36 @@ class Ending:
         async with self._parts.database.transaction() as connection:
             await queue.lock_chain(connection, chain.name)
             await self._lock(connection, row)
+            others = [one for one in await queue.txs(connection, row.id) if one.id != tx.id]
+            if any(one.is_loose for one in others) and not any(one.is_living for one in others):
+                # It stands in the place of one that may still happen, and is wanted for that.
+                await queue.postpone(connection, row, next_at=self._parts.now() + GIVEN_UP_PAUSE)
+                return
             await self.drop(connection, chain, row, tx, reason=reason, fail=fail)
 
     async def drop(
-        self, connection: Connection, chain: Chain, row: AllocationRow, tx: Tx, *, reason: str, fail: bool = False
+        self,
+        connection: Connection,
+        chain: Chain,
+        row: AllocationRow,
+        tx: Tx,
+        *,
+        reason: str,
+        fail: bool = False,
+        replace: bool = False,
     ) -> None:
         """The same where the caller has locked the chain, and then the allocation. Who asked to be cancelled is.
 
         Otherwise somebody could give out the number after this one in the instant in which this one is given back.
+        To `replace` it is to have another in its place if it was all that had the allocation.
         """
         now = self._parts.now()
         await queue.change_tx(connection, tx.id, state="dropped", now=now, reason=reason)
         if any(one.is_living for one in await queue.txs(connection, row.id)):
             await queue.set_allocation(connection, row.id, state="living", next_at=now)
+            return
+        if replace:
+            await self._replace(connection, chain, row, tx)
             return
         for one in await store.of_allocation(connection, row.id):
             if fail or one.cancel_asked:
@@ -188,6 +205,20 @@ class Ending:
             await queue.set_allocation(connection, row.id, state="freed", next_at=now)
             await queue.free_coins_of(connection, row.id)
             await _give_back(connection, row, until=now + GIVEN_UP_PAUSE, reason=reason)
+
+    async def _replace(self, connection: Connection, chain: Chain, row: AllocationRow, tx: Tx) -> None:
+        """Let another use up the same: it pays who has not asked to be cancelled, or nobody."""
+        now = self._parts.now()
+        asked = {one.id for one in await store.of_allocation(connection, row.id) if one.cancel_asked}
+        pays = [one for one in await queue.payments(connection, tx.id) if one[1] not in asked]
+        kind = tx.kind
+        if kind == "pay" and not pays:
+            nobody = rules.clearing(chain.model, row.source)
+            assert nobody is not None, "where nothing clears, nothing is replaced"
+            kind, pays = "clear", [(payment, None) for payment in nobody]
+        new = new_tx(row, tx, kind=kind, rate=tx.offered, fee_limit=tx.fee_limit, now=now)
+        await queue.insert_tx(connection, new, pays)
+        await queue.set_allocation(connection, row.id, state="living", next_at=now)
 
     async def settle(self, row: Row) -> None:
         """Have the ledger pay what has left, and give back the rest.

@@ -18,8 +18,7 @@ from billfold.custody.domain import withdrawals as rules
 from billfold.custody.service.withdrawals.closing import OWN_KINDS
 from billfold.custody.service.withdrawals.ending import new_tx
 from billfold.custody.service.withdrawals.fees import Fees
-from billfold.custody.service.withdrawals.parts import Parts
-from billfold.custody.service.withdrawals.replacing import REPLACEMENTS_MAX
+from billfold.custody.service.withdrawals.parts import REPLACEMENTS_MAX, Parts
 from billfold.custody.store import queue
 from billfold.custody.store.queue import Tx
 

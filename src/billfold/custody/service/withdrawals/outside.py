@@ -1,8 +1,9 @@
 """Step 5 of a withdrawal where the keys are elsewhere: what is built waits, is handed out, and comes back signed.
 
 Until it is handed out nobody can have signed it, so it is dropped as any other that is not signed. From then on
-somebody may, whatever else happens. So it is only given up by proof of its chain that its time is over, or by the word
-of an operator; and what comes back is exactly what went out, or is refused.
+somebody may, whatever else happens. So it is looked for on its chain (`seeking`), and given up by proof alone that it
+never happens, or by the word of an operator where its chain can't say; and what comes back is exactly what went out, or
+is refused.
 """
 
 from __future__ import annotations
@@ -16,14 +17,13 @@ import msgspec
 
 from billfold.chains.errors import ChainError, NodeWrong
 from billfold.chains.outside_port import Outside, PublicKey
-from billfold.chains.port import Chain, Fate, Signed
+from billfold.chains.port import Allocation, Chain, Fate, Signed
 from billfold.chains.signing_port import Place
 from billfold.custody import errors
 from billfold.custody.contracts.elsewhere import Accepted, Exported, KeyNeeded, Unsigned, UnsignedPayment
-from billfold.custody.domain.withdrawals import Allocation
 from billfold.custody.events import SOURCE
 from billfold.custody.service.withdrawals.ending import Ending
-from billfold.custody.service.withdrawals.parts import Parts
+from billfold.custody.service.withdrawals.parts import REPLACEMENTS_MAX, Parts
 from billfold.custody.store import elsewhere, queue, sources
 from billfold.custody.store import unsigned as store
 from billfold.custody.store.queue import AllocationRow, Tx
@@ -38,9 +38,6 @@ from billfold.platform.postgres.database import Connection
 SIGNED_WITHIN = timedelta(hours=12)
 #: So many are listed.
 LISTED_MAX = 100
-#: What owners read while their withdrawal waits, and why it has to be made anew.
-WAITS = "waits_for_signature"
-LATE = "signature_too_late"
 
 
 class HandingOut:
@@ -106,36 +103,46 @@ class HandingOut:
         return Accepted(id=tx.id, chain=chain.name, chain_tx=found.chain_tx)
 
     async def discard(self, *, tx_id: UUID) -> None:
-        """Give one up by the word of an operator that nobody has signed it, or ever will. What it pays waits again.
+        """Give one up. While it may still happen another takes its place that uses up the same, so one at most can.
+
+        The word of an operator is only taken where nodes can't say whether it was sent.
 
         Raises:
             UnsignedUnknown, UnsignedGone, NodeUnavailable, NodeWrong
-            UnsignedOnChain: the chain says that somebody has.
+            UnsignedOnChain: the chain says that somebody has sent it.
+            UnsignedMayHappen: it may, and nothing can be put in its place before its time is over.
         """
-        tx, chain, outside = await self._found(tx_id)
-        if tx.exported_at is not None and tx.payload is not None:
-            fate = (await outside.found(chain, tx.payload, await self._content(tx))).fate
-            if fate in (Fate.PENDING, Fate.MINED):
-                raise errors.UnsignedOnChain
+        tx, chain, _ = await self._found(tx_id)
+        loose = await self._loose(tx)
+        may_happen = await self._may_happen(chain, tx, loose)
         async with self._parts.database.transaction() as connection:
             await queue.lock_chain(connection, chain.name)
             row, tx = await self._locked(connection, tx)
-            await self._ending.drop(connection, chain, row, tx, reason="discarded")
+            if [one.id for one in await queue.txs(connection, row.id) if one.is_loose] != [one.id for one in loose]:
+                raise errors.UnsignedGone("Something was handed out or in at this moment; try again.")
+            await self._ending.drop(connection, chain, row, tx, reason="discarded", replace=may_happen)
             await self._told(connection, "custody.transaction_discarded.v1", tx)
 
-    async def waited(self, chain: Chain, row: AllocationRow, tx: Tx, allocation: Allocation) -> Fate:
-        """What has become of one that is built and that nobody has handed in.
+    async def _loose(self, tx: Tx) -> list[Tx]:
+        async with self._parts.database.connection() as connection:
+            txs = await queue.txs(connection, tx.allocation_id)
+        if len(txs) > REPLACEMENTS_MAX:
+            raise errors.UnsignedMayHappen("It was replaced so often that no more is done; sign what waits.")
+        return [one for one in txs if one.is_loose]
+
+    async def _may_happen(self, chain: Chain, tx: Tx, loose: Sequence[Tx]) -> bool:
+        """Whether any that was handed out may still be mined, as the chain says.
 
         Raises:
-            NodeUnavailable, NodeWrong.
+            UnsignedOnChain, UnsignedMayHappen, NodeUnavailable, NodeWrong.
         """
-        async with self._parts.database.connection() as connection:
-            await store.say(connection, row.id, WAITS)
-        if tx.exported_at is None:
-            return Fate.UNSEEN
-        assert tx.payload is not None, "it is built"
-        outside = await self._outside(chain.name)
-        return (await outside.found(chain, tx.payload, allocation)).fate
+        allocation = await self._content(tx)
+        fates = [(await chain.seek(one.payload, allocation)).fate for one in loose if one.payload is not None]
+        if Fate.PENDING in fates or Fate.MINED in fates:
+            raise errors.UnsignedOnChain
+        if Fate.UNSEEN in fates and chain.model == "recent_block":
+            raise errors.UnsignedMayHappen
+        return Fate.UNSEEN in fates
 
     async def _found(self, tx_id: UUID) -> tuple[Tx, Chain, Outside]:
         async with self._parts.database.connection() as connection:
@@ -190,7 +197,7 @@ class HandingOut:
         now = await store.find(connection, tx.id)
         if now is None or now.raw is None:
             return False
-        if now.raw != found.raw:
+        if now.raw != found.raw and now.chain_tx != found.chain_tx:
             raise errors.SignedAlready
         return True
 

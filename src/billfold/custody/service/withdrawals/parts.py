@@ -28,6 +28,8 @@ from billfold.signer.contracts import SigningService
 LEASE = timedelta(seconds=30)
 #: What a node says for sure about the same transaction changes no sooner.
 LOOK_PAUSE = timedelta(seconds=1)
+#: So many transactions share one allocation at most: each costs its owner more, and is watched for.
+REPLACEMENTS_MAX = 10
 
 
 class Overtaken(Exception):

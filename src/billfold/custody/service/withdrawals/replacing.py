@@ -19,7 +19,7 @@ from billfold.custody.domain import withdrawals as rules
 from billfold.custody.service.withdrawals.asking import Asking
 from billfold.custody.service.withdrawals.ending import Ending, new_tx
 from billfold.custody.service.withdrawals.fees import Fees
-from billfold.custody.service.withdrawals.parts import Parts
+from billfold.custody.service.withdrawals.parts import REPLACEMENTS_MAX, Parts
 from billfold.custody.store import queue
 from billfold.custody.store import withdrawals as store
 from billfold.custody.store.queue import AllocationRow, Tx
@@ -29,8 +29,6 @@ from billfold.platform.postgres.database import Connection
 
 #: A cancellation may cost so much more than what it cancels, or as much more as the chain asks of a replacement.
 _CLEAR_COSTS = 2
-#: So many transactions share one allocation at most: each costs its owner more, and is watched for.
-REPLACEMENTS_MAX = 10
 
 
 class Replacing:
@@ -116,10 +114,11 @@ class Replacing:
     async def _withdraw(self, connection: Connection, allocation: AllocationRow, row: Row) -> None:
         """Take a withdrawal out of its transaction."""
         chain = self._parts.chain(row.chain)
-        txs = [tx for tx in await queue.txs(connection, allocation.id) if tx.is_living]
+        known = await queue.txs(connection, allocation.id)
+        txs = [tx for tx in known if tx.is_living]
         await store.ask_cancel(connection, row.id)
         if all(tx.raw is None for tx in txs):
-            if any(tx.exported_at is not None for tx in txs):
+            if any(tx.is_loose for tx in known):
                 # Somebody may have signed it. It is given back when that can't be any more.
                 return
             for tx in txs:

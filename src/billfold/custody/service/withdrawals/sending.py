@@ -27,8 +27,8 @@ from billfold.custody import errors
 from billfold.custody.domain import withdrawals as rules
 from billfold.custody.service.withdrawals.closing import Closing
 from billfold.custody.service.withdrawals.ending import Ending
-from billfold.custody.service.withdrawals.outside import LATE, HandingOut
 from billfold.custody.service.withdrawals.parts import LEASE, LOOK_PAUSE, Overtaken, Parts
+from billfold.custody.service.withdrawals.seeking import LATE, Seeking
 from billfold.custody.service.withdrawals.together import Together
 from billfold.custody.store import queue, sources
 from billfold.custody.store import withdrawals as store
@@ -50,10 +50,10 @@ log = structlog.get_logger(__name__)
 class Sending:
     """Brings transactions onto their chain."""
 
-    def __init__(self, parts: Parts, ending: Ending, outside: HandingOut) -> None:
+    def __init__(self, parts: Parts, ending: Ending) -> None:
         self._parts = parts
         self._ending = ending
-        self._outside = outside
+        self._seeking = Seeking(parts)
         self._together = Together(parts)
         self._closing = Closing(parts)
 
@@ -86,12 +86,15 @@ class Sending:
             await self._closing.close(chain, row)
             return
         async with self._parts.database.connection() as connection:
-            txs = [tx for tx in await queue.txs(connection, row.id) if tx.is_living]
+            txs = [tx for tx in await queue.txs(connection, row.id) if tx.is_living or tx.is_loose]
             allocation = await queue.content(connection, row)
-        late = False
+        fates: list[Fate | None] = []
         for place, tx in enumerate(txs):
-            if tx.state == "built" and row.chain in self._parts.outside:
-                late |= await self._outside.waited(chain, row, tx, allocation) is Fate.DEAD
+            if tx.is_loose:
+                txs[place], fate = await self._seeking.look(chain, row, tx, allocation)
+                fates += [fate] if tx.raw is None else []
+            elif tx.state == "built" and row.chain in self._parts.outside:
+                continue
             elif tx.state in ("allocated", "built"):
                 made = await self._made(chain, row, tx, allocation)
                 if made is None:
@@ -99,7 +102,9 @@ class Sending:
                 txs[place] = made if made.raw is None else await self._handed_over(chain, row, made)
             else:
                 txs[place] = await self._looked_for(chain, row, tx, allocation)
-        await self._concluded(row, txs, late=late)
+        if row.chain in self._parts.outside and any(tx.state == "built" for tx in txs):
+            await self._seeking.say(row, fates)
+        await self._concluded(row, txs, fates)
 
     async def _made(self, chain: Chain, row: AllocationRow, tx: Tx, allocation: Allocation) -> Tx | None:
         """It with its signed bytes stored, or built where others sign; None if it can't be made."""
@@ -212,21 +217,19 @@ class Sending:
             reason=found.reason[: queue.REASON_MAX],
         )
 
-    async def _concluded(self, row: AllocationRow, txs: Sequence[Tx], *, late: bool) -> None:
+    async def _concluded(self, row: AllocationRow, txs: Sequence[Tx], fates: Sequence[Fate | None]) -> None:
         """Settle what is final, give up what is dead, and look again later at all else.
 
-        What is not signed shares the fate of those that were: it uses up the same. Where nobody has signed in time
-        (`late`) it is over, too.
+        What nobody can have signed shares the fate of all others: it uses up the same. `fates` are those of what was
+        handed out and not handed in: as long as one may happen nothing is given up.
         """
         signed = [tx for tx in txs if tx.raw is not None]
+        all_dead = all(tx.state == "dead" for tx in signed) and all(fate is Fate.DEAD for fate in fates)
         final = next((tx for tx in txs if tx.state == "final"), None)
         if final is not None:
             await self._ending.finish(row, final)
-        elif signed and all(tx.state == "dead" for tx in signed):
-            await self._ending.bury(row)
-        elif late and not signed:
-            log.warning("a transaction was not signed in time", allocation=str(row.id))
-            await self._ending.bury(row, reason=LATE)
+        elif (signed or fates) and all_dead:
+            await self._ending.bury(row, reason="" if signed else LATE)
         elif not signed:
             await self._postpone(row, WAIT_PAUSE)
         else:
