@@ -155,6 +155,21 @@ class Rate(msgspec.Struct, frozen=True, kw_only=True):
     numbers: Mapping[str, int]
 
 
+class Hastening(msgspec.Struct, frozen=True, kw_only=True):
+    """What it takes to get a transaction into a block by a child, which spends a coin of it and pays for both."""
+
+    #: What the transaction pays, of which a coin is to be spent.
+    movements: Sequence[Movement]
+    #: What the child has to offer for its own place, and what that is in all.
+    rate: Rate
+    fee: int
+    #: A smaller coin leaves nothing worth having.
+    least: int
+    #: Why there can be no child: a stable word, and a sentence.
+    obstacle: str | None = None
+    obstacle_detail: str = ""
+
+
 class Fees(Protocol):
     """Knows what a payment costs."""
 
@@ -176,6 +191,16 @@ class Fees(Protocol):
 
     def coin_fee(self, *, rate: Rate) -> int:
         """What it costs to use up one more coin; nothing on chains of other models."""
+        ...
+
+    async def hastening(self, chain_tx: str, *, to: str, rate: Rate) -> Hastening | None:
+        """What a child takes that gets a transaction at `rate` into a block; None if it does not wait for one.
+
+        Only of the model `coins`. The child spends one coin of it and pays all that is left to the address `to`.
+
+        Raises:
+            NodeUnavailable, NodeWrong.
+        """
         ...
 
     def raised(self, rate: Rate) -> Rate:

@@ -13,6 +13,8 @@ CustodyError
 └── BlockWrong                      what a node says of a block can't be
 ├── WithdrawalUnknown, AssetNotOnChain, AddressIsOurs, AmountBelowMinimum, DestinationRefused
 ├── WithdrawalTooLate               it is too far on its way
+├── TransactionNotWaiting           no node has it among what waits for a block
+├── TransactionNotHurried           no child would help it, or may be had
 ├── NoCoins                         the chain's money is not coins
 ├── FeesUnknown                     nobody knows what the chain asks now
 ├── SigningUnavailable              there is no signer
@@ -146,6 +148,18 @@ class WithdrawalTooLate(CustodyError, errors.Conflict):
     """The withdrawal is too far on its way for this, or has ended."""
 
     code = "withdrawal_too_late"
+
+
+class TransactionNotWaiting(CustodyError, errors.Conflict):
+    """No node has this transaction among those that wait for a block; it may be in one."""
+
+    code = "transaction_not_waiting"
+
+
+class TransactionNotHurried(CustodyError, errors.Conflict):
+    """There can be no child of this transaction, or it would not help."""
+
+    code = "transaction_not_hurried"
 
 
 class NoCoins(CustodyError, errors.NotFound):

@@ -91,6 +91,9 @@ async def test_each_refusal_has_its_code(
     assert refused(ada, "POST", "/chains/bitcoin/resume") == (403, "missing_scope")
     assert refused(ada, "GET", "/custody/coins/bitcoin") == (403, "missing_scope")
     assert refused(operator, "GET", "/custody/coins/dogecoin") == (404, "chain_unknown")
+    child = {"chain": "dogecoin", "chain_tx": "0" * 64}
+    assert refused(ada, "POST", "/custody/children", child) == (403, "missing_scope")
+    assert refused(operator, "POST", "/custody/children", child) == (404, "chain_unknown")
     for path in ("/custody/hot", "/custody/refills"):
         assert refused(ada, "GET", path) == (403, "missing_scope")
         assert operator.get(path).json()["items"] == []

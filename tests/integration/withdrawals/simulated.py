@@ -23,6 +23,7 @@ from billfold.chains.port import (
     Destination,
     Fate,
     Found,
+    Hastening,
     Head,
     Model,
     Movement,
@@ -208,6 +209,9 @@ class Simulated:
 
     def coin_fee(self, *, rate: Rate) -> int:
         return rate.numbers["fee"] // 10 if self.model == "coins" else 0
+
+    async def hastening(self, chain_tx: str, *, to: str, rate: Rate) -> Hastening | None:
+        raise AssertionError("children are tried on the real rules")
 
     def raised(self, rate: Rate) -> Rate:
         if self.model == "recent_block":

@@ -20,6 +20,7 @@ app.command("reserve-proof")(reserves.reserve_proof)
 app.command("hot")(treasury.hot)
 app.command("coins")(treasury.coins)
 app.command("refills")(treasury.refills)
+app.command("hurry")(treasury.hurry)
 
 #: Each call asks the chain for as many addresses as it may; more than this and something is wrong with it.
 _CALLS_MAX = 10_000

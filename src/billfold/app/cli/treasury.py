@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from billfold.app.cli import client, options, output
+from billfold.app.cli.withdrawals import Speed
 from billfold.app.client import Api
 
 
@@ -47,6 +48,26 @@ async def coins(
             )
         ]
         output.print_table(("coins", "number", found["money"]["asset"]), rows)
+
+
+@client.command
+async def hurry(
+    api: Api,
+    chain_tx: Annotated[str, typer.Argument(metavar="TRANSACTION", help="Its id on the chain.")],
+    *,
+    chain: Annotated[str, typer.Option("--chain", metavar="CHAIN", help="Which one.")] = "bitcoin",
+    speed: Annotated[Speed, typer.Option("--speed", help="How soon.")] = Speed.FAST,
+    json: options.Json = False,
+) -> None:
+    """Get a stuck transaction that pays us into a block by another one that pays for both, with an operator's key."""
+    wanted = {"chain": chain, "chain_tx": chain_tx, "speed": speed.value}
+    child: dict[str, Any] = (await api.post("/custody/children", wanted, repeatable=True)).body
+    if json:
+        output.print_json(child)
+    else:
+        fee = child["network_fee"]
+        sent = f" as {child['child_tx']}" if child["child_tx"] else ""
+        typer.echo(f"A child that costs the house {fee['amount']} {fee['asset']} is {child['status']}{sent}.")
 
 
 @client.command

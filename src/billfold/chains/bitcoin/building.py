@@ -86,9 +86,12 @@ def _change(
     script = addresses.script_of(allocation.change, network)
     fee = sizes.fee_for(rate, sizes.vsize(len(coins), [*(each.script for each in outputs), script]))
     rest = sum(each.amount for each in coins) - sum(each.value for each in outputs) - fee
-    if rest < max(sizes.dust(script), sizes.fee_for(rate, sizes.INPUT_VSIZE)):
-        return []
-    return [Output(rest, script)]
+    return [] if rest < change_least(script, rate) else [Output(rest, script)]
+
+
+def change_least(script: bytes, rate: int) -> int:
+    """A change of less would be dust, or cost more than it is worth."""
+    return max(sizes.dust(script), sizes.fee_for(rate, sizes.INPUT_VSIZE))
 
 
 def _input(coin: Coin, parent: Transaction, network: Network) -> tuple[Input, Transaction]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from billfold.chains import errors
-from billfold.chains.bitcoin import addresses, building, sizes, transactions
+from billfold.chains.bitcoin import addresses, building, families, sizes, transactions
 from billfold.chains.bitcoin.finding import Finding
 from billfold.chains.bitcoin.node import Node
 from billfold.chains.bitcoin.transactions import Transaction
@@ -19,6 +19,7 @@ from billfold.chains.port import (
     Coin,
     Destination,
     Found,
+    Hastening,
     Head,
     Model,
     Movement,
@@ -141,6 +142,30 @@ class Bitcoin:
     def coin_fee(self, *, rate: Rate) -> int:
         """What it costs to use up one more coin."""
         return sizes.fee_for(building.rate_of(rate), sizes.INPUT_VSIZE)
+
+    async def hastening(self, chain_tx: str, *, to: str, rate: Rate) -> Hastening | None:
+        """What a child of it takes, reckoned as miners do."""
+        family = await self._node.family(chain_tx)
+        parent = None if family is None else await self._node.transaction(chain_tx)
+        if family is None or parent is None:
+            return None
+        wanted, script = building.rate_of(rate), addresses.script_of(to, self.network)
+        vsize = sizes.vsize(1, [script])
+        number = families.child_rate(family, rate=wanted, vsize=vsize)
+        fee = sizes.fee_for(number, vsize)
+        obstacle, detail = None, ""
+        if family.offers(wanted):
+            obstacle, detail = "offers_enough", "It pays as much for its place by itself."
+        elif family.is_full(vsize):
+            obstacle, detail = "family_full", "Too much waits beside it already: nodes take no more of one family."
+        return Hastening(
+            movements=self._movements(parent),
+            rate=_rate(number),
+            fee=fee,
+            least=fee + building.change_least(script, number),
+            obstacle=obstacle,
+            obstacle_detail=detail,
+        )
 
     def raised(self, rate: Rate) -> Rate:
         """By what nodes want more for a replacement (BIP-125, rule 4)."""

@@ -16,6 +16,7 @@ import msgspec
 
 from billfold.chains import errors
 from billfold.chains.bitcoin import addresses, transactions
+from billfold.chains.bitcoin.families import Family
 from billfold.chains.bitcoin.transactions import Block, Transaction
 from billfold.chains.nodes import Nodes, reading
 from billfold.chains.nodes.failures import CallRefused
@@ -161,6 +162,21 @@ class Node:
         """Below it the node passes nothing on; 0 if it doesn't say so, as btcd."""
         return await self.rpc.call("getmempoolinfo", read=_least_rate)
 
+    async def family(self, txid: str) -> Family | None:
+        """A transaction that waits with all that waits beside it; None if the node has none such.
+
+        Raises:
+            NodeUnavailable: the node does not say so, as btcd.
+        """
+        try:
+            return await self.rpc.call("getmempoolentry", txid, read=_family)
+        except CallRefused as refused:
+            if refused.number == _NO_METHOD:
+                raise errors.NodeUnavailable("The node does not say what waits beside a transaction.") from refused
+            if refused.number != _NOT_FOUND:
+                raise
+            return None
+
     async def hand_over(self, signed: Signed) -> None:
         """Give a transaction to all nodes.
 
@@ -267,6 +283,27 @@ def _least_rate(said: Any) -> int:
     form = reading.record(said, "the mempool's state")
     rates = [form[name] for name in ("mempoolminfee", "minrelaytxfee") if name in form]
     return max((reading.units(each, "a least rate", scale=_COIN_SCALE, most=RATE_MAX) for each in rates), default=0)
+
+
+def _family(said: Any) -> Family:
+    fees = reading.record(reading.member(said, "fees"), "fees")
+
+    def whole(name: str) -> int:
+        return reading.whole(reading.member(said, name), name, least=1)
+
+    def fee(name: str) -> int:
+        most = transactions.MONEY_MAX
+        return reading.units(reading.member(fees, name), f"the fee {name}", scale=_COIN_SCALE, most=most)
+
+    return Family(
+        vsize=whole("vsize"),
+        fee=fee("base"),
+        above=whole("ancestorcount"),
+        above_vsize=whole("ancestorsize"),
+        above_fee=fee("ancestor"),
+        below=whole("descendantcount"),
+        below_vsize=whole("descendantsize"),
+    )
 
 
 def _total(said: Any) -> int:

@@ -18,6 +18,7 @@ from billfold.chains.port import (
     Coin,
     Destination,
     Found,
+    Hastening,
     Head,
     Model,
     Movement,
@@ -82,6 +83,10 @@ class Ethereum:
 
     def coin_fee(self, *, rate: Rate) -> int:  # noqa: ARG002 - the port's
         return 0
+
+    async def hastening(self, chain_tx: str, *, to: str, rate: Rate) -> Hastening | None:  # noqa: ARG002 - the port's
+        """Not of this chain."""
+        raise AssertionError("Ethereum's transactions use up no coins")
 
     def raised(self, rate: Rate) -> Rate:
         """An eighth more of both."""

@@ -12,6 +12,7 @@ from billfold.chains.port import (
     Coin,
     Destination,
     Found,
+    Hastening,
     Head,
     Model,
     Movement,
@@ -86,6 +87,10 @@ class Stellar:
 
     def coin_fee(self, *, rate: Rate) -> int:  # noqa: ARG002 - the port's
         return 0
+
+    async def hastening(self, chain_tx: str, *, to: str, rate: Rate) -> Hastening | None:  # noqa: ARG002 - the port's
+        """Not of this chain."""
+        raise AssertionError("Stellar's transactions use up no coins")
 
     def raised(self, rate: Rate) -> Rate:
         """The least rate of a fee bump that replaces."""

@@ -31,7 +31,7 @@ from billfold.custody.contracts.reserves import (
     Reserves,
     ReserveSnapshot,
 )
-from billfold.custody.contracts.treasury import Band, Coins, HotLevel, Refill, TreasuryTerms
+from billfold.custody.contracts.treasury import Band, Child, Coins, HotLevel, Refill, Speed, TreasuryTerms
 from billfold.custody.contracts.withdrawals import (
     ADDRESS_MAX,
     MEMO_MAX,
@@ -61,6 +61,7 @@ __all__ = [
     "ChainState",
     "ChainStatus",
     "CheckedReserves",
+    "Child",
     "Coins",
     "Deposit",
     "DepositAddress",
@@ -90,6 +91,7 @@ __all__ = [
     "ReserveSnapshot",
     "Reserves",
     "Sender",
+    "Speed",
     "Terms",
     "Tier",
     "TreasuryTerms",

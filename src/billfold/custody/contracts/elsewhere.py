@@ -14,7 +14,7 @@ from billfold.kernel.money import Money
 
 #: `deposit` addresses are given to wallets; what leaves is paid from the one that is `hot`.
 ListedPurpose = Literal["deposit", "hot"]
-TxKind = Literal["pay", "clear", "sweep", "gas", "open", "warm", "merge"]
+TxKind = Literal["pay", "clear", "sweep", "gas", "open", "warm", "merge", "child"]
 #: So many addresses are imported at a time.
 IMPORT_MAX = 1_000
 #: A request's body is not larger. A PSBT with larger transactions in it is handed in as the transaction that it makes.

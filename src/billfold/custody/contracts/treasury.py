@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
+from msgspec import Meta
 
 from billfold.kernel import money
 from billfold.kernel.money import Money
@@ -18,6 +19,10 @@ _PARTS, _PART_DECIMALS = 10_000, 2
 
 #: On which side of its band something is; '' is within.
 Side = Literal["", "low", "high"]
+#: How soon a transaction is to be in a block.
+Speed = Annotated[Literal["slow", "normal", "fast"], Meta(description="What is offered for a place in a block.")]
+#: `settled`: no reorganization is expected to take it back.
+ChildStatus = Literal["allocated", "signed", "sent", "uncertain", "mined", "settled"]
 RefillOutcome = Literal["received", "not_needed"]
 
 
@@ -110,6 +115,21 @@ class Coins(msgspec.Struct, frozen=True, kw_only=True):
     #: Those that cost more than they bring, at what the slowest place in a block costs: they are left.
     dust: int
     dust_money: Money
+
+
+class Child(msgspec.Struct, frozen=True, kw_only=True):
+    """A transaction of the house that spends a coin of another one, and pays for both."""
+
+    id: UUID
+    chain: str
+    #: The one that is to get into a block, and this one, when it is signed.
+    chain_tx: str
+    child_tx: str | None
+    #: What it spends, and what of that is the fee.
+    money: Money
+    network_fee: Money
+    status: ChildStatus
+    created_at: datetime
 
 
 class Refill(msgspec.Struct, frozen=True, kw_only=True):

@@ -27,7 +27,8 @@ class TreasuryMoved(msgspec.Struct, frozen=True, kw_only=True):
     """A transaction between addresses of the house, or to its operator's warm one."""
 
     movement_id: UUID
-    #: `sweep` from a deposit's address, `gas` to one, `warm` to the warm address, `merge` of many coins to one.
+    #: `sweep` from a deposit's address, `gas` to one, `warm` to the warm address, `merge` of many coins to one,
+    #: `child` of a coin of a transaction that it pays for, too.
     kind: str
     chain: str
     #: None: all that went in, less the fee.

@@ -3,13 +3,13 @@
 from typing import Annotated, Literal
 
 import msgspec
-from litestar import get
+from litestar import get, post
 from msgspec import Meta
 
 from billfold.chains import errors as chain_errors
 from billfold.custody import Custody, contracts, errors
-from billfold.custody.contracts import Coins, HotLevel, Refill
-from billfold.kernel import paging
+from billfold.custody.contracts import Child, Coins, HotLevel, Refill, Speed
+from billfold.kernel import forms, paging
 from billfold.platform import web
 
 _TAG = "Treasury"
@@ -57,6 +57,27 @@ _COINS = {
     "dust": 3,
     "dust_money": _btc("0.00000512"),
 }
+
+
+_CHAIN_TX = "4a5e1e4baab89f3a32518a88c31bc87f618f76673e2cc77ab2127b7afdeda33b"
+_CHILD = {
+    "id": "019aa2c6-3c35-7000-8000-000000000002",
+    "chain": "bitcoin",
+    "chain_tx": _CHAIN_TX,
+    "child_tx": None,
+    "money": _btc("0.12000000"),
+    "network_fee": _btc("0.00007410"),
+    "status": "allocated",
+    "created_at": _AT,
+}
+
+
+class NewChild(msgspec.Struct, frozen=True, kw_only=True):
+    """Which transaction is to get into a block, and how soon."""
+
+    chain: Annotated[str, Meta(examples=["bitcoin"], min_length=1, max_length=20, pattern=forms.NO_NUL)]
+    chain_tx: Annotated[str, Meta(description="As the chain knows it.", examples=[_CHAIN_TX], pattern="^[0-9a-f]{64}$")]
+    speed: Speed = "fast"
 
 
 class RefillList(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,4 +148,35 @@ async def count_coins(chain: str, custody: Custody) -> Coins:
     return await custody.withdrawals.coins(chain=chain)
 
 
-handlers = [count_coins, list_hot, list_refills]
+@post(
+    "/custody/children",
+    status_code=200,
+    opt=web.operation(
+        summary="Hurry a transaction by a child",
+        tag=_TAG,
+        scope=contracts.READ,
+        also=(contracts.OPERATOR,),
+        description="For operators: get a transaction that pays an address of the house or of a wallet into a block, "
+        "though it offers too little and can't be replaced. Another one spends what it pays, and offers enough for "
+        "both; what is left comes to the hot address, and the house bears the fee, up to its `house_fee_max`. Of a "
+        "chain whose money is coins. Again it is the same child; if it offers too little for `speed`, it is replaced. "
+        "When it is refused, `obstacle` says why: `offers_enough`, `family_full`, `nothing_of_ours`, "
+        "`coin_too_small`, `fee_above_limit` or `replaced`.",
+        errors=(
+            errors.ChainUnknown,
+            errors.NoCoins,
+            errors.TransactionNotWaiting,
+            errors.TransactionNotHurried,
+            errors.FeesUnknown,
+            errors.AddressesUnavailable,
+            chain_errors.NodeUnavailable,
+        ),
+        sends={"chain": "bitcoin", "chain_tx": _CHAIN_TX, "speed": "fast"},
+        answers=_CHILD,
+    ),
+)
+async def hasten(command: NewChild, custody: Custody) -> Child:
+    return await custody.withdrawals.hasten(chain=command.chain, chain_tx=command.chain_tx, speed=command.speed)
+
+
+handlers = [count_coins, hasten, list_hot, list_refills]

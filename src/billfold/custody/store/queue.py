@@ -16,7 +16,7 @@ AllocationState = Literal["living", "settling", "used", "dead", "freed"]
 State = Literal[
     "allocated", "built", "signed", "broadcasting", "sent", "uncertain", "mined", "final", "dead", "dropped"
 ]
-Kind = Literal["pay", "clear", "sweep", "gas", "open", "warm", "merge"]
+Kind = Literal["pay", "clear", "sweep", "gas", "open", "warm", "merge", "child"]
 #: So many attempts of one transaction are kept; more say nothing new.
 ATTEMPTS_KEPT = 50
 #: A reason is for people to read.
@@ -228,7 +228,7 @@ async def allocation(connection: Connection, allocation_id: UUID) -> AllocationR
 
 
 async def stuck(connection: Connection, chain: str, kinds: Sequence[str], *, before: datetime, limit: int) -> list[Tx]:
-    """The latest transaction of each living allocation that was handed over before, and that no block has."""
+    """The latest transaction of each living allocation that was handed over before, and that no block or child has."""
     names = ", ".join(f"t.{name}" for name in Tx.__struct_fields__)
     rows = await connection.fetch(
         f"SELECT {names} FROM custody.allocations a JOIN LATERAL ("
@@ -237,6 +237,8 @@ async def stuck(connection: Connection, chain: str, kinds: Sequence[str], *, bef
         "AND t.kind = ANY($2::text[]) AND t.state IN ('sent', 'uncertain') AND t.created_at < $3 "
         "AND NOT EXISTS (SELECT FROM custody.tx_queue WHERE allocation_id = a.id AND state IN ('mined', 'final')) "
         "AND (SELECT max(created_at) FROM custody.tx_queue WHERE allocation_id = a.id) < $3 "
+        "AND NOT EXISTS (SELECT FROM custody.coins c JOIN custody.allocations child ON child.id = c.allocated_to "
+        "WHERE c.chain = t.chain AND c.chain_tx = t.chain_tx AND child.state = 'living') "
         "ORDER BY t.created_at LIMIT $4",
         chain,
         list(kinds),

@@ -12,7 +12,7 @@ from billfold.custody.contracts.treasury import RefillOutcome, Side
 from billfold.custody.domain.withdrawals import Coin
 from billfold.platform.postgres.database import Connection
 
-Moved = Literal["sweep", "gas", "warm", "merge"]
+Moved = Literal["sweep", "gas", "warm", "merge", "child"]
 
 
 class Level(msgspec.Struct, frozen=True):

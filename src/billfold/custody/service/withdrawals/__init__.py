@@ -20,7 +20,7 @@ from billfold.chains.outside_port import Outside
 from billfold.chains.port import Chain, Speed
 from billfold.custody import errors
 from billfold.custody.contracts.deposits import Sender
-from billfold.custody.contracts.treasury import Coins
+from billfold.custody.contracts.treasury import Child, Coins
 from billfold.custody.contracts.withdrawals import (
     NewWithdrawal,
     Offer,
@@ -35,6 +35,7 @@ from billfold.custody.service.house import House
 from billfold.custody.service.withdrawals.allocating import Allocating
 from billfold.custody.service.withdrawals.asking import Asking
 from billfold.custody.service.withdrawals.banding import Banding
+from billfold.custody.service.withdrawals.children import Children
 from billfold.custody.service.withdrawals.ending import Ending
 from billfold.custody.service.withdrawals.fees import Fees
 from billfold.custody.service.withdrawals.hurrying import Hurrying
@@ -116,6 +117,7 @@ class Withdrawals:
         self._banding = Banding(self._parts, fees)
         self._merging = Merging(self._parts, fees)
         self._hurrying = Hurrying(self._parts, fees)
+        self._children = Children(self._parts, fees, self._hurrying)
 
     @property
     def chains(self) -> Mapping[str, Chain]:
@@ -304,6 +306,15 @@ class Withdrawals:
             ChainUnknown, DatabaseUnavailable.
         """
         return await self._hurrying.round(self._parts.chain(chain))
+
+    async def hasten(self, *, chain: str, chain_tx: str, speed: Speed) -> Child:
+        """Get a transaction that pays us into a block, by a child that pays for both; again it is the same child.
+
+        Raises:
+            ChainUnknown, NoCoins, TransactionNotWaiting, TransactionNotHurried.
+            FeesUnknown, AddressesUnavailable, NodeUnavailable, NodeWrong.
+        """
+        return await self._children.hasten(self._parts.chain(chain), chain_tx, speed=speed)
 
     async def coins(self, *, chain: str) -> Coins:
         """What the coins of the house are now.

@@ -23,7 +23,7 @@ from billfold.platform.messaging import outbox
 from billfold.platform.postgres.database import Connection
 
 #: What the house does for itself; it is told of when it is final.
-OWN_KINDS: frozenset[Kind] = frozenset({"sweep", "gas", "warm", "merge"})
+OWN_KINDS: frozenset[Kind] = frozenset({"sweep", "gas", "warm", "merge", "child"})
 
 
 class Closing:

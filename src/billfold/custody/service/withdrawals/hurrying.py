@@ -6,6 +6,7 @@ the higher fee comes out of that. What can't be paid for is dropped when it is b
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 import msgspec
@@ -24,6 +25,8 @@ from billfold.custody.store.queue import Tx
 
 #: A transaction that was sent so long ago waits for more than its turn.
 STUCK_AFTER = timedelta(minutes=15)
+#: What a child offers follows from what it pays for, so an operator asks for more.
+_KINDS = sorted(OWN_KINDS - {"child"})
 #: More than the least that a payment may be; in an estimate amounts do not count.
 _CHANGE = 1_000
 #: So many are looked at in one round.
@@ -47,7 +50,7 @@ class Hurrying:
         """
         before = self._parts.now() - STUCK_AFTER
         async with self._parts.database.connection() as connection:
-            stuck = await queue.stuck(connection, chain.name, sorted(OWN_KINDS), before=before, limit=ROUND_MAX)
+            stuck = await queue.stuck(connection, chain.name, _KINDS, before=before, limit=ROUND_MAX)
         done = 0
         for tx in stuck:
             try:
@@ -76,9 +79,10 @@ class Hurrying:
             pays = [msgspec.structs.replace(pays[0], amount=rest)]
         elif fee > await self._parts.house_fee_max(chain):
             return False
-        return await self._insert(old, rate, fee, pays)
+        return await self.replace(old, rate, fee, pays)
 
-    async def _insert(self, old: Tx, rate: Rate, fee: int, pays: list[Payment]) -> bool:
+    async def replace(self, old: Tx, rate: Rate, fee: int, pays: Sequence[Payment]) -> bool:
+        """Let another one use up the same, unless somebody was faster or a block has one of them."""
         async with self._parts.database.transaction() as connection:
             allocation = await queue.lock_allocation(connection, old.allocation_id)
             if allocation is None:

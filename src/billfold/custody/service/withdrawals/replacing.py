@@ -20,7 +20,7 @@ from billfold.custody.service.withdrawals.asking import Asking
 from billfold.custody.service.withdrawals.ending import Ending, new_tx
 from billfold.custody.service.withdrawals.fees import Fees
 from billfold.custody.service.withdrawals.parts import REPLACEMENTS_MAX, Parts
-from billfold.custody.store import queue
+from billfold.custody.store import children, queue
 from billfold.custody.store import withdrawals as store
 from billfold.custody.store.queue import AllocationRow, Tx
 from billfold.custody.store.withdrawals import Row
@@ -75,6 +75,7 @@ class Replacing:
                 return
             latest = _replaceable(row, txs)
             assert allocation is not None, "it has a transaction"
+            await _check_childless(connection, allocation)
             pays = await queue.payments(connection, latest.id)
             number = len(await store.holds(connection, row.id)) + 1
             coins = len((await queue.content(connection, allocation)).coins)
@@ -94,6 +95,7 @@ class Replacing:
             txs = [] if allocation is None else await queue.txs(connection, allocation.id)
             if allocation is None or _replaceable(row, txs).id != latest.id:
                 raise errors.WithdrawalTooLate
+            await _check_childless(connection, allocation)
             if hold_id is not None:
                 await store.name_hold(connection, row.id, number, hold_id)
                 await store.raise_fee(connection, row.id, by=extra)
@@ -125,6 +127,7 @@ class Replacing:
                 await self._ending.drop(connection, chain, allocation, tx, reason="cancelled")
             return
         latest = _replaceable(row, txs)
+        await _check_childless(connection, allocation)
         others = [one for one in await queue.payments(connection, latest.id) if one[1] not in (None, row.id)]
         asked = {one.id for one in await store.of_allocation(connection, allocation.id) if one.cancel_asked}
         pays: Sequence[tuple[Payment, UUID | None]] = [one for one in others if one[1] not in asked]
@@ -184,6 +187,12 @@ class Replacing:
 def _dearer(before: Rate, after: Rate) -> int:
     """How many times as much is offered, rounded up: Stellar's nodes ask for ten times."""
     return max((-(-after.numbers[name] // max(units, 1)) for name, units in before.numbers.items()), default=1)
+
+
+async def _check_childless(connection: Connection, allocation: AllocationRow) -> None:
+    """Nodes want a replacement to pay for all that builds on what it replaces, and nobody has asked its owner to."""
+    if await children.has_one(connection, allocation.id):
+        raise errors.WithdrawalTooLate("The house pays for its place in a block already; wait for it.")
 
 
 def _replaceable(row: Row, txs: Sequence[Tx]) -> Tx:
