@@ -96,7 +96,7 @@ def tracing(inside: int | None) -> Tell:
     ],
 )
 async def test_what_contracts_pay_is_what_two_nodes_have_traced(
-    asking: Asking, said: tuple[int | None, ...], paid: list[int], partial: bool
+    *, asking: Asking, said: tuple[int | None, ...], paid: list[int], partial: bool
 ) -> None:
     chain = await asking(ethereum.open, *map(tracing, said))
     block = await chain.block(5)
