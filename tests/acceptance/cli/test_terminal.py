@@ -16,6 +16,7 @@ import pytest
 
 #: Generous: the machine may be busy with other tests.
 DEADLINE_S = 60.0
+PATIENCE_S = 20.0
 CTRL_C = b"\x03"
 #: In a session of its own whose terminal this is, so that Ctrl-C there is a signal to the command.
 _LOGIN = "import os, sys; os.login_tty(0); from billfold.app import cli; cli.main()"
@@ -40,6 +41,18 @@ class Terminal:
 
     def types(self, keys: bytes) -> None:
         os.write(self._master, keys)
+
+    def ends_at_ctrl_c(self) -> int:
+        """Its exit code. As somebody does who sees that nothing happens, it presses again after a while: what is
+        pressed just before a program begins to wait for its input is heard only when more comes.
+        """
+        deadline = time.monotonic() + DEADLINE_S
+        while True:
+            self.types(CTRL_C)
+            try:
+                return self.process.wait(PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                assert time.monotonic() < deadline, self.shown
 
 
 @contextmanager
@@ -66,8 +79,7 @@ def test_the_tour_goes_on_at_enter_and_ends_at_ctrl_c(billfold_stack: dict[str, 
         terminal.until(PROMPT)
         terminal.types(b"\r")
         terminal.until(PROMPT, times=2)
-        terminal.types(CTRL_C)
-        assert terminal.process.wait(DEADLINE_S) == 0
+        assert terminal.ends_at_ctrl_c() == 0
         assert "Traceback" not in terminal.shown
 
 

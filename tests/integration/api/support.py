@@ -19,7 +19,7 @@ from billfold.platform.postgres.database import Database
 from tests import facades, master_keys, servers
 
 #: Far more than it takes, for a machine that is busy with other things.
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 180.0
 STOP_TIMEOUT_S = 30.0
 REQUEST_TIMEOUT_S = 30.0
 

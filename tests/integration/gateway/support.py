@@ -28,7 +28,7 @@ from tests.integration.api.support import REQUEST_TIMEOUT_S, STOP_TIMEOUT_S
 CONFIGURATION = Path(__file__).parents[3] / "deploy" / "gateway" / "envoy.yaml"
 #: The issuer that the configuration names.
 PUBLIC_URL = "https://wallets.example.com"
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 180.0
 _LOCAL = Path(sys.prefix) / "gateway" / "envoy" / "_bin" / "envoy"
 #: `make envoy` puts it there; one of the machine's own does as well.
 ENVOY = str(_LOCAL) if _LOCAL.exists() else shutil.which("envoy")
