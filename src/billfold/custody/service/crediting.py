@@ -127,7 +127,7 @@ class Crediting:
         chosen = {row.id: row for row in ripe}
         if not small:
             return list(chosen.values())
-        await store.hold_up(connection, [row.id for row in small], waits="below_minimum", retry_at=None)
+        await store.hold_up(connection, small, waits="below_minimum", retry_at=None)
         for row in small:
             del chosen[row.id]
         for wallet_id, asset in sorted({(row.wallet_id, row.asset) for row in small if row.wallet_id is not None}):
@@ -197,11 +197,11 @@ class Crediting:
         """Let a deposit wait that its account does not take now; False if that is no answer of the ledger."""
         retry_at = self._clock.now() + RETRY_AFTER
         if isinstance(refusal, ledger_errors.AccountFrozen):
-            await store.hold_up(connection, [row.id], waits="account_frozen", retry_at=retry_at)
+            await store.hold_up(connection, [row], waits="account_frozen", retry_at=retry_at)
         elif isinstance(refusal, ledger_errors.BalanceTooLarge):
-            await store.hold_up(connection, [row.id], waits="balance_too_large", retry_at=retry_at)
+            await store.hold_up(connection, [row], waits="balance_too_large", retry_at=retry_at)
         elif isinstance(refusal, ledger_errors.AccountClosed):
-            await store.to_suspense(connection, row.id)
+            await store.to_suspense(connection, row)
         else:
             return False
         return True

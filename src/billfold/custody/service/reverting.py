@@ -88,6 +88,8 @@ class Reverting:
         async with self._database.transaction() as connection:
             reverted = await store.reverted(connection, done, now=now)
             await telling.tell(connection, self._ledger, "reverted", reverted, now=now)
+            again = await store.begin_anew(connection, [row.id for row in reverted], now=now)
+            await telling.tell(connection, self._ledger, "detected", again, now=now)
         for row in reverted:
             log.warning(
                 "a deposit that was credited is not on the chain any more", chain=row.chain, deposit=str(row.id)

@@ -105,10 +105,7 @@ class Unmatched:
         """
         async with self._database.connection() as connection:
             claims = await store.open_(connection, limit=_AT_ONCE)
-        for claim in claims:
-            async with self._database.connection() as connection:
-                row = await deposit_store.get(connection, claim.deposit_id)
-            assert row is not None, "a claim is of a deposit"
+        for row, claim in claims:
             try:
                 await self._move(row, claim)
             except (ledger_errors.AccountFrozen, ledger_errors.AccountClosed):

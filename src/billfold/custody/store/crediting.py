@@ -1,6 +1,7 @@
 """Deposits on their way into the ledger, and out of it again.
 
-Each change names the state, epoch and attempt that it goes on from, so of two who do the same one does it.
+Whatever is written after the ledger was asked names the state, epoch and attempt that were asked for: of two who do the
+same one does it, and who has stood still meanwhile changes nothing.
 """
 
 from __future__ import annotations
@@ -56,14 +57,19 @@ async def small(
     return [Row(*row) for row in rows]
 
 
-async def hold_up(connection: Connection, deposits: Sequence[UUID], *, waits: str, retry_at: datetime | None) -> None:
+async def hold_up(connection: Connection, deposits: Sequence[Row], *, waits: str, retry_at: datetime | None) -> None:
     """Let deposits wait for something else than confirmations."""
     await connection.execute(
-        "UPDATE custody.deposits SET waits = $2, retry_at = $3, state = 'detected' "
-        "WHERE id = ANY($1) AND state IN ('detected', 'crediting')",
-        deposits,
+        "UPDATE custody.deposits AS known SET waits = $1, retry_at = $2, state = 'detected' "
+        "FROM unnest($3::uuid[], $4::text[], $5::integer[], $6::integer[]) AS new (id, state, epoch, attempt) "
+        "WHERE known.id = new.id AND known.state = new.state AND known.epoch = new.epoch "
+        "AND known.attempt = new.attempt",
         waits,
         retry_at,
+        [row.id for row in deposits],
+        [row.state for row in deposits],
+        [row.epoch for row in deposits],
+        [row.attempt for row in deposits],
     )
 
 
@@ -98,23 +104,27 @@ async def credited(connection: Connection, done: Sequence[tuple[Row, UUID]], *, 
     rows = await connection.fetch(
         f"""
         UPDATE custody.deposits AS known SET state = 'credited', credit_transfer = new.transfer, credited_at = $1
-        FROM unnest($2::uuid[], $3::integer[], $4::uuid[]) AS new (id, epoch, transfer)
-        WHERE known.id = new.id AND known.epoch = new.epoch AND known.state = 'crediting' RETURNING {_KNOWN}
+        FROM unnest($2::uuid[], $3::integer[], $4::integer[], $5::uuid[]) AS new (id, epoch, attempt, transfer)
+        WHERE known.id = new.id AND known.epoch = new.epoch AND known.attempt = new.attempt
+            AND known.state = 'crediting' RETURNING {_KNOWN}
         """,
         now,
         [row.id for row, _ in done],
         [row.epoch for row, _ in done],
+        [row.attempt for row, _ in done],
         [transfer for _, transfer in done],
     )
     return [Row(*row) for row in rows]
 
 
-async def to_suspense(connection: Connection, deposit: UUID) -> None:
+async def to_suspense(connection: Connection, deposit: Row) -> None:
     """The wallet takes nothing any more, for ever: it becomes money of nobody."""
     await connection.execute(
         "UPDATE custody.deposits SET kind = 'unmatched', wallet_id = NULL, state = 'detected', waits = NULL "
-        "WHERE id = $1 AND state = 'crediting'",
-        deposit,
+        "WHERE id = $1 AND state = 'crediting' AND epoch = $2 AND attempt = $3",
+        deposit.id,
+        deposit.epoch,
+        deposit.attempt,
     )
 
 
@@ -168,12 +178,32 @@ async def reverted(connection: Connection, done: Sequence[tuple[Row, UUID]], *, 
     rows = await connection.fetch(
         f"""
         UPDATE custody.deposits AS known SET state = 'reverted', reversal_transfer = new.transfer, reverted_at = $1
-        FROM unnest($2::uuid[], $3::integer[], $4::uuid[]) AS new (id, epoch, transfer)
-        WHERE known.id = new.id AND known.epoch = new.epoch AND known.state = 'reverting' RETURNING {_KNOWN}
+        FROM unnest($2::uuid[], $3::integer[], $4::integer[], $5::uuid[]) AS new (id, epoch, attempt, transfer)
+        WHERE known.id = new.id AND known.epoch = new.epoch AND known.attempt = new.attempt
+            AND known.state = 'reverting' RETURNING {_KNOWN}
         """,
         now,
         [row.id for row, _ in done],
         [row.epoch for row, _ in done],
+        [row.attempt for row, _ in done],
         [transfer for _, transfer in done],
+    )
+    return [Row(*row) for row in rows]
+
+
+async def begin_anew(connection: Connection, deposits: Sequence[UUID], *, now: datetime) -> list[Row]:
+    """Those of these that a block has again, which was read while the ledger was asked to take them back.
+
+    They begin again in another epoch, as what returns later does.
+    """
+    rows = await connection.fetch(
+        f"""
+        UPDATE custody.deposits AS known SET state = 'detected', epoch = epoch + 1, attempt = 0, detected_at = $2,
+            waits = NULL, credited_at = NULL, releasable_at = NULL, reverted_at = NULL, credit_transfer = NULL,
+            reversal_transfer = NULL
+        WHERE id = ANY($1) AND state = 'reverted' AND height IS NOT NULL RETURNING {_KNOWN}
+        """,
+        deposits,
+        now,
     )
     return [Row(*row) for row in rows]

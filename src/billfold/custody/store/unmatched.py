@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 
+from billfold.custody.store.deposits import Row
 from billfold.platform.postgres.database import Connection
 
 
@@ -17,6 +18,10 @@ class Claim(msgspec.Struct, frozen=True):
     wallet_id: UUID
     account_id: UUID
     transfer_id: UUID | None
+
+
+_CLAIM = ", ".join(f"claim.{name}" for name in Claim.__struct_fields__)
+_DEPOSIT = ", ".join(f"deposit.{name}" for name in Row.__struct_fields__)
 
 
 async def add(
@@ -47,21 +52,31 @@ async def add(
     return Claim(*row)
 
 
-async def open_(connection: Connection, *, limit: int) -> list[Claim]:
-    """What the ledger was asked to move, and nobody has written down that it did."""
+async def open_(connection: Connection, *, limit: int) -> list[tuple[Row, Claim]]:
+    """What the ledger was asked to move, and nobody has written down that it did.
+
+    Each with its deposit as it is while that is so: who reads it later may be told of another epoch, whose money this
+    is not.
+    """
     rows = await connection.fetch(
-        "SELECT deposit_id, wallet_id, account_id, transfer_id FROM custody.claims WHERE transfer_id IS NULL "
-        "ORDER BY deposit_id LIMIT $1",
+        f"SELECT {_DEPOSIT}, {_CLAIM} FROM custody.claims AS claim "
+        "JOIN custody.deposits AS deposit ON deposit.id = claim.deposit_id WHERE claim.transfer_id IS NULL "
+        "ORDER BY claim.deposit_id LIMIT $1",
         limit,
     )
-    return [Claim(*row) for row in rows]
+    fields = len(Row.__struct_fields__)
+    return [(Row(*row[:fields]), Claim(*row[fields:])) for row in rows]
 
 
 async def moved(connection: Connection, claim: Claim, transfer_id: UUID) -> None:
-    """The ledger has moved it: the deposit is the wallet's."""
-    await connection.execute(
-        "UPDATE custody.claims SET transfer_id = $2 WHERE deposit_id = $1", claim.deposit_id, transfer_id
+    """The ledger has moved it: the deposit is the wallet's. Where that is written already, nothing changes."""
+    first = await connection.fetchval(
+        "UPDATE custody.claims SET transfer_id = $2 WHERE deposit_id = $1 AND transfer_id IS NULL RETURNING true",
+        claim.deposit_id,
+        transfer_id,
     )
+    if not first:
+        return
     await connection.execute(
         "UPDATE custody.deposits SET kind = 'wallet', wallet_id = $2, account_id = $3 WHERE id = $1",
         claim.deposit_id,

@@ -1,0 +1,96 @@
+"""Of two who look after a chain, one stands still while the ledger is asked, and goes on when the other has done more.
+
+Each test takes the steps of both by hand, in the order in which it went wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from billfold.custody.service.watching import Watcher
+from billfold.custody.store import deposits
+from billfold.custody.store import unmatched as claims
+from billfold.kernel import ids
+from billfold.kernel.principal import Principal
+from tests.integration.custody.simulated import SimulatedChain
+from tests.integration.custody.support import Bank
+
+
+async def read_only(watcher: Watcher) -> int:
+    """Read the chain to its end, and do nothing about it. Returns the height."""
+    cursor, _ = await watcher._read(await watcher._cursor(), await watcher._assets())
+    return cursor.height
+
+
+async def test_a_stale_refusal_does_not_take_back_what_was_asked_since(
+    bank: Bank, chain: SimulatedChain, ada: Principal
+) -> None:
+    wallet, address = await bank.wallet(ada)
+    await bank.read()
+    await bank.wallets.registry.close(principal=ada, wallet_id=wallet)
+    chain.pay(address, 700)
+    chain.mine(2)
+    watcher = bank.custody.watchers["bitcoin"]
+    height = await read_only(watcher)
+    stale = await watcher._crediting._start(height)
+    # The other one hears the refusal, lets it be nobody's money, and begins to ask for that.
+    await watcher._crediting.finish()
+    second = await watcher._crediting._start(height)
+    await watcher._crediting._ask(stale)
+    await watcher._crediting._ask(second)
+    await bank.read()
+    assert (await bank.held("suspense"), await bank.held("omnibus"), await bank.states()) == (700, -700, ["credited"])
+
+
+async def test_what_returns_while_it_is_taken_back_is_credited_again(bank: Bank, chain: SimulatedChain) -> None:
+    wallet, address = await bank.wallet()
+    await bank.read()
+    chain.pay(address, 700)
+    chain.mine(2)
+    await bank.read()
+    lost = chain.reorganise(2, drop=True)
+    watcher = bank.custody.watchers["bitcoin"]
+    await read_only(watcher)
+    gone = await watcher._reverting._start()
+    chain.state.waiting.extend(lost)
+    chain.mine()
+    await read_only(watcher)
+    await watcher._reverting._ask(gone)
+    chain.mine(2)
+    await bank.read()
+    assert (await bank.balance(wallet), await bank.held("omnibus"), await bank.states()) == (700, -700, ["credited"])
+    assert await bank.told() == ["detected", "credited", "reverted", "detected", "credited"]
+
+
+async def test_a_claim_that_was_moved_is_not_moved_again_when_its_deposit_has_returned(
+    bank: Bank, chain: SimulatedChain, ada: Principal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed, address = await bank.wallet(ada)
+    other, _ = await bank.wallet(ada)
+    await bank.read()
+    await bank.wallets.registry.close(principal=ada, wallet_id=closed)
+    chain.pay(address, 700)
+    chain.mine(2)
+    for _ in range(2):
+        await bank.read()
+    unmatched = bank.custody.unmatched
+    async with bank.database.transaction() as connection:
+        (row,) = await deposits.page(connection, wallet_id=None, kind="unmatched", before=None, limit=1)
+        assert await unmatched._claim(connection, row, other, claimed_by=ids.new(), reason="ticket 1") is not None
+    async with bank.database.connection() as connection:
+        stale = await claims.open_(connection, limit=1)
+    await unmatched.finish()
+    chain.state.waiting = chain.reorganise(2, drop=True)
+    await bank.read()
+    chain.mine(2)
+    await bank.read()
+
+    async def as_it_was(_: Any, *, limit: int) -> Sequence[Any]:
+        return stale[:limit]
+
+    monkeypatch.setattr(claims, "open_", as_it_was)
+    await unmatched.finish()
+    assert (await bank.balance(other), await bank.held("suspense"), await bank.held("omnibus")) == (700, 0, -700)
