@@ -40,7 +40,10 @@ class Claims(Protocol):
     """The module `claims` of a chain."""
 
     def is_signed(self, text: str, signature: str, *, address: str, network: Network) -> bool:
-        """Whether the key of the address has signed the sentence. What can't be read is no signature."""
+        """Whether the key of the address has signed the sentence. What can't be read is no signature.
+
+        Of an address in another than its one form nothing is signed: it would be counted once for each form.
+        """
         ...
 
 

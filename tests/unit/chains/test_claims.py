@@ -62,7 +62,12 @@ def made(chain: str) -> tuple[Claim, str]:
     keys = cast("Keys", import_module(f"billfold.chains.{chain}.keys"))
     (address,) = keys.addresses(SEED, purpose="hot", first=0, count=1, network="main")
     claim = Claim(snapshot=SNAPSHOT, root=ROOT, chain=chain, network="main", address=address)
-    return claim, signing(chain).claim(claim.text(), SEED, address=address, place=HOT, network="main")
+    return claim, by_own_key(claim, address)
+
+
+def by_own_key(claim: Claim, address: str) -> str:
+    """The sentence of a claim, signed by the key of the hot address, whatever address the claim names."""
+    return signing(claim.chain).claim(claim.text(), SEED, address=address, place=HOT, network="main")
 
 
 @pytest.mark.parametrize("chain", claims.CHAINS)
@@ -92,6 +97,15 @@ def test_a_claim_is_not_taken_for_another_address(chain: str) -> None:
     assert not claims.is_signed(msgspec.structs.replace(claim, address="nobody"), signature)
     with pytest.raises(PayloadRefused):
         signing(chain).claim(claim.text(), SEED, address=other, place=HOT, network="main")
+
+
+@pytest.mark.parametrize("chain", claims.CHAINS)
+def test_an_address_in_another_form_has_signed_nothing(chain: str) -> None:
+    claim, _ = made(chain)
+    for form in (claim.address.upper(), claim.address.lower(), f" {claim.address}", f"{claim.address}\n"):
+        if form != claim.address:
+            other = msgspec.structs.replace(claim, address=form)
+            assert not claims.is_signed(other, by_own_key(other, claim.address))
 
 
 def test_the_sentence_is_one_line_of_printable_ascii_that_names_everything() -> None:

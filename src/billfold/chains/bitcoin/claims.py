@@ -72,6 +72,8 @@ def is_signed(text: str, signature: str, *, address: str, network: Network) -> b
     """Whether the key of the address has signed the sentence."""
     try:
         script = addresses.script_of(address, network)
+        if addresses.address_of(script, network) != address:
+            return False
         made, public_key = _witness(signature)
         if script != b"\x00\x14" + hashes.hash160(public_key) or made[-1] != SIGHASH_ALL:
             return False

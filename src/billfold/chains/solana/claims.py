@@ -34,6 +34,7 @@ def is_signed(text: str, signature: str, *, address: str, network: Network) -> b
     """Whether the key of the address has signed the sentence."""
     try:
         key = Pubkey.from_string(address)
-        return bool(Signature.from_string(signature).verify(key, message(text, signer=bytes(key))))
+        made = Signature.from_string(signature)
+        return str(key) == address and bool(made.verify(key, message(text, signer=bytes(key))))
     except ValueError:
         return False

@@ -19,7 +19,8 @@ def is_signed(text: str, signature: str, *, address: str, network: Network) -> b
     """Whether the key of the account has signed the sentence."""
     try:
         made = base64.b64decode(signature, validate=True)
-        Keypair.from_public_key(address).verify_message(text, made)
+        pair = Keypair.from_public_key(address)
+        pair.verify_message(text, made)
     except (SdkError, ValueError, binascii.Error):
         return False
-    return True
+    return pair.public_key == address
