@@ -1,6 +1,6 @@
 // A checker of proofs of reserves, written from docs/how-to/prove-reserves.md alone: Node.js and nothing else.
 // It is told a published file and proofs of holders, and says what of them holds. It reads no signature but Stellar's
-// and Solana's, whose curve Node.js has.
+// and Solana's, whose curve Node.js has, and can't tell whether an address of Ethereum has its checksum.
 
 import { createHash, createPublicKey, verify } from 'node:crypto'
 import { readFileSync } from 'node:fs'
@@ -72,7 +72,10 @@ function holds(proof) {
 /** Bytes of digits of a base, the highest first. */
 function read(text, alphabet) {
   let value = 0n
-  for (const letter of text) value = value * BigInt(alphabet.length) + BigInt(alphabet.indexOf(letter))
+  for (const letter of text) {
+    if (!alphabet.includes(letter)) throw new Error('no letter of this base')
+    value = value * BigInt(alphabet.length) + BigInt(alphabet.indexOf(letter))
+  }
   return value
 }
 
@@ -107,4 +110,34 @@ function signatures() {
   return found
 }
 
-console.log(JSON.stringify({ root: root() === published.root, proofs: proofs.map(holds), signatures: signatures() }))
+/** What an address is, however it is written: two with the same are one. */
+const WHO = {
+  bitcoin: (address) => address.toLowerCase(),
+  ethereum: (address) => address.toLowerCase(),
+  solana: (address) => number(read(address, BASE58), 32).toString('hex'),
+  stellar: (address) => number(read(address, BASE32), 35).toString('hex'),
+}
+
+/** Whether each asset's amounts add up, told once for each address, and where the asset is. */
+function adds() {
+  if (new Set(published.chains.map((part) => part.network)).size > 1) return false
+  if (new Set(published.chains.map((part) => part.chain)).size < published.chains.length) return false
+  const held = Object.fromEntries(published.assets.map((one) => [one.asset, 0n]))
+  for (const part of published.chains) {
+    const who = part.addresses.map((one) => WHO[part.chain](one.address))
+    if (new Set(who).size < who.length) return false
+    if (part.chain === 'bitcoin' && part.addresses.some((one, place) => one.address !== who[place])) return false
+    for (const one of part.addresses) {
+      for (const [asset, units] of Object.entries(one.amounts)) {
+        const told = published.assets.find((other) => other.asset === asset)
+        if (told?.chain !== part.chain || !/^\d+$/.test(units)) return false
+        held[asset] += BigInt(units)
+      }
+    }
+  }
+  return published.assets.every((one) => held[one.asset] === BigInt(one.held))
+}
+
+console.log(
+  JSON.stringify({ root: root() === published.root, adds: adds(), proofs: proofs.map(holds), signatures: signatures() }),
+)

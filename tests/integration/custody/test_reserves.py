@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import shutil
-import subprocess
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -20,7 +18,7 @@ import pytest
 from billfold.chains import claims
 from billfold.chains.nodes import Nodes
 from billfold.custody import Refuted, Showing, check_holder_proof, check_reserves, errors
-from billfold.custody.contracts.reserves import HolderProof, Reserves, ReserveSnapshot
+from billfold.custody.contracts.reserves import Reserves, ReserveSnapshot
 from billfold.custody.service import reserves
 from billfold.custody.service.reserves import holders, owing
 from billfold.custody.service.reserves.owing import no_wallets
@@ -35,14 +33,13 @@ from billfold.platform.rpc.errors import ServiceUnavailable
 from billfold.signer import Signer, rpc
 from billfold.signer.service import chains as signed_chains
 from billfold.wallets.errors import WalletUnknown
-from tests import clients, servers, signers
+from tests import servers, signers
+from tests.integration.custody.another_checker import by_another_checker
 from tests.integration.custody.simulated import SimulatedChain
 from tests.integration.custody.support import Bank
 from tests.integration.custody.test_over_chains import DEADLINE_S, UNITS
 from tests.integration.wallets.support import SCOPES
 
-#: Written from the page for those who write one.
-CHECKER = Path(clients.__file__).parent / "reserves" / "verify.mjs"
 TOKEN = "a token of sixteen letters"
 
 
@@ -107,16 +104,6 @@ async def paid(bank: Bank, *amounts: int) -> list[UUID]:
     return wallets
 
 
-def by_another_checker(published: Reserves, *proofs: HolderProof) -> dict[str, Any]:
-    """What a program says that knows the format from our page, and nothing of ours."""
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("node (the Debian package nodejs) is not installed")
-    told = msgspec.json.encode({"published": published, "proofs": proofs})
-    done = subprocess.run([node, str(CHECKER)], input=told, capture_output=True, timeout=60, check=True)
-    return cast("dict[str, Any]", msgspec.json.decode(done.stdout))
-
-
 @pytest.fixture(params=["bitcoin", "ethereum", "solana", "stellar"])
 def devnet(request: pytest.FixtureRequest) -> tuple[str, Any]:
     """One of the chains of this machine's own, and its server."""
@@ -169,7 +156,7 @@ async def test_what_a_chain_holds_is_claimed_and_what_a_wallet_is_owed_is_in_it(
         proof = await bank.custody.reserves.proof(wallet_id=wallet)
         found = await asyncio.to_thread(by_another_checker, published, proof)
         signed = dict.fromkeys((one.address for one in part.addresses), True)
-        assert found == {"root": True, "proofs": [True], "signatures": signed}
+        assert found == {"root": True, "adds": True, "proofs": [True], "signatures": signed}
 
 
 async def test_everybody_is_in_the_tree_with_a_proof_of_their_own(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -103,6 +103,17 @@ def twice(told: Reserves) -> Reserves:
     )
 
 
+def on_chains(told: Reserves, *changes: dict[str, Any]) -> Reserves:
+    """Its part of a chain, once for each of these, with that changed."""
+    return msgspec.structs.replace(told, chains=[msgspec.structs.replace(told.chains[0], **one) for one in changes])
+
+
+def elsewhere(told: Reserves, **changes: Any) -> Reserves:
+    """Its second address is in another part, with this changed."""
+    first, second = told.chains[0].addresses
+    return on_chains(told, {"addresses": [first]}, {"addresses": [second], **changes})
+
+
 WRONG: dict[str, tuple[Callable[[Reserves], Reserves], str]] = {
     "less is owed": (lambda told: changed(told, owed="1"), "root"),
     "another top": (lambda told: changed(told, top="00" * 32), "root"),
@@ -119,6 +130,20 @@ WRONG: dict[str, tuple[Callable[[Reserves], Reserves], str]] = {
     "a stranger's address": (lambda told: first_address(told, address="satoshi"), "signature"),
     "another signature": (lambda told: first_address(told, signature="a"), "signature"),
     "an address twice": (twice, "twice"),
+    "an amount on another chain": (
+        lambda told: elsewhere(told, chain="ethereum"),
+        "is told of b, which is on ethereum",
+    ),
+    "an asset that is not owed": (
+        lambda told: first_address(told, amounts={**told.chains[0].addresses[0].amounts, "ETH": "1"}),
+        "ETH is told of a",
+    ),
+    "another network's money": (lambda told: elsewhere(told, network="test"), "different networks"),
+    "a chain twice": (elsewhere, "twice"),
+    "less than nothing": (
+        lambda told: changed(first_address(told, amounts={"BTC": "-1"}), held="0"),
+        "less than nothing",
+    ),
 }
 
 

@@ -122,8 +122,9 @@ def check(published: Reserves, *, is_signed: IsSigned) -> CheckedReserves:
             raise Refuted(f"The signature of {claim.address} on {claim.chain} is not its key's for this root.")
     if len({(claim.chain, claim.address) for claim, _ in claims}) != len(claims):
         raise Refuted("An address is counted twice.")
+    _check_amounts(published)
     for one in published.assets:
-        if int(one.held) != sum(_held(published, one.asset)):
+        if int(one.held) != sum(_held(published, one)):
             raise Refuted(f"The addresses do not add up to what it says is held of {one.asset}.")
     return CheckedReserves(
         addresses=len(claims), short=[one.asset for one in published.assets if int(one.held) < int(one.owed)]
@@ -171,10 +172,31 @@ def _claims(published: Reserves, root: bytes) -> Iterator[tuple[Claim, str]]:
             yield claim, one.signature
 
 
-def _held(published: Reserves, asset: str) -> Iterable[int]:
+def _check_amounts(published: Reserves) -> None:
+    """Pass if amounts are of one network's money, told where that is, and none takes away from another.
+
+    Raises:
+        Refuted.
+    """
+    if len({part.network for part in published.chains}) > 1:
+        raise Refuted("Money of different networks is counted together.")
+    if len({part.chain for part in published.chains}) != len(published.chains):
+        raise Refuted("A chain is told of twice.")
+    chain_of = {one.asset: one.chain for one in published.assets}
     for part in published.chains:
         for one in part.addresses:
-            yield int(one.amounts.get(asset, "0"))
+            for asset, amount in one.amounts.items():
+                if chain_of.get(asset) != part.chain:
+                    raise Refuted(f"{asset} is told of {one.address}, which is on {part.chain}.")
+                if int(amount) < 0:
+                    raise Refuted(f"{one.address} is said to hold less than nothing of {asset}.")
+
+
+def _held(published: Reserves, told: Liabilities) -> Iterable[int]:
+    for part in published.chains:
+        if part.chain == told.chain:
+            for one in part.addresses:
+                yield int(one.amounts.get(told.asset, "0"))
 
 
 def text_of(published: Reserves) -> bytes:
