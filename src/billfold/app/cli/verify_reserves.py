@@ -78,7 +78,7 @@ def _told(published: Reserves, checked: CheckedReserves, mine: HolderProof | Non
         "root": published.root,
         "signed_addresses": checked.addresses,
         "short": list(checked.short),
-        "not_checked": "that the chains hold it",
+        "not_checked": "that the chains hold it, and that everybody is shown this root",
         "holder": None if mine is None else str(mine.holder),
         "counted": {} if mine is None else {step.asset: step.amount for step in mine.assets},
     }
@@ -98,6 +98,7 @@ def _lines(published: Reserves, checked: CheckedReserves, mine: HolderProof | No
         yield from _about(mine, scales)
     else:
         yield "No wallet's own proof was checked; --proof checks yours."
+    yield "NOT checked: that everybody is shown this root. Compare it with the place where it was published for all."
     yield "NOT checked, because it takes a node: that the chains hold it. Ask one that you trust:"
     for part in published.chains:
         for address in part.addresses:
