@@ -156,6 +156,25 @@ async def test_a_payment_that_never_gets_a_block_is_given_up(
     assert (await bank.states(), await bank.told()) == (["reverted"], ["detected", "reverted"])
 
 
+async def test_what_was_given_up_and_comes_after_all_waits_for_a_frozen_wallet(
+    bank: Bank, chain: SimulatedChain, ada: Principal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wallet, address = await bank.wallet(ada)
+    await bank.read()
+    late = chain.pay(address, 700)
+    await bank.read()
+    chain.state.waiting = []
+    monkeypatch.setattr(recording, "GIVEN_UP_AFTER", timedelta(0))
+    await bank.read()
+    assert await bank.states() == ["reverted"]
+    await bank.wallets.registry.freeze(principal=ada, wallet_id=wallet)
+    chain.state.waiting = [late]
+    chain.mine(2)
+    await bank.read()
+    (found,) = (await bank.custody.explaining.explain(chain_tx=late.chain_tx, own=None)).found
+    assert (found.verdict, await bank.balance(wallet), await bank.states()) == ("held_up", 0, ["detected"])
+
+
 async def test_new_coins_are_credited_when_they_can_be_spent(bank: Bank, chain: SimulatedChain) -> None:
     wallet, address = await bank.wallet()
     await bank.read()

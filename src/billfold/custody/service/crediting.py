@@ -189,7 +189,7 @@ class Crediting:
             kind="deposit",
             reference=row.chain_tx,
             metadata={"deposit": str(row.id), "chain": row.chain},
-            # What was taken back has frozen the account, and comes back to it all the same.
+            # What the ledger took back has frozen the account, and comes back to it all the same.
             forced=row.epoch > 0,
         )
 

@@ -71,7 +71,8 @@ async def record(
 ) -> list[Row]:
     """Write what a block brings, or what waits for one (no `height`); those that are new, or are there again.
 
-    One that was reverted begins anew, in another epoch, under other keys of the ledger.
+    One that was reverted begins anew; where the ledger had taken it back in another epoch, under other keys of the
+    ledger. What was only given up was never credited, and goes on with its next attempt.
     """
     rows = await connection.fetch(
         f"""
@@ -85,8 +86,8 @@ async def record(
         ON CONFLICT (chain, chain_tx, index, address, memo, token, amount) DO UPDATE SET
             height = coalesce(EXCLUDED.height, known.height), block = coalesce(EXCLUDED.block, known.block),
             matures_after = EXCLUDED.matures_after, pending_at = EXCLUDED.pending_at,
-            epoch = known.epoch + (known.state = 'reverted')::integer,
-            attempt = CASE known.state WHEN 'reverted' THEN 0 ELSE known.attempt END,
+            epoch = known.epoch + (known.reversal_transfer IS NOT NULL)::integer,
+            attempt = CASE WHEN known.reversal_transfer IS NULL THEN known.attempt ELSE 0 END,
             detected_at = CASE known.state WHEN 'reverted' THEN EXCLUDED.detected_at ELSE known.detected_at END,
             waits = CASE known.state WHEN 'reverted' THEN NULL ELSE known.waits END,
             credited_at = CASE known.state WHEN 'reverted' THEN NULL ELSE known.credited_at END,
