@@ -19,6 +19,7 @@ from billfold.chains.errors import PayloadRefused
 from billfold.chains.port import Network, Payment, Signed
 from billfold.chains.signing_port import Place, Purpose, Shown
 from billfold.kernel import ids
+from billfold.kernel.clock import Clock
 from billfold.platform.keys import Keyring, KeysUnavailable, local
 from billfold.platform.keys.envelope import Provider
 from billfold.platform.postgres import cluster
@@ -147,7 +148,7 @@ class Away(local.LocalProvider):
 
 @asynccontextmanager
 async def started(
-    dsn: str, *, clock: SetClock | None = None, ring: Keyring | None = None, chains: Chains = tiny
+    dsn: str, *, clock: Clock | None = None, ring: Keyring | None = None, chains: Chains = tiny
 ) -> AsyncIterator[Signer]:
     database = await Database.connect(dsn, name="test")
     try:

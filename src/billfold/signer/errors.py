@@ -11,6 +11,7 @@ SignerError
 ├── BackupInvalid         a backup that can't be opened
 ├── PackageInvalid        a package with a seed that can't be opened
 ├── RecipientUnknown      no such recipient of seeds
+├── ClockJumped           the machine's clock is not believed now
 └── PolicyRefused         the signer's own policy is against it
     ├── PolicyMissing     and does not know the asset
     ├── LimitExceeded
@@ -91,6 +92,12 @@ class RecipientUnknown(SignerError, errors.NotFound):
     """The signer knows no such recipient."""
 
     code = "recipient_unknown"
+
+
+class ClockJumped(SignerError, errors.Unavailable):
+    """The signer's clock has jumped ahead, so nothing is signed: set it right, or restart the signer if it is right."""
+
+    code = "signer_clock_jumped"
 
 
 class PolicyRefused(SignerError, errors.Denied):

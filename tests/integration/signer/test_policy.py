@@ -8,6 +8,7 @@ from billfold.chains.port import Payment, Signed
 from billfold.chains.signing_port import Place
 from billfold.signer import Signer, errors
 from billfold.signer.contracts import Expected, Limit
+from billfold.signer.service.steady import SteadyClock
 from tests import signers
 from tests.signers import NEW_ID, Wallet
 
@@ -80,6 +81,19 @@ async def test_a_clock_that_is_set_back_gives_nothing_free(
     clock.advance(-2 * DAY_S)
     with pytest.raises(errors.LimitExceeded):
         await main.pay(there(1))
+
+
+async def test_a_clock_that_is_far_ahead_for_a_moment_uses_up_no_window(
+    signer: Signer, main: Wallet, clock: signers.SetClock, database: signers.SignerDatabase
+) -> None:
+    await signer.set_limit(limit(main, per_window=100))
+    async with signers.started(database.dsn, clock=SteadyClock(clock, running_s=lambda: 0.0)) as steady:
+        wallet = Wallet(steady, main.id, "main", main.chain)
+        clock.advance(365 * DAY_S / 2)
+        with pytest.raises(errors.ClockJumped):
+            await wallet.pay(there(90))
+        clock.advance(-365 * DAY_S / 2)
+        assert await wallet.pay(there(90))
 
 
 async def test_many_at_once_together_stay_within_the_window(signer: Signer, main: Wallet) -> None:

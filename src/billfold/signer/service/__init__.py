@@ -37,6 +37,7 @@ from billfold.signer.service.exports import Exports
 from billfold.signer.service.recording import Recorder
 from billfold.signer.service.seeds import Secret, Seeds
 from billfold.signer.service.signing import Signing
+from billfold.signer.service.steady import SteadyClock
 from billfold.signer.store import trees as kept
 
 #: A tree for each chain is the rule; many more would be somebody's mistake.
@@ -74,7 +75,8 @@ class Signer(Administration):
         random: Random = secrets.token_bytes,
     ) -> Signer:
         """The signer of this database, with seeds under this keyring."""
-        return cls(database=database, keyring=keyring, chains=chains, clock=clock or SystemClock(), random=random)
+        clock = clock or SteadyClock(SystemClock())
+        return cls(database=database, keyring=keyring, chains=chains, clock=clock, random=random)
 
     async def create(self, *, tree_id: UUID, chain: str, network: Network) -> Tree:
         """See SigningService."""
