@@ -122,6 +122,8 @@ def check_rules(rules: Rules, network: Network, reading: Reading, spent: Sums) -
             raise errors.WarmElsewhere
     elif rules.allowed is not None and any(payment.address not in rules.allowed for payment in reading.outside):
         raise errors.DestinationNotAllowed
+    if reading.shown.kind == "open" and network != "sandbox":
+        _check_opened(rules, reading)
     sums = leaving(reading)
     for token, amount in sums.items():
         limit = rules.limits.get(token)
@@ -137,6 +139,19 @@ def check_rules(rules: Rules, network: Network, reading: Reading, spent: Sums) -
                 f"{spent.get(token, 0)} has left, and this would take {amount} more."
             )
     return sums
+
+
+def _check_opened(rules: Rules, reading: Reading) -> None:
+    """Only what the policy names is opened: a chain may keep some of the coin for each, and take any number of them.
+
+    Raises:
+        PolicyMissing.
+    """
+    if any(payment.token not in rules.limits for payment in reading.shown.payments):
+        raise errors.PolicyMissing(
+            "The signer's policy has no limit for this asset, so it is not opened: the chain would keep some of the "
+            "coin for it. A limit of 0 opens it and lets none of it leave."
+        )
 
 
 def slice_of(at: datetime) -> datetime:
