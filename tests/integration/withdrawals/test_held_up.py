@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from uuid import UUID
 
 import msgspec
 import pytest
 
+from billfold.kernel.idempotency import IdempotencyKeyReused
 from billfold.ledger.contracts import AccountStatus
+from billfold.ledger.errors import InsufficientFunds
 from tests.integration.withdrawals.support import Office, terms_of
 
 only_ethereum = pytest.mark.parametrize("chain_name", ["ethereum"], indirect=True)
@@ -47,3 +50,55 @@ async def test_what_waits_does_not_leave_a_wallet_that_is_frozen_meanwhile(offic
     ended = await office.finish(*(one.id for one in asked))
     assert [one.status for one in ended] == ["cancelled", "settled"]
     await office.check_conserved(*ended)
+
+
+async def knows(office: Office, account: UUID, address: str) -> bool:
+    """A day later."""
+    office.clock.ahead += timedelta(hours=25)
+    return await office.withdrawals.knows(wallet_id=account, chain=office.chain.name, address=address, memo=None)
+
+
+@only_ethereum
+async def test_an_address_is_not_known_from_what_was_refused_or_cancelled(office: Office) -> None:
+    account = await office.customer(100_000)
+    waits_for_a_day(office)
+    with pytest.raises(InsufficientFunds):
+        await office.request(account, 10**9, "sim-a", confirmed=False)
+    assert not await knows(office, account, "sim-a")
+    first, second = [(await office.request(account, 1_000, "sim-a", confirmed=False)).withdrawal for _ in range(2)]
+    await office.withdrawals.cancel(withdrawal_id=first.id)
+    assert await knows(office, account, "sim-a"), "one of the two is still to leave"
+    late = (await office.request(account, 1_000, "sim-a", confirmed=False)).withdrawal
+    assert late.waits_until is None
+    await office.withdrawals.cancel(withdrawal_id=second.id)
+    await office.withdrawals.cancel(withdrawal_id=late.id)
+    assert not await knows(office, account, "sim-a")
+    again = (await office.request(account, 1_000, "sim-a", confirmed=False)).withdrawal
+    assert again.status == "waiting"
+
+
+@only_ethereum
+async def test_an_address_that_was_confirmed_or_paid_stays_known(office: Office) -> None:
+    account = await office.customer(100_000)
+    waits_for_a_day(office)
+    waiting = (await office.request(account, 1_000, "sim-a", confirmed=False)).withdrawal
+    confirmed = (await office.request(account, 1_000, "sim-a")).withdrawal
+    for one in (waiting, confirmed):
+        await office.withdrawals.cancel(withdrawal_id=one.id)
+    assert await knows(office, account, "sim-a")
+    paid = (await office.request(account, 1_000, "sim-b", confirmed=False)).withdrawal
+    office.clock.ahead += timedelta(hours=25)
+    await office.finish(paid.id)
+    more = (await office.request(account, 1_000, "sim-b", confirmed=False)).withdrawal
+    await office.withdrawals.cancel(withdrawal_id=more.id)
+    assert await knows(office, account, "sim-b")
+
+
+@only_ethereum
+async def test_a_key_that_is_used_twice_at_once_names_one_address(office: Office) -> None:
+    account = await office.customer(100_000)
+    waits_for_a_day(office)
+    both = [office.request(account, 1_000, to, key="k", confirmed=False) for to in ("sim-a", "sim-b")]
+    answers = await asyncio.gather(*both, return_exceptions=True)
+    assert [type(one) for one in answers if isinstance(one, BaseException)] == [IdempotencyKeyReused]
+    assert [await knows(office, account, to) for to in ("sim-a", "sim-b")].count(True) == 1

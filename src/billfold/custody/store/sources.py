@@ -48,10 +48,10 @@ async def is_ours(connection: Connection, chain: str, address: str) -> bool:
 async def waits_until(
     connection: Connection, wallet_id: UUID, *, chain: str, address: str, memo: str | None
 ) -> datetime | None:
-    """Until when a wallet's money does not leave for an address; None if it has never been named."""
+    """Until when a wallet's money does not leave for an address; None if it has never been named, or was forgotten."""
     found: datetime | None = await connection.fetchval(
         "SELECT waits_until FROM custody.destinations "
-        "WHERE wallet_id = $1 AND chain = $2 AND address = $3 AND memo = $4",
+        "WHERE wallet_id = $1 AND chain = $2 AND address = $3 AND memo = $4 AND waits_until < 'infinity'",
         wallet_id,
         chain,
         address,
@@ -83,6 +83,37 @@ async def name_destination(
         now,
     )
     return found
+
+
+async def forget_destination(
+    connection: Connection, wallet_id: UUID, *, chain: str, address: str, memo: str | None
+) -> None:
+    """Let it be new again, unless it was confirmed, or a withdrawal to it was neither refused nor cancelled.
+
+    It waits for ever then, and who names it next waits anew. The row is locked first: of two that end at the same time
+    the later one has to see the earlier one.
+    """
+    named = (wallet_id, chain, address, memo or "")
+    await connection.execute(
+        "SELECT FROM custody.destinations WHERE wallet_id = $1 AND chain = $2 AND address = $3 AND memo = $4 "
+        "FOR UPDATE",
+        *named,
+    )
+    await connection.execute(
+        """
+        WITH asked AS (
+            SELECT waits_until, outcome = 'cancelled' OR (state = 'failed' AND outcome IS NULL) AS came_to_nothing
+            FROM custody.withdrawals
+            WHERE wallet_id = $1 AND chain = $2 AND address = $3 AND coalesce(memo, '') = $4
+        )
+        UPDATE custody.destinations SET waits_until = 'infinity'
+        WHERE wallet_id = $1 AND chain = $2 AND address = $3 AND memo = $4
+            -- What was confirmed since waits for less than those who had not confirmed it.
+            AND waits_until IN (SELECT waits_until FROM asked)
+            AND NOT EXISTS (SELECT FROM asked WHERE came_to_nothing IS NOT TRUE)
+        """,
+        *named,
+    )
 
 
 async def keep_rates(connection: Connection, chain: str, rates: Mapping[str, Any], *, now: datetime) -> None:

@@ -29,6 +29,10 @@ from billfold.ledger.contracts import NewHold
 from billfold.ledger.errors import LedgerError
 
 
+class _KeyTaken(Exception):
+    """There is a withdrawal with the idempotency key."""
+
+
 class Asking:
     """Takes withdrawals."""
 
@@ -61,8 +65,11 @@ class Asking:
         async with self._parts.database.connection() as connection:
             earlier = await store.earlier(connection, key)
         if earlier is None:
-            row = await self._inserted(new, await self._prepared(new), key)
-            if row is not None:
+            try:
+                row = await self._inserted(new, await self._prepared(new), key)
+            except _KeyTaken:
+                pass
+            else:
                 await self.hold(row)
                 return row.id, False
             async with self._parts.database.connection() as connection:
@@ -151,8 +158,12 @@ class Asking:
             changed_at=now,
         )
 
-    async def _inserted(self, new: NewWithdrawal, row: Row, key: Key) -> Row | None:
-        """It as it is stored; None if the key has one already."""
+    async def _inserted(self, new: NewWithdrawal, row: Row, key: Key) -> Row:
+        """It as it is stored, and its address as named.
+
+        Raises:
+            _KeyTaken: the key has one already; nothing is named.
+        """
         now = row.created_at
         wait = self._parts.terms[row.chain].address_wait
         async with self._parts.database.transaction() as connection:
@@ -167,7 +178,7 @@ class Asking:
             )
             row = msgspec.structs.replace(row, waits_until=until if until > now else None)
             if not await store.insert(connection, row, key, next_at=now + LEASE):
-                return None
+                raise _KeyTaken
             await self._parts.tell(connection, "withdrawal.requested.v1", row)
         return row
 
@@ -178,6 +189,10 @@ class Asking:
                 row = msgspec.structs.replace(row, reason=refusal.code)
                 if row.wallet_id is None:
                     await returned.ended(connection, self._parts, row, paid=False)
+                elif row.waits_until is not None:
+                    await sources.forget_destination(
+                        connection, row.wallet_id, chain=row.chain, address=row.address, memo=row.memo
+                    )
                 await self._parts.tell(connection, "withdrawal.failed.v1", row)
 
     async def destination(self, chain: Chain, asset: Asset, amount: int, address: str, memo: str | None) -> Destination:

@@ -19,7 +19,7 @@ from billfold.custody.service.withdrawals import returned
 from billfold.custody.service.withdrawals.asking import Asking
 from billfold.custody.service.withdrawals.closing import OWN_KINDS
 from billfold.custody.service.withdrawals.parts import LEASE, Overtaken, Parts
-from billfold.custody.store import openings, queue, sweeps, together
+from billfold.custody.store import openings, queue, sources, sweeps, together
 from billfold.custody.store import withdrawals as store
 from billfold.custody.store.queue import AllocationRow, Tx
 from billfold.custody.store.withdrawals import Outcome, Row
@@ -307,6 +307,10 @@ class Ending:
             reason=reason,
         )
         assert changed, "its row is locked"
+        if outcome == "cancelled" and row.wallet_id is not None:
+            await sources.forget_destination(
+                connection, row.wallet_id, chain=row.chain, address=row.address, memo=row.memo
+            )
 
     async def _back(
         self, connection: Connection, row: Row, *, reason: str = "", pause: timedelta | None = None
