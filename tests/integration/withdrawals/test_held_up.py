@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
 import pytest
 
+from billfold.custody import errors
+from billfold.custody.store import standings
 from billfold.kernel.idempotency import IdempotencyKeyReused
 from billfold.ledger.contracts import AccountStatus
 from billfold.ledger.errors import InsufficientFunds
+from tests.integration.withdrawals import test_unsigned as unsigned
 from tests.integration.withdrawals.support import Office, terms_of
 
 only_ethereum = pytest.mark.parametrize("chain_name", ["ethereum"], indirect=True)
@@ -102,3 +105,64 @@ async def test_a_key_that_is_used_twice_at_once_names_one_address(office: Office
     answers = await asyncio.gather(*both, return_exceptions=True)
     assert [type(one) for one in answers if isinstance(one, BaseException)] == [IdempotencyKeyReused]
     assert [await knows(office, account, to) for to in ("sim-a", "sim-b")].count(True) == 1
+
+
+async def stop(office: Office, since: datetime | None) -> None:
+    """As reconciliation does, or an operator who lets it go on."""
+    async with office.database.transaction() as connection:
+        standing = standings.Standing(
+            asset=office.chain.coin,
+            chain=office.chain.name,
+            outcome="break",
+            difference=-1,
+            since=office.clock.now(),
+            reconciled_at=office.clock.now(),
+            stopped_at=since,
+        )
+        await standings.put(connection, standing)
+
+
+@pytest.mark.parametrize("chain_name", ["bitcoin", "ethereum"], indirect=True)
+async def test_what_is_not_signed_when_its_asset_is_stopped_waits(office: Office) -> None:
+    account = await office.customer(100_000, coins=4)
+    asked = [(await office.request(account, 1_000, to)).withdrawal.id for to in ("sim-a", "sim-b")]
+    await office.withdrawals._allocating.round(office.chain)
+    await stop(office, office.clock.now())
+    for _ in range(3):
+        await office.work()
+        office.chain.mine()
+    assert {((await office.look(one)).status, (await office.look(one)).reason) for one in asked} == {
+        ("held", "withdrawals_stopped")
+    }
+    await stop(office, None)
+    ended = await office.finish(*asked)
+    assert {one.status for one in ended} == {"settled"}
+    await office.check_conserved(*ended)
+
+
+@only_ethereum
+async def test_what_is_not_signed_when_its_wallet_is_frozen_does_not_hold_up_others(office: Office) -> None:
+    thief, other = await office.customer(100_000), await office.customer(100_000)
+    first = (await office.request(thief, 1_000, "sim-a")).withdrawal.id
+    await office.withdrawals._allocating.round(office.chain)
+    second = (await office.request(other, 1_000, "sim-b")).withdrawal.id
+    await office.withdrawals._allocating.round(office.chain)
+    await put(office, thief, "frozen")
+    await office.endow(10_000)
+    for _ in range(8):
+        await office.work()
+        office.chain.mine()
+    assert (await office.look(second)).status == "settled"
+    held = await office.look(first)
+    assert (held.status, held.reason) == ("held", "account_frozen")
+
+
+@only_ethereum
+async def test_what_is_stopped_is_not_handed_out_to_be_signed(office: Office) -> None:
+    withdrawal, tx = await unsigned.asked(office)
+    await stop(office, office.clock.now())
+    with pytest.raises(errors.UnsignedGone):
+        await office.withdrawals.outside.export(tx_id=tx.id)
+    await office.work()
+    assert await unsigned.waiting(office) == []
+    assert (await office.look(withdrawal)).reason == "withdrawals_stopped"

@@ -200,6 +200,17 @@ async def of_allocation(connection: Connection, allocation_id: UUID) -> list[Row
     return [Row(*row) for row in rows]
 
 
+async def unsigned(connection: Connection, allocations: Sequence[UUID]) -> list[Row]:
+    """Those of these allocations of which nothing was signed or handed out to be."""
+    rows = await connection.fetch(
+        f"SELECT {_COLUMNS} FROM custody.withdrawals w WHERE allocation_id = ANY($1::uuid[]) AND state = 'allocated' "
+        "AND NOT EXISTS (SELECT FROM custody.tx_queue t WHERE t.allocation_id = w.allocation_id "
+        "AND t.state <> 'dropped' AND (t.raw IS NOT NULL OR t.exported_at IS NOT NULL)) ORDER BY id",
+        list(allocations),
+    )
+    return [Row(*row) for row in rows]
+
+
 async def still_held(connection: Connection, rows: Sequence[Row]) -> list[Row]:
     """Those that are still the caller's, locked."""
     found = await connection.fetch(

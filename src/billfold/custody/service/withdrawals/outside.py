@@ -22,6 +22,7 @@ from billfold.chains.signing_port import Place
 from billfold.custody import errors
 from billfold.custody.contracts.elsewhere import Accepted, Exported, KeyNeeded, Unsigned, UnsignedPayment
 from billfold.custody.events import SOURCE
+from billfold.custody.service.withdrawals import halting
 from billfold.custody.service.withdrawals.ending import Ending
 from billfold.custody.service.withdrawals.parts import REPLACEMENTS_MAX, Parts
 from billfold.custody.store import elsewhere, queue, sources
@@ -67,6 +68,8 @@ class HandingOut:
             UnsignedUnknown, UnsignedGone, NodeUnavailable, NodeWrong.
         """
         tx, chain, outside = await self._found(tx_id)
+        if tx.exported_at is None and await halting.halted(self._parts, [tx.allocation_id]):
+            raise errors.UnsignedGone("What it pays may not leave now, and waits.")
         renewed = await self._renewed(chain, tx) if outside.EXPIRES and tx.exported_at is None else None
         async with self._parts.database.transaction() as connection:
             row, tx = await self._locked(connection, tx)

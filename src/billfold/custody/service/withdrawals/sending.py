@@ -25,6 +25,7 @@ from billfold.chains.port import Allocation, Chain, Fate, Found, Payment, Signed
 from billfold.chains.signing_port import Place
 from billfold.custody import errors
 from billfold.custody.domain import withdrawals as rules
+from billfold.custody.service.withdrawals import halting
 from billfold.custody.service.withdrawals.closing import Closing
 from billfold.custody.service.withdrawals.ending import Ending
 from billfold.custody.service.withdrawals.parts import LEASE, LOOK_PAUSE, Overtaken, Parts
@@ -64,12 +65,30 @@ class Sending:
             taken = await queue.take(connection, chain.name, now=now, until=now + LEASE, limit=ROUND_MAX)
         if not taken:
             return 0
-        left = await self._together.advance(chain, taken)
+        left = await self._together.advance(chain, await self._allowed(chain, taken))
         gate = asyncio.Semaphore(_AT_ONCE)
         async with asyncio.TaskGroup() as group:
             for row in left:
                 group.create_task(self._guarded(gate, chain, row))
         return len(taken)
+
+    async def _allowed(self, chain: Chain, rows: Sequence[AllocationRow]) -> Sequence[AllocationRow]:
+        """Those that may go on. What may not leave any more, and is not signed, is given up and waits again."""
+        halted = await halting.halted(self._parts, [row.id for row in rows])
+        for row in rows:
+            if row.id in halted:
+                await self._given_up(chain, row, halted[row.id])
+        return [row for row in rows if row.id not in halted]
+
+    async def _given_up(self, chain: Chain, row: AllocationRow, reason: str) -> None:
+        log.info("a transaction is not signed any more", allocation=str(row.id), why=reason)
+        async with self._parts.database.connection() as connection:
+            txs = [tx for tx in await queue.txs(connection, row.id) if tx.is_living]
+        try:
+            for tx in txs:
+                await self._ending.give_up(chain, row, tx, reason=reason, fail=False)
+        except Overtaken:
+            log.info("somebody else has taken a transaction in hand", allocation=str(row.id))
 
     async def _guarded(self, gate: asyncio.Semaphore, chain: Chain, row: AllocationRow) -> None:
         async with gate:
