@@ -90,7 +90,7 @@ class Hurrying:
             txs = await queue.txs(connection, allocation.id)
             living = [tx for tx in txs if tx.is_living]
             taken = any(tx.state in ("mined", "final") for tx in living)
-            if taken or living[-1].id != old.id or len(txs) > REPLACEMENTS_MAX:
+            if taken or not living or living[-1].id != old.id or len(txs) > REPLACEMENTS_MAX:
                 return False
             now = self._parts.now()
             new = new_tx(allocation, old, kind=old.kind, rate=rate, fee_limit=fee, now=now)
