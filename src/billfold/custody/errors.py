@@ -20,6 +20,7 @@ CustodyError
 ├── SigningUnavailable              there is no signer
 ├── WithdrawalsStopped              the chain holds another amount than the ledger says
 ├── WithdrawalsNotStopped           there is nothing to resume
+├── DifferenceChanged               nobody has looked at what it is now
 ├── ReconciliationBusy              another process reconciles the chain
 ├── KeyExportUnknown                no such seed was asked for
 ├── KeyExportWaits                  nobody has approved it
@@ -190,6 +191,12 @@ class WithdrawalsNotStopped(CustodyError, errors.Conflict):
     """Withdrawals of this asset are not stopped: there is nothing to resume."""
 
     code = "withdrawals_not_stopped"
+
+
+class DifferenceChanged(CustodyError, errors.Conflict):
+    """The chain and our books differ by another amount than the one that was accepted: look at the last report."""
+
+    code = "difference_changed"
 
 
 class ReconciliationBusy(CustodyError, errors.Unavailable):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import pytest
@@ -136,11 +137,14 @@ async def test_stolen_money_is_a_break_and_an_operator_lets_the_rest_go_until_mo
     await desk.read()
     report = await desk.reconciled()
     assert (report.outcome, report.stopped, int(report.difference.replace(".", ""))) == ("break", True, -600)
-    resumed = await desk.custody.reconciling.resume(asset=desk.chain.coin, reason="ticket 7")
+    resume = partial(desk.custody.reconciling.resume, asset=desk.chain.coin, reason="ticket 7")
+    with pytest.raises(errors.DifferenceChanged, match=report.difference):
+        await resume(difference=report.difference.replace("6", "5"))
+    resumed = await resume(difference=report.difference)
     assert resumed.difference == report.difference
     assert (await desk.reconciled()).stopped is False
     with pytest.raises(errors.WithdrawalsNotStopped):
-        await desk.custody.reconciling.resume(asset=desk.chain.coin, reason="again")
+        await resume(difference=report.difference)
     await desk.invent(1)
     assert (await desk.reconciled()).stopped is True
     assert [kind for kind, _ in await desk.told()] == ["break_found", "withdrawals_resumed", "break_found"]

@@ -72,11 +72,15 @@ async def reconcile(
 async def resume(
     api: Api,
     asset: Annotated[str, typer.Argument(metavar="ASSET", help="Whose withdrawals, such as ETH.")],
+    difference: Annotated[
+        str, typer.Option("--difference", metavar="AMOUNT", help="What you have seen in the report, such as -0.2.")
+    ],
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the audit.")],
     json: options.Json = False,
 ) -> None:
     """Let withdrawals go on although chain and ledger differ, until they differ by another amount."""
-    report = (await api.post("/custody/reconciliations/resume", {"asset": asset, "reason": reason})).body
+    wanted = {"asset": asset, "difference": difference, "reason": reason}
+    report = (await api.post("/custody/reconciliations/resume", wanted)).body
     if json:
         output.print_json(report)
     else:

@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from billfold.custody import Custody, contracts, errors
 from billfold.custody.contracts import Reconciled, Report
-from billfold.kernel import forms, paging
+from billfold.kernel import forms, money, paging
 from billfold.platform import web
 
 _TAG = "Chains"
@@ -66,6 +66,15 @@ class Resume(msgspec.Struct, frozen=True, kw_only=True):
     """Which withdrawals are to go on, and why."""
 
     asset: _Asset
+    difference: Annotated[
+        str,
+        Meta(
+            description="That of the report that you have looked at.",
+            examples=["-0.200000000000000000"],
+            min_length=1,
+            max_length=money.TEXT_MAX,
+        ),
+    ]
     reason: Annotated[
         str,
         Meta(
@@ -136,14 +145,21 @@ async def list_reconciliations(parameters: ReportsAsked, custody: Custody) -> we
         scope=contracts.READ,
         also=(contracts.OPERATOR,),
         description="For operators: let withdrawals of an asset go on although its chain and the ledger differ, as "
-        "long as they differ by the same amount. The answer is the last report.",
-        errors=(errors.WithdrawalsNotStopped,),
-        sends={"asset": "ETH", "reason": "ticket 4711"},
+        "long as they differ by `difference`. If they differ otherwise by now it is refused with `difference_changed`. "
+        "The answer is the last report.",
+        errors=(
+            errors.WithdrawalsNotStopped,
+            errors.DifferenceChanged,
+            money.InvalidAmount,
+            money.AmountTooPrecise,
+            money.AmountTooLarge,
+        ),
+        sends={"asset": "ETH", "difference": "-0.200000000000000000", "reason": "ticket 4711"},
         answers=_EXAMPLE,
     ),
 )
 async def resume(command: Resume, custody: Custody) -> Report:
-    return await custody.reconciling.resume(asset=command.asset, reason=command.reason)
+    return await custody.reconciling.resume(asset=command.asset, difference=command.difference, reason=command.reason)
 
 
 handlers = [reconcile, list_reconciliations, resume]

@@ -106,13 +106,14 @@ class Reconciling:
             found = await store.page(connection, chain=chain, asset=asset, before=before, limit=size + 1)
         return paging.cut(found, size, place=lambda one: one.id)
 
-    async def resume(self, *, asset: str, reason: str) -> Report:
+    async def resume(self, *, asset: str, difference: str, reason: str) -> Report:
         """Let withdrawals of an asset go on although the chain and the ledger differ, until they differ otherwise.
 
         Raises:
-            WithdrawalsNotStopped
+            WithdrawalsNotStopped, InvalidAmount, AmountTooPrecise, AmountTooLarge
+            DifferenceChanged: `difference` is not what a report says now.
         """
-        await self._deciding.resume(asset=asset, reason=reason)
+        await self._deciding.resume(asset=asset, difference=difference, reason=reason)
         (found,) = (await self.page(asset=asset, limit=1)).items
         return found
 

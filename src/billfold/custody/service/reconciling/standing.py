@@ -60,16 +60,21 @@ class Deciding:
             await self._tell(connection, kind, standing)
         return standing
 
-    async def resume(self, *, asset: str, reason: str) -> Standing:
+    async def resume(self, *, asset: str, difference: str, reason: str) -> Standing:
         """Let withdrawals go on although the chain and the ledger differ, as long as they differ by this.
 
         Raises:
-            WithdrawalsNotStopped
+            WithdrawalsNotStopped, InvalidAmount, AmountTooPrecise, AmountTooLarge
+            DifferenceChanged: they differ by something else by now, which nobody has looked at.
         """
         async with self._database.transaction() as connection:
             before = await store.get(connection, asset)
             if before is None or before.stopped_at is None:
                 raise errors.WithdrawalsNotStopped
+            scale = (await self._ledger.asset(code=asset)).scale
+            if money.parse(difference, scale, pointer="/difference") != before.difference:
+                found = money.format(before.difference, scale)
+                raise errors.DifferenceChanged(f"The difference is {found} now.", pointer="/difference")
             standing = replace(before, stopped_at=None, accepted=before.difference)
             await store.put(connection, standing)
             await self._tell(connection, "custody.withdrawals_resumed.v1", standing, reason=reason)
