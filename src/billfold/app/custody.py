@@ -62,6 +62,7 @@ def _served(name: str, section: settings.Chain, urls: str) -> Served:
         urls=_listed(urls),
         quorum=section.quorum,
         tokens=tokens(section),
+        rate_max=section.fee_rate_max * 1_000 if isinstance(section, settings.Bitcoin) else None,
     )
     if section.quorum > len(nodes.urls):
         raise settings.SettingInvalid(f"{name}.quorum is wrong: there are only {len(nodes.urls)} nodes.")

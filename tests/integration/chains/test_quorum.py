@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from billfold.chains import bitcoin, ethereum, stellar
+from billfold.chains.errors import NotReplaceable
 from billfold.chains.nodes import Nodes
 from billfold.chains.nodes.failures import ProvidersDisagree
-from billfold.chains.port import Chain
+from billfold.chains.port import Chain, Rate
 from billfold.devnet.proxy import messages
 from tests.integration.chains.ethereum.world import ETH
 
@@ -134,3 +135,40 @@ def scanning(total: str) -> Tell:
 async def test_what_an_address_of_bitcoin_holds_is_what_two_nodes_say(asking: Asking) -> None:
     chain = await asking(bitcoin.open, *map(scanning, ("21.5", "0.5", "0.5")))
     assert await chain.balance(BECH, token=None, height=1) == 5 * 10**7
+
+
+def asking_for(sat_per_vbyte: int | None) -> Tell:
+    """A node of Bitcoin by which a place in a block costs so much; None: it can't say, as btcd."""
+    if sat_per_vbyte is None:
+        return {"getmempoolinfo": {}, "estimatesmartfee": NOT_THERE}.__getitem__
+    rate = sat_per_vbyte / 100_000
+    return {"getmempoolinfo": {"mempoolminfee": rate / 4}, "estimatesmartfee": {"feerate": rate}}.__getitem__
+
+
+@pytest.mark.parametrize(
+    ("said", "offered"),
+    [
+        ((90_000, 20, 30), 30),
+        ((2, 20, 30), 20),
+        ((90_000, 20, None), 20),
+        ((None, None, 40), 40),
+        # Where they all ask for that much it waits.
+        ((90_000, 90_000, 2_000), 1_000),
+    ],
+)
+async def test_no_node_alone_says_what_bitcoin_costs_and_all_of_them_not_more_than_the_cap(
+    asking: Asking, said: tuple[int | None, ...], offered: int
+) -> None:
+    chain = await asking(bitcoin.open, *map(asking_for, said))
+    rates = await chain.rates()
+    assert {speed: rate.numbers["sat_per_kvb"] for speed, rate in rates.items()} == dict.fromkeys(
+        ("slow", "normal", "fast"), offered * 1_000
+    )
+
+
+async def test_the_cap_of_bitcoin_is_a_setting_and_no_replacement_offers_much_more() -> None:
+    chain = bitcoin.open(Nodes(network="sandbox", urls=["http://127.0.0.1:9/"], rate_max=5_000))
+    assert chain.raised(Rate(numbers={"sat_per_kvb": 19_000})).numbers == {"sat_per_kvb": 20_000}
+    with pytest.raises(NotReplaceable):
+        chain.raised(Rate(numbers={"sat_per_kvb": 20_000}))
+    await chain.close()

@@ -79,6 +79,9 @@ class Bitcoin(Chain, frozen=True, kw_only=True):
     #: With so many it may leave on a chain again. Not less than `credit_after`.
     release_after: Annotated[int, _CONFIRMATIONS] = 6
 
+    #: The most that is offered for a place in a block, in satoshi for a virtual byte: what costs more waits.
+    fee_rate_max: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 1_000
+
     #: When there are more coins of less than `merge_below` than this, they are made into one, up to 100 at a time.
     merge_above: Annotated[int, msgspec.Meta(ge=2, le=100_000)] = 50
     #: What is less than this is a small coin.

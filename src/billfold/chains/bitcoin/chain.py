@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
+import structlog
+
 from billfold.chains import errors
 from billfold.chains.bitcoin import addresses, building, families, sizes, transactions
 from billfold.chains.bitcoin.finding import Finding
@@ -38,6 +40,11 @@ MATURITY = 100
 FINAL_BLOCKS = 6
 #: Within how many blocks a transaction should be in one.
 _TARGETS: dict[Speed, int] = {"fast": 2, "normal": 6, "slow": 36}
+#: Satoshi for 1,000 virtual bytes. Blocks were dearer than this for some hours of fifteen years. Nothing is offered
+#: above it: what costs more waits.
+RATE_MAX = 1_000_000
+#: What was sent on the worst day can still be replaced a few times, at so many times the most that is offered.
+_REPLACEMENT_FACTOR = 4
 _SLOWEST_FIRST: tuple[Speed, ...] = ("slow", "normal", "fast")
 #: What is offered in hundredths of the least, where nodes have seen too little to say what it takes.
 _WITHOUT_ESTIMATE: dict[Speed, int] = {"fast": 500, "normal": 200, "slow": 100}
@@ -46,6 +53,8 @@ _WITHOUT_ESTIMATE: dict[Speed, int] = {"fast": 500, "normal": 200, "slow": 100}
 _PENDING_AT_ONCE = 500
 _PENDING_MAX = 5_000
 _READS_AT_ONCE = 16
+
+_events = structlog.get_logger("chains.bitcoin")
 
 
 class Bitcoin:
@@ -58,6 +67,8 @@ class Bitcoin:
     def __init__(self, nodes: Nodes, *, final_blocks: int = FINAL_BLOCKS) -> None:
         self.network = nodes.network
         self._node = Node(nodes)
+        self._rate_max = nodes.rate_max or RATE_MAX
+        self._told_dear = False
         self._finding = Finding(self._node, final_blocks=final_blocks)
         #: What is known of transactions that wait, in the order in which they were read; and which waited last time.
         self._pending: dict[str, tuple[Movement, ...]] = {}
@@ -124,13 +135,16 @@ class Bitcoin:
         return found
 
     async def rates(self) -> Mapping[Speed, Rate]:
-        """What is offered now; a faster one is never less than a slower one."""
+        """What is offered now; a faster one is never less than a slower one, and none more than the most."""
         floor = least = max(sizes.RELAY_FEE, await self._node.least_rate())
         found: dict[Speed, Rate] = {}
         for speed in _SLOWEST_FIRST:
             said = await self._node.rate(_TARGETS[speed])
             least = max(least, floor * _WITHOUT_ESTIMATE[speed] // 100 if said is None else said)
-            found[speed] = _rate(least)
+            found[speed] = _rate(min(least, self._rate_max))
+        if (dear := least > self._rate_max) and not self._told_dear:
+            _events.warning("a place in a block costs more than is offered: payments wait", asked=least)
+        self._told_dear = dear
         return found
 
     async def estimate(self, payments: Sequence[Payment], *, source: str, rate: Rate) -> int:  # noqa: ARG002 - the port's
@@ -168,8 +182,15 @@ class Bitcoin:
         )
 
     def raised(self, rate: Rate) -> Rate:
-        """By what nodes want more for a replacement (BIP-125, rule 4)."""
-        return _rate(building.rate_of(rate) + sizes.INCREMENT)
+        """By what nodes want more for a replacement (BIP-125, rule 4).
+
+        Raises:
+            NotReplaceable: it would be more than anybody should pay.
+        """
+        number, most = building.rate_of(rate) + sizes.INCREMENT, _REPLACEMENT_FACTOR * self._rate_max
+        if number > most:
+            raise errors.NotReplaceable(f"More than {most} satoshi for 1,000 virtual bytes is never offered.")
+        return _rate(number)
 
     async def anchor(self) -> tuple[str, int]:
         """Not of this chain."""

@@ -10,6 +10,7 @@ import re
 import struct
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from statistics import median_low
 from typing import Any
 
 import msgspec
@@ -150,17 +151,22 @@ class Node:
         return await self.rpc.agreed("gettxout", txid, vout, _NO, read=lambda said: said is not None, key=bool)
 
     async def rate(self, blocks: int) -> int | None:
-        """What gets a transaction into one of the next blocks; None if the node has seen too little to say."""
+        """What gets a transaction into one of the next blocks; None if the nodes have seen too little to say.
+
+        The middle one of what they say: no single node sets what we pay.
+        """
         try:
-            return await self.rpc.call("estimatesmartfee", blocks, read=_rate)
+            said = await self.rpc.answers("estimatesmartfee", blocks, read=_rate)
         except CallRefused as refused:
             if refused.number != _NO_METHOD:
                 raise
             return None
+        known = [each for each in said if each is not None]
+        return median_low(known) if known else None
 
     async def least_rate(self) -> int:
-        """Below it the node passes nothing on; 0 if it doesn't say so, as btcd."""
-        return await self.rpc.call("getmempoolinfo", read=_least_rate)
+        """Below it nodes pass nothing on, the middle one of them; 0 if it doesn't say so, as btcd."""
+        return median_low(await self.rpc.answers("getmempoolinfo", read=_least_rate))
 
     async def family(self, txid: str) -> Family | None:
         """A transaction that waits with all that waits beside it; None if the node has none such.

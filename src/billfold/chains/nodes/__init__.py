@@ -29,6 +29,8 @@ class Nodes(msgspec.Struct, frozen=True, kw_only=True):
     #: The contracts, mints, or CODE:ISSUER whose transfers count; others never do.
     tokens: Sequence[str] = ()
     timeout_s: float = TIMEOUT_S
+    #: The most that is offered for a place in a block, in the number of the chain's rate; its adapter's own if not set.
+    rate_max: int | None = None
 
     def __repr__(self) -> str:
         return f"Nodes({self.network}, {len(self.urls)} of them, quorum {self.quorum})"

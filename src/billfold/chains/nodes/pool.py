@@ -101,6 +101,26 @@ class Pool:
 
         return await (self.read(ask) if self._quorum == 1 else self._patiently(one_round))
 
+    async def answers(self, ask: Ask[Answer]) -> list[Answer]:
+        """What each node answers that may be asked now; those that refuse or fail have no say.
+
+        Raises:
+            CallRefused: none answers, and one refuses the call.
+            NodeUnavailable, NodeWrong: none gives an answer, or none that can be right.
+        """
+
+        async def one_round() -> list[Answer]:
+            outcomes = await _outcomes(self._preferred(), ask)
+            answers = [one for one in outcomes if not isinstance(one, CallRefused | NodeFailed)]
+            for outcome in outcomes:
+                if not answers and isinstance(outcome, CallRefused):
+                    raise outcome
+            if not answers:
+                raise self._unanswered([one for one in outcomes if isinstance(one, NodeFailed)])
+            return answers
+
+        return await self._patiently(one_round)
+
     async def head(self, ask: Ask[Answer], *, height: Callable[[Answer], int]) -> Answer:
         """The highest head that as many nodes have reached as the quorum wants; it also tells who is behind.
 

@@ -65,6 +65,15 @@ class Rpc:
         """
         return await self._pool.agreed(self._ask(method, params, read), key=key, at=at, lacks=lacks)
 
+    async def answers(self, method: str, *params: Any, read: Read[Answer]) -> list[Answer]:
+        """What each node answers that may be asked now: for what they need not agree on, such as what a block costs.
+
+        Raises:
+            CallRefused: none answers, and one refuses.
+            NodeUnavailable, NodeWrong.
+        """
+        return await self._pool.answers(self._ask(method, params, read))
+
     async def head(self, method: str, *params: Any, read: Read[Answer], height: Callable[[Answer], int]) -> Answer:
         """The highest head that the quorum has reached. Ask it often: by it nodes that are behind become known.
 
