@@ -18,6 +18,7 @@ from billfold.custody.contracts.treasury import Band, TreasuryTerms
 from billfold.custody.contracts.withdrawals import NewWithdrawal, Requested, Withdrawal, WithdrawalTerms
 from billfold.custody.service.house import House
 from billfold.custody.service.withdrawals import Withdrawals
+from billfold.custody.store import standings
 from billfold.kernel import idempotency, ids
 from billfold.kernel.assets import Asset
 from billfold.ledger import Ledger
@@ -280,6 +281,21 @@ class Office:
                         "DO UPDATE SET height = excluded.height, spent_height = excluded.spent_height",
                         *(self.chain.name, chain_tx, index, address, amount, height, spent.get((chain_tx, index))),
                     )
+
+    async def stop(self, *, stopped: bool = True) -> None:
+        """As the reconciliation does when chain and books differ by too much; and as an operator does who resumes."""
+        now = self.clock.now()
+        standing = standings.Standing(
+            asset=self.chain.coin,
+            chain=self.chain.name,
+            outcome="break" if stopped else "clean",
+            difference=7 if stopped else 0,
+            since=now,
+            reconciled_at=now,
+            stopped_at=now if stopped else None,
+        )
+        async with self.database.transaction() as connection:
+            await standings.put(connection, standing)
 
     async def posted(self, account: UUID) -> tuple[int, int]:
         """What is in an account, and what of it is held."""

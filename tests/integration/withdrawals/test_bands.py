@@ -7,6 +7,7 @@ import asyncio
 import pytest
 from prometheus_client import REGISTRY
 
+from billfold.custody.store import queue
 from billfold.kernel import idempotency, ids
 from billfold.ledger.contracts import NewTransfer
 from tests.integration.withdrawals.simulated import TOKEN
@@ -94,6 +95,38 @@ async def test_a_token_has_a_band_in_parts_of_all_that_is_held(office: Office) -
     # The parts are of what lies at both, so nothing more goes.
     assert await office.tend(3) == 0
     await office.check_conserved()
+
+
+@one_chain
+async def test_a_surplus_stays_while_chain_and_books_differ(office: Office) -> None:
+    await office.customer(10_000)
+    await office.stop()
+    assert await office.tend(3) == 0
+    await office.stop(stopped=False)
+    assert await office.tend() == 1
+
+
+@one_chain
+async def test_what_one_of_two_transactions_pays_is_committed_once_and_never_when_a_block_has_one(
+    office: Office,
+) -> None:
+    async def committed() -> tuple[int, int]:
+        async with office.database.connection() as connection:
+            pays, fees = await queue.committed(connection, office.chain.name)
+        return int(pays.get(None, 0)), fees
+
+    account = await office.customer(3_000)
+    asked = (await office.request(account, 500, "sim-a")).withdrawal
+    await office.work()
+    amount, fee = await committed()
+    assert (amount, fee > 0) == (500, True)
+    await office.bump(asked.id)
+    await office.work()
+    assert (await committed())[0] == 500
+    assert fee < (await committed())[1] < 3 * fee
+    office.chain.mine()
+    await office.work()
+    assert await committed() == (0, 0)
 
 
 @one_chain

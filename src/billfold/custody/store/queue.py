@@ -87,6 +87,15 @@ _TX = (
 )
 
 
+#: Of living allocations, the transactions that may still happen; of one that a block has, none does any more.
+_COMMITTED = (
+    "FROM custody.tx_queue t {join} JOIN custody.allocations a ON a.id = t.allocation_id "
+    "WHERE a.chain = $1 AND a.state = 'living' AND t.state NOT IN ('dead', 'dropped') AND t.kind <> 'sweep' "
+    "AND NOT EXISTS (SELECT FROM custody.tx_queue WHERE allocation_id = a.id AND state IN ('mined', 'final'))"
+)
+_PAYMENTS = "JOIN custody.tx_payments p ON p.tx_id = t.id"
+
+
 def tx_columns(of: str) -> str:
     """The columns of a transaction, of the table that is called so."""
     return ", ".join(f"{of}.{name}" for name in _TX.split(", "))
@@ -342,17 +351,19 @@ async def is_followed(connection: Connection, row: AllocationRow) -> bool:
 
 
 async def committed(connection: Connection, chain: str) -> tuple[Mapping[str | None, int], int]:
-    """What transactions that no block has yet are to pay from the house, by token, and what they cost at most."""
+    """What transactions that no block has yet are to pay from the house, by token, and what they cost at most.
+
+    Of those that share an allocation one happens, so what the dearest of them takes is counted.
+    """
     rows = await connection.fetch(
-        "SELECT p.token, sum(p.amount) FROM custody.tx_queue t JOIN custody.tx_payments p ON p.tx_id = t.id "
-        "JOIN custody.allocations a ON a.id = t.allocation_id WHERE a.chain = $1 AND a.state = 'living' "
-        "AND t.state NOT IN ('dead', 'dropped', 'mined', 'final') AND t.kind <> 'sweep' GROUP BY p.token",
+        f"SELECT token, sum(most) FROM (SELECT allocation_id, token, max(units) AS most FROM ("
+        f"SELECT t.allocation_id, t.id, p.token, sum(p.amount) AS units {_COMMITTED.format(join=_PAYMENTS)} "
+        "GROUP BY 1, 2, 3) AS one GROUP BY 1, 2) AS each GROUP BY token",
         chain,
     )
     fees = await connection.fetchval(
-        "SELECT coalesce(sum(t.fee_limit), 0) FROM custody.tx_queue t JOIN custody.allocations a "
-        "ON a.id = t.allocation_id WHERE a.chain = $1 AND a.state = 'living' "
-        "AND t.state NOT IN ('dead', 'dropped', 'mined', 'final') AND t.kind <> 'sweep'",
+        "SELECT coalesce(sum(most), 0) FROM ("
+        f"SELECT max(t.fee_limit) AS most {_COMMITTED.format(join='')} GROUP BY t.allocation_id) AS each",
         chain,
     )
     return {row[0]: row[1] for row in rows}, int(fees)
