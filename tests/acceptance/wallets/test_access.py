@@ -99,6 +99,7 @@ ON_CHAINS = {
     ("GET", "/deposits/unmatched"),
     ("GET", "/deposits/{deposit_id}"),
     ("POST", "/deposits/{deposit_id}/assign"),
+    ("POST", "/deposits/{deposit_id}/bump-refund"),
     ("POST", "/deposits/{deposit_id}/refund"),
     ("GET", "/wallets/{wallet_id}/addresses"),
     ("POST", "/wallets/{wallet_id}/addresses"),

@@ -198,6 +198,40 @@ async def test_nothing_is_sent_that_may_not_leave_or_would_not_arrive(desk: Desk
 
 
 @pytest.mark.parametrize("chain_name", ["ethereum"], indirect=True)
+async def test_a_refund_that_no_block_takes_offers_more_once_and_the_house_pays_the_difference(desk: Desk) -> None:
+    await desk.office.endow(2_000)
+    deposit = await desk.lost(1_000)
+
+    async def bump() -> Deposit:
+        return await desk.wallets.on_chains.bump_refund(principal=desk.operator, deposit_id=deposit, key="more")
+
+    with pytest.raises(errors.WithdrawalUnknown):
+        await bump()
+    asked, _ = await desk.refund(deposit)
+    await desk.office.work()
+    assert (await bump()).refund == (await bump()).refund
+    (ended,) = await desk.ended(deposit)
+    assert asked.refund is not None
+    assert (ended.status, ended.amount, ended.fee_paid) == ("settled", 1_000 - SET_ASIDE, SET_ASIDE)
+    # Who replaces the tests' usual payment offers as much as for the fastest, and the sender gets no less for it.
+    assert (await desk.held("suspense"), await desk.held("fees")) == (0, 2_000 + SET_ASIDE - 2 * FEE)
+    assert desk.office.chain.received("sim-a") == [1_000 - SET_ASIDE]
+    await desk.office.check_conserved(ended)
+
+
+@stellar
+async def test_while_withdrawals_of_the_asset_are_stopped_no_refund_is_taken(desk: Desk) -> None:
+    deposit = await desk.lost(1_000)
+    await desk.office.stop()
+    with pytest.raises(errors.WithdrawalsStopped):
+        await desk.refund(deposit)
+    await desk.office.stop(stopped=False)
+    await desk.refund(deposit)
+    (ended,) = await desk.ended(deposit)
+    assert ended.status == "settled"
+
+
+@pytest.mark.parametrize("chain_name", ["ethereum"], indirect=True)
 async def test_a_token_is_sent_back_whole_and_the_house_pays_for_it(desk: Desk) -> None:
     await desk.office.endow(1_000)
     deposit = await desk.lost(700, asset=TOKEN_ASSET)

@@ -93,6 +93,22 @@ async def refund(
     typer.echo(f"{sent['money']['amount']} {sent['money']['asset']} are sent to {sent['to']}: {sent['status']}.")
 
 
+@app.command("bump-refund")
+@client.command
+async def bump_refund(
+    api: Api,
+    deposit: Annotated[str, typer.Argument(metavar="DEPOSIT", help="Which one is sent back.")],
+    idempotency_key: client.IdempotencyKey = None,
+    json: options.Json = False,
+) -> None:
+    """Offer more for a refund's place in a block, at the house's cost, with an operator's key."""
+    answer = await api.post(f"/deposits/{deposit}/bump-refund", key=client.key(idempotency_key))
+    if json:
+        output.print_json(answer.body)
+    else:
+        typer.echo(f"More is offered; the refund is {answer.body['refund']['status']}.")
+
+
 @app.command("assign")
 @client.command
 async def assign(

@@ -1,10 +1,11 @@
-"""The route by which what has arrived for nobody known is sent back."""
+"""The routes by which what has arrived for nobody known is sent back."""
 
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
+from billfold.chains import errors as chain_errors
 from billfold.custody import errors as custody_errors
 from billfold.custody.contracts import Deposit
 from billfold.identity.contracts import Approval
@@ -81,6 +82,7 @@ def routes(wallets: Wallets) -> list[Route]:
             custody_errors.DepositUnknown,
             custody_errors.DepositNotUnmatched,
             custody_errors.DepositNotReleasable,
+            custody_errors.WithdrawalsStopped,
             *refusals.POSTING,
             *refusals.STEPPED_UP,
             *refusals.SUPERVISED,
@@ -100,5 +102,41 @@ def routes(wallets: Wallets) -> list[Route]:
             idempotent=True,
             stepped_up=True,
             operation=operation,
-        )
+        ),
+        _bump(wallets),
     ]
+
+
+def _bump(wallets: Wallets) -> Route:
+    async def bump(call: Call) -> Answer:
+        deposit_id = ids.parse(call.path["deposit_id"])
+        return Answer(
+            await wallets.on_chains.bump_refund(principal=call.principal, deposit_id=deposit_id, key=call.key)
+        )
+
+    return Route(
+        method="POST",
+        path="/deposits/{deposit_id}/bump-refund",
+        handler=bump,
+        answer=Deposit,
+        idempotent=True,
+        operation=web.Operation(
+            summary="Raise the fee of a refund",
+            tag="Money on chains",
+            scope=_SCOPE,
+            also=(contracts.OPERATOR,),
+            everybody=contracts.OPERATOR,
+            description="For operators: replace the transaction that sends a deposit back by one that offers more for "
+            "its place in a block. What that costs more is the house's, up to its `house_fee_max`. Only one of the two "
+            "can happen.",
+            errors=(
+                ids.InvalidId,
+                custody_errors.WithdrawalUnknown,
+                custody_errors.WithdrawalTooLate,
+                custody_errors.FeesUnknown,
+                chain_errors.NodeUnavailable,
+                chain_errors.NodeWrong,
+            ),
+            answers=_DEPOSIT,
+        ),
+    )

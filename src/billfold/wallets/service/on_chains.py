@@ -151,6 +151,7 @@ class OnChains:
 
         Raises:
             MissingScope, DepositUnknown, DepositNotUnmatched, DepositNotReleasable, IdempotencyKeyReused
+            WithdrawalsStopped
             AddressInvalid, AddressIsOurs, DestinationRefused, AmountBelowMinimum
             FeesUnknown, AddressesUnavailable, NodeUnavailable, NodeWrong
             Deferred, ApprovalEnded, TooManyApprovals: a person asks another one.
@@ -173,6 +174,19 @@ class OnChains:
         except ledger_errors.LedgerError as error:
             raise errors.in_wallet_words(error) from error
         return await self._custody.deposits.deposit(deposit_id=deposit_id), again
+
+    async def bump_refund(self, *, principal: Principal, deposit_id: UUID, key: str) -> Deposit:
+        """Offer more for the place in a block of what sends a deposit back, at the house's cost.
+
+        Raises:
+            MissingScope, DepositUnknown, WithdrawalUnknown, WithdrawalTooLate, FeesUnknown, NodeUnavailable, NodeWrong
+        """
+        principal.require(contracts.OPERATOR)
+        principal.require(contracts.ORDER_SCOPES["withdrawal"])
+        content = str(deposit_id).encode()
+        ours = idempotency.key(owner=principal.owner_id, text=key, operation="bump a refund", content=content)
+        await self._custody.withdrawals.bump_refund(deposit_id=deposit_id, key=ours)
+        return await self._custody.deposits.deposit(deposit_id=deposit_id)
 
     async def reserve_proof(self, *, principal: Principal, wallet_id: UUID, snapshot_id: UUID | None) -> HolderProof:
         """That what is owed to a wallet was counted in a proof of reserves; in the newest if none is named.

@@ -48,6 +48,7 @@ from billfold.custody.service.withdrawals.replacing import Replacing
 from billfold.custody.service.withdrawals.seeking import UNSURE
 from billfold.custody.service.withdrawals.sending import Sending
 from billfold.custody.service.withdrawals.sweeping import Sweeping
+from billfold.custody.store import refunds
 from billfold.custody.store import withdrawals as store
 from billfold.custody.store.withdrawals import Seen
 from billfold.kernel import money, paging
@@ -197,11 +198,23 @@ class Withdrawals:
         """Send what has arrived for nobody known to an address; the same `key` again is no change, and says so.
 
         Raises:
-            IdempotencyKeyReused, DepositUnknown, DepositNotUnmatched, DepositNotReleasable.
+            IdempotencyKeyReused, DepositUnknown, DepositNotUnmatched, DepositNotReleasable, WithdrawalsStopped.
             AddressInvalid, AddressIsOurs, DestinationRefused, AmountBelowMinimum.
             FeesUnknown, AddressesUnavailable, NodeUnavailable, NodeWrong.
         """
         return await self._refunding.request(deposit_id=deposit_id, sender=sender, key=key)
+
+    async def bump_refund(self, *, deposit_id: UUID, key: Key) -> None:
+        """Offer more for the place in a block of what sends a deposit back; the house bears what that costs more.
+
+        Raises:
+            WithdrawalUnknown: it is not sent back. WithdrawalTooLate, FeesUnknown, NodeUnavailable, NodeWrong.
+        """
+        async with self._parts.database.connection() as connection:
+            found = (await refunds.latest(connection, [deposit_id])).get(deposit_id)
+        if found is None or found[0].failed:
+            raise errors.WithdrawalUnknown
+        await self._replacing.bump(withdrawal_id=found[0].withdrawal_id, key=key)
 
     async def has_hold(self, *, hold: Hold) -> bool:
         """Whether this hold of the ledger is a withdrawal's, which alone ends it: its money may be on a chain."""

@@ -18,7 +18,7 @@ from billfold.custody.service.withdrawals import returned
 from billfold.custody.service.withdrawals.asking import Asking
 from billfold.custody.service.withdrawals.fees import Fees
 from billfold.custody.service.withdrawals.parts import LEASE, Parts
-from billfold.custody.store import deposits, refunds
+from billfold.custody.store import deposits, refunds, standings
 from billfold.custody.store import withdrawals as store
 from billfold.custody.store.withdrawals import Row
 from billfold.kernel import ids
@@ -38,7 +38,7 @@ class Refunding:
         """Take one and hold its money; whether the same `key` had done so before.
 
         Raises:
-            IdempotencyKeyReused, DepositUnknown, DepositNotUnmatched, DepositNotReleasable.
+            IdempotencyKeyReused, DepositUnknown, DepositNotUnmatched, DepositNotReleasable, WithdrawalsStopped.
             AddressInvalid, AddressIsOurs, DestinationRefused, AmountBelowMinimum.
             FeesUnknown, AddressesUnavailable, NodeUnavailable, NodeWrong.
         """
@@ -51,6 +51,9 @@ class Refunding:
             return True
         await self._check(None, deposit)
         assert deposit is not None, "it was checked"
+        async with self._parts.database.connection() as connection:
+            if await standings.stopped(connection, [deposit.asset]):
+                raise errors.WithdrawalsStopped
         row = await self._inserted(deposit, await self._prepared(deposit, sender), sender, key)
         if row is not None:
             await self._asking.hold(row)

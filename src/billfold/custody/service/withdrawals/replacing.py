@@ -82,12 +82,13 @@ class Replacing:
         chain = self._parts.chain(row.chain)
         rate = await self._raised(chain, latest)
         estimate = await chain.estimate([payment for payment, _ in pays], source=allocation.source, rate=rate)
-        # What more coins cost than were estimated is the house's, before and now.
+        # What more coins cost than were estimated is the house's, before and now; of tokens and refunds all of it is.
+        is_house = row.token is not None or row.wallet_id is None
         many = max(coins - COINS_ESTIMATED, 0)
         more, before = (many * chain.coin_fee(rate=one) for one in (rate, latest.offered))
         limit = max(rules.set_aside(estimate) + more, latest.fee_limit)
-        extra = max(limit - more - (latest.fee_limit - before), 0) if row.token is None else 0
-        if row.token is not None and limit > await self._parts.house_fee_max(chain):
+        extra = 0 if is_house else max(limit - more - (latest.fee_limit - before), 0)
+        if is_house and limit > max(await self._parts.house_fee_max(chain), latest.fee_limit):
             raise errors.WithdrawalTooLate("The house pays no higher fee for this; wait for it, or cancel it.")
         hold_id = await self._held(row, number, extra)
         async with self._parts.database.transaction() as connection:
