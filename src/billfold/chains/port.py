@@ -203,6 +203,14 @@ class Fees(Protocol):
         """
         ...
 
+    async def sponsored(self, owner: str, *, token: str, payer: str, rate: Rate) -> tuple[int, int] | None:
+        """How much of a token `payer` can get of `owner`'s, and the highest fee if it pays that; None: it can't here.
+
+        Raises:
+            NodeUnavailable, NodeWrong.
+        """
+        ...
+
     def raised(self, rate: Rate) -> Rate:
         """The least rate at which nodes take a replacement of a transaction sent at `rate`.
 
@@ -238,7 +246,8 @@ class Allocation(msgspec.Struct, frozen=True, kw_only=True):
 
     Of the model `coins`: `coins` and `change`; of `nonce`: `nonce` (Ethereum's nonce, Stellar's sequence number); of
     `recent_block`: `anchor` and `last_height`, after which it can't happen any more. Where `source` is one of Stellar's
-    channels, which only gives its number, `change` is the account that pays.
+    channels, which only gives its number, `change` is the account that pays; where it is one of Solana's owners of a
+    token, whose fee somebody else pays, it is that one.
     """
 
     source: str

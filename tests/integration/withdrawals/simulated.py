@@ -213,6 +213,12 @@ class Simulated:
     async def hastening(self, chain_tx: str, *, to: str, rate: Rate) -> Hastening | None:
         raise AssertionError("children are tried on the real rules")
 
+    async def sponsored(self, owner: str, *, token: str, payer: str, rate: Rate) -> tuple[int, int] | None:
+        self._answer()
+        if self.model != "recent_block":
+            return None
+        return self.balances().get((owner, token), 0), rate.numbers["fee"] * 2
+
     def raised(self, rate: Rate) -> Rate:
         if self.model == "recent_block":
             raise NotReplaceable
@@ -334,11 +340,11 @@ def _accept(model: Model, state: dict[str, Any], signed: Signed) -> None:
         raise Refused
     if model != "coins":
         balances = _balances(state)
-        out: dict[str, int] = {"": tx["fee"]}
+        out: dict[tuple[str, str], int] = {(_fee_payer(tx), ""): tx["fee"]}
         for pay in tx["pays"]:
-            out[pay["token"]] = out.get(pay["token"], 0) + pay["amount"]
-        payer = _payer(tx)
-        if any(balances.get((payer, token), 0) < units for token, units in out.items()):
+            key = (_payer(tx), pay["token"])
+            out[key] = out.get(key, 0) + pay["amount"]
+        if any(balances.get(key, 0) < units for key, units in out.items()):
             raise Refused
     rivals = [key for key, other in state["waiting"].items() if _uses(model, other) & _uses(model, tx)]
     if any(state["waiting"][key]["offer"] >= tx["offer"] for key in rivals):
@@ -381,6 +387,11 @@ def _nonce(state: dict[str, Any], source: str, *, behind: int = 0) -> int:
 def _payer(tx: dict[str, Any]) -> str:
     """Who pays: of Stellar the hot account, whoever gives the transaction its number."""
     return "sim-hot" if tx["source"].startswith("sim-channel") else str(tx["source"])
+
+
+def _fee_payer(tx: dict[str, Any]) -> str:
+    """Of Solana whoever is named for it."""
+    return str(tx["change"] or tx["source"]) if tx["anchor"] else _payer(tx)
 
 
 def _coins(state: dict[str, Any]) -> tuple[dict[tuple[str, str], tuple[str, int, int]], dict[tuple[str, str], int]]:
@@ -436,7 +447,7 @@ def _balances(state: dict[str, Any]) -> dict[tuple[str, str], int]:
         for address, amount, token in block["minted"]:
             add(address, token, amount)
         for _, tx in block["txs"]:
-            add(_payer(tx), "", -tx["fee"])
+            add(_fee_payer(tx), "", -tx["fee"])
             for pay in () if tx["fails"] else tx["pays"]:
                 add(_payer(tx), pay["token"], -pay["amount"])
                 add(pay["address"], pay["token"], pay["amount"])

@@ -181,6 +181,9 @@ class Bitcoin:
             obstacle_detail=detail,
         )
 
+    async def sponsored(self, owner: str, *, token: str, payer: str, rate: Rate) -> tuple[int, int] | None:  # noqa: ARG002
+        return None
+
     def raised(self, rate: Rate) -> Rate:
         """By what nodes want more for a replacement (BIP-125, rule 4).
 

@@ -88,6 +88,9 @@ class Ethereum:
         """Not of this chain."""
         raise AssertionError("Ethereum's transactions use up no coins")
 
+    async def sponsored(self, owner: str, *, token: str, payer: str, rate: Rate) -> tuple[int, int] | None:  # noqa: ARG002
+        return None
+
     def raised(self, rate: Rate) -> Rate:
         """An eighth more of both."""
         return fees.raised(rate)

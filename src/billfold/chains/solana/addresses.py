@@ -108,7 +108,7 @@ async def _with_token(
         if obstacle is not None:
             return _bad(address, memo, obstacle)
         return Destination(address=address, memo=memo, opening=await opening_rent(node))
-    found = _token_account(held)
+    found = token_account(held)
     if found is None or str(found.owner) != address or str(found.mint) != token:
         return _bad(address, memo, "token_elsewhere")
     if found.state == TokenAccountState.Frozen:
@@ -128,7 +128,8 @@ async def opening_rent(node: Node) -> int:
     return rent
 
 
-def _token_account(held: Account) -> TokenAccount | None:
+def token_account(held: Account) -> TokenAccount | None:
+    """What is in an account of the token program; None if it is none."""
     if held.owner != _TOKEN or len(held.data) != orders.TOKEN_ACCOUNT_BYTES:
         return None
     try:

@@ -12,7 +12,7 @@ from solders.token.state import Mint
 
 from billfold.chains.errors import FundsShort, NodeWrong, PaymentInvalid
 from billfold.chains.port import Allocation, Payment, Rate, Unsigned
-from billfold.chains.solana import fees, orders
+from billfold.chains.solana import fees, orders, sponsoring, sweeps
 from billfold.chains.solana.node import Header, Node
 
 #: A blockhash counts for so many blocks (MAX_PROCESSING_AGE).
@@ -52,6 +52,8 @@ class Builder:
         """
         if not 0 < len(payments) <= PAYMENTS_MAX:
             raise PaymentInvalid(f"One transaction of Solana has up to {PAYMENTS_MAX} payments.")
+        if allocation.change is not None:
+            return await self._sweep(payments, allocation, rate=rate)
         pays = [await self._pay(payment) for payment in payments]
         order = orders.Order(
             payer=allocation.source,
@@ -61,7 +63,7 @@ class Builder:
             pays=pays,
         )
         message = orders.message(order)
-        await self._check_fee(message, order)
+        await self._check_fee(message, order.fee)
         await self._check_funds(order)
         return Unsigned(payload=message, fee_max=order.fee_max)
 
@@ -90,10 +92,21 @@ class Builder:
             address=payment.address, amount=payment.amount, token=payment.token, decimals=decimals, memo=payment.memo
         )
 
-    async def _check_fee(self, message: bytes, order: orders.Order) -> None:
+    async def _sweep(self, payments: Sequence[Payment], allocation: Allocation, *, rate: Rate) -> Unsigned:
+        if len(payments) > 1:
+            raise PaymentInvalid("On Solana somebody else pays the fee of one payment.")
+        blockhash = anchored(allocation.anchor)[1]
+        sweep = await sponsoring.order(
+            self._node, self.decimals, payments[0], allocation, blockhash=blockhash, rate=rate
+        )
+        message = sweeps.message(sweep)
+        await self._check_fee(message, sweep.fee)
+        return Unsigned(payload=message, fee_max=sweep.fee_max)
+
+    async def _check_fee(self, message: bytes, fee: int) -> None:
         told = await self._node.fee(message)
-        if told is not None and told > order.fee:
-            raise NodeWrong(f"A node takes {told} lamports for a transaction that costs {order.fee}.")
+        if told is not None and told > fee:
+            raise NodeWrong(f"A node takes {told} lamports for a transaction that costs {fee}.")
 
     async def _check_funds(self, order: orders.Order) -> None:
         native = sum(pay.amount for pay in order.pays if pay.token is None)

@@ -24,7 +24,7 @@ from billfold.chains.port import (
     Speed,
     Unsigned,
 )
-from billfold.chains.solana import addresses, building, fees, seeking, sending, watching
+from billfold.chains.solana import addresses, building, fees, seeking, sending, sponsoring, watching
 from billfold.chains.solana.node import Node
 
 #: The first blocks of the public networks, by which they are told apart.
@@ -94,6 +94,9 @@ class Solana:
     async def hastening(self, chain_tx: str, *, to: str, rate: Rate) -> Hastening | None:  # noqa: ARG002 - the port's
         """Not of this chain."""
         raise AssertionError("Solana's transactions use up no coins")
+
+    async def sponsored(self, owner: str, *, token: str, payer: str, rate: Rate) -> tuple[int, int] | None:
+        return await sponsoring.sponsored(self._node, owner, token=token, payer=payer, rate=rate)
 
     def raised(self, rate: Rate) -> Rate:  # noqa: ARG002 - none is ever high enough
         raise NotReplaceable

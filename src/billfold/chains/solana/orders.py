@@ -9,7 +9,8 @@ says whose it is, and `transfer checked`. The memo of a payment comes right afte
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import msgspec
 from solders.compute_budget import set_compute_unit_limit, set_compute_unit_price
@@ -45,19 +46,21 @@ MICRO = 1_000_000
 UNITS_MAX = 1_400_000
 #: What is reserved for computing, with room: what each takes is less, but differs with the chain's versions and, for an
 #: account's address, with chance.
-_UNITS_BASE = 1_000
+UNITS_BASE = 1_000
 _UNITS_TRANSFER = 500
-_UNITS_TOKEN = 10_000
-_UNITS_OPEN = 60_000
+UNITS_TOKEN = 10_000
+UNITS_OPEN = 60_000
 _UNITS_MEMO = 20_000
 _UNITS_MEMO_BYTE = 300
 _SIGNATURE_BYTES = 64
 
 _TRANSFER = (2).to_bytes(4, "little")
 _CREATE_IDEMPOTENT = b"\1"
-_TRANSFER_CHECKED = b"\x0c"
-_LIMIT = b"\2"
-_PRICE = b"\3"
+TRANSFER_CHECKED = b"\x0c"
+LIMIT = b"\2"
+PRICE = b"\3"
+
+T = TypeVar("T")
 
 
 class Pay(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,9 +95,9 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
 def units(pays: Sequence[Pay]) -> int:
     """What such payments may compute."""
-    found = _UNITS_BASE
+    found = UNITS_BASE
     for pay in pays:
-        found += _UNITS_TRANSFER if pay.token is None else _UNITS_TOKEN + _UNITS_OPEN
+        found += _UNITS_TRANSFER if pay.token is None else UNITS_TOKEN + UNITS_OPEN
         if pay.memo is not None:
             found += _UNITS_MEMO + _UNITS_MEMO_BYTE * len(pay.memo.encode())
     return min(found, UNITS_MAX)
@@ -122,11 +125,20 @@ def read(payload: bytes) -> Order:
     Raises:
         PayloadRefused: it is not exactly one that `message` makes.
     """
+    return exactly(payload, _order, message)
+
+
+def exactly(payload: bytes, reads: Callable[[bytes], T], makes: Callable[[T], bytes]) -> T:
+    """What is read of a message, if the same is made of it again.
+
+    Raises:
+        PayloadRefused.
+    """
     if len(payload) > BYTES_MAX:
         raise PayloadRefused("The message is longer than a transaction of Solana.")
     try:
-        order = _order(payload)
-        same = message(order) == payload
+        found = reads(payload)
+        same = makes(found) == payload
     except PayloadRefused:
         raise
     except Exception as error:
@@ -134,12 +146,36 @@ def read(payload: bytes) -> Order:
         raise PayloadRefused from error
     if not same:
         raise PayloadRefused
-    return order
+    return found
 
 
 def token_account(owner: str, mint: str) -> Pubkey:
     """Where an owner has a token (the associated token account)."""
     return get_associated_token_address(Pubkey.from_string(owner), Pubkey.from_string(mint), TOKEN)
+
+
+def opening(payer: Pubkey, owner: Pubkey, *, mint: str) -> Instruction:
+    """Makes an owner's token account where there is none; the payer puts its rent there."""
+    accounts = [
+        AccountMeta(payer, is_signer=True, is_writable=True),
+        AccountMeta(token_account(str(owner), mint), is_signer=False, is_writable=True),
+        *[
+            AccountMeta(key, is_signer=False, is_writable=False)
+            for key in (owner, Pubkey.from_string(mint), SYSTEM, TOKEN)
+        ],
+    ]
+    return Instruction(ASSOCIATED, _CREATE_IDEMPOTENT, accounts)
+
+
+def moving(owner: Pubkey, to: Pubkey, *, mint: str, amount: int, decimals: int) -> Instruction:
+    """Moves tokens from an owner's token account, by the owner's signature, to another's."""
+    accounts = [
+        AccountMeta(token_account(str(owner), mint), is_signer=False, is_writable=True),
+        AccountMeta(Pubkey.from_string(mint), is_signer=False, is_writable=False),
+        AccountMeta(token_account(str(to), mint), is_signer=False, is_writable=True),
+        AccountMeta(owner, is_signer=True, is_writable=False),
+    ]
+    return Instruction(TOKEN, TRANSFER_CHECKED + amount.to_bytes(8, "little") + bytes([decimals]), accounts)
 
 
 def _instructions(payer: Pubkey, pay: Pay) -> list[Instruction]:
@@ -149,21 +185,8 @@ def _instructions(payer: Pubkey, pay: Pay) -> list[Instruction]:
     noted = [] if pay.memo is None else [Instruction(MEMO, pay.memo.encode(), [])]
     if pay.token is None:
         return [transfer(TransferParams(from_pubkey=payer, to_pubkey=to, lamports=pay.amount)), *noted]
-    mint = Pubkey.from_string(pay.token)
-    source, target = token_account(str(payer), pay.token), token_account(pay.address, pay.token)
-    opening = [
-        AccountMeta(payer, is_signer=True, is_writable=True),
-        AccountMeta(target, is_signer=False, is_writable=True),
-        *[AccountMeta(key, is_signer=False, is_writable=False) for key in (to, mint, SYSTEM, TOKEN)],
-    ]
-    moving = [
-        AccountMeta(source, is_signer=False, is_writable=True),
-        AccountMeta(mint, is_signer=False, is_writable=False),
-        AccountMeta(target, is_signer=False, is_writable=True),
-        AccountMeta(payer, is_signer=True, is_writable=False),
-    ]
-    data = _TRANSFER_CHECKED + pay.amount.to_bytes(8, "little") + bytes([pay.decimals])
-    return [Instruction(ASSOCIATED, _CREATE_IDEMPOTENT, opening), Instruction(TOKEN, data, moving), *noted]
+    moved = moving(payer, to, mint=pay.token, amount=pay.amount, decimals=pay.decimals)
+    return [opening(payer, to, mint=pay.token), moved, *noted]
 
 
 def _order(payload: bytes) -> Order:
@@ -173,8 +196,8 @@ def _order(payload: bytes) -> Order:
         raise PayloadRefused("The message is none of version 0, or takes addresses from a table.")
     keys = read_message.account_keys
     limit, price, *rest = read_message.instructions
-    _want(limit, keys, COMPUTE, _LIMIT)
-    _want(price, keys, COMPUTE, _PRICE)
+    want(limit, keys, COMPUTE, LIMIT)
+    want(price, keys, COMPUTE, PRICE)
     pays: list[Pay] = []
     place = 0
     while place < len(rest):
@@ -200,12 +223,12 @@ def _order(payload: bytes) -> Order:
 
 
 def _lamports(given: CompiledInstruction, keys: Sequence[Pubkey]) -> Pay:
-    _want(given, keys, SYSTEM, _TRANSFER)
+    want(given, keys, SYSTEM, _TRANSFER)
     return Pay(address=str(keys[given.accounts[1]]), amount=int.from_bytes(given.data[4:], "little"))
 
 
 def _tokens(opening: CompiledInstruction, moving: CompiledInstruction, keys: Sequence[Pubkey]) -> Pay:
-    _want(moving, keys, TOKEN, _TRANSFER_CHECKED)
+    want(moving, keys, TOKEN, TRANSFER_CHECKED)
     return Pay(
         address=str(keys[opening.accounts[2]]),
         amount=int.from_bytes(moving.data[1:9], "little"),
@@ -214,6 +237,11 @@ def _tokens(opening: CompiledInstruction, moving: CompiledInstruction, keys: Seq
     )
 
 
-def _want(given: CompiledInstruction, keys: Sequence[Pubkey], program: Pubkey, data: bytes) -> None:
+def want(given: CompiledInstruction, keys: Sequence[Pubkey], program: Pubkey, data: bytes) -> None:
+    """Pass if an instruction is of this program and its data begin so.
+
+    Raises:
+        PayloadRefused.
+    """
     if keys[given.program_id_index] != program or not given.data.startswith(data):
         raise PayloadRefused("The message has an instruction that is not understood.")

@@ -70,10 +70,13 @@ def accepted(payload: bytes, signed: str, *, network: Network) -> Signed:  # noq
         raise errors.SignedUnreadable("There is more than a transaction.")
     if not same:
         raise errors.SignedDiffers
-    if not signatures or signatures[0] == Signature.default():
+    if not signatures or Signature.default() in signatures:
         raise errors.SignatureMissing
-    payer = Pubkey.from_string(orders.read(payload).payer)
-    if len(signatures) != 1 or not signatures[0].verify(payer, payload):
+    # Who signs stands first among the keys, in the order of the signatures.
+    keys = given.message.account_keys[: given.message.header.num_required_signatures]
+    if len(signatures) != len(keys):
+        raise errors.SignatureWrong
+    if not all(signature.verify(key, payload) for signature, key in zip(signatures, keys, strict=True)):
         raise errors.SignatureWrong
     return Signed(raw=raw, chain_tx=str(signatures[0]))
 

@@ -16,12 +16,17 @@ from billfold.chains.port import Allocation, Fate, Found, Signed
 from billfold.chains.solana import lifetime
 from billfold.chains.solana.node import LAMPORTS_MAX, Header, Node
 
+#: An index of an account is one byte.
+_ACCOUNTS_MAX = 256
+
 
 class Mined(msgspec.Struct, frozen=True, kw_only=True):
     """What a transaction did in its block."""
 
     slot: int
     fee: int
+    #: What it has cost whoever pays the fee, with all that else left there.
+    left: int
     error: str
 
 
@@ -35,14 +40,14 @@ async def find(node: Node, signed: Signed, allocation: Allocation) -> Found:
     final = await node.final()
     status = await node.status(signed.chain_tx)
     if status is not None:
-        return await _mined(node, signed) if status.confirmed else Found(fate=Fate.PENDING)
+        return await _mined(node, signed, allocation) if status.confirmed else Found(fate=Fate.PENDING)
     if not lifetime.is_over(allocation, final):
         return Found(fate=Fate.UNSEEN)
     await _prove_absent(node, signed, allocation, final)
     return Found(fate=Fate.DEAD, reason="Its recent block is too old, and no block has it.")
 
 
-async def _mined(node: Node, signed: Signed) -> Found:
+async def _mined(node: Node, signed: Signed, allocation: Allocation) -> Found:
     mined = await node.transaction(signed.chain_tx, _mined_from)
     block = None if mined is None else await node.header(mined.slot, commitment="confirmed", agreed=True)
     if mined is None or block is None:
@@ -52,7 +57,8 @@ async def _mined(node: Node, signed: Signed) -> Found:
         height=mined.slot,
         block=block.hash,
         succeeded=not mined.error,
-        fee=mined.fee,
+        # Who pays for another gives nothing else, but the rent of an account of its own if that was not there.
+        fee=mined.fee if allocation.change is None else max(mined.left, mined.fee),
         reason=mined.error,
     )
 
@@ -78,5 +84,14 @@ def _mined_from(answer: Any) -> Mined:
     return Mined(
         slot=reading.whole(reading.member(answer, "slot"), "slot"),
         fee=reading.whole(reading.member(meta, "fee"), "fee", most=LAMPORTS_MAX),
+        left=_first(meta, "preBalances") - _first(meta, "postBalances"),
         error="" if error is None else reading.shown(error),
     )
+
+
+def _first(meta: Any, side: str) -> int:
+    """The balance of the first account, whose the fee is."""
+    found = reading.items(reading.member(meta, side), "balances", most=_ACCOUNTS_MAX)
+    if not found:
+        raise NodeWrong("A node gives a transaction without balances.")
+    return reading.whole(found[0], "balance", most=LAMPORTS_MAX)

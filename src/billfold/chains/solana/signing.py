@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from solders.keypair import Keypair
 from solders.message import from_bytes_versioned
 from solders.transaction import VersionedTransaction
 
 from billfold.chains.errors import PayloadRefused
 from billfold.chains.port import Network, Payment, Signed
 from billfold.chains.signing_port import Place, Shown
-from billfold.chains.solana import claims, keys, orders
+from billfold.chains.solana import claims, keys, orders, sweeps
 
 
 def read(payload: bytes, *, network: Network) -> Shown:  # noqa: ARG001 - see above
@@ -22,6 +23,8 @@ def read(payload: bytes, *, network: Network) -> Shown:  # noqa: ARG001 - see ab
     Raises:
         PayloadRefused: it is not understood to the last byte, or pays nothing.
     """
+    if sweeps.is_sweep(payload):
+        return _sweep(sweeps.read(payload))
     order = orders.read(payload)
     if not order.pays:
         raise PayloadRefused("The message pays nothing.")
@@ -33,18 +36,27 @@ def sign(payload: bytes, seed: bytes, *, places: Mapping[str, Place], network: N
     """The signed transaction.
 
     Raises:
-        PayloadRefused: also where the place does not have the address that it is given for.
+        PayloadRefused: also where a place does not have the address that it is given for.
     """
-    (source,) = read(payload, network=network).sources
+    keypairs = [_key(source, seed, places) for source in read(payload, network=network).sources]
+    signatures = [key.sign_message(payload) for key in keypairs]
+    signed = VersionedTransaction.populate(from_bytes_versioned(payload), signatures)
+    return Signed(raw=bytes(signed), chain_tx=str(signatures[0]))
+
+
+def _sweep(sweep: sweeps.Sweep) -> Shown:
+    payment = Payment(address=sweep.payer, amount=sweep.amount, token=sweep.token)
+    return Shown(sources=[sweep.payer, sweep.owner], payments=[payment], fee_max=sweep.fee_max)
+
+
+def _key(source: str, seed: bytes, places: Mapping[str, Place]) -> Keypair:
     place = places.get(source)
     if place is None:
-        raise PayloadRefused("No place is given for the address that pays.")
+        raise PayloadRefused("No place is given for an address that pays.")
     key = keys.keypair(seed, place)
     if str(key.pubkey()) != source:
         raise PayloadRefused("The place does not have the address that it is given for.")
-    signature = key.sign_message(payload)
-    signed = VersionedTransaction.populate(from_bytes_versioned(payload), [signature])
-    return Signed(raw=bytes(signed), chain_tx=str(signature))
+    return key
 
 
 def claim(text: str, seed: bytes, *, address: str, place: Place, network: Network) -> str:  # noqa: ARG001 - see above

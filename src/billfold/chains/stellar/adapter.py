@@ -92,6 +92,9 @@ class Stellar:
         """Not of this chain."""
         raise AssertionError("Stellar's transactions use up no coins")
 
+    async def sponsored(self, owner: str, *, token: str, payer: str, rate: Rate) -> tuple[int, int] | None:  # noqa: ARG002
+        return None
+
     def raised(self, rate: Rate) -> Rate:
         """The least rate of a fee bump that replaces."""
         return fees.raised(rate)

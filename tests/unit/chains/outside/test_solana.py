@@ -15,7 +15,7 @@ from solders.signature import Signature
 from solders.transaction import VersionedTransaction
 
 from billfold.chains import errors
-from billfold.chains.solana import orders, outside
+from billfold.chains.solana import orders, outside, sweeps
 
 PAYER = Keypair.from_seed(bytes([4] * 32))
 OTHER = str(Keypair.from_seed(bytes([5] * 32)).pubkey())
@@ -86,3 +86,34 @@ def test_what_is_not_exactly_that_is_refused(name: str) -> None:
     made, refusal = REFUSED[name]
     with pytest.raises(refusal):
         outside.accepted(GOOD, made(), network="main")
+
+
+OWNER = Keypair.from_seed(bytes([6] * 32))
+SWEPT = sweeps.message(
+    sweeps.Sweep(
+        payer=MINE,
+        owner=str(OWNER.pubkey()),
+        token=OTHER,
+        amount=9,
+        decimals=6,
+        opens=True,
+        blockhash=ORDER.blockhash,
+        units=2_000,
+        micro_lamports=5,
+    )
+)
+
+
+def signed_by(*signatures: Signature) -> str:
+    made = VersionedTransaction.populate(from_bytes_versioned(SWEPT), list(signatures))
+    return base64.b64encode(bytes(made)).decode()
+
+
+def test_a_sweep_takes_the_signatures_of_its_payer_and_its_owner() -> None:
+    payer, owner = PAYER.sign_message(SWEPT), OWNER.sign_message(SWEPT)
+    assert outside.accepted(SWEPT, signed_by(payer, owner), network="main").chain_tx == str(payer)
+    with pytest.raises(errors.SignatureMissing):
+        outside.accepted(SWEPT, signed_by(payer, Signature.default()), network="main")
+    for wrong in ((owner, payer), (payer, payer)):
+        with pytest.raises(errors.SignatureWrong):
+            outside.accepted(SWEPT, signed_by(*wrong), network="main")
