@@ -38,7 +38,7 @@ CHANNELS = ("sim-channel-0", "sim-channel-1")
 ENDED = ("settled", "failed", "cancelled")
 #: More rounds than any test takes: the longest pause is five minutes, and a round is one.
 ROUNDS_MAX = 60
-#: A token of the chain ethereum.
+#: A token of the chains on which deposits are swept.
 TOKEN_ASSET = "TOK"
 
 
@@ -75,6 +75,7 @@ class Signer:
         shown = [(one["address"], one["amount"], one["token"]) for one in tx["pays"]]
         assert shown == [(one.address, one.amount, one.token or "") for one in expected.payments]
         assert tx["source"] in places
+        assert tx["change"] is None or tx["change"] in places
         return signed(payload)
 
     def __getattr__(self, name: str) -> Any:
@@ -135,7 +136,7 @@ class Office:
                     purpose,
                     place,
                 )
-        if name == "ethereum":
+        if name in SWEPT:
             await self.ledger.add_asset(
                 asset=Asset(code=TOKEN_ASSET, scale=2, kind="token", name="Token", chain=name, contract=TOKEN)
             )
@@ -314,7 +315,7 @@ class Office:
         assert (await self.ledger.verify()).faults == []
         for asset, token in (
             (self.chain.coin, ""),
-            *(((TOKEN_ASSET, TOKEN),) if self.chain.name == "ethereum" else ()),
+            *(((TOKEN_ASSET, TOKEN),) if self.chain.name in SWEPT else ()),
         ):
             posted, _ = await self.posted(await self.house.account(kind="omnibus", asset=asset))
             held = sum(

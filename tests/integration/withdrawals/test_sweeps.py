@@ -10,6 +10,7 @@ from tests.integration.withdrawals.support import HOT, SWEPT, TOKEN_ASSET, Offic
 
 swept = pytest.mark.parametrize("chain_name", SWEPT, indirect=True)
 one_chain = pytest.mark.parametrize("chain_name", ["ethereum"], indirect=True)
+sponsored = pytest.mark.parametrize("chain_name", ["solana"], indirect=True)
 #: A payment costs at most 40 on the tests' chains, and 30 in the end.
 FEE_MAX, FEE = 40, 30
 #: What an address without coin is brought: the fee, and a quarter more for when it rises.
@@ -148,4 +149,37 @@ async def test_tokens_below_the_minimum_and_without_gas_lie_where_they_are(offic
         await office.work()
         await office.finish()
     assert office.chain.received(HOT) == [500]
+    await office.check_conserved()
+
+
+@sponsored
+async def test_the_house_pays_for_tokens_where_a_chain_lets_it_and_brings_nothing(office: Office) -> None:
+    await office.endow(10_000)
+    account, address = await office.deposit(700, place=0, asset=TOKEN_ASSET)
+    asked = (await office.request(account, 600, "sim-a", asset=TOKEN_ASSET)).withdrawal
+    (ended,) = await office.finish(asked.id)
+    assert ended.status == "settled"
+    assert (office.chain.received(HOT), office.chain.received(address)) == ([700], [])
+    assert office.chain.balances()[address, TOKEN] == 0
+    fees = await office.house.account(kind="fees", asset="SOL")
+    assert (await office.posted(fees))[0] == 10_000 - 2 * FEE
+    (told,) = [one for one in await office.told("treasury.moved.v1") if one["kind"] == "sweep"]
+    assert (told["source"], told["address"]) == (address, HOT)
+    await office.check_conserved(ended)
+
+
+@sponsored
+async def test_what_the_house_pays_for_tokens_is_not_given_out_twice(office: Office) -> None:
+    await office.endow(2 * FEE_MAX)
+    for place in range(3):
+        await office.deposit(700, place=place, asset=TOKEN_ASSET)
+    # Each may cost so much, though it costs less in the end: the third waits for what the first two leave.
+    assert await office.withdrawals.sweep(chain=office.chain.name) == 2
+    assert await office.withdrawals.sweep(chain=office.chain.name) == 0
+    assert (await office.open(), await office.uncollected()) == (2, 1)
+    await office.finish()
+    await office.endow(FEE_MAX)
+    await office.work()
+    await office.finish()
+    assert office.chain.received(HOT) == [700, 700, 700]
     await office.check_conserved()

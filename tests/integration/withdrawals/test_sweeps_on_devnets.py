@@ -17,7 +17,8 @@ from billfold.chains.nodes import Nodes
 from billfold.chains.port import Chain
 from billfold.custody import Custody, Served, Showing
 from billfold.custody.contracts import NewWithdrawal, Terms, WithdrawalTerms
-from billfold.devnet.ethereum.faucet import USDC
+from billfold.devnet.ethereum.faucet import USDC as ETHEREUM_USDC
+from billfold.devnet.solana.faucet import USDC as SOLANA_USDC
 from billfold.kernel import idempotency, ids
 from billfold.kernel.assets import Asset
 from billfold.ledger import Ledger
@@ -31,6 +32,9 @@ from tests.servers.devnets import DevnetServer
 
 DEADLINE_S = 60.0
 COINS = {"ethereum": ("ETH", 18), "solana": ("SOL", 9)}
+TOKENS = {"ethereum": ETHEREUM_USDC, "solana": str(SOLANA_USDC)}
+#: What stays in an account for tokens.
+RENT = 2_039_280
 #: Blocks until a deposit may leave and a transaction is final.
 DEEP = 2
 
@@ -41,6 +45,7 @@ class Bank:
     def __init__(self, database: Database, ledger: Ledger, chain: Chain, server: DevnetServer, signer: Signer) -> None:
         self.ledger, self.chain, self.server, self.signer = ledger, chain, server, signer
         self.code, self.scale = COINS[chain.name]
+        self.token = TOKENS[chain.name]
         self.clock = Watch()
         self._accounts: dict[UUID, UUID] = {}
         served = Served(
@@ -77,11 +82,15 @@ class Bank:
         (given,) = await self.custody.addresses.issue(chain=self.chain.name, wallet_ids=[wallet_id])
         return wallet_id, given.address
 
+    async def read(self) -> None:
+        """All blocks that there are."""
+        while await self.custody.watchers[self.chain.name].step():
+            pass
+
     async def go_on(self) -> None:
         """What a worker does ten seconds later, and a block."""
         self.clock.ahead += timedelta(seconds=10)
-        while await self.custody.watchers[self.chain.name].step():
-            pass
+        await self.read()
         await self.custody.withdrawals.sweep(chain=self.chain.name)
         await self.custody.withdrawals.work(chain=self.chain.name)
         await asyncio.to_thread(self.server.mine)
@@ -125,14 +134,14 @@ async def bank(request: pytest.FixtureRequest, postgres_server: servers.Postgres
         ledger = await Ledger.start(database=database)
         stack.push_async_callback(ledger.close)
         chain = import_module(f"billfold.chains.{name}").open(
-            Nodes(network="sandbox", urls=[server.url], tokens=(USDC,) if name == "ethereum" else (), timeout_s=30)
+            Nodes(network="sandbox", urls=[server.url], tokens=(TOKENS[name],), timeout_s=30)
         )
         stack.push_async_callback(chain.close)
         code, scale = COINS[name]
         if code not in await ledger.assets():
             await ledger.add_asset(asset=Asset(code=code, scale=scale, kind="native", name=code, chain=name))
         if "USDC" not in await ledger.assets():
-            usdc = Asset(code="USDC", scale=6, kind="token", name="USDC", chain="ethereum", contract=USDC)
+            usdc = Asset(code="USDC", scale=6, kind="token", name="USDC", chain=name, contract=TOKENS[name])
             await ledger.add_asset(asset=usdc)
         yield Bank(database, ledger, chain, server, signer)
 
@@ -176,18 +185,50 @@ async def test_a_token_is_brought_the_fee_of_its_sweep_which_is_nobodys_deposit(
     (hot,) = await bank.custody.addresses.of_house(chain="ethereum", purpose="hot")
     await bank.go_on()
     bank.server.faucet(hot, "1")
-    bank.server.faucet(address, "20", token=USDC)
+    bank.server.faucet(address, "20", token=bank.token)
 
     async with asyncio.timeout(DEADLINE_S):
-        while await bank.balance(hot, USDC) != 20 * 10**6:
+        while await bank.balance(hot, bank.token) != 20 * 10**6:
             await bank.go_on()
         omnibus, fees = [await bank.custody.house.account(kind=kind, asset="ETH") for kind in ("omnibus", "fees")]
         while sum([await bank.balance(one) for one in (hot, address)]) != -await bank.booked(omnibus):
             await bank.go_on()
 
     assert await bank.booked(wallet) == 20 * 10**6
-    assert (await bank.balance(address, USDC), await bank.balance(address) > 0) == (0, True)
+    assert (await bank.balance(address, bank.token), await bank.balance(address) > 0) == (0, True)
     # What the house had put there, less two fees, and no deposit of coin.
     assert -await bank.booked(omnibus) == 10**18 + await bank.booked(fees)
     assert [one.money.asset for one in (await bank.custody.deposits.page(wallet_id=wallet)).items] == ["USDC"]
+    assert (await bank.ledger.verify()).faults == []
+
+
+@pytest.mark.parametrize("bank", ["solana"], indirect=True)
+async def test_the_house_pays_for_tokens_whose_owners_have_no_coin_and_the_books_agree(bank: Bank) -> None:
+    bank.server.mine(33)
+    (wallet, address), (_, other) = [await bank.wallet("USDC") for _ in range(2)]
+    (hot,) = await bank.custody.addresses.of_house(chain="solana", purpose="hot")
+    await bank.go_on()
+    bank.server.faucet(hot, "1")
+    bank.server.faucet(address, "20", token=bank.token)
+    bank.server.faucet(other, "7", token=bank.token)
+
+    async with asyncio.timeout(DEADLINE_S):
+        while await bank.balance(hot, bank.token) != 27 * 10**6:
+            await bank.go_on()
+        omnibus, fees = [await bank.custody.house.account(kind=kind, asset="SOL") for kind in ("omnibus", "fees")]
+        while await bank.balance(hot) != -await bank.booked(omnibus):
+            await bank.go_on()
+        await bank.read()
+        reports = (await bank.custody.reconciling.run(chain="solana")).items
+
+    assert await bank.booked(wallet) == 20 * 10**6
+    assert [await bank.balance(one) for one in (address, other)] == [0, 0]
+    # Two fees, and once the rent of the house's own account for the token.
+    assert 20_000 + RENT < -await bank.booked(fees) < 25_000 + RENT
+    # Nothing is left to be explained, and nothing has to be.
+    assert {one.asset: (one.outcome, one.difference.strip("0.")) for one in reports} == {
+        "SOL": ("clean", ""),
+        "USDC": ("clean", ""),
+    }
+    assert not any(one.explained for one in reports), reports
     assert (await bank.ledger.verify()).faults == []

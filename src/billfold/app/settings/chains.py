@@ -53,7 +53,8 @@ class Chain(Section, frozen=True, kw_only=True):
     #: Deposits of Ethereum and Solana are moved to where withdrawals are paid from, when they are more than so many
     #: times the fee of that.
     sweep_worth: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 10
-    #: Of Ethereum's tokens, by asset, such as USDC=50: less is not moved, and of tokens that are not named nothing is.
+    #: Of Ethereum's and Solana's tokens, by asset, such as USDC=50: less is not moved, and of tokens that are not named
+    #: nothing is.
     sweep_minimum: str | None = None
     #: An address of your own, whose keys are elsewhere: where goes what is too much at the address that withdrawals are
     #: paid from. The signer has to know it, too.

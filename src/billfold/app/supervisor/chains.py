@@ -70,7 +70,7 @@ CHAINS = (
         title="Solana",
         usual_port=8_899,
         needs="solders",
-        settings={"credit_after": 1, "release_after": 32, "tokens": SOLANA_USDC},
+        settings={"credit_after": 1, "release_after": 32, "tokens": SOLANA_USDC, "sweep_minimum": "USDC.SOL=1"},
     ),
     LocalChain(
         name="stellar",

@@ -90,10 +90,13 @@ _TX = (
 #: Of living allocations, the transactions that may still happen; of one that a block has, none does any more.
 _COMMITTED = (
     "FROM custody.tx_queue t {join} JOIN custody.allocations a ON a.id = t.allocation_id "
-    "WHERE a.chain = $1 AND a.state = 'living' AND t.state NOT IN ('dead', 'dropped') AND t.kind <> 'sweep' "
+    "WHERE a.chain = $1 AND a.state = 'living' AND t.state NOT IN ('dead', 'dropped') AND {whose} "
     "AND NOT EXISTS (SELECT FROM custody.tx_queue WHERE allocation_id = a.id AND state IN ('mined', 'final'))"
 )
 _PAYMENTS = "JOIN custody.tx_payments p ON p.tx_id = t.id"
+#: A sweep brings, and pays its fee from what it moves, unless somebody else is named who does.
+_PAYING = "t.kind <> 'sweep'"
+_PAYING_FEES = f"({_PAYING} OR a.change IS NOT NULL)"
 
 
 def tx_columns(of: str) -> str:
@@ -357,13 +360,14 @@ async def committed(connection: Connection, chain: str) -> tuple[Mapping[str | N
     """
     rows = await connection.fetch(
         f"SELECT token, sum(most) FROM (SELECT allocation_id, token, max(units) AS most FROM ("
-        f"SELECT t.allocation_id, t.id, p.token, sum(p.amount) AS units {_COMMITTED.format(join=_PAYMENTS)} "
+        f"SELECT t.allocation_id, t.id, p.token, sum(p.amount) AS units {_COMMITTED.format(join=_PAYMENTS, whose=_PAYING)} "
         "GROUP BY 1, 2, 3) AS one GROUP BY 1, 2) AS each GROUP BY token",
         chain,
     )
     fees = await connection.fetchval(
         "SELECT coalesce(sum(most), 0) FROM ("
-        f"SELECT max(t.fee_limit) AS most {_COMMITTED.format(join='')} GROUP BY t.allocation_id) AS each",
+        f"SELECT max(t.fee_limit) AS most {_COMMITTED.format(join='', whose=_PAYING_FEES)} "
+        "GROUP BY t.allocation_id) AS each",
         chain,
     )
     return {row[0]: row[1] for row in rows}, int(fees)

@@ -224,6 +224,9 @@ class HandingOut:
         assert tx.payload is not None, "it is built"
         content = await queue.content(connection, row)
         signers = list(dict.fromkeys([coin.address for coin in content.coins] or [row.source]))
+        if row.change and chain.model == "recent_block":
+            # Who pays the fee of a sweep signs first.
+            signers.insert(0, row.change)
         ours = [*signers, *([row.change] if row.change else [])]
         key = await elsewhere.public_key(connection, chain.name)
         found = await sources.places(connection, chain.name, ours) if key is not None else {}

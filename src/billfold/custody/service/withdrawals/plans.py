@@ -33,6 +33,15 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     fee_limit: int
     nonce: int | None
     anchor: tuple[str, int] | None = None
+    #: Who pays the fee, where that is not the source.
+    payer: str | None = None
+
+    @property
+    def of_the_house(self) -> int:
+        """How much coin it takes from the house's address."""
+        if self.kind == "gas":
+            return self.payment.amount + self.fee_limit
+        return 0 if self.payer is None else self.fee_limit
 
 
 class Stored(msgspec.Struct):
@@ -60,12 +69,12 @@ async def store(
         busy = living.get(hot, 0) >= GAS_LIVING_MAX if is_gas else bool(living.get(plan.source)) or swept >= LIVING_MAX
         if busy or living.get(plan.address):
             found.late.add(plan.address)
-        elif is_gas and left < plan.payment.amount + plan.fee_limit:
+        elif plan.of_the_house and left < plan.of_the_house:
             found.short.add(plan.address)
         elif await _insert(connection, chain, plan, token=token, now=now):
             found.done += 1
             living[plan.source] = living.get(plan.source, 0) + 1
-            left -= plan.payment.amount + plan.fee_limit if is_gas else 0
+            left -= plan.of_the_house
             swept += not is_gas
     return found
 
@@ -74,7 +83,7 @@ async def _insert(connection: Connection, chain: Chain, plan: Plan, *, token: st
     nonce = plan.nonce
     if nonce is not None:
         nonce = await queue.next_nonce(connection, chain.name, plan.source, least=nonce)
-    allocation = new_allocation(chain, plan.source, nonce=nonce, anchor=plan.anchor)
+    allocation = new_allocation(chain, plan.source, change=plan.payer, nonce=nonce, anchor=plan.anchor)
     await queue.insert_allocation(connection, allocation, now=now)
     if not await sweeps.take(connection, chain.name, plan.address, token=token, allocation_id=allocation.id):
         # Another process has swept it meanwhile, and that has ended already.

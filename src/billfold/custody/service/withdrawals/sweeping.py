@@ -5,7 +5,8 @@ those of `sending`, and in the ledger it moves nothing but its network fee, whic
 become of the deposits is in their rows: an allocation takes them, and one that does not move them gives them back.
 
 A token lies where there may be no coin to pay for its sweep. Then the house brings that first (a gas station): a
-transaction of the kind `gas` takes the deposits, and when it is final gives them back, to be looked at again.
+transaction of the kind `gas` takes the deposits, and when it is final gives them back, to be looked at again. Where a
+chain lets somebody else pay the fee (Solana), the house does, and nothing has to be brought.
 """
 
 from __future__ import annotations
@@ -97,16 +98,12 @@ class Sweeping:
             metrics.UNCOLLECTED.labels(chain.name, asset).set(units)
 
     async def _assets(self, chain: Chain) -> list[Asset]:
-        """The coin last: a token's sweep is paid from what lies there of it.
-
-        Of tokens those with a minimum; on chains of the model `recent_block` none, where an address without coin takes
-        more than a fee to be there at all.
-        """
+        """Tokens with a minimum, and the coin last: a token's sweep may be paid from what lies there of it."""
         minimum = self._parts.terms[chain.name].sweep_minimum
         known = (await self._parts.ledger.assets()).values()
         tokens = [one for one in known if one.chain == chain.name and one.contract and one.code in minimum]
         coin = await self._parts.ledger.asset(code=chain.coin)
-        return [*(tokens if chain.model == "nonce" else ()), coin]
+        return [*tokens, coin]
 
     async def _round(self, chain: Chain, asset: Asset) -> plans.Stored:
         now, token = self._parts.now(), asset.contract or ""
@@ -157,6 +154,26 @@ class Sweeping:
         if look.token is None:
             # All that is left there pays the fee, so there is nothing for a higher one.
             return await self._sweep(chain, look, pile, amount=held - look.fee, fee=look.fee)
+        try:
+            sponsored = await chain.sponsored(
+                pile.address, token=look.token, payer=look.hot, rate=look.rates.by_speed["normal"]
+            )
+        except ChainError as error:
+            log.warning("a deposit can't be swept", chain=chain.name, address=pile.address, why=error.detail)
+            return None
+        if sponsored is not None:
+            # What nodes agree on is `held`; some of it may lie where no sweep takes it.
+            return await self._sponsored(chain, look, pile, min(held, sponsored[0]), fee=sponsored[1])
+        return await self._token(chain, look, pile, held)
+
+    async def _sponsored(self, chain: Chain, look: Look, pile: Pile, amount: int, *, fee: int) -> Plan | None:
+        """The house pays."""
+        if amount <= look.worth or fee > await self._parts.house_fee_max(chain):
+            return None
+        return await self._sweep(chain, look, pile, amount=amount, fee=fee, payer=look.hot)
+
+    async def _token(self, chain: Chain, look: Look, pile: Pile, held: int) -> Plan | None:
+        """What lies with it pays for it, or is brought first."""
         payment = Payment(address=look.hot, amount=held, token=look.token)
         try:
             fee = await self._fees.estimate(chain, payment, source=pile.address, speed="normal", rates=look.rates)
@@ -180,7 +197,9 @@ class Sweeping:
             anchor=look.anchor,
         )
 
-    async def _sweep(self, chain: Chain, look: Look, pile: Pile, *, amount: int, fee: int) -> Plan:
+    async def _sweep(
+        self, chain: Chain, look: Look, pile: Pile, *, amount: int, fee: int, payer: str | None = None
+    ) -> Plan:
         return Plan(
             kind="sweep",
             address=pile.address,
@@ -190,6 +209,7 @@ class Sweeping:
             fee_limit=fee,
             nonce=await self._nonce(chain, pile.address),
             anchor=look.anchor,
+            payer=payer,
         )
 
     async def _nonce(self, chain: Chain, source: str) -> int | None:
