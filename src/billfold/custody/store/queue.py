@@ -359,8 +359,9 @@ async def committed(connection: Connection, chain: str) -> tuple[Mapping[str | N
     Of those that share an allocation one happens, so what the dearest of them takes is counted.
     """
     rows = await connection.fetch(
-        f"SELECT token, sum(most) FROM (SELECT allocation_id, token, max(units) AS most FROM ("
-        f"SELECT t.allocation_id, t.id, p.token, sum(p.amount) AS units {_COMMITTED.format(join=_PAYMENTS, whose=_PAYING)} "
+        "SELECT token, sum(most) FROM (SELECT allocation_id, token, max(units) AS most FROM ("
+        "SELECT t.allocation_id, t.id, p.token, sum(p.amount) AS units "
+        f"{_COMMITTED.format(join=_PAYMENTS, whose=_PAYING)} "
         "GROUP BY 1, 2, 3) AS one GROUP BY 1, 2) AS each GROUP BY token",
         chain,
     )
