@@ -29,8 +29,10 @@ async def seek(node: Node, payload: bytes, allocation: Allocation) -> Sought:
     slots = await lifetime.places(node, allocation, final)
     if slots is None:
         return Sought(fate=None)
-    payer = Pubkey.from_string(allocation.source)
-    look = lambda slot: node.signatures_of(slot, allocation.source)  # noqa: E731 - it has one line
+    # Of a sweep of tokens whoever pays the fee signs first.
+    pays = allocation.change or allocation.source
+    payer = Pubkey.from_string(pays)
+    look = lambda slot: node.signatures_of(slot, pays)  # noqa: E731 - it has one line
     async for signatures in lifetime.signatures(allocation, slots, look):
         for text in signatures:
             signature = _signature(text)
