@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 import pytest
+from structlog.testing import capture_logs
 
 from billfold.chains.errors import NodeUnavailable
+from billfold.chains.port import Allocation, Payment, Rate, Unsigned
 from billfold.custody.errors import CustodyError
 from tests.integration.withdrawals.support import ENDED, Office
 
@@ -72,3 +76,44 @@ async def test_whatever_chain_and_nodes_do_the_books_agree_and_nothing_arrives_t
     await office.check_conserved(*ended)
     for account in accounts:
         assert (await office.posted(account))[1] == 0
+
+
+@pytest.mark.parametrize("chain_name", ["solana"], indirect=True)
+async def test_what_nobody_has_thought_of_in_one_does_not_stop_the_others(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = await office.customer(100_000)
+    bad, good = [(await office.request(account, amount, f"sim-{amount}")).withdrawal.id for amount in (666, 100)]
+    build, settle = office.chain.build, office.ledger.settle_hold
+
+    async def breaks(payments: Sequence[Payment], allocation: Allocation, *, rate: Rate) -> Unsigned:
+        if payments[0].amount == 666:
+            raise RuntimeError
+        return await build(payments, allocation, rate=rate)
+
+    monkeypatch.setattr(office.chain, "build", breaks)
+    with capture_logs() as said:
+        for _ in range(6):
+            await office.work()
+            office.chain.mine()
+    assert {one["event"] for one in said if one["log_level"] == "error"} == {"a transaction can't be taken further"}
+    assert [(await office.look(one)).status for one in (bad, good)] == ["allocated", "settled"]
+    monkeypatch.setattr(office.chain, "build", build)
+
+    async def is_broken(**given: Any) -> Any:
+        if given["amount"] >= 666:
+            raise RuntimeError
+        return await settle(**given)
+
+    monkeypatch.setattr(office.ledger, "settle_hold", is_broken)
+    more = (await office.request(account, 200, "sim-200")).withdrawal.id
+    with capture_logs() as said:
+        for _ in range(6):
+            await office.work()
+            office.chain.mine()
+    assert {one["withdrawal"] for one in said if one["log_level"] == "error"} == {str(bad)}
+    assert [(await office.look(one)).status for one in (bad, more)] == ["settling", "settled"]
+    monkeypatch.setattr(office.ledger, "settle_hold", settle)
+    ended = await office.finish(bad, good, more)
+    assert {one.status for one in ended} == {"settled"}
+    await office.check_conserved(*ended)

@@ -67,6 +67,9 @@ class Ending:
                 log.warning("the ledger is waited for", withdrawal=str(row.id), why=error.detail)
             except LedgerError as error:
                 log.warning("the ledger refuses a withdrawal", withdrawal=str(row.id), why=error.detail)
+            except Exception:
+                # What nobody has thought of in one must not stop the others.
+                log.exception("a withdrawal can't be taken further", withdrawal=str(row.id))
         return len(rows)
 
     async def settle_all(self, rows: Sequence[Row]) -> Sequence[Row]:
@@ -82,6 +85,10 @@ class Ending:
                 await self._pay(row, held)
             except (LedgerError, Unavailable) as error:
                 log.info("a withdrawal is settled by itself", withdrawal=str(row.id), why=error.detail)
+                return False
+            except Exception as error:  # noqa: BLE001 - the others are settled all the same
+                # Whoever settles it by itself tells what is wrong with it.
+                log.info("a withdrawal is settled by itself", withdrawal=str(row.id), why=type(error).__name__)
                 return False
             return True
 

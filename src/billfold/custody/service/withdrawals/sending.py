@@ -99,6 +99,9 @@ class Sending:
             except (Unavailable, chain_errors.NodeWrong) as error:
                 log.warning("a transaction waits", chain=chain.name, allocation=str(row.id), why=error.detail)
                 await self._postpone(row, rules.PAUSE)
+            except Exception:
+                # What nobody has thought of in one must not stop the others. It is tried again when its lease is over.
+                log.exception("a transaction can't be taken further", chain=chain.name, allocation=str(row.id))
 
     async def _advance(self, chain: Chain, row: AllocationRow) -> None:
         if row.state == "settling":

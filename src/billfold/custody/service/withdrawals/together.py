@@ -276,6 +276,10 @@ async def _each(subjects: Sequence[S], call: Callable[[S], Awaitable[T]]) -> lis
             except BillfoldError as error:
                 log.info("a transaction is taken by itself", why=error.detail)
                 return None
+            except Exception as error:  # noqa: BLE001 - the others go on
+                # Whoever takes it by itself tells what is wrong with it.
+                log.info("a transaction is taken by itself", why=type(error).__name__)
+                return None
 
     found = await asyncio.gather(*(one(subject) for subject in subjects))
     return [each for each in found if each is not None]
