@@ -1,9 +1,12 @@
 """A transaction of the house's own that no block takes is replaced by one that offers more; one of the two happens."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
+from billfold.custody.store import queue
+from billfold.platform.postgres.database import Connection
 from tests.integration.withdrawals.support import BAND, HOT, TOKEN_ASSET, WARM, Office
 
 one_chain = pytest.mark.parametrize("chain_name", ["ethereum"], indirect=True)
@@ -55,3 +58,19 @@ async def test_where_nothing_is_replaced_it_is_waited_for(office: Office) -> Non
     await office.finish()
     assert office.chain.received(HOT) == [5_000 - 40]
     await office.check_conserved()
+
+
+@one_chain
+async def test_what_has_died_meanwhile_is_not_replaced(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    await office.deposit(5_000, place=0)
+    await office.work()
+    await office.withdrawals.work(chain="ethereum")
+    find = queue.stuck
+
+    async def found_late(connection: Connection, *given: Any, **also: Any) -> list[queue.Tx]:
+        found = await find(connection, *given, **also)
+        await connection.execute("UPDATE custody.tx_queue SET state = 'dead'")
+        return found
+
+    monkeypatch.setattr(queue, "stuck", found_late)
+    assert await stuck(office) == 0
