@@ -140,7 +140,9 @@ async def opened(
             balances_kept=kept,
             history=copy,
         )
-        identity.approvals.carried_out_by({**wallets.executors, **on_chains.exporting.executors})
+        identity.approvals.carried_out_by(
+            {**wallets.executors, **on_chains.exporting.executors, **on_chains.consenting.executors}
+        )
         audit = await stack.enter_async_context(_audited(tree.audit, envelope, name))
         await stack.enter_async_context(_recording(identity))
         notifications = Notifications(

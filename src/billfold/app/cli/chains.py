@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from billfold.app.cli import client, commands, options, output
+from billfold.app.cli import client, commands, factors, money, options, output
 from billfold.app.client import Api
 
 app = commands.group("chains")
@@ -127,11 +127,14 @@ async def import_key(
     fingerprint: Annotated[
         str | None, typer.Option("--fingerprint", metavar="HEX", help="Of the master key, such as 73c5da0a.")
     ] = None,
+    code: factors.Code = None,
     json: options.Json = False,
 ) -> None:
-    """Let all addresses of a chain follow from a public key, with an operator's key."""
+    """Let all addresses of a chain follow from a public key, with an operator's key, or by two people."""
     body = {"public_key": public_key} | ({} if fingerprint is None else {"fingerprint": fingerprint.lower()})
-    _show_keys((await api.post(f"/chains/{chain}/keys/public", body)).body, json=json)
+    answer = await factors.confirmed(api, f"/chains/{chain}/keys/public", body, key=client.key(None), code=code)
+    if not money.show_if_pending(answer, json=json):
+        _show_keys(answer.body, json=json)
 
 
 @app.command("import-addresses")
@@ -144,17 +147,21 @@ async def import_addresses(
     purpose: Annotated[
         Purpose, typer.Option("--purpose", help="deposit: for wallets. hot: the one that pays.")
     ] = Purpose.DEPOSIT,
+    code: factors.Code = None,
     json: options.Json = False,
 ) -> None:
-    """Add addresses whose keys are elsewhere, with an operator's key."""
+    """Add addresses whose keys are elsewhere, with an operator's key, or by two people."""
     lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
     if not lines:
         raise typer.BadParameter("there is no address in the file")
-    found: dict[str, Any] = {}
+    found: dict[str, Any] | None = None
     for first in range(0, len(lines), _AT_ONCE):
         body = {"purpose": purpose.value, "addresses": lines[first : first + _AT_ONCE]}
-        found = (await api.post(f"/chains/{chain}/keys/addresses", body)).body
-    _show_keys(found, json=json)
+        path = f"/chains/{chain}/keys/addresses"
+        answer = await factors.confirmed(api, path, body, key=client.key(None), code=code)
+        found = None if money.show_if_pending(answer, json=json) else answer.body
+    if found is not None:
+        _show_keys(found, json=json)
 
 
 def _show_keys(found: dict[str, Any], *, json: bool) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from billfold.app.cli import client, commands, options, output
+from billfold.app.cli import client, commands, factors, money, options, output
 from billfold.app.client import Api
 
 app = commands.group("unsigned")
@@ -92,14 +92,18 @@ async def discard(
         bool,
         typer.Option("--nobody-signs", help="You know that nobody has sent it and nobody will.", show_default=False),
     ] = False,
+    code: factors.Code = None,
     json: options.Json = False,
 ) -> None:
     """Give a transaction up that is not signed. What it pays waits for another."""
     if not nobody_signs:
         raise typer.BadParameter("where nodes can't say whether it was sent your word is taken: say --nobody-signs")
-    found = (await api.post(f"/unsigned/{transaction}/discard")).body
+    path = f"/unsigned/{transaction}/discard"
+    answer = await factors.confirmed(api, path, None, key=client.key(None), code=code)
+    if money.show_if_pending(answer, json=json):
+        return
     if json:
-        output.print_json(found)
+        output.print_json(answer.body)
     else:
         typer.echo("It is given up.")
 

@@ -1,6 +1,7 @@
 """Routes of keys that are elsewhere: what is known of them is imported by operators."""
 
 from typing import Annotated
+from uuid import UUID
 
 import msgspec
 from litestar import get, post
@@ -11,7 +12,10 @@ from billfold.custody import Custody, contracts, errors
 from billfold.custody.contracts import ChainKeys
 from billfold.custody.contracts.elsewhere import IMPORT_MAX, ListedPurpose
 from billfold.custody.contracts.withdrawals import ADDRESS_MAX
+from billfold.identity import errors as identity_errors
+from billfold.identity.contracts import Approval
 from billfold.kernel import forms
+from billfold.kernel.principal import Principal
 from billfold.platform import web
 
 _TAG = "Chains"
@@ -29,6 +33,8 @@ _KEYS = {
 }
 #: Whoever imports addresses says where money goes, so it takes what sending money takes.
 _ALSO = (contracts.OPERATOR,)
+_TWO = "A person needs a factor of their own for it, and another person who approves."
+_PERSON = (identity_errors.StepUpRequired, identity_errors.SecondFactorMissing, identity_errors.TooManyApprovals)
 
 Address = Annotated[str, Meta(min_length=1, max_length=ADDRESS_MAX, pattern=forms.NO_NUL)]
 
@@ -94,15 +100,24 @@ async def get_keys(chain: str, custody: Custody) -> ChainKeys:
         scope=contracts.WITHDRAW,
         also=_ALSO,
         description="For operators: let all addresses of a chain follow from the public key of an account whose "
-        "private key is elsewhere. It is never changed afterwards; the same again is no change.",
-        errors=(errors.ChainUnknown, errors.KeysWithSigner, errors.KeysImported, chain_errors.PublicKeyInvalid),
+        "private key is elsewhere. It is never changed afterwards; the same again is no change. " + _TWO,
+        errors=(
+            errors.ChainUnknown,
+            errors.KeysWithSigner,
+            errors.KeysImported,
+            chain_errors.PublicKeyInvalid,
+            *_PERSON,
+        ),
         sends={"public_key": _KEYS["public_key"], "fingerprint": _KEYS["fingerprint"]},
         answers=_KEYS,
+        defers=Approval,
     ),
 )
-async def import_public_key(chain: str, command: NewPublicKey, custody: Custody) -> ChainKeys:
-    return await custody.elsewhere.import_public_key(
-        chain=chain, public_key=command.public_key, fingerprint=command.fingerprint
+async def import_public_key(
+    chain: str, command: NewPublicKey, step_up: UUID | None, principal: Principal, custody: Custody
+) -> ChainKeys:
+    return await custody.consenting.import_public_key(
+        by=principal, chain=chain, public_key=command.public_key, fingerprint=command.fingerprint, proof=step_up
     )
 
 
@@ -115,20 +130,26 @@ async def import_public_key(chain: str, command: NewPublicKey, custody: Custody)
         scope=contracts.WITHDRAW,
         also=_ALSO,
         description="For operators: add addresses whose keys are elsewhere to the list of those that are given to "
-        "wallets, in their order, or name the one that pays. All are taken or none.",
+        "wallets, in their order, or name the one that pays. All are taken or none. " + _TWO,
         errors=(
             errors.ChainUnknown,
             errors.KeysWithSigner,
             errors.KeysImported,
             errors.AddressKnown,
             chain_errors.AddressInvalid,
+            *_PERSON,
         ),
         sends={"purpose": "hot", "addresses": [_KEYS["hot"]]},
         answers=_KEYS | {"public_key": None, "fingerprint": None, "addresses_left": 0},
+        defers=Approval,
     ),
 )
-async def import_addresses(chain: str, command: NewAddresses, custody: Custody) -> ChainKeys:
-    return await custody.elsewhere.import_addresses(chain=chain, purpose=command.purpose, addresses=command.addresses)
+async def import_addresses(
+    chain: str, command: NewAddresses, step_up: UUID | None, principal: Principal, custody: Custody
+) -> ChainKeys:
+    return await custody.consenting.import_addresses(
+        by=principal, chain=chain, purpose=command.purpose, addresses=command.addresses, proof=step_up
+    )
 
 
 handlers = [get_keys, import_public_key, import_addresses]

@@ -1,6 +1,7 @@
 """Routes of transactions that are signed elsewhere: operators hand them out, and hand them in."""
 
 from typing import Annotated
+from uuid import UUID
 
 import msgspec
 from litestar import get, post
@@ -10,7 +11,10 @@ from billfold.chains import errors as chain_errors
 from billfold.custody import Custody, contracts, errors
 from billfold.custody.contracts import Accepted, Exported, Unsigned
 from billfold.custody.contracts.elsewhere import SIGNED_MAX
+from billfold.identity import errors as identity_errors
+from billfold.identity.contracts import Approval
 from billfold.kernel import forms, ids
+from billfold.kernel.principal import Principal
 from billfold.platform import web
 
 _TAG = "Chains"
@@ -153,13 +157,22 @@ async def import_signed(tx_id: str, command: SignedElsewhere, custody: Custody) 
         everybody=contracts.OPERATOR,
         description="For operators. What was exported may have been signed: another takes its place that uses up the "
         "same, of which one at most can happen. Where nodes can't say whether it was sent, the operator says by this "
-        "that it was not.",
-        errors=(*_WAITING, *_NODES, errors.UnsignedOnChain, errors.UnsignedMayHappen),
+        "that it was not. A person needs a factor of their own for it, and another person who approves.",
+        errors=(
+            *_WAITING,
+            *_NODES,
+            errors.UnsignedOnChain,
+            errors.UnsignedMayHappen,
+            identity_errors.StepUpRequired,
+            identity_errors.SecondFactorMissing,
+            identity_errors.TooManyApprovals,
+        ),
         answers={"id": _ID},
+        defers=Approval,
     ),
 )
-async def discard(tx_id: str, custody: Custody) -> Discarded:
-    await custody.withdrawals.outside.discard(tx_id=ids.parse(tx_id))
+async def discard(tx_id: str, step_up: UUID | None, principal: Principal, custody: Custody) -> Discarded:
+    await custody.consenting.discard(by=principal, tx_id=ids.parse(tx_id), proof=step_up)
     return Discarded(id=tx_id)
 
 

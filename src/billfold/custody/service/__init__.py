@@ -12,6 +12,7 @@ await custody.reconciling.run(…)      whether the chains hold what the ledger 
 await custody.elsewhere.keys(…)       what is known of keys that are not the signer's
 await custody.watchers[…].step()      the worker's side: reads blocks, credits, releases, takes back
 custody.issued                        every address there is, for a drill of the backup
+custody.consenting                    what takes two people about keys that are elsewhere
 custody.exporting                     seeds that leave the signer, sealed for somebody
 await custody.reserves.request(…)     a proof of reserves; `step` is the worker's side of it
 custody.house, custody.serving        the house's accounts; the chains that are configured
@@ -23,6 +24,7 @@ from collections.abc import Sequence
 
 from billfold.custody.service.addresses import Addresses
 from billfold.custody.service.chains import Chains
+from billfold.custody.service.consenting import Consenting
 from billfold.custody.service.crediting import Crediting
 from billfold.custody.service.deposits import Deposits
 from billfold.custody.service.elsewhere import Elsewhere
@@ -110,6 +112,9 @@ class Custody:
             signer=signer,
             clock=self._clock,
             outside={one.name: one.outside for one in served if one.outside is not None},
+        )
+        self.consenting = Consenting(
+            elsewhere=self.elsewhere, outside=self.withdrawals.outside, approvals=approvals, step_up=step_up
         )
         self.reconciling = Reconciling(
             serving=self.serving, database=database, ledger=ledger, house=self.house, clock=self._clock

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import structlog
 
@@ -22,6 +22,8 @@ from billfold.kernel.clock import Clock
 from billfold.platform.messaging import outbox
 from billfold.platform.postgres.database import Connection, Database
 
+#: Whether what another person has approved is to be done now.
+Concluded = Callable[[Connection], Awaitable[bool]]
 #: With fewer listed addresses left somebody should import more.
 LEFT_LOW = 100
 
@@ -61,17 +63,31 @@ class Elsewhere:
                 unsigned=await unsigned.count(connection, chain),
             )
 
-    async def import_public_key(self, *, chain: str, public_key: str, fingerprint: str | None) -> ChainKeys:
+    async def checked_key(self, *, chain: str, public_key: str) -> str:
+        """The public key of an account in its one form.
+
+        Raises:
+            ChainUnknown, KeysWithSigner, PublicKeyInvalid.
+        """
+        served, outside = await self._outside(chain)
+        return outside.checked(public_key, network=served.chain.network)
+
+    async def import_public_key(
+        self, *, chain: str, public_key: str, fingerprint: str | None, concluded: Concluded | None = None
+    ) -> ChainKeys:
         """Let all addresses of a chain follow from the public key of an account. The same again is no change.
+
+        It is done if what is `concluded` in the same database transaction is to be done.
 
         Raises:
             ChainUnknown, KeysWithSigner, PublicKeyInvalid
             KeysImported: the chain has another one, or addresses already.
         """
-        served, outside = await self._outside(chain)
-        canonical = outside.checked(public_key, network=served.chain.network)
-        new = KeyRow(served.chain.network, canonical, fingerprint)
+        canonical = await self.checked_key(chain=chain, public_key=public_key)
+        new = KeyRow(self._serving.get(chain).chain.network, canonical, fingerprint)
         async with self._database.transaction() as connection:
+            if concluded is not None and not await concluded(connection):
+                return await self.keys(chain=chain)
             await store.lock(connection, chain)
             known = await store.public_key(connection, chain)
             if known is None and not await store.has_addresses(connection, chain):
@@ -81,20 +97,33 @@ class Elsewhere:
                 raise errors.KeysImported
         return await self.keys(chain=chain)
 
-    async def import_addresses(self, *, chain: str, purpose: ListedPurpose, addresses: Sequence[str]) -> ChainKeys:
-        """Add addresses to the list of those that are given out; all of them, or none.
+    async def checked_addresses(self, *, chain: str, purpose: ListedPurpose, addresses: Sequence[str]) -> Sequence[str]:
+        """Addresses in their one form.
 
         Raises:
-            ChainUnknown, KeysWithSigner, AddressInvalid, AddressKnown
-            KeysImported: addresses follow from a key, or the one that pays is known already.
+            ChainUnknown, KeysWithSigner, AddressInvalid.
         """
         served, outside = await self._outside(chain)
         if purpose == "deposit" and served.showing.SHARED:
             raise AddressInvalid("On this chain all wallets share the address that pays; import that as `hot`.")
         if purpose == "hot" and len(addresses) != 1:
             raise AddressInvalid("There is one address that pays.")
-        canonical = [_listed(served, outside, text, number) for number, text in enumerate(addresses)]
+        return [_listed(served, outside, text, number) for number, text in enumerate(addresses)]
+
+    async def import_addresses(
+        self, *, chain: str, purpose: ListedPurpose, addresses: Sequence[str], concluded: Concluded | None = None
+    ) -> ChainKeys:
+        """Add addresses to the list of those that are given out; all of them, or none. `concluded` as above.
+
+        Raises:
+            ChainUnknown, KeysWithSigner, AddressInvalid, AddressKnown
+            KeysImported: addresses follow from a key, or the one that pays is known already.
+        """
+        canonical = await self.checked_addresses(chain=chain, purpose=purpose, addresses=addresses)
+        served = self._serving.get(chain)
         async with self._database.transaction() as connection:
+            if concluded is not None and not await concluded(connection):
+                return await self.keys(chain=chain)
             await store.lock(connection, chain)
             await _check_new(connection, served, purpose, canonical)
             await store.add_listed(connection, chain, purpose, canonical, now=self._clock.now())

@@ -23,7 +23,7 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
         str,
         Meta(
             description="What is asked for: movement, bulk, reversal, hold, settlement, release, limits, roles, "
-            "key_export."
+            "key_export, chain_key, chain_addresses, unsigned_discard."
         ),
     ]
     status: Annotated[

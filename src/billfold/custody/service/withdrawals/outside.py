@@ -9,7 +9,7 @@ is refused.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -105,10 +105,19 @@ class HandingOut:
                 await self._store(connection, tx, found)
         return Accepted(id=tx.id, chain=chain.name, chain_tx=found.chain_tx)
 
-    async def discard(self, *, tx_id: UUID) -> None:
+    async def chain_of(self, *, tx_id: UUID) -> str:
+        """The chain of one.
+
+        Raises:
+            UnsignedUnknown
+        """
+        return (await self._found(tx_id))[0].chain
+
+    async def discard(self, *, tx_id: UUID, concluded: Callable[[Connection], Awaitable[bool]] | None = None) -> None:
         """Give one up. While it may still happen another takes its place that uses up the same, so one at most can.
 
-        The word of an operator is only taken where nodes can't say whether it was sent.
+        The word of an operator is only taken where nodes can't say whether it was sent. It is done if what is
+        `concluded` in the same database transaction is to be done.
 
         Raises:
             UnsignedUnknown, UnsignedGone, NodeUnavailable, NodeWrong
@@ -120,6 +129,8 @@ class HandingOut:
         may_happen = await self._may_happen(chain, tx, loose)
         async with self._parts.database.transaction() as connection:
             await queue.lock_chain(connection, chain.name)
+            if concluded is not None and not await concluded(connection):
+                return
             row, tx = await self._locked(connection, tx)
             if [one.id for one in await queue.txs(connection, row.id) if one.is_loose] != [one.id for one in loose]:
                 raise errors.UnsignedGone("Something was handed out or in at this moment; try again.")
