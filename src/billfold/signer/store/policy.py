@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
+from typing import Literal
 
 from billfold.chains.port import Network
 from billfold.platform.postgres.database import Connection
 from billfold.signer.contracts import Limit
 
 _COLUMNS = "chain, network, token, per_transaction, per_window, window_s"
+#: Tables of what is switched on for a chain and network, and of addresses that are known there.
+_Switches = Literal["allow_lists", "claims"]
+_Addresses = Literal["destinations", "warm_addresses"]
 
 
 async def limits(connection: Connection, chain: str | None = None, network: Network | None = None) -> list[Limit]:
@@ -35,76 +39,42 @@ async def put_limit(connection: Connection, limit: Limit) -> None:
 
 async def has_allow_list(connection: Connection, chain: str, network: Network) -> bool:
     """Whether the chain pays known destinations alone."""
-    found: bool = await connection.fetchval(
-        "SELECT EXISTS (SELECT FROM signer.allow_lists WHERE chain = $1 AND network = $2)", chain, network
-    )
-    return found
+    return await _is_on(connection, "allow_lists", chain, network)
 
 
 async def put_allow_list(connection: Connection, chain: str, network: Network, *, on: bool) -> None:
     """Have it pay them alone, or anybody."""
-    statement = (
-        "INSERT INTO signer.allow_lists (chain, network) VALUES ($1, $2) ON CONFLICT DO NOTHING"
-        if on
-        else "DELETE FROM signer.allow_lists WHERE chain = $1 AND network = $2"
-    )
-    await connection.execute(statement, chain, network)
+    await _switch(connection, "allow_lists", chain, network, on=on)
 
 
 async def put_destination(connection: Connection, chain: str, network: Network, address: str, *, on: bool) -> None:
     """Let it be paid, or no more."""
-    statement = (
-        "INSERT INTO signer.destinations (chain, network, address) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
-        if on
-        else "DELETE FROM signer.destinations WHERE chain = $1 AND network = $2 AND address = $3"
-    )
-    await connection.execute(statement, chain, network, address)
+    await _put(connection, "destinations", (chain, network, address), on=on)
 
 
 async def known_of(connection: Connection, chain: str, network: Network, addresses: Collection[str]) -> set[str]:
     """Which of these may be paid where not all may."""
-    rows = await connection.fetch(
-        "SELECT address FROM signer.destinations WHERE chain = $1 AND network = $2 AND address = ANY($3)",
-        *(chain, network, list(addresses)),
-    )
-    return {row["address"] for row in rows}
+    return await _found(connection, "destinations", chain, network, addresses)
 
 
 async def claims(connection: Connection, chain: str, network: Network) -> bool:
     """Whether the chain's addresses may be claimed for a proof of reserves."""
-    found: bool = await connection.fetchval(
-        "SELECT EXISTS (SELECT FROM signer.claims WHERE chain = $1 AND network = $2)", chain, network
-    )
-    return found
+    return await _is_on(connection, "claims", chain, network)
 
 
 async def put_claims(connection: Connection, chain: str, network: Network, *, on: bool) -> None:
     """Let them be claimed, or no more."""
-    statement = (
-        "INSERT INTO signer.claims (chain, network) VALUES ($1, $2) ON CONFLICT DO NOTHING"
-        if on
-        else "DELETE FROM signer.claims WHERE chain = $1 AND network = $2"
-    )
-    await connection.execute(statement, chain, network)
+    await _switch(connection, "claims", chain, network, on=on)
 
 
 async def put_warm(connection: Connection, chain: str, network: Network, address: str, *, on: bool) -> None:
     """Know it as the operator's own warm address, or no more."""
-    statement = (
-        "INSERT INTO signer.warm_addresses (chain, network, address) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
-        if on
-        else "DELETE FROM signer.warm_addresses WHERE chain = $1 AND network = $2 AND address = $3"
-    )
-    await connection.execute(statement, chain, network, address)
+    await _put(connection, "warm_addresses", (chain, network, address), on=on)
 
 
 async def warm_of(connection: Connection, chain: str, network: Network, addresses: Collection[str]) -> set[str]:
     """Which of these are warm addresses."""
-    rows = await connection.fetch(
-        "SELECT address FROM signer.warm_addresses WHERE chain = $1 AND network = $2 AND address = ANY($3)",
-        *(chain, network, list(addresses)),
-    )
-    return {row["address"] for row in rows}
+    return await _found(connection, "warm_addresses", chain, network, addresses)
 
 
 async def spent(connection: Connection, limit: Limit, *, since: datetime) -> int:
@@ -126,3 +96,38 @@ async def add_spending(
         "ON CONFLICT (chain, network, token, slice) DO UPDATE SET amount = now.amount + excluded.amount",
         [(chain, network, token or "", slice_begins, amount) for (chain, network, token), amount in sums.items()],
     )
+
+
+async def _is_on(connection: Connection, table: _Switches, chain: str, network: Network) -> bool:
+    found: bool = await connection.fetchval(
+        f"SELECT EXISTS (SELECT FROM signer.{table} WHERE chain = $1 AND network = $2)", chain, network
+    )
+    return found
+
+
+async def _switch(connection: Connection, table: _Switches, chain: str, network: Network, *, on: bool) -> None:
+    statement = (
+        f"INSERT INTO signer.{table} (chain, network) VALUES ($1, $2) ON CONFLICT DO NOTHING"
+        if on
+        else f"DELETE FROM signer.{table} WHERE chain = $1 AND network = $2"
+    )
+    await connection.execute(statement, chain, network)
+
+
+async def _put(connection: Connection, table: _Addresses, place: tuple[str, Network, str], *, on: bool) -> None:
+    statement = (
+        f"INSERT INTO signer.{table} (chain, network, address) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
+        if on
+        else f"DELETE FROM signer.{table} WHERE chain = $1 AND network = $2 AND address = $3"
+    )
+    await connection.execute(statement, *place)
+
+
+async def _found(
+    connection: Connection, table: _Addresses, chain: str, network: Network, addresses: Collection[str]
+) -> set[str]:
+    rows = await connection.fetch(
+        f"SELECT address FROM signer.{table} WHERE chain = $1 AND network = $2 AND address = ANY($3)",
+        *(chain, network, list(addresses)),
+    )
+    return {row["address"] for row in rows}
