@@ -7,6 +7,7 @@ CustodyError
 ├── ChannelsNotKnown                only Stellar has channels
 ├── DepositUnknown
 ├── DepositNotUnmatched             it is somebody's already
+├── DepositNotRefunded              nothing sends it back
 ├── DepositNotReleasable            its chain may still take it back
 ├── CursorMoved                     another process reads the chain
 ├── TooManyAddresses                the wallet has had enough of them
@@ -83,6 +84,12 @@ class DepositNotUnmatched(CustodyError, errors.Conflict):
     """The deposit is somebody's already."""
 
     code = "deposit_not_unmatched"
+
+
+class DepositNotRefunded(CustodyError, errors.Conflict):
+    """Nothing sends this deposit back, so there is no fee to raise."""
+
+    code = "deposit_not_refunded"
 
 
 class DepositNotReleasable(CustodyError, errors.Conflict):

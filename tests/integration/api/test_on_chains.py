@@ -111,7 +111,7 @@ async def test_each_refusal_has_its_code(
     refund = {"to": "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080", "reason": "ticket 1"}
     assert refused(operator, "POST", f"/deposits/{ids.new()}/refund", refund) == (404, "deposit_unknown")
     assert refused(ada, "POST", f"/deposits/{ids.new()}/refund", refund) == (403, "missing_scope")
-    assert refused(operator, "POST", f"/deposits/{ids.new()}/bump-refund") == (404, "withdrawal_unknown")
+    assert refused(operator, "POST", f"/deposits/{ids.new()}/bump-refund") == (404, "deposit_unknown")
     assert refused(ada, "POST", f"/deposits/{ids.new()}/bump-refund") == (403, "missing_scope")
     closed = ada.post(f"/wallets/{wallet}/close", None)
     assert closed.status_code == 200

@@ -205,7 +205,7 @@ async def test_a_refund_that_no_block_takes_offers_more_once_and_the_house_pays_
     async def bump() -> Deposit:
         return await desk.wallets.on_chains.bump_refund(principal=desk.operator, deposit_id=deposit, key="more")
 
-    with pytest.raises(errors.WithdrawalUnknown):
+    with pytest.raises(errors.DepositNotRefunded):
         await bump()
     asked, _ = await desk.refund(deposit)
     await desk.office.work()

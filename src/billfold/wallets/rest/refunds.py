@@ -131,7 +131,8 @@ def _bump(wallets: Wallets) -> Route:
             "can happen.",
             errors=(
                 ids.InvalidId,
-                custody_errors.WithdrawalUnknown,
+                custody_errors.DepositUnknown,
+                custody_errors.DepositNotRefunded,
                 custody_errors.WithdrawalTooLate,
                 custody_errors.FeesUnknown,
                 chain_errors.NodeUnavailable,

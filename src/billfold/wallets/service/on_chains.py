@@ -179,10 +179,12 @@ class OnChains:
         """Offer more for the place in a block of what sends a deposit back, at the house's cost.
 
         Raises:
-            MissingScope, DepositUnknown, WithdrawalUnknown, WithdrawalTooLate, FeesUnknown, NodeUnavailable, NodeWrong
+            MissingScope, DepositUnknown, DepositNotRefunded, WithdrawalTooLate
+            FeesUnknown, NodeUnavailable, NodeWrong
         """
         principal.require(contracts.OPERATOR)
         principal.require(contracts.ORDER_SCOPES["withdrawal"])
+        await self._custody.deposits.deposit(deposit_id=deposit_id)
         content = str(deposit_id).encode()
         ours = idempotency.key(owner=principal.owner_id, text=key, operation="bump a refund", content=content)
         await self._custody.withdrawals.bump_refund(deposit_id=deposit_id, key=ours)

@@ -208,12 +208,12 @@ class Withdrawals:
         """Offer more for the place in a block of what sends a deposit back; the house bears what that costs more.
 
         Raises:
-            WithdrawalUnknown: it is not sent back. WithdrawalTooLate, FeesUnknown, NodeUnavailable, NodeWrong.
+            DepositNotRefunded, WithdrawalTooLate, FeesUnknown, NodeUnavailable, NodeWrong.
         """
         async with self._parts.database.connection() as connection:
             found = (await refunds.latest(connection, [deposit_id])).get(deposit_id)
         if found is None or found[0].failed:
-            raise errors.WithdrawalUnknown
+            raise errors.DepositNotRefunded
         await self._replacing.bump(withdrawal_id=found[0].withdrawal_id, key=key)
 
     async def has_hold(self, *, hold: Hold) -> bool:
