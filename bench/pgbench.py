@@ -22,7 +22,8 @@ _LATENCY = re.compile(r"^latency average = ([\d.]+) ms$", re.MULTILINE)
 _FAILED = re.compile(r"^number of failed transactions: (\d+)", re.MULTILINE)
 _NOTHING = re.compile(r"^number of transactions actually processed: 0$", re.MULTILINE)
 _GRACE_S = 120
-#: A disk that stands still for a whole run, as a short one of a quick bench may have it, is waited for so often.
+#: A disk that stands still for a whole run, as a short one of a quick bench may have it, is waited for so often, and
+#: each time for longer.
 _TRIES = 3
 
 
@@ -60,12 +61,13 @@ class Pgbench:
 
     async def run(self, *, clients: int, seconds: int) -> Speed:
         """Prepared statements, as asyncpg uses them."""
-        options = ("--protocol", "prepared", "--client", str(clients), "--jobs", str(THREADS), "--time", str(seconds))
+        options = ("--protocol", "prepared", "--client", str(clients), "--jobs", str(THREADS))
         output = ""
         for _ in range(_TRIES):
-            output = await self._run(*options, seconds=seconds)
+            output = await self._run(*options, "--time", str(seconds), seconds=seconds)
             if not _NOTHING.search(output):
                 break
+            seconds *= 4
         return parse(output)
 
     async def version(self) -> str:
