@@ -19,7 +19,7 @@ from tests.integration.balances.conftest import Town, process
 from tests.integration.wallets.support import move, wallet_of
 
 #: So many that waiting in turn would take much longer than reading in the ledger does on any machine.
-READERS = 400
+READERS = 1_000
 
 
 @contextmanager

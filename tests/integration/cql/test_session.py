@@ -113,7 +113,7 @@ async def test_nothing_that_blocks_runs_on_the_loop(
     watch(cassandra.cluster.ResponseFuture, "result")
     async with cql.opened(servers.cql_of(cassandra_server)) as session:
         await session.wait_until_up(PATIENCE_S)
-        await asyncio.gather(*(session.execute("SELECT cluster_name FROM system.local") for _ in range(100)))
+        await asyncio.gather(*(session.execute("SELECT cluster_name FROM system.local") for _ in range(500)))
     assert {"connect", "shutdown", "prepare"} <= seen
 
 
