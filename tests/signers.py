@@ -71,6 +71,8 @@ class TinySigning:
         return Shown(sources=text.sources, payments=text.payments, fee_max=text.fee)
 
     def sign(self, payload: bytes, seed: bytes, *, places: Mapping[str, Place], network: Network) -> Signed:
+        if b"unsignable" in payload:
+            raise PayloadRefused("No key signs this.")
         parts = [hmac.digest(seed, f"{network}{places[a]}".encode() + payload, "sha256") for a in sorted(places)]
         return Signed(raw=payload + b"|" + b"".join(parts), chain_tx=sha256(payload).hexdigest())
 

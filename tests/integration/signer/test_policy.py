@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from billfold.chains.errors import PayloadRefused
 from billfold.chains.port import Payment, Signed
 from billfold.chains.signing_port import Place
 from billfold.signer import Signer, errors
@@ -71,6 +72,18 @@ async def test_what_has_left_counts_for_the_whole_window_and_no_longer(
     assert await main.pay(there(50))
     with pytest.raises(errors.LimitExceeded):
         await main.pay(there(90))
+
+
+async def test_what_no_key_signs_counts_for_nothing(signer: Signer, main: Wallet) -> None:
+    await signer.set_limit(limit(main, per_window=100))
+    with pytest.raises(PayloadRefused):
+        await main.pay(Payment(address="unsignable", amount=80))
+    at_once = [main.pay(there(30)), main.pay(Payment(address="unsignable", amount=10)), main.pay(there(30))]
+    kinds = [type(one) for one in await asyncio.gather(*at_once, return_exceptions=True)]
+    assert kinds == [Signed, PayloadRefused, Signed]
+    with pytest.raises(errors.LimitExceeded):
+        await main.pay(there(30))
+    assert await main.pay(there(10))
 
 
 async def test_a_clock_that_is_set_back_gives_nothing_free(

@@ -119,65 +119,81 @@ class Signing:
         known = await log.answered(connection, [one.request.request_id for one in part])
         told = await log.refusals(connection, [one.request.request_id for one in part])
         ledger = _Spending(connection, recorder.at)
-        answers: list[Signed | kernel_errors.BillfoldError] = []
-        for one in part:
-            answer = await self._answer(one, known, ledger)
-            answers.append(answer)
+        answers = await self._answers(part, known, ledger)
+        for one, answer in zip(part, answers, strict=True):
             request = one.request
             if isinstance(answer, Signed):
                 if request.request_id not in known:
-                    known[request.request_id] = recorder.signed(request, one.row, one.shown, answer)
+                    recorder.signed(request, one.row, one.shown, answer)
                 continue
             mark = (request.request_id, request.digest, answer.code)
             if mark not in told and not isinstance(answer, kernel_errors.Unavailable):
                 recorder.refused(request, one.row, one.shown, answer)
                 told.add(mark)
         await recorder.write()
-        await policies.add_spending(connection, ledger.added, slice_begins=policy.slice_of(recorder.at))
+        sums = {key: amount for key, amount in ledger.added.items() if amount}
+        await policies.add_spending(connection, sums, slice_begins=policy.slice_of(recorder.at))
         return answers
 
-    async def _answer(
+    async def _answers(
+        self, part: Sequence[_Ready], known: Mapping[UUID, log.Answer], ledger: _Spending
+    ) -> list[Signed | kernel_errors.BillfoldError]:
+        """First each is decided, in its turn; then the keys of all that may leave are used, in another thread."""
+        decided = [await self._decide(one, known, ledger) for one in part]
+        allowed = [one for one, answer in zip(part, decided, strict=True) if answer is None]
+        signed = iter(await asyncio.to_thread(lambda: [_signature(one) for one in allowed]))
+        answers = []
+        for one, before in zip(part, decided, strict=True):
+            answer = next(signed) if before is None else before
+            if before is None and not isinstance(answer, Signed):
+                ledger.take_back(one)
+            answers.append(answer)
+        return answers
+
+    async def _decide(
         self, one: _Ready, known: Mapping[UUID, log.Answer], ledger: _Spending
-    ) -> Signed | kernel_errors.BillfoldError:
+    ) -> Signed | kernel_errors.BillfoldError | None:
+        """What it is answered; None: it may leave, and counts as if it had left."""
         request = one.request
         if (before := known.get(request.request_id)) is not None:
             same = before.digest == request.digest
             return Signed(raw=before.raw, chain_tx=before.chain_tx) if same else errors.RequestDiffers()
         if one.error is not None:
             return one.error
-        assert one.row is not None, "it was read"
-        assert one.reading is not None, "it was read"
         try:
-            sums = await ledger.check(one.row, one.reading)
-            signed = await asyncio.to_thread(_signature, one)
+            await ledger.count(one)
         except kernel_errors.BillfoldError as error:
             return error
-        ledger.count(one.row, sums)
-        return signed
+        return None
 
 
-def _signature(one: _Ready) -> Signed:
+def _signature(one: _Ready) -> Signed | kernel_errors.BillfoldError:
     assert one.tools is not None, "it was read"
     assert one.secret is not None, "it was read"
     assert one.row is not None, "it was read"
     assert one.shown is not None, "it was read"
     places = {source: one.request.places[source] for source in one.shown.sources}
-    return guarded(one.tools.signing.sign, one.request.payload, one.secret.seed, places=places, network=one.row.network)
+    try:
+        return guarded(
+            one.tools.signing.sign, one.request.payload, one.secret.seed, places=places, network=one.row.network
+        )
+    except kernel_errors.BillfoldError as error:
+        return error
 
 
 def _parts(ready: Sequence[_Ready]) -> Iterator[list[_Ready]]:
-    """As many as one database transaction takes, by how many signatures each is."""
-    part: list[_Ready] = []
+    """As many as one database transaction takes, by how many signatures each is; each request once in each."""
+    part: dict[UUID, _Ready] = {}
     signatures = 0
     for one in ready:
         wanted = max(1, len(one.shown.sources)) if one.shown is not None else 1
-        if part and signatures + wanted > SIGNATURES_MAX:
-            yield part
-            part, signatures = [], 0
-        part.append(one)
+        if part and (signatures + wanted > SIGNATURES_MAX or one.request.request_id in part):
+            yield [*part.values()]
+            part, signatures = {}, 0
+        part[one.request.request_id] = one
         signatures += wanted
     if part:
-        yield part
+        yield [*part.values()]
 
 
 class _Spending:
@@ -191,22 +207,28 @@ class _Spending:
         self._spent: dict[tuple[str, Network, str | None], int] = {}
         self.added: dict[tuple[str, Network, str | None], int] = defaultdict(int)
 
-    async def check(self, row: trees.Row, reading: Reading) -> dict[str | None, int]:
-        """How much leaves, when the policy allows it.
+    async def count(self, one: _Ready) -> None:
+        """It leaves, when the policy allows it.
 
         Raises:
             PolicyRefused.
         """
+        assert one.row is not None, "it was read"
+        assert one.reading is not None, "it was read"
+        row, reading = one.row, one.reading
         limits = await self._limits_of(row)
         spent = {token: await self._spent_of(limits[token]) for token in policy.leaving(reading) if token in limits}
         warm = await self._warm(row, reading) if reading.to_warm else set()
         rules = Rules(limits=limits, allowed=await self._allowed(row, reading), warm=warm)
-        return policy.check_rules(rules, row.network, reading, spent)
-
-    def count(self, row: trees.Row, sums: Mapping[str | None, int]) -> None:
-        """It leaves."""
-        for token, amount in sums.items():
+        for token, amount in policy.check_rules(rules, row.network, reading, spent).items():
             self.added[row.chain, row.network, token] += amount
+
+    def take_back(self, one: _Ready) -> None:
+        """It does not leave after all."""
+        assert one.row is not None, "it was read"
+        assert one.reading is not None, "it was read"
+        for token, amount in policy.leaving(one.reading).items():
+            self.added[one.row.chain, one.row.network, token] -= amount
 
     async def _limits_of(self, row: trees.Row) -> dict[str | None, Limit]:
         key = (row.chain, row.network)
