@@ -11,56 +11,26 @@ asking is the API's in an installation and the rest a worker's, of PostgreSQL, a
 from __future__ import annotations
 
 import asyncio
-import base64
 import os
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any
 from uuid import UUID
 
 import asyncpg
-from stellar_sdk import (
-    Asset,
-    FeeBumpTransaction,
-    FeeBumpTransactionEnvelope,
-    Preconditions,
-    TimeBounds,
-    Transaction,
-    TransactionEnvelope,
-)
-from stellar_sdk import Payment as PaymentOperation
 
 from bench import processes
+from bench.node import COIN, FORMS, PARENTS, RICH, SOLANA_PAID, Node
 from billfold.app import settings, signing
 from billfold.app.migrate import SETS, SIGNER_SETS
 from billfold.app.supervisor.roles import SIGNER, RoleProcess
-from billfold.chains.bitcoin import building, transactions
+from billfold.chains.bitcoin import transactions
 from billfold.chains.bitcoin.addresses import script_of
-from billfold.chains.ethereum import addresses as ethereum_addresses
-from billfold.chains.ethereum import transactions as ethereum_transactions
-from billfold.chains.port import (
-    Allocation,
-    Chain,
-    Coin,
-    Destination,
-    Fate,
-    Found,
-    Head,
-    Model,
-    Payment,
-    Rate,
-    Signed,
-    Speed,
-    Unsigned,
-)
+from billfold.chains.port import Allocation, Coin, Payment
 from billfold.chains.signing_port import Place
-from billfold.chains.solana import orders
-from billfold.chains.stellar.networks import PASSPHRASES
 from billfold.custody.contracts.withdrawals import NewWithdrawal, WithdrawalTerms
 from billfold.custody.service.house import House
 from billfold.custody.service.withdrawals import Withdrawals
@@ -80,172 +50,12 @@ SENDS = 200
 #: Callers that wait for an answer each.
 CALLERS = 32
 CUSTOMERS = 50
-BLOCK_S = 0.5
 HOT = Place(purpose="hot", index=0)
-FEE = 100_000
 AMOUNT = 10_000_000
-#: Enough for all, and what a node would say of the house's address.
-RICH = 10**15
 #: A node of one's own keeps as many of one source as it is told to; others' keep 64.
 TERMS = WithdrawalTerms(living_max=WITHDRAWALS)
 #: Nothing takes longer, even where others share the machine.
 DEADLINE_S = 600.0
-
-
-class Form(NamedTuple):
-    """How a chain writes a payment of ours."""
-
-    model: Model
-    coin: str
-    paid: str
-    rate: Rate
-    build: Callable[[Sequence[Payment], Allocation, Rate], Unsigned]
-
-
-def _bitcoin(payments: Sequence[Payment], allocation: Allocation, rate: Rate) -> Unsigned:
-    parents = {}
-    for coin in allocation.coins:
-        parents[coin.chain_tx] = PARENTS[coin.chain_tx]
-    return building.build(payments, allocation, parents=parents, rate=rate, network="sandbox")
-
-
-def _ethereum(payments: Sequence[Payment], allocation: Allocation, rate: Rate) -> Unsigned:
-    assert allocation.nonce is not None
-    call = ethereum_transactions.Call(
-        chain_id=31_337,
-        nonce=allocation.nonce,
-        max_priority_fee_per_gas=1,
-        max_fee_per_gas=rate.numbers["max_fee_per_gas"],
-        gas=21_000,
-        to=payments[0].address,
-        value=payments[0].amount,
-        data=b"",
-    )
-    raw = ethereum_addresses.raw(ethereum_addresses.canonical(allocation.source))
-    return Unsigned(payload=raw + ethereum_transactions.encode(call), fee_max=call.fee_max)
-
-
-def _solana(payments: Sequence[Payment], allocation: Allocation, rate: Rate) -> Unsigned:
-    assert allocation.anchor is not None
-    pays = [orders.Pay(address=one.address, amount=one.amount) for one in payments]
-    order = orders.Order(
-        payer=allocation.source,
-        blockhash=allocation.anchor,
-        units=orders.units(pays),
-        micro_lamports=rate.numbers["micro_lamports"],
-        pays=pays,
-    )
-    return Unsigned(payload=orders.message(order), fee_max=order.fee_max)
-
-
-def _stellar(payments: Sequence[Payment], allocation: Allocation, rate: Rate) -> Unsigned:
-    assert allocation.nonce is not None
-    whole, part = divmod(payments[0].amount, 10**7)
-    operation = PaymentOperation(payments[0].address, Asset.native(), f"{whole}.{part:07}", source=allocation.source)
-    bounds = Preconditions(time_bounds=TimeBounds(1_700_000_000, 1_900_000_000))
-    inner = Transaction(allocation.source, allocation.nonce, 0, [operation], preconditions=bounds, v1=True)
-    passphrase = PASSPHRASES["sandbox"]
-    fee = 2 * rate.numbers["stroops"]
-    bump = FeeBumpTransaction(allocation.source, fee, TransactionEnvelope(inner, passphrase))
-    return Unsigned(
-        payload=base64.b64decode(FeeBumpTransactionEnvelope(bump, passphrase).to_xdr()),
-        fee_max=fee,
-    )
-
-
-#: Where coins of the house came from, by the transaction's id.
-PARENTS: dict[str, transactions.Transaction] = {}
-#: A Solana address of nobody's, and a block's hash: any 32 bytes are.
-_SOLANA = "5SxCKipPqCsBzq1jMt7kV6CjS9RfjM3FhmBmwDtLP75P"
-FORMS: Mapping[str, Form] = {
-    "bitcoin": Form(
-        "coins", "BTC", "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080", Rate(numbers={"sat_per_kvb": 2_000}), _bitcoin
-    ),
-    "ethereum": Form(
-        "nonce",
-        "ETH",
-        ethereum_addresses.checksummed(b"\xab" * 20),
-        Rate(numbers={"max_fee_per_gas": 4, "max_priority_fee_per_gas": 1}),
-        _ethereum,
-    ),
-    "solana": Form("recent_block", "SOL", _SOLANA, Rate(numbers={"micro_lamports": 1_000}), _solana),
-    "stellar": Form(
-        "nonce",
-        "XLM",
-        "GA7QYNF7SOWQ3GLR2BGMZEHXAVIRZA4KVWLTJJFC7MGXUA74P7UJVSGZ",
-        Rate(numbers={"stroops": 200}),
-        _stellar,
-    ),
-}
-
-
-class Node:
-    """A chain in memory, which takes what it is given and makes a block of it each half second."""
-
-    def __init__(self, name: str) -> None:
-        self.name, self.form = name, FORMS[name]
-        self.model, self.coin = self.form.model, self.form.coin
-        self.network = "sandbox"
-        self.height = 100
-        self.mined: dict[str, int] = {}
-        self._waiting: list[str] = []
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Blocks are made meanwhile."""
-        task = asyncio.create_task(self._run())
-        try:
-            yield
-        finally:
-            task.cancel()
-
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(BLOCK_S)
-            self.height += 1
-            self.mined |= dict.fromkeys(self._waiting, self.height)
-            self._waiting.clear()
-
-    async def head(self) -> Head:
-        return Head(height=self.height, hash=f"b{self.height}", time=datetime.now(UTC))
-
-    def canonical(self, text: str) -> tuple[str, str | None]:
-        return text, None
-
-    async def examine(self, address: str, **_: Any) -> Destination:
-        return Destination(address=address)
-
-    async def rates(self) -> Mapping[Speed, Rate]:
-        return dict.fromkeys(("slow", "normal", "fast"), self.form.rate)
-
-    async def estimate(self, payments: Sequence[Payment], **_: Any) -> int:
-        return FEE * len(payments)
-
-    async def anchor(self) -> tuple[str, int]:
-        return _SOLANA, self.height + 150
-
-    async def next_nonce(self, source: str) -> int:  # noqa: ARG002 - there is one.
-        return len(self.mined)
-
-    def choose(self, coins: Sequence[Coin], payments: Sequence[Payment], **_: Any) -> Sequence[Coin]:
-        needed = sum(payment.amount for payment in payments) + FEE * len(payments)
-        return coins[: -(-needed // (100 * AMOUNT))]
-
-    async def build(self, payments: Sequence[Payment], allocation: Allocation, *, rate: Rate) -> Unsigned:
-        return self.form.build(payments, allocation, rate)
-
-    async def broadcast(self, signed: Signed) -> None:
-        if signed.chain_tx not in self.mined:
-            self._waiting.append(signed.chain_tx)
-
-    async def find(self, signed: Signed, allocation: Allocation) -> Found:  # noqa: ARG002 - nothing else is used up.
-        height = self.mined.get(signed.chain_tx)
-        if height is None:
-            return Found(fate=Fate.PENDING)
-        return Found(fate=Fate.MINED, height=height, block=f"b{height}", fee=FEE // 2)
-
-    async def balance(self, address: str, **_: Any) -> int:  # noqa: ARG002 - everybody is rich.
-        return RICH
 
 
 class Bench:
@@ -258,7 +68,7 @@ class Bench:
             database=database,
             ledger=ledger,
             house=self.house,
-            chains={node.name: cast("Chain", node)},
+            chains={node.name: node},
             terms={node.name: TERMS},
             signer=signer,
             clock=clock.SystemClock(),
@@ -295,18 +105,18 @@ class Bench:
 
     async def _coins(self, connection: Any) -> None:
         for number in range(WITHDRAWALS):
-            output = transactions.Output(100 * AMOUNT, script_of(self.hot, "sandbox"))
+            output = transactions.Output(COIN, script_of(self.hot, "sandbox"))
             made = transactions.write(inputs=[transactions.Input(f"{number:064x}", 0)], outputs=[output])
             PARENTS[made.txid] = made
         await connection.execute(
             "INSERT INTO custody.coins (chain, chain_tx, index, address, amount, height, mature_at) "
             "SELECT 'bitcoin', tx, '0', $2, $3, 1, 1 FROM unnest($1::text[]) AS tx",
-            *(list(PARENTS), self.hot, 100 * AMOUNT),
+            *(list(PARENTS), self.hot, COIN),
         )
 
     async def plain(self) -> float:
         """So many sends in a second by a plain loop."""
-        coins = [Coin(chain_tx=one, index="0", address=self.hot, amount=100 * AMOUNT) for one in PARENTS]
+        coins = [Coin(chain_tx=one, index="0", address=self.hot, amount=COIN) for one in PARENTS]
         began = time.perf_counter()
         for number in range(SENDS):
             paid = Payment(address=self.node.form.paid, amount=AMOUNT + number)
@@ -315,7 +125,7 @@ class Bench:
                 coins=coins[number : number + 1],
                 change=self.hot,
                 nonce=10**6 + number,
-                anchor=_SOLANA,
+                anchor=SOLANA_PAID,
             )
             unsigned = await self.node.build([paid], allocation, rate=self.node.form.rate)
             signed = await self.signer.sign(
