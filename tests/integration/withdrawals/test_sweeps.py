@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from prometheus_client import REGISTRY
 
+from billfold.chains.errors import NodeWrong
 from tests.integration.withdrawals.simulated import TOKEN
 from tests.integration.withdrawals.support import HOT, SWEPT, TOKEN_ASSET, Office
 
@@ -182,4 +183,24 @@ async def test_what_the_house_pays_for_tokens_is_not_given_out_twice(office: Off
     await office.work()
     await office.finish()
     assert office.chain.received(HOT) == [700, 700, 700]
+    await office.check_conserved()
+
+
+@swept
+async def test_an_address_of_which_nodes_say_what_can_t_be_holds_up_no_other(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, bad = await office.deposit(5_000, place=0)
+    await office.deposit(6_000, place=1)
+    balance = office.chain.balance
+
+    async def answered(address: str, *, token: str | None, height: int) -> int:
+        if address == bad:
+            raise NodeWrong("A node gives too many token accounts.")
+        return await balance(address, token=token, height=height)
+
+    monkeypatch.setattr(office.chain, "balance", answered)
+    await office.work()
+    await office.finish()
+    assert (office.chain.received(HOT), await office.uncollected()) == ([6_000 - FEE_MAX], 1)
     await office.check_conserved()

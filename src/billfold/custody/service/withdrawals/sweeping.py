@@ -116,7 +116,7 @@ class Sweeping:
         look = await self._look(chain, asset, hot[0])
         busy = {pile.address for pile in piles if living.get(pile.address)}
         free = [pile for pile in piles if pile.address not in busy]
-        chosen = [plan for pile in free if (plan := await self._plan(chain, look, pile)) is not None]
+        chosen = [plan for pile in free if (plan := await self._planned(chain, look, pile)) is not None]
         small = {pile.address for pile in free} - {plan.address for plan in chosen}
         async with self._parts.database.transaction() as connection:
             stored = await plans.store(connection, chain, chosen, token=token, hot=look.hot, held=look.held, now=now)
@@ -144,6 +144,15 @@ class Sweeping:
             held=0 if token is None else await chain.balance(hot, token=None, height=height),
         )
 
+    async def _planned(self, chain: Chain, look: Look, pile: Pile) -> Plan | None:
+        try:
+            return await self._plan(chain, look, pile)
+        except ChainError as error:
+            # A token may refuse what it likes, and anybody may leave at an address what no node can tell of. The others
+            # are swept all the same.
+            log.warning("a deposit can't be swept", chain=chain.name, address=pile.address, why=error.detail)
+            return None
+
     async def _plan(self, chain: Chain, look: Look, pile: Pile) -> Plan | None:
         """What is to be done for an address; None if it is not worth it. Of what is small no node is asked."""
         if pile.amount <= look.worth:
@@ -154,13 +163,8 @@ class Sweeping:
         if look.token is None:
             # All that is left there pays the fee, so there is nothing for a higher one.
             return await self._sweep(chain, look, pile, amount=held - look.fee, fee=look.fee)
-        try:
-            sponsored = await chain.sponsored(
-                pile.address, token=look.token, payer=look.hot, rate=look.rates.by_speed["normal"]
-            )
-        except ChainError as error:
-            log.warning("a deposit can't be swept", chain=chain.name, address=pile.address, why=error.detail)
-            return None
+        rate = look.rates.by_speed["normal"]
+        sponsored = await chain.sponsored(pile.address, token=look.token, payer=look.hot, rate=rate)
         if sponsored is not None:
             # What nodes agree on is `held`; some of it may lie where no sweep takes it.
             return await self._sponsored(chain, look, pile, min(held, sponsored[0]), fee=sponsored[1])
@@ -175,12 +179,7 @@ class Sweeping:
     async def _token(self, chain: Chain, look: Look, pile: Pile, held: int) -> Plan | None:
         """What lies with it pays for it, or is brought first."""
         payment = Payment(address=look.hot, amount=held, token=look.token)
-        try:
-            fee = await self._fees.estimate(chain, payment, source=pile.address, speed="normal", rates=look.rates)
-        except ChainError as error:
-            # A token may refuse what it likes; the others are swept all the same.
-            log.warning("a deposit can't be swept", chain=chain.name, address=pile.address, why=error.detail)
-            return None
+        fee = await self._fees.estimate(chain, payment, source=pile.address, speed="normal", rates=look.rates)
         if fee > await self._parts.house_fee_max(chain):
             return None
         coin = await chain.balance(pile.address, token=None, height=look.final)
