@@ -194,6 +194,21 @@ async def test_a_fee_is_raised_once_for_each_key_and_only_one_of_the_two_happens
     await office.check_conserved(ended)
 
 
+@replaceable
+@pytest.mark.parametrize("keys", [("a", "a"), ("a", "b")])
+async def test_of_two_who_raise_a_fee_at_once_one_does(office: Office, keys: tuple[str, str]) -> None:
+    account = await office.customer(10_000)
+    asked = (await office.request(account, 1_000, "sim-a", speed="slow")).withdrawal
+    await office.work()
+    done = await asyncio.gather(*(office.bump(asked.id, key) for key in keys), return_exceptions=True)
+    refused = [one for one in done if isinstance(one, BaseException)]
+    assert [type(one) for one in refused] == ([] if keys[0] == keys[1] else [errors.WithdrawalTooLate])
+    (ended,) = await office.finish(asked.id)
+    assert ended.fee_paid == (80 if office.chain.model == "coins" else 60)
+    assert await office.posted(account) == (10_000 - 1_000 - ended.fee_paid, 0)
+    await office.check_conserved(ended)
+
+
 @pytest.mark.parametrize("chain_name", ["solana"], indirect=True)
 async def test_what_can_t_be_replaced_can_t_be_cancelled_or_bumped_once_it_is_sent(office: Office) -> None:
     account = await office.customer(10_000)

@@ -174,3 +174,20 @@ async def test_nothing_else_is_paid_for_by_somebody_else(net: Own, chain: Chain)
     poor = Payer()
     with pytest.raises(FundsShort):
         await swept(chain, poor, owner, 5)
+
+
+async def test_nothing_is_paid_from_tokens_that_lie_beside_the_payer_s_own_account(net: Own, chain: Chain) -> None:
+    payer = await networks.funded(net, chain)
+    net.server.faucet(payer.address, "20", token=USDC)
+    net.server.mine()
+    await beside(net, chain, payer.address)
+    assert await chain.balance(payer.address, token=USDC, height=0) == 20_000_001
+    to = Payer().address
+
+    with pytest.raises(FundsShort):
+        await payer.prepared(chain, Payment(address=to, amount=20_000_001, token=USDC))
+
+    signed, allocation = await payer.prepared(chain, Payment(address=to, amount=20_000_000, token=USDC))
+    await chain.broadcast(signed)
+    net.server.mine()
+    assert (await chain.find(signed, allocation)).succeeded

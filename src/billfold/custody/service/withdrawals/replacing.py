@@ -77,7 +77,6 @@ class Replacing:
             assert allocation is not None, "it has a transaction"
             await _check_childless(connection, allocation)
             pays = await queue.payments(connection, latest.id)
-            number = len(await store.holds(connection, row.id)) + 1
             coins = len((await queue.content(connection, allocation)).coins)
         chain = self._parts.chain(row.chain)
         rate = await self._raised(chain, latest)
@@ -90,29 +89,33 @@ class Replacing:
         extra = 0 if is_house else max(limit - more - (latest.fee_limit - before), 0)
         if is_house and limit > max(await self._parts.house_fee_max(chain), latest.fee_limit):
             raise errors.WithdrawalTooLate("The house pays no higher fee for this; wait for it, or cancel it.")
-        hold_id = await self._held(row, number, extra)
+        held = await self._held(row, extra)
         async with self._parts.database.transaction() as connection:
             allocation, row = await self._locked(connection, withdrawal_id)
             txs = [] if allocation is None else await queue.txs(connection, allocation.id)
+            if any(tx.id == key.digest for tx in txs):
+                # The same request has come twice, and the other one was faster. This one's hold ends with the rest.
+                return
             if allocation is None or _replaceable(row, txs).id != latest.id:
                 raise errors.WithdrawalTooLate
             await _check_childless(connection, allocation)
-            if hold_id is not None:
-                await store.name_hold(connection, row.id, number, hold_id)
+            if held is not None:
+                await store.name_hold(connection, row.id, *held)
                 await store.raise_fee(connection, row.id, by=extra)
             new = new_tx(allocation, latest, kind="pay", rate=rate, fee_limit=limit, now=self._parts.now())
             await self._insert(connection, allocation, msgspec.structs.replace(new, id=key.digest), pays)
 
-    async def _held(self, row: Row, number: int, extra: int) -> UUID | None:
-        """What is to be held besides; its row first, so that it is given back whatever comes of this."""
+    async def _held(self, row: Row, extra: int) -> tuple[int, UUID] | None:
+        """What is held besides, and its number; its row comes first, so that it is given back whatever happens."""
         if not extra:
             return None
         async with self._parts.database.transaction() as connection:
             _, row = await self._locked(connection, row.id)
             if row.state != "allocated":
                 raise errors.WithdrawalTooLate
+            number = len(await store.holds(connection, row.id)) + 1
             await store.add_hold(connection, row.id, number=number, amount=extra)
-        return await self._asking.placed(row, number, extra)
+        return number, await self._asking.placed(row, number, extra)
 
     async def _withdraw(self, connection: Connection, allocation: AllocationRow, row: Row) -> None:
         """Take a withdrawal out of its transaction."""
