@@ -117,6 +117,8 @@ class Builder:
             raise FundsShort(f"The source would be left with something, but less than {orders.ACCOUNT_RENT} lamports.")
         for token in sorted({pay.token for pay in order.pays if pay.token is not None}):
             wanted = sum(pay.amount for pay in order.pays if pay.token == token)
-            there = await self._node.tokens(order.payer, token)
+            # What nodes agree on; some of it may lie beside the account that is paid from: anybody may put it there.
+            agreed = await self._node.tokens(order.payer, token)
+            there = min(agreed, await sponsoring.movable(self._node, order.payer, token))
             if there < wanted:
                 raise FundsShort(f"The source has {there} units of the token; {wanted} are wanted.")

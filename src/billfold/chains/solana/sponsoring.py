@@ -29,7 +29,7 @@ async def sponsored(node: Node, owner: str, *, token: str, payer: str, rate: Rat
     opens = await _opens(node, payer, token)
     units, price = sweeps.units(opens=opens), rate.numbers[fees.NAME]
     fee = sweeps.fee(units=units, micro_lamports=price) + orders.TOKEN_ACCOUNT_RENT * opens
-    return await _movable(node, owner, token), fee
+    return await movable(node, owner, token), fee
 
 
 async def order(
@@ -59,7 +59,7 @@ async def order(
 
 
 async def _check_funds(node: Node, sweep: sweeps.Sweep) -> None:
-    there = await _movable(node, sweep.owner, sweep.token)
+    there = await movable(node, sweep.owner, sweep.token)
     if there < sweep.amount:
         raise FundsShort(f"The owner's account has {there} units of the token; {sweep.amount} are wanted.")
     held = await node.lamports(sweep.payer)
@@ -69,7 +69,7 @@ async def _check_funds(node: Node, sweep: sweeps.Sweep) -> None:
         )
 
 
-async def _movable(node: Node, owner: str, token: str) -> int:
+async def movable(node: Node, owner: str, token: str) -> int:
     """What lies in the owner's associated account. In others it stays: anybody may make such for anybody."""
     found = await node.account(str(orders.token_account(owner, token)))
     held = None if found is None else addresses.token_account(found)
