@@ -47,7 +47,7 @@ _Chain = Annotated[
 ]
 
 
-class Reconcile(msgspec.Struct, frozen=True, kw_only=True):
+class Reconcile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which chain is to be reconciled."""
 
     chain: _Chain
@@ -62,7 +62,7 @@ class Reconcile(msgspec.Struct, frozen=True, kw_only=True):
     ) = None
 
 
-class Resume(msgspec.Struct, frozen=True, kw_only=True):
+class Resume(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which withdrawals are to go on, and why."""
 
     asset: _Asset

@@ -72,7 +72,7 @@ _CHILD = {
 }
 
 
-class NewChild(msgspec.Struct, frozen=True, kw_only=True):
+class NewChild(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which transaction is to get into a block, and how soon."""
 
     chain: Annotated[str, Meta(examples=["bitcoin"], min_length=1, max_length=20, pattern=forms.NO_NUL)]
