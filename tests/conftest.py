@@ -48,8 +48,21 @@ KINDS = {
     "docs": "the examples of the documentation",
 }
 _STACKS_OF_THEIR_OWN = ("crash", "docs")
-#: Both need a Keycloak, whose start is the dearest of all: one for both will do.
-_WITH_KEYCLOAK = ("integration/oidc", "browser")
+#: They need a Keycloak, whose start is the dearest of all: one for all of them will do.
+_WITH_KEYCLOAK = ("integration/oidc", "browser", "crash/test_topology.py")
+#: Minutes each, the longest first: at the end no worker waits for the other that has begun with one of them late.
+_LONG = (
+    "docs/test_examples.py",
+    "docs/test_move_to_another_broker.py",
+    "docs/test_money_on_chains.py",
+    "docs/test_history_in_cassandra.py",
+    "docs/test_run_everything.py",
+    "docs/test_search_the_audit.py",
+    "docs/test_run_with_kafka.py",
+    "docs/test_with_redis.py",
+    "docs/test_run_with_rabbitmq.py",
+    "docs/test_own_servers.py",
+)
 #: Fixtures of this ending are real servers or whole stacks.
 _SERVERS = ("_server", "_stack")
 
@@ -267,6 +280,11 @@ def group_of(path: Path) -> str:
     return "keycloak" if group in _WITH_KEYCLOAK else group
 
 
+def _place_of(group: str) -> int:
+    """Its place among its kind; those that have the same stay as they were."""
+    return _LONG.index(group) if group in _LONG else len(_LONG)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     for kind, meaning in KINDS.items():
         config.addinivalue_line("markers", f"{kind}: {meaning}; every test of the folder tests/{kind}")
@@ -274,7 +292,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     order = list(KINDS)
-    items.sort(key=lambda item: order.index(kind_of(item.path)))
+    items.sort(key=lambda item: (order.index(kind_of(item.path)), _place_of(group_of(item.path))))
     for item in items:
         item.add_marker(kind_of(item.path))
 
