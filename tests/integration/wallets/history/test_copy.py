@@ -37,7 +37,7 @@ async def rows_of(keyspace: tuple[Session, str], wallet: str) -> list[tuple[Any,
         f"SELECT month, account, version, WRITETIME(version) FROM {name}.months WHERE wallet = ?", ids.parse(wallet)
     )
     rows = list(months)
-    for month in sorted({row[0] for row in months} | {_this_month()}):
+    for month in sorted({row[0] for row in months} | _recent_months()):
         rows += await session.execute(
             f"SELECT recorded_us, version, amount, kind, WRITETIME(amount) FROM {name}.transactions "
             "WHERE wallet = ? AND month = ?",
@@ -47,9 +47,10 @@ async def rows_of(keyspace: tuple[Session, str], wallet: str) -> list[tuple[Any,
     return rows
 
 
-def _this_month() -> int:
+def _recent_months() -> set[int]:
+    """Those that a test may have written in: one may end while it runs."""
     now = datetime.now(UTC)
-    return now.year * 100 + now.month
+    return {at.year * 100 + at.month for at in (now, now - timedelta(hours=1))}
 
 
 async def test_what_was_just_paid_is_in_the_list_before_its_event_has_come(
