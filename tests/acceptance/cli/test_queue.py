@@ -144,7 +144,8 @@ def test_events_are_followed_as_they_happen(operator: Billfold, billfold_stack: 
         "events",
         "tail",
         "--type",
-        "wallet.created.v1",
+        # Wallets that other tests have just made may still be told of.
+        "wallet.updated.v1",
         "--count",
         "1",
     ]
@@ -155,5 +156,6 @@ def test_events_are_followed_as_they_happen(operator: Billfold, billfold_stack: 
     assert following.stderr is not None
     assert "Waiting for events" in following.stderr.readline()
     wallet = operator.json("wallets", "create", "Ada")["id"]
+    operator("wallets", "rename", wallet, "Ada's")
     (line,) = following.communicate(timeout=60)[0].splitlines()
     assert wallet in line
