@@ -39,6 +39,10 @@ class Kept(Protocol):
     #: What gives a worker this sink.
     settings: Mapping[str, str]
 
+    def count(self) -> int:
+        """How many documents there are."""
+        ...
+
     def found(self) -> list[dict[str, Any]]:
         """Every document, in the order of their positions."""
         ...
@@ -63,6 +67,10 @@ class KeptInMongodb:
             "BILLFOLD_AUDIT__SINKS__MONGODB__DATABASE": database,
         }
         self._database = database
+
+    def count(self) -> int:
+        with pymongo.MongoClient[dict[str, Any]](self.server.url) as client:
+            return client[self._database]["audit"].estimated_document_count()
 
     def found(self) -> list[dict[str, Any]]:
         with pymongo.MongoClient[dict[str, Any]](self.server.url) as client:
@@ -91,6 +99,10 @@ class KeptInOpensearch:
             "BILLFOLD_AUDIT__SINKS__OPENSEARCH__INDEX": index,
         }
         self._index = index
+
+    def count(self) -> int:
+        number: int = self.ask("POST", f"{self._index}-*/_count")["count"]
+        return number
 
     def found(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
@@ -176,12 +188,16 @@ async def running(
 
 
 async def until_there(kept: Kept, count: int) -> list[dict[str, Any]]:
-    """What is in the sink once there is so much of it."""
+    """What is in the sink once there is so much of it.
+
+    Until then it is only counted: to read thousands again and again would take the time from who writes them.
+    """
     async with asyncio.timeout(PATIENCE_S):
         while True:
-            found = await asyncio.to_thread(kept.found)
-            if len(found) >= count:
-                return found
+            if await asyncio.to_thread(kept.count) >= count:
+                found = await asyncio.to_thread(kept.found)
+                if len(found) >= count:
+                    return found
             await asyncio.sleep(AGAIN_S)
 
 
