@@ -18,7 +18,7 @@ PageError = Error
 #: Debian's, which `make test` installs where it may.
 PROGRAM = shutil.which("chromium")
 #: Any step of a page takes well under a second; a slow machine is forgiven.
-STEP_TIMEOUT_S = 30
+STEP_TIMEOUT_S = 60
 # It is often root who tests, in a container without a graphics card; and the browser shall call nobody on its own.
 _FLAGS = (
     "--no-sandbox",

@@ -30,7 +30,7 @@ from billfold.platform.tls import Mutual
 IN_PROCESS, REMOTE = "in process", "remote"
 #: Far more than it takes, for a machine that is busy with other things.
 START_TIMEOUT_S = 180.0
-STOP_TIMEOUT_S = 30.0
+STOP_TIMEOUT_S = 120.0
 TIMEOUT_S = 30.0
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from tests.docs import blocks
 from tests.docs.blocks import Example
 
-#: The longest example imports a file of some thousand transactions.
-DEADLINE_S = 120.0
+#: The longest example imports a file of some thousand transactions; others wait, a command at a time, for chains.
+DEADLINE_S = 300.0
 _END = "---- billfold example ends with"
 
 

@@ -18,7 +18,7 @@ import httpx2
 
 #: Loading an engine takes seconds of a processor that others want too.
 READY_TIMEOUT_S = 120.0
-STOP_TIMEOUT_S = 30.0
+STOP_TIMEOUT_S = 120.0
 ANSWER_TIMEOUT_S = 60.0
 
 

@@ -23,7 +23,7 @@ from billfold.platform import host
 VERSION = "1.17.8"
 _READY_TIMEOUT_S = 60.0
 _POLL_S = 0.05
-_ANSWER_TIMEOUT_S = 30.0
+_ANSWER_TIMEOUT_S = 60.0
 
 
 class Geth:

@@ -22,5 +22,5 @@ def test_a_stack_that_speaks_tls_is_used_like_any_other(tmp_path: Path) -> None:
         assert here.json("wallets", "list")
         assert here("doctor").code == 0
         record = json.loads((tmp_path / "data" / "stack.json").read_text())
-        pasted = subprocess.run(["bash", "-c", record["example"]], capture_output=True, timeout=30, check=True)
+        pasted = subprocess.run(["bash", "-c", record["example"]], capture_output=True, timeout=120, check=True)
         assert json.loads(pasted.stdout)["money"] == {"amount": "12.34", "asset": "USD"}

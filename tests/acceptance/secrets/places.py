@@ -15,7 +15,7 @@ from tests.canary import Planted
 from tests.integration.stack.support import command_line, descendants
 
 _LOOK_S = 0.05
-_HTTP_TIMEOUT_S = 30.0
+_HTTP_TIMEOUT_S = 60.0
 
 
 class Arguments:

@@ -12,7 +12,7 @@ from tests import servers
 from tests.integration.api import support
 from tests.integration.api.support import ApiServer
 
-TIMEOUT_S = 20.0
+TIMEOUT_S = 60.0
 PATIENT = ("tests.integration.api.patient",)
 
 

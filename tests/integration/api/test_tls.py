@@ -194,7 +194,7 @@ def test_curl_takes_it_with_the_certificate_as_its_authority(tls_server: ApiServ
     said = subprocess.run(
         ["curl", "-sS", "--cacert", certificate.certificate, f"{tls_server.url}/healthz"],
         capture_output=True,
-        timeout=30,
+        timeout=120,
         check=True,
     )
     assert b"alive" in said.stdout

@@ -78,7 +78,7 @@ class Town:
 
     async def up(self) -> None:
         """Wait until it is asked."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while (await self.pictures.look(UUID(int=0))) is None:  # noqa: ASYNC110 - nothing tells of it.
                 await asyncio.sleep(0.01)
 

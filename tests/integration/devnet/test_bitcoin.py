@@ -11,7 +11,7 @@ from tests.servers import devnets
 from tests.servers.devnets import DevnetServer
 
 ADDRESS = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 
 
 def rpc(server: DevnetServer, method: str, *params: object) -> Any:

@@ -43,7 +43,7 @@ def name() -> str:
 
 
 async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not true():  # noqa: ASYNC110 - what is waited for knows no events.
             await asyncio.sleep(0.01)
 
