@@ -18,6 +18,7 @@ CustodyError
 ├── TransactionNotHurried           no child would help it, or may be had
 ├── NoCoins                         the chain's money is not coins
 ├── FeesUnknown                     nobody knows what the chain asks now
+├── FeeAboveMaximum                 the chain asks more than whoever pays it has agreed to
 ├── SigningUnavailable              there is no signer
 ├── WithdrawalsStopped              the chain holds another amount than the ledger says
 ├── WithdrawalsNotStopped           there is nothing to resume
@@ -180,6 +181,12 @@ class FeesUnknown(CustodyError, errors.Unavailable):
     """What the chain asks for a place in a block has not been known for too long; try again later."""
 
     code = "fees_unknown"
+
+
+class FeeAboveMaximum(CustodyError, errors.Conflict):
+    """It would cost more now than `max_fee`: ask for the fees again, and say what it may cost."""
+
+    code = "fee_above_maximum"
 
 
 class SigningUnavailable(CustodyError, errors.Unavailable):

@@ -43,6 +43,8 @@ async def test_each_refusal_has_its_code(api_server: ApiServer, api_database: se
     assert refused(ada, "POST", path, order("1", "BTC", to)) == (422, "insufficient_funds")
     assert refused(ada, "POST", path, order("0", "BTC", to)) == (422, "amount_not_positive")
     assert refused(ada, "POST", path, order("1", "NONE", to)) == (422, "asset_unknown")
+    dear = order("1", "BTC", to) | {"max_fee": "a little"}
+    assert refused(ada, "POST", path, dear) == (422, "invalid_amount")
     one = f"/chain-withdrawals/{ids.new()}"
     for method, where in (("GET", one), ("POST", f"{one}/cancel"), ("POST", f"{one}/bump")):
         assert refused(ada, method, where) == (404, "withdrawal_unknown"), where

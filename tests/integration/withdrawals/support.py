@@ -209,6 +209,7 @@ class Office:
         key: str | None = None,
         wallet: UUID | None = None,
         confirmed: bool = True,
+        max_fee: int | None = None,
     ) -> Requested:
         new = NewWithdrawal(
             wallet_id=wallet or account,
@@ -219,6 +220,7 @@ class Office:
             address=address,
             speed=speed,
             confirmed=confirmed,
+            max_fee=max_fee,
         )
         content = msgspec.json.encode(new)
         named = idempotency.key(owner=account, text=key or str(ids.new()), operation="test", content=content)

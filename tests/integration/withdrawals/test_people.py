@@ -8,9 +8,11 @@ from uuid import UUID
 
 import msgspec
 import pytest
+from msgspec import UNSET, UnsetType
 
 from billfold.custody.errors import WithdrawalUnknown
 from billfold.identity.errors import StepUpRequired
+from billfold.kernel.errors import Refusal
 from billfold.kernel.money import Money
 from billfold.kernel.principal import Principal
 from billfold.wallets import Wallets
@@ -52,9 +54,15 @@ class Person:
         return self
 
     async def withdraw(
-        self, to: str = "sim-a", *, key: str = "k", step_up: UUID | None = None, amount: str = _AMOUNT
+        self,
+        to: str = "sim-a",
+        *,
+        key: str = "k",
+        step_up: UUID | None = None,
+        amount: str = _AMOUNT,
+        max_fee: str | UnsetType = UNSET,
     ) -> SentOut:
-        new = NewChainWithdrawal(wallet=self.wallet, money=Money(amount, "ETH"), to=to)
+        new = NewChainWithdrawal(wallet=self.wallet, money=Money(amount, "ETH"), to=to, max_fee=max_fee)
         return await self.wallets.chain_withdrawals.create(principal=self.principal, new=new, key=key, step_up=step_up)
 
 
@@ -86,6 +94,37 @@ async def test_a_new_address_is_confirmed_by_a_factor_together_with_the_amount(p
     assert (again.replayed, again.withdrawal.id) == (True, first.withdrawal.id)
     # The address is known by now.
     assert (await person.withdraw(key="another")).withdrawal.status == "held"
+
+
+async def test_what_the_fees_may_be_is_confirmed_with_the_rest(person: Person) -> None:
+    app = await person.house.app(person.principal)
+    with pytest.raises(StepUpRequired) as required:
+        await person.withdraw(max_fee="0.001")
+    shown = required.value.extensions["step_up"]
+    assert shown["content"]["fees"] == "at most 0.001 ETH"
+    proof = UUID(shown["id"])
+    await person.house.approve(person.principal, proof, app)
+    for other in (UNSET, "0.002"):
+        with pytest.raises(StepUpRequired):
+            await person.withdraw(max_fee=other, step_up=proof)
+    assert (await person.withdraw(max_fee="0.001", step_up=proof)).withdrawal.status == "held"
+
+
+@pytest.mark.parametrize(
+    ("max_fee", "code"),
+    [
+        ("0", "fee_above_maximum"),
+        ("-1", "fee_above_maximum"),
+        ("a little", "invalid_amount"),
+        ("0.0000000000000000001", "amount_too_precise"),
+    ],
+)
+async def test_fees_that_nobody_agrees_to_are_not_held(person: Person, max_fee: str, code: str) -> None:
+    person.principal = person.program
+    with pytest.raises(Refusal) as refused:
+        await person.withdraw(max_fee=max_fee)
+    assert (refused.value.code, refused.value.pointer) == (code, "/max_fee")
+    assert (await person.wallets.holds.holds(principal=person.program, wallet=person.wallet)).items == []
 
 
 async def test_whoever_has_no_factor_waits_and_so_does_a_program(person: Person) -> None:

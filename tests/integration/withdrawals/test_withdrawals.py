@@ -7,7 +7,7 @@ import pytest
 
 from billfold.chains.errors import AddressInvalid
 from billfold.custody import errors
-from billfold.kernel import ids
+from billfold.kernel import ids, money
 from billfold.kernel.idempotency import IdempotencyKeyReused
 from billfold.ledger.errors import InsufficientFunds
 from tests.integration.withdrawals.support import HOT, TOKEN_ASSET, Office
@@ -255,6 +255,33 @@ async def test_a_number_that_nobody_wants_any_more_is_used_up_for_those_who_wait
     assert [one.status for one in ended] == ["cancelled", "settled"]
     assert await office.posted(account) == (10_000 - 1_000 - 30, 0)
     await office.check_conserved(*ended)
+
+
+@one_chain
+async def test_a_fee_that_is_above_what_its_owner_agrees_to_is_told_and_nothing_is_held(office: Office) -> None:
+    account = await office.customer(10_000)
+    told = await office.withdrawals.quote(asset="ETH", amount=1_000, address="sim-a", memo=None, speed="normal")
+    office.chain.spike = 2
+    office.clock.ahead += timedelta(minutes=1)
+    with pytest.raises(errors.FeeAboveMaximum) as refused:
+        await office.request(account, 1_000, "sim-a", key="k", max_fee=told.fees)
+    asked = refused.value.extensions["network_fee"]
+    assert refused.value.extensions["service_fee"] == {"amount": "0.000000000000000000", "asset": "ETH"}
+    now = money.parse(asked["amount"], 18)
+    assert (now > told.fees, await office.posted(account)) == (True, (10_000, 0))
+    assert (await office.withdrawals.page(wallet_id=account)).items == []
+    with pytest.raises(errors.FeeAboveMaximum):
+        await office.request(account, 1_000, "sim-a", key="k", max_fee=now - 1)
+    # Nothing was done under the key, so it is free for what is agreed to now.
+    held = (await office.request(account, 1_000, "sim-a", key="k", max_fee=now)).withdrawal
+    assert (held.status, held.network_fee) == ("held", now)
+    office.chain.spike = 3
+    assert (await office.request(account, 1_000, "sim-a", key="k", max_fee=now)).withdrawal == held
+    office.chain.spike = 2
+    (ended,) = await office.finish(held.id)
+    assert ended.fee_paid is not None
+    assert ended.fee_paid <= now
+    await office.check_conserved(ended)
 
 
 @one_chain

@@ -3,12 +3,15 @@
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from billfold.kernel.assets import Asset
+from billfold.kernel.money import Money
 from billfold.ledger import contracts as ledger
 from billfold.ledger import errors as ledger_errors
 from billfold.wallets import domain, errors
+from billfold.wallets.contracts.chain_withdrawals import NewChainWithdrawal
 from billfold.wallets.domain import Side
 from billfold.wallets.service.recent import Recent
 
@@ -122,3 +125,9 @@ def test_what_is_asked_for_is_remembered_and_what_is_not_is_forgotten() -> None:
         assert len(recent) <= 101
     assert recent.get(5_000) is None
     assert recent.get(9_999) == "9999"
+
+
+def test_a_withdrawal_that_says_nothing_of_fees_is_the_same_request_as_before_it_could() -> None:
+    new = NewChainWithdrawal(wallet="w", money=Money("1", "BTC"), to="a")
+    assert b"max_fee" not in domain.content_of(new)
+    assert domain.content_of(msgspec.structs.replace(new, max_fee="0.1")) != domain.content_of(new)

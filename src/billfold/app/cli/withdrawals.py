@@ -35,6 +35,10 @@ async def create(
     to: Annotated[str, typer.Option("--to", metavar="ADDRESS", help="The address on the chain.")],
     memo: Annotated[str | None, typer.Option("--memo", metavar="MEMO", help="Of Stellar, such as text:4711.")] = None,
     speed: Annotated[Speed, typer.Option("--speed", help="What is offered for a place in a block.")] = Speed.NORMAL,
+    max_fee: Annotated[
+        str | None,
+        typer.Option("--max-fee", metavar="AMOUNT", help="What the fees may be; if they are more, nothing is sent."),
+    ] = None,
     idempotency_key: client.IdempotencyKey = None,
     code: factors.Code = None,
     json: options.Json = False,
@@ -43,6 +47,8 @@ async def create(
     body: dict[str, Any] = {"money": {"amount": amount, "asset": asset}, "to": to, "speed": speed.value}
     if memo is not None:
         body["memo"] = memo
+    if max_fee is not None:
+        body["max_fee"] = max_fee
     path = f"/wallets/{await client.wallet_id(api, wallet)}/chain-withdrawals"
     answer = await factors.confirmed(api, path, body, key=client.key(idempotency_key), code=code)
     if not money.show_if_pending(answer, json=json):

@@ -46,6 +46,8 @@ class NewWithdrawal(msgspec.Struct, frozen=True, kw_only=True):
     address: str
     memo: str | None = None
     speed: Speed = "normal"
+    #: The most that network and service fee may be, in the asset's units; None: whatever they are now.
+    max_fee: int | None = None
     #: Whether the address has been confirmed by a factor, so that it need not wait.
     confirmed: bool = False
 
@@ -107,6 +109,11 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True):
     #: How old the chain's word about fees is, and whether it is older than it should be.
     age_s: float
     stale: bool
+
+    @property
+    def fees(self) -> int:
+        """What is charged for it at most."""
+        return self.network_fee + self.service_fee
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True):

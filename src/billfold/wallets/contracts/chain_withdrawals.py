@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from billfold.custody.contracts import ADDRESS_MAX, MEMO_MAX, WithdrawalStatus
-from billfold.kernel import forms
+from billfold.kernel import forms, money
 from billfold.kernel.money import Money
 from billfold.wallets.contracts.fields import Instant, WalletId
 
@@ -26,6 +26,16 @@ Memo = Annotated[
     str,
     Meta(description="Of Stellar: text:…, id:…, hash:… or return:…", max_length=MEMO_MAX, pattern=forms.NO_NUL),
 ]
+FeeMax = Annotated[
+    str,
+    Meta(
+        description="The most that network and service fee may be together, in the asset of `money`; what the fees "
+        "were said to be, in most cases.",
+        examples=["0.00001763"],
+        max_length=money.TEXT_MAX,
+        pattern=forms.NO_NUL,
+    ),
+]
 
 
 class NewChainWithdrawal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -36,6 +46,8 @@ class NewChainWithdrawal(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     to: ChainAddress
     memo: Memo | None = None
     speed: Speed = "normal"
+    #: Left out where nothing is said, so that a request without it means what it meant before there was one.
+    max_fee: FeeMax | msgspec.UnsetType = msgspec.UNSET
 
 
 class ChainWithdrawal(msgspec.Struct, frozen=True, kw_only=True):

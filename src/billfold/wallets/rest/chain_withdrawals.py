@@ -16,6 +16,7 @@ from billfold.wallets import Wallets, contracts
 from billfold.wallets.contracts.chain_withdrawals import (
     ChainAddress,
     ChainWithdrawal,
+    FeeMax,
     Memo,
     NewChainWithdrawal,
     Speed,
@@ -66,6 +67,7 @@ class ChainOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     to: ChainAddress
     memo: Memo | None = None
     speed: Speed = "normal"
+    max_fee: FeeMax | None = None
 
 
 class WithdrawalList(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,7 +126,14 @@ def _create(wallets: Wallets) -> Route:
     async def create(call: Call) -> Answer:
         order: ChainOrder = call.command
         wallet = str(ids.parse(call.path["wallet_id"]))
-        new = NewChainWithdrawal(wallet=wallet, money=order.money, to=order.to, memo=order.memo, speed=order.speed)
+        new = NewChainWithdrawal(
+            wallet=wallet,
+            money=order.money,
+            to=order.to,
+            memo=order.memo,
+            speed=order.speed,
+            max_fee=msgspec.UNSET if order.max_fee is None else order.max_fee,
+        )
         sent = await wallets.chain_withdrawals.create(
             principal=call.principal, new=new, key=call.key, step_up=call.step_up
         )
@@ -146,7 +155,8 @@ def _create(wallets: Wallets) -> Route:
             everybody=contracts.OPERATOR,
             description="Send money to an address on the chain of its asset. Amount and fees are held at once, and "
             "paid when the chain has it for good; what the network did not take goes back. A new address waits, unless "
-            "its owner confirms it by a second factor. Ask for the fees before: `GET /chains/{chain}/fees`.",
+            "its owner confirms it by a second factor. Ask for the fees before: `GET /chains/{chain}/fees`. With "
+            "`max_fee` nothing is held if they have risen above it since: `fee_above_maximum` says what they are.",
             errors=(
                 *refusals.WALLET,
                 *refusals.AMOUNT,
@@ -154,6 +164,7 @@ def _create(wallets: Wallets) -> Route:
                 *refusals.STEPPED_UP,
                 *refusals.SUPERVISED,
                 *DESTINATION,
+                custody_errors.FeeAboveMaximum,
             ),
             defers=Approval,
             sends={"money": _WITHDRAWAL["money"], "to": _WITHDRAWAL["to"]},

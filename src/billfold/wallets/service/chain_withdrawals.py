@@ -56,12 +56,13 @@ class ChainWithdrawals:
             MissingScope, WalletUnknown, WalletFrozen, WalletClosed, InsufficientFunds, IdempotencyKeyReused,
             AssetUnknown, InvalidAmount, AmountTooPrecise, AmountTooLarge, AmountNotPositive
             AssetNotOnChain, AddressInvalid, AddressIsOurs, DestinationRefused, AmountBelowMinimum
-            FeesUnknown, AddressesUnavailable, NodeUnavailable, NodeWrong
+            FeesUnknown, FeeAboveMaximum, AddressesUnavailable, NodeUnavailable, NodeWrong
             Deferred, ApprovalEnded, TooManyApprovals: it takes a second person.
             StepUpRequired, SecondFactorMissing: it takes a factor of the caller's; `step_up` names their approval.
         """
         principal.require(contracts.ORDER_SCOPES["withdrawal"])
-        units, _ = domain.positive_units(new.money, await self._orders.assets([new.money.asset]))
+        units, scale = domain.positive_units(new.money, await self._orders.assets([new.money.asset]))
+        max_fee = None if new.max_fee is msgspec.UNSET else money.parse(new.max_fee, scale, pointer="/max_fee")
         side = await self._resolution.side(principal, new.wallet, new.money.asset)
         if side is None or not (side.mine or principal.is_operator):
             raise errors.WalletUnknown
@@ -83,6 +84,7 @@ class ChainWithdrawals:
             address=new.to,
             memo=new.memo,
             speed=new.speed,
+            max_fee=max_fee,
             confirmed=confirmed,
         )
         try:

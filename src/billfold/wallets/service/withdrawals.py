@@ -89,6 +89,8 @@ class Withdrawals:
             "wallet": content.wallet,
             "speed": content.speed,
         }
+        if content.max_fee is not msgspec.UNSET:
+            shown["fees"] = f"at most {content.max_fee} {content.money.asset}"
         try:
             await self._step_up.demand(
                 principal=principal, operation="withdrawal to a chain", content=shown, key=key, proof=proof

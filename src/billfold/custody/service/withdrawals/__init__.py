@@ -188,7 +188,7 @@ class Withdrawals:
 
         Raises:
             IdempotencyKeyReused, AssetUnknown, AssetNotOnChain, AddressInvalid, AddressIsOurs, DestinationRefused,
-            AmountBelowMinimum, WithdrawalsStopped, InsufficientFunds, AccountFrozen, AccountClosed.
+            AmountBelowMinimum, WithdrawalsStopped, FeeAboveMaximum, InsufficientFunds, AccountFrozen, AccountClosed.
             FeesUnknown, AddressesUnavailable, NodeUnavailable, NodeWrong.
         """
         withdrawal_id, replayed = await self._asking.request(new=new, key=key)

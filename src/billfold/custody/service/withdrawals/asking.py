@@ -59,7 +59,7 @@ class Asking:
         """Take a withdrawal and hold its money; or answer as the same request was answered before.
 
         Raises:
-            IdempotencyKeyReused, WithdrawalsStopped, NodeUnavailable, and whatever `quote` raises.
+            IdempotencyKeyReused, WithdrawalsStopped, FeeAboveMaximum, NodeUnavailable, and whatever `quote` raises.
             InsufficientFunds, AccountFrozen, AccountClosed, and whatever else refuses a hold.
         """
         async with self._parts.database.connection() as connection:
@@ -136,6 +136,8 @@ class Asking:
                 raise errors.WithdrawalsStopped(pointer="/asset")
         destination = await self.destination(chain, asset, new.amount, new.address, new.memo)
         quote = await self._quoted(chain, asset, new.amount, destination, new.speed)
+        if new.max_fee is not None and quote.fees > new.max_fee:
+            raise _too_dear(quote, asset)
         now = self._parts.now()
         return Row(
             id=ids.new(),
@@ -250,3 +252,13 @@ class Asking:
         if not house.get("hot"):
             raise errors.AddressesUnavailable
         return house["hot"][0]
+
+
+def _too_dear(quote: Quote, asset: Asset) -> errors.FeeAboveMaximum:
+    """With what it costs now, by which whoever pays can decide again."""
+    refusal = errors.FeeAboveMaximum(pointer="/max_fee")
+    fees = {"network_fee": quote.network_fee, "service_fee": quote.service_fee}
+    refusal.extensions = {
+        name: {"amount": money.format(units, asset.scale), "asset": asset.code} for name, units in fees.items()
+    }
+    return refusal
