@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from billfold.chains.errors import AddressInvalid
+from billfold.chains.errors import AddressInvalid, NodeWrong
 from billfold.custody import errors
 from billfold.kernel import ids, money
 from billfold.kernel.idempotency import IdempotencyKeyReused
@@ -306,6 +306,30 @@ async def test_what_the_house_has_not_got_on_the_chain_waits_and_says_so(office:
     office.chain.fund(HOT, 90_000)
     await office.watch()
     await office.check_conserved(*await office.finish(asked.id))
+
+
+@pytest.mark.parametrize("chain_name", ["solana"], indirect=True)
+async def test_a_token_of_which_nodes_say_what_can_t_be_holds_up_no_other_asset(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    coin, token = await office.customer(10_000), await office.customer(10_000, asset=TOKEN_ASSET)
+    balance = office.chain.balance
+
+    async def answered(address: str, *, token: str | None, height: int) -> int:
+        if token is not None:
+            raise NodeWrong("A node gives too many token accounts.")
+        return await balance(address, token=token, height=height)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(office.chain, "balance", answered)
+        asked = (await office.request(coin, 1_000, "sim-a")).withdrawal
+        other = (await office.request(token, 1_000, "sim-b", asset=TOKEN_ASSET)).withdrawal
+        (ended,) = await office.finish(asked.id)
+        waiting = await office.look(other.id)
+        assert (ended.status, waiting.status, waiting.reason) == ("settled", "held", "node_wrong")
+    await office.endow(1_000)
+    (late,) = await office.finish(other.id)
+    await office.check_conserved(ended, late)
 
 
 @one_chain

@@ -128,17 +128,33 @@ class Allocating:
         fits = [fit for row in rows if (fit := await self._fit(chain, row, house["hot"][0], rates)) is not None]
         channels = [one for one in house.get("channel", ()) if not living.get(one)][: len(fits)]
         numbered = house["hot"][:1] if "channel" not in house else channels
-        tokens = {None, *(fit.row.token for fit in fits)} if chain.model != "coins" else ()
         hot = house["hot"][0]
+        balances, fits = await self._balances(chain, fits, hot, height=head.height)
         return Known(
             house=house,
             height=head.height,
             fits=fits,
             nonces=await nonces_of(chain, numbered, hot) if chain.model == "nonce" else {},
             anchor=await chain.anchor() if chain.model == "recent_block" else None,
-            balances={token: await chain.balance(hot, token=token, height=head.height) for token in tokens},
+            balances=balances,
             house_fee_max=await self._parts.house_fee_max(chain),
         )
+
+    async def _balances(
+        self, chain: Chain, fits: list[Fit], hot: str, *, height: int
+    ) -> tuple[Mapping[str | None, int], list[Fit]]:
+        """What the hot address has of all that is paid, and those that go on: of other tokens nobody knows it."""
+        if chain.model == "coins":
+            return {}, fits
+        found: dict[str | None, int] = {None: await chain.balance(hot, token=None, height=height)}
+        for token in {fit.row.token for fit in fits if fit.row.token is not None}:
+            try:
+                found[token] = await chain.balance(hot, token=token, height=height)
+            except ChainError as error:
+                # One token holds up no other, nor the coin.
+                await self._postpone([fit.row for fit in fits if fit.row.token == token], error.code)
+                fits = [fit for fit in fits if fit.row.token != token]
+        return found, fits
 
     async def _fit(self, chain: Chain, row: Row, source: str, rates: Rates) -> Fit | None:
         """It with what its transaction may cost; None if that is more than is charged for it, and it has to wait."""
