@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from billfold.chains.errors import NodeUnavailable
 from billfold.custody import errors
 from billfold.custody.store import standings
 from billfold.kernel.idempotency import IdempotencyKeyReused
@@ -166,3 +167,30 @@ async def test_what_is_stopped_is_not_handed_out_to_be_signed(office: Office) ->
     await office.work()
     assert await unsigned.waiting(office) == []
     assert (await office.look(withdrawal)).reason == "withdrawals_stopped"
+
+
+@pytest.mark.parametrize("chain_name", ["solana"], indirect=True)
+async def test_what_died_before_its_end_was_written_is_made_anew(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = await office.customer(10_000)
+    office.chain.faults = ["lost"] * 30
+    asked = (await office.request(account, 1_000, "sim-a")).withdrawal
+    died: list[object] = []
+
+    async def dies(*given: object, **_: object) -> None:
+        died.append(given)
+        raise NodeUnavailable("The database was away for a moment.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(office.withdrawals._ending, "bury", dies)
+        for _ in range(20):
+            await office.work()
+            office.chain.mine()
+            if died:
+                break
+    assert died
+    office.chain.faults = []
+    (ended,) = await office.finish(asked.id)
+    assert ended.status == "settled"
+    await office.check_conserved(ended)

@@ -110,6 +110,10 @@ class Sending:
         async with self._parts.database.connection() as connection:
             txs = [tx for tx in await queue.txs(connection, row.id) if tx.is_living or tx.is_loose]
             allocation = await queue.content(connection, row)
+        if not txs:
+            # Whoever found the last of them dead has not come to write what follows from it.
+            await self._ending.bury(row)
+            return
         fates: list[Fate | None] = []
         for place, tx in enumerate(txs):
             if tx.is_loose:
