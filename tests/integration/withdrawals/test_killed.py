@@ -6,7 +6,6 @@ of docs/why/exactly-once.md is what these tests do: BILLFOLD_WRITE_TABLE=1 write
 
 import asyncio
 import json
-import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -18,13 +17,12 @@ import pytest
 
 from billfold.app.migrate import SETS
 from tests import servers
+from tests.integration import kill_tables
 from tests.integration.withdrawals.dying import ALONE, GAS, HOUSE, REPLACING, STEPS, SWEEPING, TENDING
 from tests.integration.withdrawals.simulated import MODELS
 from tests.integration.withdrawals.support import BAND, HOT, SWEPT, TOKEN_ASSET, WARM, Office, opened
 
 TIMEOUT_S = 120.0
-PAGE = Path(__file__).parents[3] / "docs" / "why" / "exactly-once.md"
-_BEGIN, _END = "<!-- table of kills: begin -->\n", "<!-- table of kills: end -->\n"
 #: Where each step runs: a chain of each model meets each of them.
 _CHAINS = (
     {step: list(MODELS) for step in STEPS}
@@ -204,16 +202,5 @@ async def test_whoever_is_killed_while_a_surplus_is_brought_away_has_it_arrive_o
 
 
 def test_the_table_of_kills_is_in_the_documentation() -> None:
-    names = list(MODELS)
-    lines = [f"| killed at | {' | '.join(names)} |", f"|---|{'---|' * len(names)}"]
-    lines += [
-        f"| {step} | {' | '.join('once' if name in chains else '–' for name in names)} |"
-        for step, chains in _CHAINS.items()
-    ]
-    table = "\n".join(lines) + "\n"
-    text = PAGE.read_text()
-    start, end = text.index(_BEGIN) + len(_BEGIN), text.index(_END)
-    if os.environ.get("BILLFOLD_WRITE_TABLE"):
-        PAGE.write_text(text[:start] + table + text[end:])
-    else:
-        assert text[start:end] == table, "BILLFOLD_WRITE_TABLE=1 writes it again"
+    found = {step: dict.fromkeys(chains, "once") for step, chains in _CHAINS.items()}
+    kill_tables.check("table of kills", found)
