@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from typing import Any, NamedTuple
 
 import pytest
@@ -69,12 +69,12 @@ def usd(amount: str) -> dict[str, str]:
     return {"amount": amount, "asset": "USD"}
 
 
-async def own(person: Person, *types: str) -> list[dict[str, Any]]:
-    """The person's own records, once there are some of each of these types."""
+async def own(person: Person, *types: str, about: Collection[str] = ()) -> list[dict[str, Any]]:
+    """The person's own records, once there are some of each of these types, and one about each of these things."""
     async with asyncio.timeout(support.ARRIVES_S):
         while True:
             found: list[dict[str, Any]] = person.api.get("/audit/records?limit=100").json()["items"]
-            if set(types) <= {one["type"] for one in found}:
+            if set(types) <= {one["type"] for one in found} and set(about) <= {one["subject"] for one in found}:
                 return found
             await asyncio.sleep(0.05)
 
@@ -88,9 +88,9 @@ async def text(person: Person, record_id: str) -> str:
     return str(answer.json()["record"])
 
 
-async def assert_tells_nothing_of(other: Person, to: Person, *types: str) -> None:
-    """Neither by the list nor by the proofs of these types."""
-    found = await own(to, *types)
+async def assert_tells_nothing_of(other: Person, to: Person, *types: str, about: Collection[str]) -> None:
+    """Neither by the list nor by the proofs of these types; what is told of these things is among them."""
+    found = await own(to, *types, about=about)
     texts = [await text(to, one["id"]) for one in found if one["type"] in types]
     hidden = (str(other.login.user_id), str(other.login.session_id), other.email)
     for told in (json.dumps(found), *texts):
@@ -109,27 +109,29 @@ def names(value: Any) -> list[str]:
 @pytest.mark.usefixtures("worker")
 async def test_a_payer_learns_nothing_of_the_payee(people: tuple[Person, Person]) -> None:
     ada, bob = people
-    support.pay(ada.api, ada.wallet, bob.handle, "0.01").raise_for_status()
+    paid = support.pay(ada.api, ada.wallet, bob.handle, "0.01").json()["id"]
     items = [{"kind": "transfer", "from": ada.wallet, "to": bob.wallet, "money": usd("0.01")}] * 2
-    ada.api.post("/transfers/bulk", {"atomic": True, "items": items}).raise_for_status()
-    await assert_tells_nothing_of(bob, ada, "transfer.posted.v1")
+    together = ada.api.post("/transfers/bulk", {"atomic": True, "items": items}).json()["results"]
+    about = [paid, *(one["transfer"]["id"] for one in together)]
+    await assert_tells_nothing_of(bob, ada, "transfer.posted.v1", about=about)
 
 
 @pytest.mark.usefixtures("worker")
 async def test_who_sends_money_back_learns_nothing_of_whoever_paid(people: tuple[Person, Person]) -> None:
     ada, bob = people
     paid = support.pay(bob.api, bob.wallet, ada.wallet, "0.05").json()["id"]
-    ada.api.post(f"/transfers/{paid}/reverse", {}).raise_for_status()
-    await assert_tells_nothing_of(bob, ada, "transfer.posted.v1")
+    back = ada.api.post(f"/transfers/{paid}/reverse", {}).json()["id"]
+    await assert_tells_nothing_of(bob, ada, "transfer.posted.v1", about=[back])
 
 
 @pytest.mark.usefixtures("worker")
 async def test_who_settles_a_hold_learns_nothing_of_whoever_gets_it(people: tuple[Person, Person]) -> None:
     ada, bob = people
     hold = ada.api.post("/holds", {"wallet": ada.wallet, "money": usd("2.00")}).json()["id"]
-    ada.api.post(f"/holds/{hold}/settle", {"to": bob.wallet, "money": usd("1.00")}).raise_for_status()
+    settled = ada.api.post(f"/holds/{hold}/settle", {"to": bob.wallet, "money": usd("1.00")}).json()
     ada.api.post(f"/holds/{hold}/release", None).raise_for_status()
-    await assert_tells_nothing_of(bob, ada, "hold.placed.v1", "hold.settled.v1", "transfer.posted.v1")
+    told = ("hold.placed.v1", "hold.settled.v1", "transfer.posted.v1")
+    await assert_tells_nothing_of(bob, ada, *told, about=[hold, settled["transfer"]["id"]])
 
 
 @pytest.mark.usefixtures("worker")
@@ -142,9 +144,9 @@ async def test_who_asks_and_who_is_asked_for_money_do_not_learn_each_others_ids(
     bob.api.post(f"/payment-requests/{asked[0]}/pay", {"from": bob.wallet}).raise_for_status()
     bob.api.post(f"/payment-requests/{asked[1]}/decline", None).raise_for_status()
     ada.api.post(f"/payment-requests/{asked[2]}/cancel", None).raise_for_status()
-    await assert_tells_nothing_of(bob, ada, "payment_request.created.v1", "payment_request.cancelled.v1")
+    await assert_tells_nothing_of(bob, ada, "payment_request.created.v1", "payment_request.cancelled.v1", about=asked)
     paid = ("payment_request.paid.v1", "payment_request.declined.v1", "transfer.posted.v1")
-    await assert_tells_nothing_of(ada, bob, *paid)
+    await assert_tells_nothing_of(ada, bob, *paid, about=asked[:2])
 
 
 @pytest.mark.usefixtures("worker")
