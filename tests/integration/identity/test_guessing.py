@@ -116,7 +116,7 @@ async def test_processes_count_failures_together_and_alone_when_their_redis_dies
         limiting.opened(platform_redis.connections(redis_server.url)) as one,
         limiting.opened(platform_redis.connections(redis_server.url)) as another,
     ):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not (one.up and another.up):  # noqa: ASYNC110 - what is waited for knows no events.
                 await asyncio.sleep(0.01)
         towns = [Town(database, shared=one), Town(database, shared=another)]
