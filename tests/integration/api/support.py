@@ -22,6 +22,8 @@ from tests import facades, master_keys, servers
 START_TIMEOUT_S = 180.0
 STOP_TIMEOUT_S = 120.0
 REQUEST_TIMEOUT_S = 30.0
+#: In place of the command: whoever is tested there waits for longer.
+PATIENT = ("tests.integration.api.patient",)
 
 
 @dataclass

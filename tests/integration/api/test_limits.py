@@ -13,7 +13,6 @@ from tests.integration.api import support
 from tests.integration.api.support import ApiServer
 
 TIMEOUT_S = 60.0
-PATIENT = ("tests.integration.api.patient",)
 
 
 def metric(server: ApiServer, name: str, **labels: str) -> float:
@@ -96,8 +95,8 @@ def test_processes_share_a_redis_and_outlive_it(
 ) -> None:
     more = {"limits__owner_per_minute": "4", "limits__redis_url": redis_server.url}
     with (
-        support.running_api(api_database, folder(tmp_path, "one"), program=PATIENT, **more) as one,
-        support.running_api(api_database, folder(tmp_path, "another"), program=PATIENT, **more) as another,
+        support.running_api(api_database, folder(tmp_path, "one"), program=support.PATIENT, **more) as one,
+        support.running_api(api_database, folder(tmp_path, "another"), program=support.PATIENT, **more) as another,
     ):
         for server in (one, another):
             until(lambda server=server: metric(server, "billfold_limits_redis_up") == 1)  # type: ignore[misc]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -9,6 +10,7 @@ import pytest
 
 from billfold.kernel import ids
 from tests import servers
+from tests.integration.api import support
 from tests.integration.api.people import PASSWORD, Post, post_of, registered
 from tests.integration.api.support import ApiServer, Caller
 
@@ -82,16 +84,18 @@ async def test_known_and_unknown_are_answered_alike(api_server: ApiServer, post:
 
 
 async def test_a_failed_login_is_a_401_and_too_many_are_a_429(
-    api_server: ApiServer, post: Post, nobody: Caller
+    api_database: servers.TestDatabase, post: Post, tmp_path: Path
 ) -> None:
     unknown = f"{ids.new().hex}@example.com"
-    answers = [log_in(nobody, unknown) for _ in range(6)]
-    assert [answer.json()["code"] for answer in answers] == ["login_failed"] * 4 + ["too_many_attempts"] * 2
-    assert [answer.status_code for answer in answers] == [401] * 4 + [429] * 2
-    assert answers[0].headers["www-authenticate"]
-    assert int(answers[-1].headers["retry-after"]) >= 1
-    email, _ = await registered(api_server, post)
-    assert log_in(nobody, email).status_code == 200
+    with support.running_api(api_database, tmp_path, program=support.PATIENT) as server:
+        nobody = server.caller(None)
+        answers = [log_in(nobody, unknown) for _ in range(6)]
+        assert [answer.json()["code"] for answer in answers] == ["login_failed"] * 4 + ["too_many_attempts"] * 2
+        assert [answer.status_code for answer in answers] == [401] * 4 + [429] * 2
+        assert answers[0].headers["www-authenticate"]
+        assert int(answers[-1].headers["retry-after"]) >= 1
+        email, _ = await registered(server, post)
+        assert log_in(nobody, email).status_code == 200
 
 
 async def test_a_forgotten_password_is_set_anew(api_server: ApiServer, post: Post, nobody: Caller) -> None:
