@@ -27,6 +27,8 @@ from tests.servers import devnets, solana
 # Tests start programs in a process that speaks gRPC. What gRPC would do in a fork, for those who go on speaking it
 # there, ends the fork by a segmentation fault before the program has begun.
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "false"
+# Each of these programs would compile itself and all of its libraries anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # A shell that runs the tests in the background has them ignore Ctrl-C and SIGQUIT, and so would the programs that they
 # start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
