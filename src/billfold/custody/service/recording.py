@@ -68,6 +68,7 @@ class Recording:
                 await cursors.prune_blocks(connection, self._chain, keep=keep)
             arrived, passed = await self._sorted(connection, block, assets)
             if arrived:
+                await deposits.correct(connection, self._chain, arrived)
                 rows = await deposits.record(
                     connection,
                     self._chain,
@@ -216,7 +217,7 @@ class Recording:
             one
             for one in arrived
             if one.wallet_id is not None or one.kind == "unmatched"
-            if (one.movement.chain_tx, one.movement.index) not in known
+            if deposits.named(one.movement) not in known
         ]
         if new:
             rows = await deposits.record(

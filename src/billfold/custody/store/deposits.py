@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 
+from billfold.chains.port import Movement
 from billfold.custody.domain.matching import Arrived, Passed
 from billfold.platform.postgres.database import Connection
 
@@ -173,14 +174,63 @@ async def still_pending(connection: Connection, chain: str, transactions: Sequen
     )
 
 
-async def waiting(connection: Connection, chain: str, transactions: Sequence[str]) -> set[tuple[str, str]]:
-    """Place and transaction of what is known of these transactions and is not reverted."""
+async def waiting(connection: Connection, chain: str, transactions: Sequence[str]) -> set[tuple[str, ...]]:
+    """What is known of these transactions and is not reverted, each as it is `named` while no block has it."""
     rows = await connection.fetch(
-        "SELECT chain_tx, index FROM custody.deposits WHERE chain = $1 AND chain_tx = ANY($2) AND state <> 'reverted'",
+        "SELECT chain_tx, index, address, token FROM custody.deposits "
+        "WHERE chain = $1 AND chain_tx = ANY($2) AND state <> 'reverted'",
         chain,
         transactions,
     )
-    return {(row["chain_tx"], row["index"]) for row in rows}
+    return {_named(*row) for row in rows}
+
+
+def named(movement: Movement) -> tuple[str, ...]:
+    """By what it is known before a block has it: of a token the place is a guess, so it is by who gets which."""
+    return _named(movement.chain_tx, movement.index, movement.address, movement.token or "")
+
+
+def _named(chain_tx: str, index: str, address: str, token: str) -> tuple[str, ...]:
+    return (chain_tx, address, token) if token else (chain_tx, index)
+
+
+async def correct(connection: Connection, chain: str, arrived: Sequence[Arrived]) -> None:
+    """Give what of a token was seen before a block had it the place and the amount that its block says.
+
+    It would be there twice else: as the block has it, and as it was guessed from the call, which no block ever has.
+    """
+    tokens = [one.movement for one in arrived if one.movement.token is not None]
+    if not tokens:
+        return
+    await connection.execute(
+        """
+        WITH told AS (
+            SELECT * FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::numeric[])
+                AS told (chain_tx, address, memo, token, index, amount)
+        ), wrong AS (
+            SELECT DISTINCT ON (chain_tx, address, memo, token) known.id, told.index, told.amount
+            FROM told JOIN custody.deposits AS known USING (chain_tx, address, memo, token)
+            WHERE known.chain = $1 AND known.height IS NULL AND known.state = 'detected'
+                AND known.account_id IS NULL AND known.attempt = 0 AND known.epoch = 0
+                AND (chain_tx, address, memo, token, known.index, known.amount)
+                    NOT IN (SELECT chain_tx, address, memo, token, index, amount FROM told)
+                AND NOT EXISTS (
+                    SELECT FROM custody.deposits AS same
+                    WHERE (same.chain, same.chain_tx, same.index, same.address, same.memo, same.token, same.amount)
+                        = ($1, told.chain_tx, told.index, told.address, told.memo, told.token, told.amount))
+            ORDER BY chain_tx, address, memo, token, known.id, told.index
+        )
+        UPDATE custody.deposits AS known SET index = wrong.index, amount = wrong.amount
+        FROM wrong WHERE known.id = wrong.id
+        """,
+        chain,
+        [one.chain_tx for one in tokens],
+        [one.address for one in tokens],
+        [one.memo or "" for one in tokens],
+        [one.token for one in tokens],
+        [one.index for one in tokens],
+        [one.amount for one in tokens],
+    )
 
 
 async def give_up(connection: Connection, chain: str, *, before: datetime, now: datetime, limit: int) -> list[Row]:
