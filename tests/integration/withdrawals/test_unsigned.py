@@ -308,3 +308,33 @@ async def test_a_raised_fee_waits_for_its_signature_while_the_first_may_still_be
     with pytest.raises(errors.UnsignedGone):
         await office.withdrawals.outside.accept(tx_id=raised.id, signed=SIGNED)
     await office.check_conserved(ended)
+
+
+@only["ethereum"]
+async def test_what_was_discarded_and_nobody_can_tell_of_is_given_up_by_an_operator_s_word(office: Office) -> None:
+    withdrawal, first = await asked(office)
+    outside = office.withdrawals.outside
+    given = await outside.export(tx_id=first.id)
+    await outside.discard(tx_id=first.id)
+    second = await next_one(office, first)
+    await outside.export(tx_id=second.id)
+    await outside.accept(tx_id=second.id, signed=OTHERWISE)
+    with pytest.raises(errors.UnsignedGone):
+        await outside.discard(tx_id=first.id)
+    # Something else has used up their number, long ago.
+    other = {**json.loads(given.unsigned), "pays": [], "fee": 0}
+    await office.chain.broadcast(signed(json.dumps(other).encode()))
+    office.chain.mine(6)
+    office.chain.has_forgotten = True
+    for _ in range(3):
+        await office.work()
+    assert (await office.look(withdrawal)).status == "uncertain"
+    (left,) = await waiting(office)
+    assert left.id == first.id
+    await outside.discard(tx_id=first.id)
+    office.chain.has_forgotten = False
+    third = await next_one(office, first)
+    await signed_and_handed_in(office, third)
+    (ended,) = await office.finish(withdrawal)
+    assert ended.status == "settled"
+    await office.check_conserved(ended)

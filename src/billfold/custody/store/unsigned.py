@@ -8,14 +8,19 @@ from uuid import UUID
 from billfold.custody.store.queue import AllocationRow, Tx, tx_columns
 from billfold.platform.postgres.database import Connection
 
-_WAITING = "FROM custody.tx_queue t JOIN custody.allocations a ON a.id = t.allocation_id"
+#: What is built; and what was discarded once, as long as nobody can say that it never happens and no other may.
+_WAITING = (
+    "FROM custody.tx_queue t JOIN custody.allocations a ON a.id = t.allocation_id WHERE t.chain = $1 "
+    "AND a.state = 'living' AND (t.state = 'built' OR (t.state = 'dropped' AND t.exported_at IS NOT NULL "
+    "AND t.raw IS NULL AND NOT EXISTS (SELECT FROM custody.tx_queue WHERE allocation_id = a.id "
+    "AND state NOT IN ('dead', 'dropped'))))"
+)
 
 
 async def waiting(connection: Connection, chain: str, *, limit: int) -> list[Tx]:
     """Those of a chain, the oldest first."""
     rows = await connection.fetch(
-        f"SELECT {tx_columns('t')} {_WAITING} WHERE t.chain = $1 AND t.state = 'built' AND a.state = 'living' "
-        "ORDER BY t.created_at, t.id LIMIT $2",
+        f"SELECT {tx_columns('t')} {_WAITING} ORDER BY t.created_at, t.id LIMIT $2",
         chain,
         limit,
     )
@@ -24,9 +29,7 @@ async def waiting(connection: Connection, chain: str, *, limit: int) -> list[Tx]
 
 async def count(connection: Connection, chain: str) -> int:
     """How many a chain has."""
-    found: int = await connection.fetchval(
-        f"SELECT count(*) {_WAITING} WHERE t.chain = $1 AND t.state = 'built' AND a.state = 'living'", chain
-    )
+    found: int = await connection.fetchval(f"SELECT count(*) {_WAITING}", chain)
     return found
 
 

@@ -145,18 +145,22 @@ class Ending:
 
     async def bury(self, row: AllocationRow, *, reason: str = "") -> None:
         """All transactions of an allocation are dead: who waited for them gets another one, and is told why."""
-        now = self._parts.now()
         async with self._parts.database.transaction() as connection:
             await self._lock(connection, row)
-            for one in await store.of_allocation(connection, row.id):
-                if one.cancel_asked:
-                    await self._end(connection, one, outcome="cancelled", fee=0, chain_tx=None)
-                else:
-                    await self._back(connection, one, reason=reason)
-            await queue.end_unsigned(connection, row.id, reason=reason, now=now)
-            await queue.set_allocation(connection, row.id, state="dead", next_at=now)
-            await queue.free_coins_of(connection, row.id)
-            await _give_back(connection, row, until=now, reason="")
+            await self.buried(connection, row, reason=reason)
+
+    async def buried(self, connection: Connection, row: AllocationRow, *, reason: str) -> None:
+        """The same where the caller has locked the allocation."""
+        now = self._parts.now()
+        for one in await store.of_allocation(connection, row.id):
+            if one.cancel_asked:
+                await self._end(connection, one, outcome="cancelled", fee=0, chain_tx=None)
+            else:
+                await self._back(connection, one, reason=reason)
+        await queue.end_unsigned(connection, row.id, reason=reason, now=now)
+        await queue.set_allocation(connection, row.id, state="dead", next_at=now)
+        await queue.free_coins_of(connection, row.id)
+        await _give_back(connection, row, until=now, reason="")
 
     async def give_up(self, chain: Chain, row: AllocationRow, tx: Tx, *, reason: str, fail: bool) -> None:
         """Drop a transaction that was never signed, and give its allocation back if it was all that had it."""

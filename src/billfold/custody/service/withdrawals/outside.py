@@ -131,10 +131,15 @@ class HandingOut:
             await queue.lock_chain(connection, chain.name)
             if concluded is not None and not await concluded(connection):
                 return
-            row, tx = await self._locked(connection, tx)
+            row, tx = await self._locked(connection, tx, forsaken=True)
             if [one.id for one in await queue.txs(connection, row.id) if one.is_loose] != [one.id for one in loose]:
                 raise errors.UnsignedGone("Something was handed out or in at this moment; try again.")
-            await self._ending.drop(connection, chain, row, tx, reason="discarded", replace=may_happen)
+            if tx.state == "built":
+                await self._ending.drop(connection, chain, row, tx, reason="discarded", replace=may_happen)
+            elif may_happen:
+                raise errors.UnsignedMayHappen
+            else:
+                await self._ending.buried(connection, row, reason="discarded")
             await self._told(connection, "custody.transaction_discarded.v1", tx)
 
     async def _loose(self, tx: Tx) -> list[Tx]:
@@ -169,15 +174,20 @@ class HandingOut:
         # The first call imports the chain's libraries.
         return await asyncio.to_thread(self._parts.outside[chain])
 
-    async def _locked(self, connection: Connection, tx: Tx) -> tuple[AllocationRow, Tx]:
+    async def _locked(self, connection: Connection, tx: Tx, *, forsaken: bool = False) -> tuple[AllocationRow, Tx]:
         """Its allocation, taken from whoever has it in hand, and it as it is now.
+
+        Also one that is `forsaken`: discarded once, of which no node can say what became, when all others are dead.
 
         Raises:
             UnsignedGone: it waits for no signature any more.
         """
         row = await queue.lock_allocation(connection, tx.allocation_id)
         now = await store.find(connection, tx.id)
-        if row is None or now is None or now.state != "built":
+        if row is None or now is None:
+            raise errors.UnsignedGone
+        is_forsaken = now.is_loose and not any(one.is_living for one in await queue.txs(connection, row.id))
+        if now.state != "built" and not (forsaken and is_forsaken):
             raise errors.UnsignedGone
         return row, now
 

@@ -128,7 +128,8 @@ class Sending:
                 txs[place] = made if made.raw is None else await self._handed_over(chain, row, made)
             else:
                 txs[place] = await self._looked_for(chain, row, tx, allocation)
-        if row.chain in self._parts.outside and any(tx.state == "built" for tx in txs):
+        forsaken = None in fates and not any(tx.is_living for tx in txs)
+        if row.chain in self._parts.outside and (forsaken or any(tx.state == "built" for tx in txs)):
             await self._seeking.say(row, fates)
         await self._concluded(row, txs, fates)
 
