@@ -6,7 +6,7 @@ BillfoldError
 ├── Conflict   WalletFrozen, WalletClosed, WalletNotEmpty, ExternalIdReused, DeadLetterClosed, DeadLetterInUse,
 │              DeadLetterApplied, OwnerDeparted, AliasHasNoWallet, PayeeMismatch
 │              PaymentRequestEnded, TooManyPaymentRequests, RequestEnded, HoldOfWithdrawal,
-│              ApprovalAwaited, RebuildOvertaken
+│              ApprovalAwaited, RebuildOvertaken, AssetOnChain
 ├── Denied     ReversalNotAllowed, CredentialsWithdrawn
 ├── Unavailable  BacklogFull
 └── Invalid    SameWallet, SidesWrong, ItemKeysMixed, ItemKeysAtomic, AssetNeeded, WalletNeeded, CreditLimitNegative,
@@ -171,6 +171,15 @@ class SidesWrong(errors.Invalid):
     """A transfer needs from and to, a deposit only to, a withdrawal only from."""
 
     code = "sides_wrong"
+
+
+class AssetOnChain(errors.Conflict):
+    """This asset is on a chain: send it by `POST /wallets/{id}/chain-withdrawals`; what arrives there is credited.
+
+    Booked beside its chain it would be owed, or paid out, without being there.
+    """
+
+    code = "asset_on_chain"
 
 
 class ItemKeysMixed(errors.Invalid):

@@ -148,6 +148,16 @@ class Desk:
         key = idempotency.key(owner=ids.new(), text="k", operation="test", content=b"")
         (await self.ledger.post(key=key, transfers=[transfer])).single()
 
+    async def book_from_outside(self, account: UUID, amount: int) -> None:
+        """An operator books so much as if it had come from elsewhere than from the chain; less than zero goes back."""
+        outside = await self.ledger.external_account(asset=self.chain.coin)
+        debit, credit = (outside, account) if amount > 0 else (account, outside)
+        transfer = NewTransfer(
+            debit_account=debit, credit_account=credit, amount=abs(amount), asset=self.chain.coin, kind="deposit"
+        )
+        key = idempotency.key(owner=ids.new(), text="k", operation="test", content=b"")
+        (await self.ledger.post(key=key, transfers=[transfer])).single()
+
     async def told(self) -> list[tuple[str, bool]]:
         """What was told of reconciliations, and whether withdrawals were stopped then."""
         async with self.database.connection() as connection:

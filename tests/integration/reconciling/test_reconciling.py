@@ -110,6 +110,17 @@ async def test_money_that_the_ledger_alone_has_is_a_break_that_stops_withdrawals
 
 
 @one_chain
+async def test_what_was_booked_from_outside_is_owed_and_on_no_chain(desk: Desk) -> None:
+    wallet, _ = await desk.paid(9_000)
+    await desk.book_from_outside(wallet, 70)
+    report = await desk.reconciled()
+    assert (report.outcome, report.stopped, int(report.difference.replace(".", ""))) == ("break", True, -70)
+    assert int(report.ledger_owes.replace(".", "")) == 9_070
+    await desk.book_from_outside(wallet, -70)
+    assert (await desk.reconciled()).outcome == "clean"
+
+
+@one_chain
 async def test_what_is_signed_goes_its_way_through_a_stop(desk: Desk) -> None:
     wallet, _ = await desk.paid(9_000)
     for _ in range(4):

@@ -16,9 +16,9 @@ from billfold.kernel.errors import Refusal
 from billfold.kernel.money import Money
 from billfold.kernel.principal import Principal
 from billfold.wallets import Wallets
-from billfold.wallets.contracts import Settlement
+from billfold.wallets.contracts import NewHold, Order, Settlement
 from billfold.wallets.contracts.chain_withdrawals import NewChainWithdrawal, SentOut
-from billfold.wallets.errors import HoldOfWithdrawal, WalletUnknown
+from billfold.wallets.errors import AssetOnChain, HoldOfWithdrawal, WalletUnknown
 from tests import facades
 from tests.integration.identity.people import House
 from tests.integration.wallets.support import SCOPES, move, wallet_of
@@ -33,7 +33,8 @@ class Person:
 
     def __init__(self, office: Office) -> None:
         self.house = House(office.database)
-        custody: Any = SimpleNamespace(withdrawals=office.withdrawals)
+        serving = SimpleNamespace(names=frozenset({"ethereum"}))
+        custody: Any = SimpleNamespace(withdrawals=office.withdrawals, serving=serving)
         self.wallets = Wallets(
             database=office.database,
             ledger=office.ledger,
@@ -50,7 +51,8 @@ class Person:
         self.principal = msgspec.structs.replace(person, scopes=SCOPES | person.scopes)
         self.program = msgspec.structs.replace(self.principal, user_id=None)
         self.wallet = await wallet_of(self.wallets, self.program)
-        await move(self.wallets, self.program, "deposit", target=self.wallet, amount="0.1", asset="ETH")
+        self.operator = msgspec.structs.replace(self.program, scopes=SCOPES | {"operator"})
+        await move(self.wallets, self.operator, "deposit", target=self.wallet, amount="0.1", asset="ETH")
         return self
 
     async def withdraw(
@@ -166,3 +168,30 @@ async def test_nobody_ends_the_hold_of_a_withdrawal_and_spends_its_money_again(p
             await person.wallets.holds.settle(principal=who, hold_id=held.id, settlement=outside, key="s")
     (after,) = (await person.wallets.holds.holds(principal=person.program, wallet=person.wallet)).items
     assert after == held
+
+
+async def test_nobody_but_an_operator_books_what_is_on_a_chain_beside_it(person: Person) -> None:
+    for caller in (person.principal, person.program):
+        for sides in ({"kind": "deposit", "target": person.wallet}, {"kind": "withdrawal", "source": person.wallet}):
+            order: Any = sides
+            with pytest.raises(AssetOnChain):
+                await move(person.wallets, caller, **order, amount="0.01", asset="ETH")
+    several = [Order(kind="withdrawal", source=person.wallet, target=None, money=Money("0.01", "ETH"))]
+    with pytest.raises(AssetOnChain):
+        await person.wallets.bulk.move(principal=person.program, orders=several, atomic=False, key="all")
+    each = [msgspec.structs.replace(several[0], idempotency_key="one")]
+    (outcome,) = await person.wallets.bulk.move(principal=person.program, orders=each, atomic=False, key="each")
+    assert isinstance(outcome, AssetOnChain)
+    holds = person.wallets.holds
+    held = await holds.place(
+        principal=person.program, new=NewHold(wallet=person.wallet, money=Money("0.01", "ETH")), key="hold"
+    )
+    outside = Settlement(target="outside")
+    with pytest.raises(AssetOnChain):
+        await holds.settle(principal=person.program, hold_id=held.hold.id, settlement=outside, key="settle")
+    # What is on no chain that is served goes as ever.
+    await move(person.wallets, person.program, "deposit", target=person.wallet, amount="5.00")
+    await move(person.wallets, person.program, "withdrawal", source=person.wallet, amount="5.00")
+    assert (
+        await move(person.wallets, person.operator, "withdrawal", source=person.wallet, amount="0.01", asset="ETH")
+    ).transfer

@@ -82,6 +82,11 @@ class Serving:
         """Each, in the order of the settings."""
         return list(self._by_name.values())
 
+    @property
+    def names(self) -> frozenset[str]:
+        """Of all of them."""
+        return frozenset(self._by_name)
+
     def get(self, chain: str) -> Served:
         """The chain of this name.
 

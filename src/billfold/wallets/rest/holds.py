@@ -149,6 +149,7 @@ def _settle(wallets: Wallets) -> Route:
                 ledger_errors.HoldUnknown,
                 ledger_errors.HoldEnded,
                 errors.HoldOfWithdrawal,
+                *refusals.CROSSING,
                 ledger_errors.SettlementExceedsHold,
             ),
             defers=Approval,

@@ -112,6 +112,7 @@ def _bulk(wallets: Wallets) -> Route:
             "scopes too.",
             errors=(
                 *refusals.ORDER,
+                *refusals.CROSSING,
                 *refusals.STEPPED_UP,
                 *refusals.SUPERVISED,
                 errors.SameWallet,
@@ -221,8 +222,9 @@ def _deposit(wallets: Wallets) -> Route:
             scope=contracts.ORDER_SCOPES["deposit"],
             everybody=contracts.OPERATOR,
             description="Money that has come from the world outside, with its value date if that was earlier. The "
-            "wallet can be named by one of your aliases.",
-            errors=(*refusals.ORDER, *refusals.SUPERVISED, *refusals.LATER),
+            "wallet can be named by one of your aliases. Of an asset on a chain that is served only an operator books "
+            "it: what arrives there is credited by itself.",
+            errors=(*refusals.ORDER, *refusals.CROSSING, *refusals.SUPERVISED, *refusals.LATER),
             defers=Approval,
             responds_async=MoneyRequest,
             answers_async=examples.ACCEPTED | {"kind": "deposit", "from": contracts.OUTSIDE, "to": examples.ADA},
@@ -255,8 +257,10 @@ def _withdrawal(wallets: Wallets) -> Route:
             tag="Wallets",
             scope=contracts.ORDER_SCOPES["withdrawal"],
             everybody=contracts.OPERATOR,
-            description="Money that leaves for the world outside. The wallet can be named by one of your aliases.",
-            errors=(*refusals.ORDER, *refusals.STEPPED_UP, *refusals.SUPERVISED, *refusals.LATER),
+            description="Money that leaves for the world outside. The wallet can be named by one of your aliases. Of "
+            "an asset on a chain that is served only an operator books it: it is sent by "
+            "`POST /wallets/{wallet_id}/chain-withdrawals`.",
+            errors=(*refusals.ORDER, *refusals.CROSSING, *refusals.STEPPED_UP, *refusals.SUPERVISED, *refusals.LATER),
             defers=Approval,
             responds_async=MoneyRequest,
             answers_async=examples.ACCEPTED | {"kind": "withdrawal", "to": contracts.OUTSIDE},

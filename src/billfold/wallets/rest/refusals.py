@@ -39,6 +39,8 @@ POSTING: _Kinds = (
 )
 VALUE_DATE: _Kinds = (clock.InvalidInstant, ledger.EffectiveInFuture, ledger.EffectiveTooEarly)
 ORDER: _Kinds = (*WALLET, *PAYEE, *AMOUNT, *VALUE_DATE, *POSTING)
+#: Of what comes from the world outside, or leaves for it.
+CROSSING: _Kinds = (wallets.AssetOnChain,)
 #: Of what takes money out of the house.
 STEPPED_UP: _Kinds = (identity.StepUpRequired, identity.SecondFactorMissing)
 #: Of what may take a second person.

@@ -107,7 +107,8 @@ class Wallets:
         resolution = Resolution(database=database, ledger=ledger)
         holdings = Holdings(database=database, ledger=ledger)
         self.aliases = Aliases(database=database, ledger=ledger, identity=identity)
-        orders = Orders(ledger=ledger, resolution=resolution, aliases=self.aliases)
+        chains = frozenset[str]() if custody is None else custody.serving.names
+        orders = Orders(ledger=ledger, resolution=resolution, aliases=self.aliases, chains=chains)
         self.registry = Registry(
             database=database, ledger=ledger, resolution=resolution, clock=clock, supervision=supervision
         )

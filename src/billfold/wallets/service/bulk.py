@@ -53,8 +53,8 @@ class Bulk:
         any refusal. But orders with keys of their own are separate requests, which fail each alone, and need no other.
 
         Raises:
-            MissingScope, ItemKeysMixed, ItemKeysAtomic, IdempotencyKeyReused, whatever `domain.draft` finds wrong with
-            an order of one request, and whatever refuses an order of an atomic one.
+            MissingScope, ItemKeysMixed, ItemKeysAtomic, IdempotencyKeyReused, whatever `Orders.drafted` finds wrong
+            with an order of one request, and whatever refuses an order of an atomic one.
             Deferred, ApprovalEnded, TooManyApprovals: it takes a second person, for all of it.
             StepUpRequired, SecondFactorMissing: it takes a factor of the caller's, for all of it.
         """
@@ -107,7 +107,7 @@ class Bulk:
         drafts = []
         for place, order in enumerate(wanted):
             try:
-                drafts.append(domain.draft(order, assets))
+                drafts.append(self._orders.drafted(principal, order, assets))
             except BillfoldError as error:
                 raise _at(error, place) from None
         ours = _key(principal, wanted, atomic=atomic, key=key)
@@ -161,7 +161,7 @@ class Bulk:
             try:
                 if isinstance(order, BillfoldError):
                     raise order
-                draft = domain.draft(order, assets)
+                draft = self._orders.drafted(principal, order, assets)
                 keys.append(orders.key(principal, text, order))
             except BillfoldError as error:
                 answers.append(_at(error, place) if named else error)

@@ -216,6 +216,8 @@ class Holds:
         if settlement.payee is not None and not may_be_alias(target):
             raise errors.PayeeNotAsked(pointer="/payee")
         if target == contracts.OUTSIDE:
+            if not await self._ledger.answered(keys=[key]):
+                self._orders.check_crossing(principal, await self._ledger.asset(code=asset))
             return await self._resolution.outside(asset)
         if may_be_alias(target):
             if await self._ledger.answered(keys=[key]):

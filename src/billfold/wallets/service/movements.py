@@ -37,7 +37,7 @@ class Movements:
 
         Raises:
             MissingScope, WalletUnknown, WalletFrozen, WalletClosed, InsufficientFunds, IdempotencyKeyReused,
-            AliasUnknown, AliasHasNoWallet, PayeeMismatch, and whatever `domain.draft` finds wrong with the order.
+            AliasUnknown, AliasHasNoWallet, PayeeMismatch, and whatever `Orders.drafted` finds wrong with the order.
             Deferred, ApprovalEnded, TooManyApprovals: it takes a second person.
             StepUpRequired, SecondFactorMissing: it takes a factor of the caller's; `step_up` names their approval.
         """
@@ -65,7 +65,7 @@ class Movements:
     ) -> tuple[Draft, idempotency.Key, tuple[Side, Side]]:
         """All that comes before the ledger is asked."""
         principal.require(contracts.ORDER_SCOPES[order.kind])
-        draft = domain.draft(order, await self._orders.assets([order.money.asset]))
+        draft = self._orders.drafted(principal, order, await self._orders.assets([order.money.asset]))
         ours = orders.key(principal, key, order)
         if draft.by_alias:
             draft = await self._orders.resolved(principal, draft, ours)

@@ -28,8 +28,12 @@ UNKNOWN_TARGET = Side(UUID(int=1), "", "", mine=False)
 class Orders:
     """Prepares orders for the ledger."""
 
-    def __init__(self, *, ledger: Ledger, resolution: Resolution, aliases: Aliases) -> None:
+    def __init__(
+        self, *, ledger: Ledger, resolution: Resolution, aliases: Aliases, chains: frozenset[str] = frozenset()
+    ) -> None:
+        """`chains` are those whose assets come and go there alone."""
         self._ledger = ledger
+        self._chains = chains
         self._resolution = resolution
         #: The drafts with wallets for aliases, or why not; see Aliases.resolved.
         self.all_resolved = aliases.resolved
@@ -43,6 +47,28 @@ class Orders:
             except ledger_errors.AssetUnknown:
                 continue
         return found
+
+    def drafted(self, principal: Principal, order: Order, assets: Mapping[str, Asset]) -> Draft:
+        """An order that was checked for all that it can be checked for by itself.
+
+        Raises: as `domain.draft`, and
+            AssetOnChain
+        """
+        draft = domain.draft(order, assets)
+        if order.kind != "transfer":
+            self.check_crossing(principal, assets[order.money.asset])
+        return draft
+
+    def check_crossing(self, principal: Principal, asset: Asset) -> None:
+        """Pass if an asset may come from the world outside, or leave for it, by an entry alone.
+
+        An operator may do that with what is on a chain, too: it is how a difference to the chain is put right.
+
+        Raises:
+            AssetOnChain
+        """
+        if asset.chain in self._chains and not principal.is_operator:
+            raise errors.AssetOnChain(pointer="/money/asset")
 
     async def resolved(self, principal: Principal, draft: Draft, key: idempotency.Key) -> Draft:
         """The same for one.

@@ -76,7 +76,7 @@ class Books(msgspec.Struct, kw_only=True):
     """All of it, with the answers of the ledger."""
 
     rows: Rows
-    #: What the ledger says that the chain holds, by asset.
+    #: What the ledger owes of what came from elsewhere, by a chain or not, by asset.
     owed: Mapping[str, int]
     #: What is explained by deposits and the like; what was sent is explained when the chain has been asked for it.
     terms: Terms
@@ -109,13 +109,19 @@ class Keeper:
             Unsettled, Unavailable.
         """
         accounts = {one.code: await self._house.account(kind="omnibus", asset=one.code) for one in assets}
+        # What was booked from the world outside is owed as what came by a chain is, and is on none.
+        outside = [await self._ledger.external_account(asset=one.code) for one in assets]
+        wanted = [*accounts.values(), *outside]
         for _ in range(LOOKS_MAX):
-            before = await self._ledger.accounts(ids=list(accounts.values()))
+            before = await self._ledger.accounts(ids=wanted)
             rows = await self._read([one.contract for one in assets if one.contract is not None])
             books = await self._answered(rows, assets, accounts)
-            after = await self._ledger.accounts(ids=list(accounts.values()))
+            after = await self._ledger.accounts(ids=wanted)
             if [one.version for one in before] == [one.version for one in after]:
-                books.owed = {one.asset: -one.posted for one in after}
+                owed = dict.fromkeys(accounts, 0)
+                for one in after:
+                    owed[one.asset] -= one.posted
+                books.owed = owed
                 return books
             await asyncio.sleep(_LOOK_PAUSE_S)
         raise Unsettled("ledger_busy")
