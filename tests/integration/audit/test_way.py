@@ -190,10 +190,9 @@ async def test_heads_leave_the_machine_and_the_export_fits_them(
 ) -> None:
     support.wallet(server.caller(await api.bootstrapped(core)), "Ada")
     async with asyncio.timeout(support.ARRIVES_S):
-        while not heads_file.exists():  # noqa: ASYNC110 - another process makes it.
+        # Another process makes it, and it is there before its first head is written into it.
+        while not (heads_file.exists() and (published := notes.read_all(heads_file.read_text()))):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
-    published = notes.read_all(heads_file.read_text())
-    assert published
     checked = await support.checked(recorded, known=[note.head for note in published])
     assert checked.faults == []
     assert checked.sealed >= published[0].head.size
