@@ -8,9 +8,14 @@ from typing import Any
 
 import pytest
 
-from billfold.platform.keys import local
+from billfold.kernel import ids
+from billfold.kernel.clock import SystemClock
+from billfold.platform.keys import Keyring, local
+from billfold.signer import errors
+from billfold.signer.service import chains
 from tests import master_keys, servers, signers
 
+WARM = "GA7QYNF7SOWQ3GLR2BGMZEHXAVIRZA4KVWLTJJFC7MGXUA74P7UJVSGZ"
 WORDS = "legal winner thank year wave sausage worth useful legal winner thank yellow"
 
 
@@ -28,13 +33,22 @@ class Machine:
         }
 
     def say(self, *words: str, given: str = "") -> str:
+        ended = self._run(*words, given=given)
+        assert ended.returncode == 0, ended.stderr
+        return ended.stdout
+
+    def refused(self, *words: str) -> str:
+        ended = self._run(*words)
+        assert ended.returncode != 0, ended.stdout
+        return ended.stderr
+
+    def _run(self, *words: str, given: str = "") -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "billfold.app.cli", *words]
         ended = subprocess.run(
             command, env=self._environment, input=given, capture_output=True, text=True, check=False, timeout=120
         )
-        assert ended.returncode == 0, ended.stderr
         assert "sausage" not in ended.stdout + ended.stderr
-        return ended.stdout
+        return ended
 
     def json(self, *words: str, given: str = "") -> Any:
         return json.loads(self.say(*words, "--json", given=given))
@@ -43,6 +57,11 @@ class Machine:
 @pytest.fixture
 def machine(database: signers.SignerDatabase, tmp_path: Path) -> Machine:
     return Machine(database, tmp_path)
+
+
+@pytest.fixture
+def own_machine(own_database: signers.SignerDatabase, tmp_path: Path) -> Machine:
+    return Machine(own_database, tmp_path)
 
 
 def test_seeds_are_imported_backed_up_and_brought_to_another_machine(
@@ -64,3 +83,42 @@ def test_seeds_are_imported_backed_up_and_brought_to_another_machine(
     assert [line["decision"] for line in said] == ["imported", "backed_up", "rewrapped", "policy"]
     limit = {"chain": "bitcoin", "network": "main", "per_transaction": "5", "per_window": "7", "window_s": "3600"}
     assert said[3]["limit"] == limit
+
+
+async def test_a_warm_address_and_claims_count_from_the_command_on(
+    own_machine: Machine, own_database: signers.SignerDatabase
+) -> None:
+    """For a signer that runs already, too."""
+    machine = own_machine
+    ring = Keyring({"local": local.load(machine.keys_file)}, sealing="local")
+    async with signers.started(own_database.dsn, ring=ring, chains=chains.of, clock=SystemClock()) as signer:
+        tree = await signer.create(tree_id=ids.new(), chain="stellar", network="main")
+        (hot,) = await signer.addresses(tree_id=tree.id, purpose="hot", first=0, count=1)
+
+        async def claims() -> int:
+            places = {hot: signers.HOT}
+            return len(await signer.claim(tree_id=tree.id, snapshot=ids.new(), root=bytes(32), places=places))
+
+        with pytest.raises(errors.ClaimsForbidden):
+            await claims()
+        told = machine.json("signer", "claims", "stellar")
+        assert told == {"chain": "stellar", "network": "main", "claims": True}
+        assert await claims() == 1
+        assert machine.say("signer", "claims", "stellar", "--off") == "No address is claimed any more.\n"
+        with pytest.raises(errors.ClaimsForbidden):
+            await claims()
+    assert machine.say("signer", "warm", "stellar", WARM) == "The surplus may go there.\n"
+    told = machine.json("signer", "warm", "stellar", WARM, "--remove")
+    assert told == {"chain": "stellar", "network": "main", "address": WARM, "warm": False}
+    policy = [line for line in machine.json("signer", "log") if line["decision"] == "policy"]
+    assert [line.get("warm", line.get("claims")) for line in policy] == [True, False, True, False]
+    assert [line["destination"] for line in policy[-2:]] == [WARM, WARM]
+
+
+@pytest.mark.parametrize("words", [("claims",), ("warm", "X"), ("allow", "X"), ("allow-list",)])
+def test_what_is_set_for_a_chain_that_nobody_signs_for_is_refused_and_can_be_taken_away(
+    own_machine: Machine, words: tuple[str, ...]
+) -> None:
+    command, *rest = words
+    assert "The signer does not sign for this chain." in own_machine.refused("signer", command, "stelar", *rest)
+    own_machine.say("signer", command, "stelar", *rest, "--off" if command in ("claims", "allow-list") else "--remove")

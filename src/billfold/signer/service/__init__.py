@@ -54,8 +54,7 @@ class Signer(Administration):
     """Everything that the signer does. What custody may ask of it is `contracts.SigningService`."""
 
     def __init__(self, *, database: Database, keyring: Keyring, chains: Chains, clock: Clock, random: Random) -> None:
-        super().__init__(database=database, seeds=Seeds(keyring), keyring=keyring, clock=clock)
-        self._chains = chains
+        super().__init__(database=database, seeds=Seeds(keyring), keyring=keyring, clock=clock, chains=chains)
         self._random = random
         #: Who may be given seeds; for those at the signer's machine.
         self.exports = Exports(database=database, seeds=self._seeds, clock=clock)

@@ -14,6 +14,7 @@ from billfold.platform.postgres.database import Database
 from billfold.signer import errors
 from billfold.signer.contracts import Entry, Limit
 from billfold.signer.domain import journal
+from billfold.signer.service.chains import Chains
 from billfold.signer.service.recording import Recorder
 from billfold.signer.service.seeds import Seeds
 from billfold.signer.store import log, policy, trees
@@ -27,8 +28,9 @@ _TREES_MAX = 1_000
 class Administration:
     """Policy, log and rotation."""
 
-    def __init__(self, *, database: Database, seeds: Seeds, keyring: Keyring, clock: Clock) -> None:
+    def __init__(self, *, database: Database, seeds: Seeds, keyring: Keyring, clock: Clock, chains: Chains) -> None:
         self._database = database
+        self._chains = chains
         self._seeds = seeds
         self._keyring = keyring
         self._clock = clock
@@ -46,10 +48,11 @@ class Administration:
         """Let so much of an asset leave, from now on.
 
         Raises:
-            RequestInvalid, DatabaseUnavailable.
+            RequestInvalid, ChainNotSigned, DatabaseUnavailable.
         """
         if not 0 <= limit.per_transaction <= limit.per_window or limit.window_s < 1:
             raise errors.RequestInvalid("A limit is not negative, and one transaction's is not above the window's.")
+        self._check(limit.chain, on=True)
         async with self._database.transaction() as connection:
             recorder = await Recorder.begin(connection, now=self._clock.now())
             await policy.put_limit(connection, limit)
@@ -61,8 +64,9 @@ class Administration:
         """Have a chain pay known destinations alone, or anybody.
 
         Raises:
-            DatabaseUnavailable.
+            ChainNotSigned, DatabaseUnavailable.
         """
+        self._check(chain, on=on)
         async with self._database.transaction() as connection:
             recorder = await Recorder.begin(connection, now=self._clock.now())
             await policy.put_allow_list(connection, chain, network, on=on)
@@ -73,8 +77,9 @@ class Administration:
         """Let a destination be paid where not all may, or no more.
 
         Raises:
-            DatabaseUnavailable.
+            ChainNotSigned, DatabaseUnavailable.
         """
+        self._check(chain, on=on)
         async with self._database.transaction() as connection:
             recorder = await Recorder.begin(connection, now=self._clock.now())
             await policy.put_destination(connection, chain, network, address, on=on)
@@ -86,8 +91,9 @@ class Administration:
         """Let addresses of a chain be claimed for proofs of reserves, or no more.
 
         Raises:
-            DatabaseUnavailable.
+            ChainNotSigned, DatabaseUnavailable.
         """
+        self._check(chain, on=on)
         async with self._database.transaction() as connection:
             recorder = await Recorder.begin(connection, now=self._clock.now())
             await policy.put_claims(connection, chain, network, on=on)
@@ -98,13 +104,19 @@ class Administration:
         """Know an address as the operator's own, to which a hot surplus goes beside all limits; or no more.
 
         Raises:
-            DatabaseUnavailable.
+            ChainNotSigned, DatabaseUnavailable.
         """
+        self._check(chain, on=on)
         async with self._database.transaction() as connection:
             recorder = await Recorder.begin(connection, now=self._clock.now())
             await policy.put_warm(connection, chain, network, address, on=on)
             recorder.add("policy", {"chain": chain, "network": network, "destination": address, "warm": on})
             await recorder.write()
+
+    def _check(self, chain: str, *, on: bool) -> None:
+        """Whoever has mistyped a chain would not know that it counts for none. It can always be taken away."""
+        if on:
+            self._chains(chain)
 
     async def log(self, *, first: int = 0, limit: int = _PAGE) -> Sequence[Entry]:
         """Lines of the log from `first` on.
