@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from functools import partial
 from importlib import import_module
@@ -167,14 +167,12 @@ class Bank:
         return (await self.ledger.accounts(ids=[account]))[0].posted
 
 
-@pytest.fixture(params=list(COINS))
-async def bank(request: pytest.FixtureRequest, postgres_server: servers.PostgresServer) -> AsyncIterator[Bank]:
-    name = str(request.param)
-    server: DevnetServer = request.getfixturevalue(f"{name}_server")
+@asynccontextmanager
+async def opened(name: str, server: DevnetServer, dsn: str) -> AsyncIterator[Bank]:
+    """A bank over this chain and database."""
     url = server.url
     if name == "bitcoin":
         url = url.replace("http://", f"http://{(server.folder / COOKIE).read_text()}@")
-    dsn = postgres_server.create_database(SETS).app_dsn
     async with AsyncExitStack() as stack:
         database = await Database.connect(dsn, name="test")
         stack.push_async_callback(database.close)
@@ -186,6 +184,14 @@ async def bank(request: pytest.FixtureRequest, postgres_server: servers.Postgres
         if code not in await ledger.assets():
             await ledger.add_asset(asset=Asset(code=code, scale=scale, kind="native", name=code, chain=name))
         yield Bank(database, ledger, chain, server)
+
+
+@pytest.fixture(params=list(COINS))
+async def bank(request: pytest.FixtureRequest, postgres_server: servers.PostgresServer) -> AsyncIterator[Bank]:
+    name = str(request.param)
+    server: DevnetServer = request.getfixturevalue(f"{name}_server")
+    async with opened(name, server, postgres_server.create_database(SETS).app_dsn) as bank:
+        yield bank
 
 
 async def paid_once_past_us(bank: Bank, wallet: UUID, address: str) -> None:
