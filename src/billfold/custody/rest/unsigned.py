@@ -1,5 +1,6 @@
 """Routes of transactions that are signed elsewhere: operators hand them out, and hand them in."""
 
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
@@ -17,7 +18,6 @@ from billfold.kernel import forms, ids
 from billfold.kernel.principal import Principal
 from billfold.platform import web
 
-_TAG = "Chains"
 _AT = "2026-01-31T12:00:00.000000Z"
 _ID = "019aa2c6-7a00-7000-8000-00000000e001"
 _UNSIGNED = {
@@ -53,7 +53,14 @@ _ACCEPTED = {
 }
 _WAITING = (ids.InvalidId, errors.UnsignedUnknown, errors.UnsignedGone)
 _NODES = (chain_errors.NodeUnavailable, chain_errors.NodeWrong)
-_ALSO = (contracts.OPERATOR,)
+#: Each is an operator's, who may send money out.
+_operation = partial(
+    web.operation,
+    tag="Chains",
+    scope=contracts.WITHDRAW,
+    also=(contracts.OPERATOR,),
+    everybody=contracts.OPERATOR,
+)
 
 
 class UnsignedList(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,12 +92,8 @@ class Discarded(msgspec.Struct, frozen=True, kw_only=True):
 
 @get(
     "/chains/{chain:str}/unsigned",
-    opt=web.operation(
+    opt=_operation(
         summary="List what waits for signatures",
-        tag=_TAG,
-        scope=contracts.WITHDRAW,
-        also=_ALSO,
-        everybody=contracts.OPERATOR,
         description="For operators: transactions of a chain whose keys are elsewhere. There is none elsewhere.",
         errors=(errors.ChainUnknown,),
         answers={"items": [_UNSIGNED]},
@@ -103,12 +106,8 @@ async def list_unsigned(chain: str, custody: Custody) -> UnsignedList:
 @post(
     "/unsigned/{tx_id:str}/export",
     status_code=200,
-    opt=web.operation(
+    opt=_operation(
         summary="Export a transaction to be signed",
-        tag=_TAG,
-        scope=contracts.WITHDRAW,
-        also=_ALSO,
-        everybody=contracts.OPERATOR,
         description="For operators. From now on somebody may have signed it, so it is not given up without proof or "
         "word. On Solana and Stellar its time begins. The same is answered again while it can happen.",
         errors=(*_WAITING, *_NODES),
@@ -122,12 +121,8 @@ async def export(tx_id: str, custody: Custody) -> Exported:
 @post(
     "/unsigned/{tx_id:str}/signed",
     status_code=200,
-    opt=web.operation(
+    opt=_operation(
         summary="Import a signed transaction",
-        tag=_TAG,
-        scope=contracts.WITHDRAW,
-        also=_ALSO,
-        everybody=contracts.OPERATOR,
         description="For operators: it is taken if it is exactly what was exported, with valid signatures of the keys "
         "that have to sign, and sent. The same again is no change.",
         errors=(
@@ -149,12 +144,8 @@ async def import_signed(tx_id: str, command: SignedElsewhere, custody: Custody) 
 @post(
     "/unsigned/{tx_id:str}/discard",
     status_code=200,
-    opt=web.operation(
+    opt=_operation(
         summary="Discard a transaction that is not signed",
-        tag=_TAG,
-        scope=contracts.WITHDRAW,
-        also=_ALSO,
-        everybody=contracts.OPERATOR,
         description="For operators. What was exported may have been signed: another takes its place that uses up the "
         "same, of which one at most can happen. Where nodes can't say whether it was sent, the operator says by this "
         "that it was not. A person needs a factor of their own for it, and another person who approves.",

@@ -1,5 +1,6 @@
 """The routes by which what has arrived for nobody known is sent back."""
 
+from functools import partial
 from typing import Annotated
 
 import msgspec
@@ -16,7 +17,14 @@ from billfold.wallets import Wallets, contracts
 from billfold.wallets.contracts.chain_withdrawals import ChainAddress, Memo
 from billfold.wallets.rest import chain_withdrawals, on_chains, refusals
 
-_SCOPE = contracts.ORDER_SCOPES["withdrawal"]
+#: Each is an operator's, who may send money out.
+_operation = partial(
+    web.Operation,
+    tag="Money on chains",
+    scope=contracts.ORDER_SCOPES["withdrawal"],
+    also=(contracts.OPERATOR,),
+    everybody=contracts.OPERATOR,
+)
 _TO = "GA7QYNF7SOWQ3GLR2BGMZEHXAVIRZA4KVWLTJJFC7MGXUA74P7UJVSGZ"
 _DEPOSIT = on_chains.DEPOSIT | {
     "wallet_id": None,
@@ -68,12 +76,8 @@ def routes(wallets: Wallets) -> list[Route]:
         )
         return Answer(deposit, replayed=replayed)
 
-    operation = web.Operation(
+    operation = _operation(
         summary="Refund a deposit",
-        tag="Money on chains",
-        scope=_SCOPE,
-        also=(contracts.OPERATOR,),
-        everybody=contracts.OPERATOR,
         description="For operators: send what has arrived for nobody known to the address that its sender has named; "
         "never to where it came from by itself, which may be an exchange. The network fee is taken from it. `refund` "
         "of the deposit says how far that is. When it fails, the deposit is nobody's again.",
@@ -120,12 +124,8 @@ def _bump(wallets: Wallets) -> Route:
         handler=bump,
         answer=Deposit,
         idempotent=True,
-        operation=web.Operation(
+        operation=_operation(
             summary="Raise the fee of a refund",
-            tag="Money on chains",
-            scope=_SCOPE,
-            also=(contracts.OPERATOR,),
-            everybody=contracts.OPERATOR,
             description="For operators: replace the transaction that sends a deposit back by one that offers more for "
             "its place in a block. What that costs more is the house's, up to its `house_fee_max`. Only one of the two "
             "can happen.",
