@@ -14,11 +14,12 @@ import msgspec
 from billfold.chains.errors import PayloadRefused
 from billfold.chains.port import Signed, Speed
 from billfold.chains.signing_port import Place
+from billfold.custody.contracts.deposits import Sender
 from billfold.custody.contracts.treasury import Band, TreasuryTerms
 from billfold.custody.contracts.withdrawals import NewWithdrawal, Requested, Withdrawal, WithdrawalTerms
 from billfold.custody.service.house import House
 from billfold.custody.service.withdrawals import Withdrawals
-from billfold.custody.store import standings
+from billfold.custody.store import openings, refunds, standings
 from billfold.kernel import idempotency, ids
 from billfold.kernel.assets import Asset
 from billfold.ledger import Ledger
@@ -35,6 +36,8 @@ SCALES = {"bitcoin": 8, "ethereum": 18, "solana": 9, "stellar": 7}
 #: How much of the coin lies ready, in units: least, target, most.
 BAND = (1_000, 2_000, 4_000)
 CHANNELS = ("sim-channel-0", "sim-channel-1")
+#: What the account of a channel is given, in units.
+CHANNEL_RESERVE = 100
 ENDED = ("settled", "failed", "cancelled")
 #: More rounds than any test takes: the longest pause is five minutes, and a round is one.
 ROUNDS_MAX = 60
@@ -198,6 +201,36 @@ class Office:
         key = idempotency.key(owner=ids.new(), text="k", operation="test", content=b"")
         (await self.ledger.post(key=key, transfers=[transfer])).single()
 
+    async def lose(self, amount: int) -> UUID:
+        """A deposit of nobody known, which the ledger has in suspense."""
+        deposit, coin = ids.new(), self.chain.coin
+        suspense = await self.house.account(kind="suspense", asset=coin)
+        await self._credit(suspense, amount, coin)
+        self.chain.fund(HOT, amount)
+        await self.watch()
+        async with self.database.transaction() as connection:
+            await connection.execute(
+                "INSERT INTO custody.deposits (id, chain, chain_tx, index, address, memo, token, asset, amount, kind, "
+                "state, account_id, detected_at) "
+                "VALUES ($1, $2, $3, '0', $4, '', '', $5, $6, 'unmatched', 'releasable', $7, now())",
+                *(deposit, self.chain.name, str(deposit), HOT, coin, amount, suspense),
+            )
+        return deposit
+
+    async def refund(self, deposit_id: UUID) -> UUID:
+        """Send it back by this withdrawal, as an operator who may ask more than once."""
+        sender = Sender(address="sim-a", memo=None, asked_by=deposit_id, reason="ticket 1")
+        named = idempotency.key(owner=deposit_id, text="refund", operation="refund", content=b"")
+        await self.withdrawals.refund(deposit_id=deposit_id, sender=sender, key=named)
+        async with self.database.connection() as connection:
+            found = await refunds.latest(connection, [deposit_id])
+        return found[deposit_id][0].withdrawal_id
+
+    async def want_channel(self, address: str) -> None:
+        """Have it opened."""
+        async with self.database.transaction() as connection:
+            await openings.want(connection, self.chain.name, "channel", [address], now=self.clock.now())
+
     async def request(
         self,
         account: UUID,
@@ -329,18 +362,21 @@ class Office:
 
 
 def _is_ours(address: str) -> bool:
-    return address in {HOT, "sim-change", *CHANNELS} or address.startswith("sim-deposit-")
+    return address in {HOT, "sim-change"} or address.startswith(("sim-channel-", "sim-deposit-"))
 
 
 def terms_of(name: str) -> WithdrawalTerms:
     """What holds in offices of this chain."""
-    low, target, high, house_fee_max = (f"0.{units:0{SCALES[name]}d}" for units in (*BAND, 1_000))
+    low, target, high, house_fee_max, channel_reserve = (
+        f"0.{units:0{SCALES[name]}d}" for units in (*BAND, 1_000, CHANNEL_RESERVE)
+    )
     bands = {
         COINS[name]: Band(low=low, target=target, high=high),
         TOKEN_ASSET: Band(low="10%", target="20%", high="50%"),
     }
     return WithdrawalTerms(
         confirmations=2,
+        channel_reserve=channel_reserve,
         house_fee_max=house_fee_max,
         sweep_minimum={TOKEN_ASSET: "5"},
         treasury=TreasuryTerms(warm=WARM, bands=bands, merge_below="0.000001", merge_above=10, merge_rate={"fee": 10}),

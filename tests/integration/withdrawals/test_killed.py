@@ -18,20 +18,52 @@ import pytest
 from billfold.app.migrate import SETS
 from tests import servers
 from tests.integration import kill_tables
-from tests.integration.withdrawals.dying import ALONE, GAS, HOUSE, REPLACING, STEPS, SWEEPING, TENDING
-from tests.integration.withdrawals.simulated import MODELS
-from tests.integration.withdrawals.support import BAND, HOT, SWEPT, TOKEN_ASSET, WARM, Office, opened
+from tests.integration.withdrawals.dying import (
+    ALONE,
+    CANCELLING,
+    GAS,
+    HANDING,
+    HOUSE,
+    HURRYING,
+    MERGING,
+    OPENING,
+    REFUNDING,
+    REPLACING,
+    SPONSORED,
+    STEPS,
+    SWEEPING,
+    TENDING,
+)
+from tests.integration.withdrawals.simulated import MODELS, NEW_CHANNEL
+from tests.integration.withdrawals.support import (
+    BAND,
+    CHANNEL_RESERVE,
+    HOT,
+    SWEPT,
+    TOKEN_ASSET,
+    WARM,
+    Office,
+    opened,
+)
+from tests.integration.withdrawals.test_unsigned import moved_out, signed_and_handed_in, waiting
 
 TIMEOUT_S = 120.0
+#: Where one transaction can take another's place.
+REPLACED = ("bitcoin", "ethereum", "stellar")
 #: Where each step runs: a chain of each model meets each of them.
 _CHAINS = (
     {step: list(MODELS) for step in STEPS}
     | {step: ["ethereum"] for step in ALONE}
     | {step: ["ethereum"] for step in HOUSE}
-    | {step: ["bitcoin", "ethereum"] for step in REPLACING}
+    | {step: list(MODELS) for step in CANCELLING}
+    | {step: list(REPLACED) for step in REPLACING}
     | {step: list(SWEPT) for step in SWEEPING}
     | {step: ["ethereum"] for step in GAS}
+    | {step: ["solana"] for step in SPONSORED}
     | {step: ["ethereum"] for step in TENDING}
+    | {step: ["bitcoin"] for step in (*MERGING, *HURRYING)}
+    | {step: ["stellar"] for step in OPENING}
+    | {step: list(MODELS) for step in (*REFUNDING, *HANDING)}
 )
 
 
@@ -126,7 +158,7 @@ async def test_whoever_is_killed_while_a_transaction_is_replaced_has_one_of_the_
             assert (await office.posted(account))[1] == 0, step
             await office.check_conserved()
 
-    await cemetery.tell(story, ["bitcoin", "ethereum"])
+    await cemetery.tell(story, REPLACED)
 
 
 async def test_whoever_is_killed_while_the_house_pays_its_part_of_a_fee_has_it_paid_once(cemetery: Cemetery) -> None:
@@ -199,6 +231,146 @@ async def test_whoever_is_killed_while_a_surplus_is_brought_away_has_it_arrive_o
         assert len(told) == len(TENDING) == len(office.chain.received(WARM))
 
     await cemetery.tell(story, ["ethereum"])
+
+
+async def test_whoever_is_killed_while_a_withdrawal_is_cancelled_has_it_given_back_once(cemetery: Cemetery) -> None:
+    async def story(office: Office, mortals: Mortals) -> None:
+        for step in CANCELLING:
+            account = await office.customer(10_000)
+            asked = (await office.request(account, 1_000, "sim-a")).withdrawal
+            await mortals.die(office, step, f"cancel {asked.id}")
+            assert (await office.withdrawals.cancel(withdrawal_id=asked.id)).status in ("settling", "cancelled")
+            office.clock.ahead += timedelta(minutes=30)
+            (ended,) = await office.finish(asked.id)
+            assert (ended.status, await office.posted(account)) == ("cancelled", (10_000, 0)), step
+            assert office.chain.received("sim-a") == [], step
+            await office.check_conserved()
+
+    await cemetery.tell(story, list(MODELS))
+
+
+async def test_whoever_is_killed_while_the_house_pays_for_the_sweep_of_a_token_has_it_swept_once(
+    cemetery: Cemetery,
+) -> None:
+    async def story(office: Office, mortals: Mortals) -> None:
+        await office.endow(10_000)
+        fees = await office.house.account(kind="fees", asset="SOL")
+        for number, step in enumerate(SPONSORED, 1):
+            await office.deposit(1_000, place=number, asset=TOKEN_ASSET)
+            await mortals.die(office, step, "sweep everything")
+            office.clock.ahead += timedelta(minutes=30)
+            await office.work()
+            await office.finish()
+            assert office.chain.received(HOT) == [1_000] * number, step
+            assert (await office.uncollected(), (await office.posted(fees))[0]) == (0, 10_000 - 30 * number), step
+            await office.check_conserved()
+
+    await cemetery.tell(story, ["solana"])
+
+
+async def test_whoever_is_killed_while_coins_are_made_one_has_it_done_once(cemetery: Cemetery) -> None:
+    async def story(office: Office, mortals: Mortals) -> None:
+        fees = await office.house.account(kind="fees", asset="BTC")
+        for number, step in enumerate(MERGING, 1):
+            await office.customer(12 * 50, coins=12)
+            office.chain.mine(2)
+            await office.watch()
+            await mortals.die(office, step, "merge everything")
+            office.clock.ahead += timedelta(minutes=30)
+            await office.withdrawals.merge(chain="bitcoin")
+            await office.finish()
+            found = await office.withdrawals.coins(chain="bitcoin")
+            assert (found.count, found.small, (await office.posted(fees))[0]) == (number, 0, -10 * number), step
+            await office.check_conserved()
+        told = [one["kind"] for one in await office.told("treasury.moved.v1")]
+        assert told == ["merge"] * len(MERGING)
+
+    await cemetery.tell(story, ["bitcoin"])
+
+
+async def test_whoever_is_killed_while_a_child_is_sent_has_one_pay_for_both(cemetery: Cemetery) -> None:
+    async def story(office: Office, mortals: Mortals) -> None:
+        fees = await office.house.account(kind="fees", asset="BTC")
+        for number, step in enumerate(HURRYING, 1):
+            account = await office.customer(10_000)
+            asked = (await office.request(account, 1_000, "sim-a", speed="slow")).withdrawal
+            await office.work()
+            parent = (await office.look(asked.id)).chain_tx
+            assert parent is not None
+            assert office.chain.waiting() == 1, step
+            await mortals.die(office, step, f"hasten {parent}")
+            # As its operator does, who got no answer.
+            child = await office.withdrawals.hasten(chain="bitcoin", chain_tx=parent, speed="normal")
+            office.clock.ahead += timedelta(minutes=30)
+            (ended,) = await office.finish(asked.id)
+            assert ended.status == "settled", step
+            again = await office.withdrawals.hasten(chain="bitcoin", chain_tx=parent, speed="normal")
+            assert (again.id, again.status) == (child.id, "settled"), step
+            assert office.chain.received("sim-a") == [1_000] * number, step
+            assert (await office.posted(fees))[0] == -20 * number, step
+            await office.check_conserved()
+
+    await cemetery.tell(story, ["bitcoin"])
+
+
+async def test_whoever_is_killed_while_a_channel_is_opened_has_it_given_its_reserve_once(cemetery: Cemetery) -> None:
+    async def story(office: Office, mortals: Mortals) -> None:
+        await office.endow(10_000)
+        fees = await office.house.account(kind="fees", asset="XLM")
+        given = await office.house.account(kind="liquidity", asset="XLM")
+        for number, step in enumerate(OPENING, 1):
+            channel = f"{NEW_CHANNEL}-{number}"
+            await office.want_channel(channel)
+            await mortals.die(office, step, "open everything")
+            office.clock.ahead += timedelta(minutes=30)
+            await office.withdrawals.open(chain="stellar")
+            await office.finish()
+            assert office.chain.received(channel) == [CHANNEL_RESERVE], step
+            found = [(await office.posted(one))[0] for one in (fees, given)]
+            assert found == [10_000 - (30 + CHANNEL_RESERVE) * number, CHANNEL_RESERVE * number], step
+            await office.check_conserved()
+
+    await cemetery.tell(story, ["stellar"])
+
+
+async def test_whoever_is_killed_while_a_deposit_is_sent_back_has_it_arrive_once(cemetery: Cemetery) -> None:
+    async def story(office: Office, mortals: Mortals) -> None:
+        # Somebody else's money lies there, too.
+        await office.customer(10_000)
+        suspense = await office.house.account(kind="suspense", asset=office.chain.coin)
+        for number, step in enumerate(REFUNDING, 1):
+            deposit = await office.lose(1_000)
+            await mortals.die(office, step, f"refund {deposit}")
+            asked = await office.refund(deposit)
+            office.clock.ahead += timedelta(minutes=30)
+            (ended,) = await office.finish(asked)
+            assert ended.status == "settled", step
+            assert len(office.chain.received("sim-a")) == number, step
+            assert await office.posted(suspense) == (0, 0), step
+            await office.check_conserved()
+            assert len(await office.told("deposit.refunded.v1")) == number, step
+
+    await cemetery.tell(story, list(MODELS))
+
+
+async def test_whoever_is_killed_while_another_signs_has_what_was_signed_sent_once(cemetery: Cemetery) -> None:
+    async def story(office: Office, mortals: Mortals) -> None:
+        moved_out(office)
+        for number, step in enumerate(HANDING, 1):
+            account = await office.customer(10_000)
+            await mortals.die(office, step, f"request {account}")
+            asked = (await office.request(account, 1_000, "sim-a", key="k")).withdrawal
+            office.clock.ahead += timedelta(minutes=30)
+            for _ in range(2):
+                await office.work()
+                for tx in await waiting(office):
+                    await signed_and_handed_in(office, tx)
+            (ended,) = await office.finish(asked.id)
+            assert ended.status == "settled", step
+            assert office.chain.received("sim-a") == [1_000] * number, step
+            await office.check_conserved()
+
+    await cemetery.tell(story, list(MODELS))
 
 
 def test_the_table_of_kills_is_in_the_documentation() -> None:
