@@ -245,7 +245,8 @@ class Allocation(msgspec.Struct, frozen=True, kw_only=True):
     """What a transaction uses up, stored before it is built; no two living transactions have the same.
 
     Of the model `coins`: `coins` and `change`; of `nonce`: `nonce` (Ethereum's nonce, Stellar's sequence number); of
-    `recent_block`: `anchor` and `last_height`, after which it can't happen any more. Where `source` is one of Stellar's
+    `recent_block`: `anchor` and `last_height`, after which it can't happen any more; without the latter the anchor is
+    a durable nonce, which one transaction uses up whenever it comes. Where `source` is one of Stellar's
     channels, which only gives its number, `change` is the account that pays; where it is one of Solana's owners of a
     token, whose fee somebody else pays, it is that one.
     """
@@ -258,6 +259,11 @@ class Allocation(msgspec.Struct, frozen=True, kw_only=True):
     last_height: int | None = None
     #: After this instant it can't happen any more (Stellar's time bounds).
     expires_at: datetime | None = None
+
+    @property
+    def endures(self) -> bool:
+        """Whether its anchor is a durable nonce: any transaction that has the same one takes its place."""
+        return self.anchor is not None and self.last_height is None
 
 
 class Unsigned(msgspec.Struct, frozen=True, kw_only=True):
@@ -273,6 +279,23 @@ class Build(Protocol):
 
     async def anchor(self) -> tuple[str, int]:
         """A recent block for an allocation of the model `recent_block`, and the last height at which it counts.
+
+        Raises:
+            NodeUnavailable, NodeWrong.
+        """
+        ...
+
+    def nonce_accounts(self, source: str, *, count: int) -> Sequence[str]:
+        """The first accounts of a source for durable nonces, open or not; none on chains that have no such thing.
+
+        A payment of nothing to one opens it, by a transaction of its own that pays the rent.
+        """
+        ...
+
+    async def durable_anchor(self, account: str, *, source: str) -> str | None:
+        """The nonce of such an account as an anchor without a last height; None: it is not open for that source.
+
+        It begins with a height, then its value and its account, with a colon between each.
 
         Raises:
             NodeUnavailable, NodeWrong.

@@ -236,6 +236,14 @@ class Simulated:
         self._answer()
         return f"b{self.height}", self.height + LIFETIME
 
+    def nonce_accounts(self, source: str, *, count: int) -> Sequence[str]:
+        """There are none here."""
+        return ()
+
+    async def durable_anchor(self, account: str, *, source: str) -> str | None:
+        """Not of this chain."""
+        raise AssertionError("durable nonces are tried on the real rules")
+
     async def next_nonce(self, source: str) -> int:
         self._answer()
         if source.startswith(NEW_CHANNEL) and (source, "") not in self.balances():

@@ -199,6 +199,14 @@ class Bitcoin:
         """Not of this chain."""
         raise AssertionError("Bitcoin's transactions use up coins")
 
+    def nonce_accounts(self, source: str, *, count: int) -> Sequence[str]:  # noqa: ARG002 - the port's
+        """There are none here."""
+        return ()
+
+    async def durable_anchor(self, account: str, *, source: str) -> str | None:  # noqa: ARG002 - the port's
+        """Not of this chain."""
+        raise AssertionError("Bitcoin's transactions use up coins")
+
     async def next_nonce(self, source: str) -> int:  # noqa: ARG002 - the port's
         """Not of this chain."""
         raise AssertionError("Bitcoin's transactions use up coins")

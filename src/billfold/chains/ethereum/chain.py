@@ -99,6 +99,14 @@ class Ethereum:
         """Nothing of the kind is here."""
         raise errors.PaymentInvalid("Transactions of Ethereum stand on no recent block.")
 
+    def nonce_accounts(self, source: str, *, count: int) -> Sequence[str]:  # noqa: ARG002 - the port's
+        """There are none here."""
+        return ()
+
+    async def durable_anchor(self, account: str, *, source: str) -> str | None:  # noqa: ARG002 - the port's
+        """Not of this chain."""
+        raise AssertionError("Ethereum's transactions are numbered")
+
     async def next_nonce(self, source: str) -> int:
         """The next number of a source, by the blocks."""
         return await self._node.nonce(addresses.canonical(source), "latest")

@@ -1,7 +1,7 @@
 """Makes transactions. What one uses up is a recent block: 150 blocks after it, it can't happen any more.
 
 The recent block is a final one, so no fork takes it away. An anchor is its slot and hash, `1234:9hSR…`: by its slot it
-is known from where on a transaction could be in a block.
+is known from where on a transaction could be in a block. `durable` has those anchors that do not grow old.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from solders.token.state import Mint
 
 from billfold.chains.errors import FundsShort, NodeWrong, PaymentInvalid
 from billfold.chains.port import Allocation, Payment, Rate, Unsigned
-from billfold.chains.solana import fees, orders, sponsoring, sweeps
+from billfold.chains.solana import durable, fees, nonces, orders, sponsoring, sweeps
 from billfold.chains.solana.node import Header, Node
 
 #: A blockhash counts for so many blocks (MAX_PROCESSING_AGE).
@@ -50,17 +50,23 @@ class Builder:
         Raises:
             FundsShort, PaymentInvalid, NodeUnavailable, NodeWrong.
         """
-        if not 0 < len(payments) <= PAYMENTS_MAX:
+        if len(payments) > PAYMENTS_MAX or not (payments or allocation.endures):
             raise PaymentInvalid(f"One transaction of Solana has up to {PAYMENTS_MAX} payments.")
+        if allocation.endures and (allocation.change is not None or nonces.opens(payments)):
+            raise PaymentInvalid("On Solana only payments from their source have a durable nonce.")
         if allocation.change is not None:
             return await self._sweep(payments, allocation, rate=rate)
+        if nonces.opens(payments):
+            return await self._opening(payments, allocation, rate=rate)
         pays = [await self._pay(payment) for payment in payments]
+        nonce = durable.anchor(allocation) if allocation.endures else None
         order = orders.Order(
             payer=allocation.source,
-            blockhash=anchored(allocation.anchor)[1],
+            blockhash=anchored(allocation.anchor)[1] if nonce is None else nonce.value,
             units=orders.units(pays),
             micro_lamports=rate.numbers[fees.NAME],
             pays=pays,
+            nonce=None if nonce is None else nonce.account,
         )
         message = orders.message(order)
         await self._check_fee(message, order.fee)
@@ -102,6 +108,20 @@ class Builder:
         message = sweeps.message(sweep)
         await self._check_fee(message, sweep.fee)
         return Unsigned(payload=message, fee_max=sweep.fee_max)
+
+    async def _opening(self, payments: Sequence[Payment], allocation: Allocation, *, rate: Rate) -> Unsigned:
+        opening = nonces.opening(
+            payments,
+            payer=allocation.source,
+            blockhash=anchored(allocation.anchor)[1],
+            micro_lamports=rate.numbers[fees.NAME],
+        )
+        message = nonces.message(opening)
+        await self._check_fee(message, opening.fee)
+        held, cost = await self._node.lamports(opening.payer), opening.fee_max
+        if held < cost + orders.ACCOUNT_RENT:
+            raise FundsShort(f"The source has {held} lamports; {cost} are wanted, and something has to stay.")
+        return Unsigned(payload=message, fee_max=cost)
 
     async def _check_fee(self, message: bytes, fee: int) -> None:
         told = await self._node.fee(message)

@@ -24,7 +24,17 @@ from billfold.chains.port import (
     Speed,
     Unsigned,
 )
-from billfold.chains.solana import addresses, building, fees, seeking, sending, sponsoring, watching
+from billfold.chains.solana import (
+    addresses,
+    building,
+    durable,
+    fees,
+    nonces,
+    seeking,
+    sending,
+    sponsoring,
+    watching,
+)
 from billfold.chains.solana.node import Node
 
 #: The first blocks of the public networks, by which they are told apart.
@@ -103,6 +113,12 @@ class Solana:
 
     async def anchor(self) -> tuple[str, int]:
         return building.anchor(await self._node.final())
+
+    def nonce_accounts(self, source: str, *, count: int) -> Sequence[str]:
+        return nonces.accounts(source, count=count)
+
+    async def durable_anchor(self, account: str, *, source: str) -> str | None:
+        return await durable.fresh(self._node, account, source=source)
 
     async def next_nonce(self, source: str) -> int:  # noqa: ARG002 - nobody has one
         """Zero: nothing here is numbered."""

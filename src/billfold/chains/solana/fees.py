@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from billfold.chains.port import Payment, Rate, Speed
-from billfold.chains.solana import orders
+from billfold.chains.solana import nonces, orders
 
 NAME = "micro_lamports"
 #: What is offered at least: nodes tell the lowest price that was paid, and in a quiet hour that is nothing. With what a
@@ -33,8 +33,11 @@ def rates(recent: Sequence[int]) -> Mapping[Speed, Rate]:
 def estimate(payments: Sequence[Payment], *, source: str, rate: Rate) -> int:
     """The fee of one transaction with these payments, in lamports; it is the same whether it succeeds or not.
 
-    What opening token accounts takes is not in it: `Destination.opening` says that.
+    What opening token accounts takes is not in it: `Destination.opening` says that. Of what opens accounts for nonces
+    the rent is in it, which is all that it pays.
     """
+    if nonces.opens(payments):
+        return nonces.opening(payments, payer=source, blockhash="", micro_lamports=rate.numbers[NAME]).fee_max
     pays = [
         orders.Pay(address=payment.address, amount=payment.amount, token=payment.token, memo=payment.memo)
         for payment in payments

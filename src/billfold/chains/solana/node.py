@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 
 import msgspec
+from solders.transaction import VersionedTransaction
 
 from billfold.chains.errors import NodeUnavailable, NodeWrong
 from billfold.chains.nodes import Nodes, reading
@@ -155,6 +156,50 @@ class Node:
         """
         config = {"commitment": "confirmed", "encoding": "base64", "dataSlice": {"offset": 0, "length": 165}}
         return await self._rpc.call("getAccountInfo", key, config, read=lambda answer: _account(value(answer)))
+
+    async def final_account(
+        self, key: str, *, read: Callable[[Account | None], T | None], slot: int = 0
+    ) -> tuple[int, T | None]:
+        """What is finally in an account as `read` reads it, agreed on by the quorum, and at which slot.
+
+        That slot is none before `slot`: a node that is behind has no say.
+        """
+
+        def read_at(answer: Any) -> tuple[int, T | None]:
+            at = _slot(reading.member(reading.member(answer, "context"), "slot"))
+            if at < slot:
+                raise NodeWrong("A node gives an account as it was before the slot that it was asked for.")
+            return at, read(_account(value(answer)))
+
+        config = {"commitment": "finalized", "encoding": "base64", "minContextSlot": slot}
+        return await self._rpc.agreed("getAccountInfo", key, config, read=read_at, key=lambda found: found[1])
+
+    async def naming(self, key: str, *, slot: int, most: int) -> Sequence[tuple[str, int]]:
+        """Final transactions that name an account, with their slots, the last first, as a node knows after a slot."""
+
+        def read(answer: Any) -> Sequence[tuple[str, int]]:
+            return [
+                (text(reading.member(each, "signature"), "signature"), _slot(reading.member(each, "slot")))
+                for each in reading.items(answer, "signatures", most=most)
+            ]
+
+        config = {"commitment": "finalized", "limit": most, "minContextSlot": slot}
+        return await self._rpc.call("getSignaturesForAddress", key, config, read=read)
+
+    async def final_transaction(self, signature: str) -> VersionedTransaction | None:
+        """A final transaction with its signatures, agreed on by the quorum."""
+
+        def read(answer: Any) -> bytes | None:
+            if answer is None:
+                return None
+            raw = _bytes(reading.member(answer, "transaction"))
+            if str(_transaction(raw).signatures[0]) != signature:
+                raise NodeWrong("A node gives another transaction than was asked for.")
+            return raw
+
+        config = {"commitment": "finalized", "encoding": "base64", "maxSupportedTransactionVersion": 0}
+        raw = await self._rpc.agreed("getTransaction", signature, config, read=read, key=lambda found: found)
+        return None if raw is None else _transaction(raw)
 
     async def status(self, signature: str) -> Status | None:
         """What as many nodes know of a signature as the quorum wants, however long ago it was."""
@@ -324,11 +369,7 @@ def _status(given: Any) -> Status:
 def _account(given: Any) -> Account | None:
     if given is None:
         return None
-    parts = reading.items(reading.member(given, "data"), "data", most=2)
-    try:
-        data = base64.b64decode(reading.text(parts[0], "data"), validate=True)
-    except (IndexError, binascii.Error):
-        raise NodeWrong("A node gives an account without data that could be read.") from None
+    data = _bytes(reading.member(given, "data"))
     return Account(
         lamports=reading.whole(reading.member(given, "lamports"), "lamports", most=LAMPORTS_MAX),
         owner=text(reading.member(given, "owner"), "owner"),
@@ -336,6 +377,27 @@ def _account(given: Any) -> Account | None:
         space=reading.whole(given.get("space", len(data)), "space"),
         data=data,
     )
+
+
+def _bytes(given: Any) -> bytes:
+    """What a node shows in base 64, with the name of that beside it."""
+    parts = reading.items(given, "data", most=2)
+    try:
+        return base64.b64decode(reading.text(parts[0], "data"), validate=True)
+    except (IndexError, binascii.Error):
+        raise NodeWrong("A node gives data that could not be read.") from None
+
+
+def _transaction(raw: bytes) -> VersionedTransaction:
+    """A transaction whose signatures are all good."""
+    try:
+        found = VersionedTransaction.from_bytes(raw)
+        good = bool(found.signatures) and all(found.verify_with_results())
+    except ValueError as error:
+        raise NodeWrong("A node gives a transaction that is none.") from error
+    if not good:
+        raise NodeWrong("A node gives a transaction that no block can have.")
+    return found
 
 
 def _held(account: Any, mint: str) -> int:

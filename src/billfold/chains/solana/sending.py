@@ -9,11 +9,13 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from solders.message import to_bytes_versioned
+from solders.transaction import VersionedTransaction
 
 from billfold.chains.errors import NodeUnavailable, NodeWrong
 from billfold.chains.nodes import reading
 from billfold.chains.port import Allocation, Fate, Found, Signed
-from billfold.chains.solana import lifetime
+from billfold.chains.solana import durable, lifetime, nonces
 from billfold.chains.solana.node import LAMPORTS_MAX, Header, Node
 
 #: An index of an account is one byte.
@@ -36,6 +38,8 @@ async def find(node: Node, signed: Signed, allocation: Allocation) -> Found:
     Raises:
         NodeUnavailable, NodeWrong.
     """
+    if allocation.endures:
+        return await _find_durable(node, signed, allocation)
     # First how far the chain is: a transaction that gets into a block in between is seen then.
     final = await node.final()
     status = await node.status(signed.chain_tx)
@@ -47,18 +51,38 @@ async def find(node: Node, signed: Signed, allocation: Allocation) -> Found:
     return Found(fate=Fate.DEAD, reason="Its recent block is too old, and no block has it.")
 
 
+async def _find_durable(node: Node, signed: Signed, allocation: Allocation) -> Found:
+    anchor = durable.anchor(allocation)
+    # First the nonce: a transaction that uses it up in between is seen then.
+    moved = await durable.moved_on(node, anchor)
+    status = await node.status(signed.chain_tx)
+    if status is not None:
+        return await _mined(node, signed, allocation) if status.confirmed else Found(fate=Fate.PENDING)
+    if moved is None:
+        return Found(fate=Fate.UNSEEN)
+    user = await durable.user(node, anchor, slot=moved)
+    if user is None:
+        raise NodeUnavailable("The nodes of Solana do not show which transaction has used up a nonce.")
+    if to_bytes_versioned(user.message) == _message(signed):
+        # The same in a block under a signature of its own: who has the key can sign twice.
+        same = msgspec.structs.replace(signed, chain_tx=str(user.signatures[0]))
+        return await _mined(node, same, allocation)
+    return Found(fate=Fate.DEAD, reason="Another transaction has used up its nonce.")
+
+
 async def _mined(node: Node, signed: Signed, allocation: Allocation) -> Found:
     mined = await node.transaction(signed.chain_tx, _mined_from)
     block = None if mined is None else await node.header(mined.slot, commitment="confirmed", agreed=True)
     if mined is None or block is None:
         raise NodeUnavailable("A node of Solana knows a transaction, but not its block yet.")
+    # Who pays for another, or opens accounts of its own, gives nothing beside the fee but the rent of these.
+    alone = allocation.change is not None or nonces.is_opening(_message(signed))
     return Found(
         fate=Fate.MINED,
         height=mined.slot,
         block=block.hash,
         succeeded=not mined.error,
-        # Who pays for another gives nothing else, but the rent of an account of its own if that was not there.
-        fee=mined.fee if allocation.change is None else max(mined.left, mined.fee),
+        fee=max(mined.left, mined.fee) if alone else mined.fee,
         reason=mined.error,
     )
 
@@ -76,6 +100,10 @@ async def _prove_absent(node: Node, signed: Signed, allocation: Allocation, fina
     async for signatures in lifetime.signatures(allocation, slots, node.signatures):
         if signed.chain_tx in signatures:
             raise NodeWrong("A node of Solana does not know a signature that one of its blocks has.")
+
+
+def _message(signed: Signed) -> bytes:
+    return to_bytes_versioned(VersionedTransaction.from_bytes(signed.raw).message)
 
 
 def _mined_from(answer: Any) -> Mined:

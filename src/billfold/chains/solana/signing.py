@@ -14,7 +14,7 @@ from solders.transaction import VersionedTransaction
 from billfold.chains.errors import PayloadRefused
 from billfold.chains.port import Network, Payment, Signed
 from billfold.chains.signing_port import Place, Shown
-from billfold.chains.solana import claims, keys, orders, sweeps
+from billfold.chains.solana import claims, keys, nonces, orders, sweeps
 
 
 def read(payload: bytes, *, network: Network) -> Shown:  # noqa: ARG001 - see above
@@ -28,6 +28,8 @@ def read(payload: bytes, *, network: Network) -> Shown:  # noqa: ARG001 - see ab
     order = orders.read(payload)
     if not order.pays:
         raise PayloadRefused("The message pays nothing.")
+    if order.nonce is not None and order.nonce not in nonces.accounts(order.payer):
+        raise PayloadRefused("The message has a nonce of an account that is none of its payer's.")
     payments = [Payment(address=pay.address, amount=pay.amount, token=pay.token, memo=pay.memo) for pay in order.pays]
     return Shown(sources=[order.payer], payments=payments, fee_max=order.fee_max)
 

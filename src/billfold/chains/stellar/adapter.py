@@ -105,6 +105,14 @@ class Stellar:
         """Only chains of the model `recent_block` have one."""
         raise AssertionError("a transaction of Stellar has no recent block in it")
 
+    def nonce_accounts(self, source: str, *, count: int) -> Sequence[str]:  # noqa: ARG002 - the port's
+        """There are none here."""
+        return ()
+
+    async def durable_anchor(self, account: str, *, source: str) -> str | None:  # noqa: ARG002 - the port's
+        """Not of this chain."""
+        raise AssertionError("Stellar's transactions are numbered")
+
     async def next_nonce(self, source: str) -> int:
         """The sequence number after the account's last.
 
