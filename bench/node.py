@@ -215,6 +215,14 @@ class Node:
     async def anchor(self) -> tuple[str, int]:
         return SOLANA_PAID, self.height + 150
 
+    async def nonce_accounts(self, source: str, *, count: int) -> Sequence[str]:  # noqa: ARG002 - the port's
+        """There are none here."""
+        return ()
+
+    async def durable_anchor(self, account: str, *, source: str) -> str | None:  # noqa: ARG002 - the port's
+        """Not of this chain."""
+        raise AssertionError("nothing here is durable")
+
     async def next_nonce(self, source: str) -> int:  # noqa: ARG002 - there is one.
         return len(self.mined)
 

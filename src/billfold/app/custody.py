@@ -100,6 +100,9 @@ def _withdrawing(name: str, section: settings.Chain) -> WithdrawalTerms:
         living_max=_LIVING_MAX[name],
         channels=section.channels if isinstance(section, settings.Stellar) and section.keys == "signer" else 0,
         channel_reserve=_CHANNEL_RESERVE.get(name, ""),
+        durable_nonces=section.durable_nonces
+        if isinstance(section, settings.Solana) and section.keys == "elsewhere"
+        else 0,
         sweep_worth=section.sweep_worth,
         sweep_minimum=_minimum(name, section.sweep_minimum, setting="sweep_minimum"),
         service_fees=_service_fees(name, section.service_fees),

@@ -285,10 +285,10 @@ class Build(Protocol):
         """
         ...
 
-    def nonce_accounts(self, source: str, *, count: int) -> Sequence[str]:
+    async def nonce_accounts(self, source: str, *, count: int) -> Sequence[str]:
         """The first accounts of a source for durable nonces, open or not; none on chains that have no such thing.
 
-        A payment of nothing to one opens it, by a transaction of its own that pays the rent.
+        A payment of nothing to one opens it, by a transaction of its own that pays the rent. No node is asked.
         """
         ...
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import rlp  # type: ignore[import-untyped]  # it has no types
@@ -90,8 +90,8 @@ def ethereum() -> Outsider:
     return Outsider(account, None, sign)
 
 
-def solana() -> Outsider:
-    pairs = [SolanaKeypair.from_seed(bytes([number]) * 32) for number in range(1, LISTED + 2)]
+def solana(pairs: Sequence[SolanaKeypair] = ()) -> Outsider:
+    pairs = pairs or [SolanaKeypair.from_seed(bytes([number]) * 32) for number in range(1, LISTED + 2)]
     by_address: Mapping[str, SolanaKeypair] = {str(pair.pubkey()): pair for pair in pairs}
 
     def sign(given: Exported) -> str:

@@ -236,7 +236,7 @@ class Simulated:
         self._answer()
         return f"b{self.height}", self.height + LIFETIME
 
-    def nonce_accounts(self, source: str, *, count: int) -> Sequence[str]:
+    async def nonce_accounts(self, source: str, *, count: int) -> Sequence[str]:
         """There are none here."""
         return ()
 

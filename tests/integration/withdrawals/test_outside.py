@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from functools import partial
 from importlib import import_module
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
 import pytest
@@ -47,7 +47,9 @@ PROVEN = {"bitcoin": 1, "ethereum": 65, "solana": 190, "stellar": 1}
 class Bank:
     """Custody over one chain whose keys somebody else has; its wallets have one account each."""
 
-    def __init__(self, database: Database, ledger: Ledger, chain: Chain, server: DevnetServer) -> None:
+    def __init__(
+        self, database: Database, ledger: Ledger, chain: Chain, server: DevnetServer, *, nonces: int = 0
+    ) -> None:
         self.database, self.ledger, self.chain, self.server = database, ledger, chain, server
         self.code, self.scale = COINS[chain.name]
         self.clock = Watch()
@@ -56,7 +58,7 @@ class Bank:
             chain=chain,
             terms=Terms(credit_after=1, release_after=DEEP, reorg_limit=10),
             showing=cast("Showing", import_module(f"billfold.chains.{chain.name}.showing")),
-            withdrawing=WithdrawalTerms(confirmations=DEEP, house_fee_max="0.01"),
+            withdrawing=WithdrawalTerms(confirmations=DEEP, house_fee_max="0.01", durable_nonces=nonces),
             outside=cast("Any", partial(import_module, f"billfold.chains.{chain.name}.outside")),
         )
         self.served = served
@@ -167,9 +169,14 @@ class Bank:
         return (await self.ledger.accounts(ids=[account]))[0].posted
 
 
+BankT = TypeVar("BankT", bound=Bank)
+
+
 @asynccontextmanager
-async def opened(name: str, server: DevnetServer, dsn: str) -> AsyncIterator[Bank]:
-    """A bank over this chain and database."""
+async def banking(
+    name: str, server: DevnetServer, dsn: str, *, kind: type[BankT], nonces: int = 0
+) -> AsyncIterator[BankT]:
+    """Such a bank, until the block ends."""
     url = server.url
     if name == "bitcoin":
         url = url.replace("http://", f"http://{(server.folder / COOKIE).read_text()}@")
@@ -183,14 +190,14 @@ async def opened(name: str, server: DevnetServer, dsn: str) -> AsyncIterator[Ban
         code, scale = COINS[name]
         if code not in await ledger.assets():
             await ledger.add_asset(asset=Asset(code=code, scale=scale, kind="native", name=code, chain=name))
-        yield Bank(database, ledger, chain, server)
+        yield kind(database, ledger, chain, server, nonces=nonces)
 
 
 @pytest.fixture(params=list(COINS))
 async def bank(request: pytest.FixtureRequest, postgres_server: servers.PostgresServer) -> AsyncIterator[Bank]:
-    name = str(request.param)
-    server: DevnetServer = request.getfixturevalue(f"{name}_server")
-    async with opened(name, server, postgres_server.create_database(SETS).app_dsn) as bank:
+    server: DevnetServer = request.getfixturevalue(f"{request.param}_server")
+    dsn = postgres_server.create_database(SETS).app_dsn
+    async with banking(str(request.param), server, dsn, kind=Bank) as bank:
         yield bank
 
 

@@ -18,7 +18,7 @@ from billfold.kernel import ids
 from tests import servers
 from tests.commands import Billfold, Result
 from tests.integration.api.support import bootstrapped, running_api
-from tests.integration.withdrawals.test_outside import STRANGERS, Bank, opened
+from tests.integration.withdrawals.test_outside import STRANGERS, Bank, banking
 from tests.servers.devnets import DevnetServer
 
 CHAIN = "ethereum"
@@ -48,7 +48,7 @@ async def desk(
     settings = {"urls": ethereum_server.url, "network": "sandbox", "keys": "elsewhere"}
     key = await bootstrapped(own)
     with running_api(own, tmp_path, **{f"{CHAIN}__{name}": value for name, value in settings.items()}) as api:
-        async with opened(CHAIN, ethereum_server, own.app_dsn) as bank:
+        async with banking(CHAIN, ethereum_server, own.app_dsn, kind=Bank) as bank:
             yield Desk(bank, api.url, key, tmp_path)
 
 

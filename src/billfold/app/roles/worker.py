@@ -164,7 +164,7 @@ def _duties(tree: settings.Settings, parts: Container) -> Sequence[Duty]:
         *(
             Duty(f"open accounts on {served.name}", partial(custody_workers.open_up, parts.custody, served.name))
             for served in parts.custody.serving.all
-            if served.withdrawing.channel_reserve
+            if served.withdrawing.channel_reserve or served.withdrawing.durable_nonces
         ),
         *(
             Duty(f"sweep on {served.name}", partial(custody_workers.sweep, parts.custody, served.name))

@@ -2,7 +2,7 @@
 
 from billfold.app.settings.access import Keys, Limits, Oidc, Tokens
 from billfold.app.settings.audit import Audit, AuditObjectStore, AuditSinks
-from billfold.app.settings.chains import Bitcoin, Chain, Stellar
+from billfold.app.settings.chains import Bitcoin, Chain, Solana, Stellar
 from billfold.app.settings.roles import Api, Client, Ledger, Log, Requests, Worker
 from billfold.app.settings.section import leaves, mask, replaced
 from billfold.app.settings.servers import Balances, History, Kafka, Mail, MailSink, Nats, Postgres, Rabbitmq
@@ -49,6 +49,7 @@ __all__ = [
     "SettingUnknown",
     "Settings",
     "Signer",
+    "Solana",
     "Stellar",
     "Tokens",
     "Vault",

@@ -107,6 +107,10 @@ class Solana(Chain, frozen=True, kw_only=True):
     #: With so many it may leave on a chain again. Not less than `credit_after`.
     release_after: Annotated[int, _CONFIRMATIONS] = 32
 
+    #: Where keys are elsewhere, so many withdrawals at a time are handed out with a durable nonce: they stay good until
+    #: somebody signs. The account of each costs the house 0.00144768 SOL once. Others are to be signed within a minute.
+    durable_nonces: Annotated[int, msgspec.Meta(ge=0, le=16)] = 0
+
 
 class Stellar(Chain, frozen=True, kw_only=True):
     """Stellar, by Horizon. What a ledger of it has is final."""

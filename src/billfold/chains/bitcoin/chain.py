@@ -199,7 +199,7 @@ class Bitcoin:
         """Not of this chain."""
         raise AssertionError("Bitcoin's transactions use up coins")
 
-    def nonce_accounts(self, source: str, *, count: int) -> Sequence[str]:  # noqa: ARG002 - the port's
+    async def nonce_accounts(self, source: str, *, count: int) -> Sequence[str]:  # noqa: ARG002 - the port's
         """There are none here."""
         return ()
 

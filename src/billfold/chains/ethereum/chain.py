@@ -99,7 +99,7 @@ class Ethereum:
         """Nothing of the kind is here."""
         raise errors.PaymentInvalid("Transactions of Ethereum stand on no recent block.")
 
-    def nonce_accounts(self, source: str, *, count: int) -> Sequence[str]:  # noqa: ARG002 - the port's
+    async def nonce_accounts(self, source: str, *, count: int) -> Sequence[str]:  # noqa: ARG002 - the port's
         """There are none here."""
         return ()
 

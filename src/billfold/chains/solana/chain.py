@@ -114,7 +114,7 @@ class Solana:
     async def anchor(self) -> tuple[str, int]:
         return building.anchor(await self._node.final())
 
-    def nonce_accounts(self, source: str, *, count: int) -> Sequence[str]:
+    async def nonce_accounts(self, source: str, *, count: int) -> Sequence[str]:
         return nonces.accounts(source, count=count)
 
     async def durable_anchor(self, account: str, *, source: str) -> str | None:

@@ -105,7 +105,7 @@ class Stellar:
         """Only chains of the model `recent_block` have one."""
         raise AssertionError("a transaction of Stellar has no recent block in it")
 
-    def nonce_accounts(self, source: str, *, count: int) -> Sequence[str]:  # noqa: ARG002 - the port's
+    async def nonce_accounts(self, source: str, *, count: int) -> Sequence[str]:  # noqa: ARG002 - the port's
         """There are none here."""
         return ()
 

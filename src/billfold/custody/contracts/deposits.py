@@ -56,8 +56,8 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
 class Opening(msgspec.Struct, frozen=True, kw_only=True):
     """What the house needs on a chain and has to have opened before it can use it."""
 
-    kind: Literal["channel", "trustline"]
-    #: The channel's address, or the token.
+    kind: Literal["channel", "nonce", "trustline"]
+    #: The address of the channel or of the nonce's account, or the token.
     subject: str
     state: OpeningState
     #: Why it waits.
@@ -87,7 +87,8 @@ class ChainState(msgspec.Struct, frozen=True, kw_only=True):
     halted_detail: str | None = None
     #: From this block on the nodes do not show all that blocks move: of Ethereum, coin that contracts pay on.
     partial_from: int | None = None
-    #: Of Stellar: the channels that withdrawals are sent through, and the trustlines of the house.
+    #: Of Stellar the channels that withdrawals are sent through, and the trustlines of the house; of Solana the
+    #: accounts for durable nonces.
     openings: Sequence[Opening] = ()
 
 

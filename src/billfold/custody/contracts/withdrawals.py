@@ -167,6 +167,8 @@ class WithdrawalTerms(msgspec.Struct, frozen=True, kw_only=True):
     channels: int = 0
     #: What the account of a channel is given when it is opened. Empty: the chain has none.
     channel_reserve: str = ""
+    #: So many accounts for durable nonces are to be open, of a chain that has them and whose keys are elsewhere.
+    durable_nonces: int = 0
     #: What lies at a deposit's address is swept when it is more than so many times the fee of that.
     sweep_worth: int = 10
     #: Of tokens, by asset: less than this is not swept. Others are not swept at all.

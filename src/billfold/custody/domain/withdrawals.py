@@ -94,9 +94,12 @@ def set_aside(estimate: int) -> int:
     return -(-estimate * _MARGIN_NUMERATOR // _MARGIN_DENOMINATOR)
 
 
-def clearing(model: Model, source: str) -> list[Payment] | None:
-    """What is paid to use an allocation up for nothing: coins all go to the change. None where nothing does that."""
-    if model == "coins":
+def clearing(model: Model, source: str, *, endures: bool = False) -> list[Payment] | None:
+    """What is paid to use an allocation up for nothing: coins all go to the change. None where nothing does that.
+
+    Where it `endures`, its durable nonce is used up by a transaction that pays nobody.
+    """
+    if model == "coins" or endures:
         return []
     return [Payment(address=source, amount=0)] if model == "nonce" else None
 

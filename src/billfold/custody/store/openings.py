@@ -1,4 +1,4 @@
-"""SQL over channels and trustlines of the house that have to be opened on their chain before they can be used."""
+"""SQL over what the house needs on a chain and has to have opened there first: channels, nonces, trustlines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import msgspec
 
 from billfold.platform.postgres.database import Connection
 
-Kind = Literal["channel", "trustline"]
+Kind = Literal["channel", "nonce", "trustline"]
 State = Literal["wanted", "allocated", "open"]
 
 
@@ -20,7 +20,7 @@ class Row(msgspec.Struct, frozen=True):
 
     chain: str
     kind: Kind
-    #: The channel's address, or the token.
+    #: The address of the channel or of the nonce's account, or the token.
     subject: str
     state: State
     reason: str

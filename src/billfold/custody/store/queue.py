@@ -38,6 +38,11 @@ class AllocationRow(msgspec.Struct, frozen=True):
     house_fee: int | None
     fence: int = 0
 
+    @property
+    def endures(self) -> bool:
+        """Whether its anchor is a durable nonce: what has the same one takes its place, however late."""
+        return self.anchor is not None and self.last_height is None
+
 
 class Tx(msgspec.Struct, frozen=True):
     """A transaction of ours."""

@@ -59,6 +59,33 @@ async def renew(connection: Connection, row: AllocationRow) -> None:
     )
 
 
+_ENDURES = "chain = $1 AND anchor IS NOT NULL AND last_height IS NULL"
+
+
+async def nonces_taken(connection: Connection, chain: str) -> set[str]:
+    """The accounts of durable nonces that transactions have now, of which one at most may have each."""
+    rows = await connection.fetch(
+        f"SELECT split_part(anchor, ':', 3) FROM custody.allocations WHERE {_ENDURES} "
+        "AND state IN ('living', 'settling')",
+        chain,
+    )
+    return {row[0] for row in rows}
+
+
+async def was_given(connection: Connection, chain: str, anchor: str) -> bool:
+    """Whether a transaction has had the same value of the same durable nonce; a node that is behind may show it."""
+    _, value, account = anchor.split(":")
+    return bool(
+        await connection.fetchval(
+            f"SELECT EXISTS (SELECT FROM custody.allocations WHERE {_ENDURES} "
+            "AND split_part(anchor, ':', 3) = $2 AND split_part(anchor, ':', 2) = $3)",
+            chain,
+            account,
+            value,
+        )
+    )
+
+
 async def say(connection: Connection, allocation_id: UUID, reason: str) -> None:
     """Say why withdrawals that are allocated wait."""
     await connection.execute(

@@ -33,7 +33,7 @@ async def send(custody: Custody, chain: str) -> None:
 
 
 async def open_up(custody: Custody, chain: str) -> None:
-    """Have channels and trustlines of the house opened, until cancelled.
+    """Have channels, nonces and trustlines of the house opened, until cancelled.
 
     Raises:
         Unavailable: the database is away; call it again.

@@ -59,7 +59,7 @@ async def found(net: Net, chain: Chain, signed: Signed, allocation: Allocation, 
 
 async def open_account(net: Net, chain: Chain, payer: Payer) -> tuple[Allocation, int]:
     """What a nonce that was just opened gives to a transaction, and what opening it has cost."""
-    (account,) = chain.nonce_accounts(payer.address, count=1)
+    (account,) = await chain.nonce_accounts(payer.address, count=1)
     allocation = await payer.allocated(chain)
     opening = Payment(address=account, amount=0)
     unsigned = await chain.build([opening], allocation, rate=RATE)
@@ -75,7 +75,7 @@ async def open_account(net: Net, chain: Chain, payer: Payer) -> tuple[Allocation
 
 async def renewed(net: Net, chain: Chain, payer: Payer, before: Allocation | None = None) -> Allocation:
     """What the nonce gives as soon as it is finally another one."""
-    (account,) = chain.nonce_accounts(payer.address, count=1)
+    (account,) = await chain.nonce_accounts(payer.address, count=1)
     old = None if before is None or before.anchor is None else before.anchor.split(":")[1]
     deadline = time.monotonic() + _DEADLINE_S
     while True:
@@ -88,7 +88,8 @@ async def renewed(net: Net, chain: Chain, payer: Payer, before: Allocation | Non
 
 async def test_it_waits_for_longer_than_any_block_counts_and_pays_once(net: Net, chain: Chain) -> None:
     payer, to = await networks.funded(net, chain), somebody()
-    assert await chain.durable_anchor(chain.nonce_accounts(payer.address, count=1)[0], source=payer.address) is None
+    (account,) = await chain.nonce_accounts(payer.address, count=1)
+    assert await chain.durable_anchor(account, source=payer.address) is None
     allocation, cost = await open_account(net, chain, payer)
     assert allocation.endures
     assert await chain.balance(payer.address, token=None, height=0) == SOL - cost
@@ -138,7 +139,7 @@ async def test_a_nonce_that_its_owner_moves_on_otherwise_proves_nothing(net: Net
     allocation, _ = await open_account(net, chain, payer)
     unsigned = await chain.build([Payment(address=somebody(), amount=SOL // 4)], allocation, rate=RATE)
     signed = sign(payer, unsigned)
-    (account,) = chain.nonce_accounts(payer.address, count=1)
+    (account,) = await chain.nonce_accounts(payer.address, count=1)
     advance = advance_nonce_account(
         AdvanceNonceAccountParams(nonce_pubkey=Pubkey.from_string(account), authorized_pubkey=pair(payer).pubkey())
     )
@@ -159,7 +160,7 @@ async def test_a_nonce_that_its_owner_moves_on_otherwise_proves_nothing(net: Net
 async def test_only_payments_of_its_owner_have_one(net: Net, chain: Chain) -> None:
     payer = await networks.funded(net, chain)
     allocation, _ = await open_account(net, chain, payer)
-    (account,) = chain.nonce_accounts(payer.address, count=1)
+    (account,) = await chain.nonce_accounts(payer.address, count=1)
 
     assert await chain.durable_anchor(account, source=somebody()) is None
     assert await chain.durable_anchor(payer.address, source=payer.address) is None
@@ -240,7 +241,8 @@ async def test_nodes_that_have_forgotten_what_they_did_make_nothing_dead(own: tu
 async def test_money_that_somebody_sends_there_first_does_not_keep_it_shut(own: tuple[networks.Own, Chain]) -> None:
     net, chain = own
     payer = await networks.funded(net, chain)
-    net.fund(chain.nonce_accounts(payer.address, count=1)[0], net.least)
+    (account,) = await chain.nonce_accounts(payer.address, count=1)
+    net.fund(account, net.least)
     await net.pass_blocks(1)
 
     allocation, cost = await open_account(net, chain, payer)
@@ -252,7 +254,7 @@ async def test_money_that_somebody_sends_there_first_does_not_keep_it_shut(own: 
 async def test_several_are_opened_at_once_and_each_has_its_own_nonce(own: tuple[networks.Own, Chain]) -> None:
     net, chain = own
     payer = await networks.funded(net, chain)
-    wanted = chain.nonce_accounts(payer.address, count=nonces.AT_ONCE)
+    wanted = await chain.nonce_accounts(payer.address, count=nonces.AT_ONCE)
     allocation = await payer.allocated(chain)
     unsigned = await chain.build([Payment(address=one, amount=0) for one in wanted], allocation, rate=RATE)
     signed = sign(payer, unsigned)

@@ -289,7 +289,7 @@ class Withdrawals:
         return await self._sweeping.round(self._parts.chain(chain))
 
     async def open(self, *, chain: str) -> int:
-        """Have channels and trustlines opened that are wanted and missing; `work` does the steps.
+        """Have channels, nonces and trustlines opened that are wanted and missing; `work` does the steps.
 
         Raises:
             ChainUnknown, DatabaseUnavailable.

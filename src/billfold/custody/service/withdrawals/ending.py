@@ -218,13 +218,16 @@ class Ending:
             await _give_back(connection, row, until=now + GIVEN_UP_PAUSE, reason=reason)
 
     async def _replace(self, connection: Connection, chain: Chain, row: AllocationRow, tx: Tx) -> None:
-        """Let another use up the same: it pays who has not asked to be cancelled, or nobody."""
+        """Let another use up the same: it pays who has not asked to be cancelled, or nobody.
+
+        With a durable nonce it pays nobody: the same payment would be the same bytes.
+        """
         now = self._parts.now()
         asked = {one.id for one in await store.of_allocation(connection, row.id) if one.cancel_asked}
-        pays = [one for one in await queue.payments(connection, tx.id) if one[1] not in asked]
+        pays = [one for one in await queue.payments(connection, tx.id) if one[1] not in asked and not row.endures]
         kind = tx.kind
-        if kind == "pay" and not pays:
-            nobody = rules.clearing(chain.model, row.source)
+        if not pays and (kind == "pay" or row.endures):
+            nobody = rules.clearing(chain.model, row.source, endures=row.endures)
             assert nobody is not None, "where nothing clears, nothing is replaced"
             kind, pays = "clear", [(payment, None) for payment in nobody]
         new = new_tx(row, tx, kind=kind, rate=tx.offered, fee_limit=tx.fee_limit, now=now)

@@ -1,14 +1,14 @@
-"""Opens what the house needs on a chain before it can be used: accounts of channels, and trustlines of tokens.
+"""Opens what the house needs on a chain before it can be used: accounts of channels and nonces, trustlines of tokens.
 
 It goes through the same queue as a withdrawal, with nobody behind it: what is to be opened is a row, an allocation
 takes the row, and one that opens nothing gives it back. So each is paid for once. The ledger has the house pay the
 network fee, and moves what an account is given from the house's fees to its liquidity: it stays in the account for as
-long as that is there, and pays nobody.
+long as that is there, and pays nobody. The rent of a nonce's account is part of what its transaction costs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -27,9 +27,10 @@ from billfold.custody.store.queue import Tx
 from billfold.kernel import ids, money
 from billfold.platform.postgres.database import Connection
 
-#: So many are looked at in one round, each by a question to a node, and one transaction opens so many channels. The
-#: protocol takes a hundred operations.
+#: So many are looked at in one round, each by a question to a node.
 ROUND_MAX = 50
+#: One transaction opens so many at most. Stellar takes a hundred operations; on Solana four nonces fit a packet.
+_AT_ONCE: Mapping[openings.Kind, int] = {"channel": ROUND_MAX, "nonce": 4, "trustline": 1}
 #: What could not be opened is looked at again so much later.
 PAUSE = timedelta(seconds=10)
 #: What the chain or an operator has to change first, so much later.
@@ -48,7 +49,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     rate: Rate
     fee_limit: int
     hot: str
-    nonce: int
+    nonce: int | None
+    anchor: tuple[str, int] | None
     held: int
 
 
@@ -65,11 +67,11 @@ class Opening:
         Raises:
             DatabaseUnavailable
         """
-        await self._want_trustlines(chain)
-        now = self._parts.now()
         async with self._parts.database.connection() as connection:
-            rows = await openings.due(connection, chain.name, now=now, limit=ROUND_MAX)
             hot = (await sources.house(connection, chain.name)).get("hot")
+        await self._want(chain, hot[0] if hot else None)
+        async with self._parts.database.connection() as connection:
+            rows = await openings.due(connection, chain.name, now=self._parts.now(), limit=ROUND_MAX)
         if not rows or not hot:
             return 0
         try:
@@ -82,8 +84,15 @@ class Opening:
             return 0
         return 0 if plan is None else await self._store(chain, plan)
 
-    async def _want_trustlines(self, chain: Chain) -> None:
-        """An asset may come at any time; one that is known already costs a look into a table."""
+    async def _want(self, chain: Chain, hot: str | None) -> None:
+        """An asset or an address may come at any time; what is known already costs a look into a table."""
+        count = self._parts.terms[chain.name].durable_nonces
+        if count and hot is not None:
+            async with self._parts.database.transaction() as connection:
+                accounts = await chain.nonce_accounts(hot, count=count)
+                await openings.want(connection, chain.name, "nonce", accounts, now=self._parts.now())
+        if chain.model == "recent_block":
+            return
         known = (await self._parts.ledger.assets()).values()
         tokens = [one.contract for one in known if one.chain == chain.name and one.contract is not None]
         if tokens:
@@ -91,18 +100,19 @@ class Opening:
                 await openings.want(connection, chain.name, "trustline", tokens, now=self._parts.now())
 
     async def _missing(self, chain: Chain, hot: str, rows: Sequence[Row]) -> Sequence[Row]:
-        """Those that one transaction is to open: all channels, or one trustline, whose issuer may spoil it for others.
+        """Those that one transaction is to open: channels, some nonces, or one trustline.
 
+        The issuer of a trustline may spoil it for others, and of nonces only some fit a transaction.
         What is open already is noted.
         """
         there: list[Row] = []
         missing: list[Row] = []
         for row in rows:
-            if missing and missing[0].kind == "trustline":
+            if missing and len(missing) >= _AT_ONCE[missing[0].kind]:
                 break
             if await _is_open(chain, hot, row):
                 there.append(row)
-            elif not missing or row.kind == "channel":
+            elif not missing or row.kind == missing[0].kind:
                 missing.append(row)
         if there:
             async with self._parts.database.transaction() as connection:
@@ -121,7 +131,8 @@ class Opening:
             rate=rate,
             fee_limit=rules.set_aside(await chain.estimate(payments, source=hot, rate=rate)),
             hot=hot,
-            nonce=await chain.next_nonce(hot),
+            nonce=await chain.next_nonce(hot) if chain.model == "nonce" else None,
+            anchor=await chain.anchor() if chain.model == "recent_block" else None,
             held=await chain.balance(hot, token=None, height=height),
         )
 
@@ -129,6 +140,8 @@ class Opening:
         """What opens them; None, and they wait, where the chain would refuse it."""
         if rows[0].kind == "trustline":
             return await self._trust(chain, hot, rows)
+        if rows[0].kind == "nonce":
+            return [Payment(address=row.subject, amount=0) for row in rows]
         scale = (await self._parts.ledger.asset(code=chain.coin)).scale
         given = money.threshold(self._parts.terms[chain.name].channel_reserve, scale)
         found = await chain.examine(rows[0].subject, memo=_ANY_MEMO, token=None, amount=given)
@@ -156,8 +169,10 @@ class Opening:
             if reason is not None:
                 await openings.postpone(connection, plan.rows, until=now + PAUSE, reason=reason)
                 return 0
-            nonce = await queue.next_nonce(connection, chain.name, plan.hot, least=plan.nonce)
-            row = new_allocation(chain, plan.hot, nonce=nonce, expires_at=now + EXPIRES_AFTER)
+            nonce = None
+            if plan.nonce is not None:
+                nonce = await queue.next_nonce(connection, chain.name, plan.hot, least=plan.nonce)
+            row = new_allocation(chain, plan.hot, nonce=nonce, anchor=plan.anchor, expires_at=now + EXPIRES_AFTER)
             await queue.insert_allocation(connection, row, now=now)
             if not await openings.take(connection, plan.rows, row.id):
                 await queue.set_allocation(connection, row.id, state="freed", next_at=now)
@@ -182,6 +197,8 @@ class Opening:
 
 
 async def _is_open(chain: Chain, hot: str, row: Row) -> bool:
+    if row.kind == "nonce":
+        return await chain.durable_anchor(row.subject, source=hot) is not None
     if row.kind == "trustline":
         found = await chain.examine(hot, memo=_ANY_MEMO, token=row.subject, amount=0)
         return found.obstacle not in ("trustline_missing", "account_missing")

@@ -72,8 +72,11 @@ class HandingOut:
             raise errors.UnsignedGone("What it pays may not leave now, and waits.")
         renewed = await self._renewed(chain, tx) if outside.EXPIRES and tx.exported_at is None else None
         async with self._parts.database.transaction() as connection:
+            if renewed is not None and renewed[0].endures:
+                await queue.lock_chain(connection, chain.name)
             row, tx = await self._locked(connection, tx)
             if renewed is not None and tx.exported_at is None:
+                await self._check_free(connection, chain, renewed[0])
                 # Nobody has seen the bytes before, so nobody can have signed them.
                 row, tx = msgspec.structs.replace(renewed[0], fence=row.fence), renewed[1]
                 await store.renew(connection, row)
@@ -159,7 +162,7 @@ class HandingOut:
         fates = [(await chain.seek(one.payload, allocation)).fate for one in loose if one.payload is not None]
         if Fate.PENDING in fates or Fate.MINED in fates:
             raise errors.UnsignedOnChain
-        if Fate.UNSEEN in fates and chain.model == "recent_block":
+        if Fate.UNSEEN in fates and chain.model == "recent_block" and not allocation.endures:
             raise errors.UnsignedMayHappen
         return Fate.UNSEEN in fates
 
@@ -196,13 +199,18 @@ class HandingOut:
             row = await queue.allocation(connection, tx.allocation_id)
             return await queue.content(connection, row)
 
-    async def _renewed(self, chain: Chain, tx: Tx) -> tuple[AllocationRow, Tx]:
-        """It and its allocation with a time that begins now."""
+    async def _renewed(self, chain: Chain, tx: Tx) -> tuple[AllocationRow, Tx] | None:
+        """It and its allocation with a time that begins now, or a nonce with which it has none.
+
+        None: it has such a nonce, for it takes the place of one that was handed out with it.
+        """
         async with self._parts.database.connection() as connection:
             row = await queue.allocation(connection, tx.allocation_id)
             allocation = await queue.content(connection, row)
             pays = [payment for payment, _ in await queue.payments(connection, tx.id)]
-        anchor, last_height = await chain.anchor() if chain.model == "recent_block" else (None, None)
+        if row.endures:
+            return None
+        anchor, last_height = await self._anchor(chain, row, tx)
         expires_at = self._parts.now() + SIGNED_WITHIN
         row = msgspec.structs.replace(row, anchor=anchor, last_height=last_height, expires_at=expires_at)
         allocation = msgspec.structs.replace(allocation, anchor=anchor, last_height=last_height, expires_at=expires_at)
@@ -215,6 +223,45 @@ class HandingOut:
         if made.fee_max > tx.fee_limit:
             raise errors.UnsignedGone("It would cost more now than was agreed; discard it.")
         return row, msgspec.structs.replace(tx, payload=made.payload, fee_max=made.fee_max)
+
+    async def _anchor(self, chain: Chain, row: AllocationRow, tx: Tx) -> tuple[str | None, int | None]:
+        """What an allocation that nobody has seen begins with: of Solana a free durable nonce, or a recent block."""
+        if chain.model != "recent_block":
+            return None, None
+        for account in await self._free_nonces(chain, row, tx):
+            anchor = await chain.durable_anchor(account, source=row.source)
+            if anchor is not None and not await self._was_given(chain, anchor):
+                return anchor, None
+        return await chain.anchor()
+
+    async def _free_nonces(self, chain: Chain, row: AllocationRow, tx: Tx) -> Sequence[str]:
+        """Accounts that no transaction has. They are the house's, so its own address has to pay the fee."""
+        count = self._parts.terms[chain.name].durable_nonces
+        if not count or tx.kind == "open" or row.change is not None:
+            return ()
+        async with self._parts.database.connection() as connection:
+            hot = (await sources.house(connection, chain.name)).get("hot", ())[:1]
+            taken = await store.nonces_taken(connection, chain.name)
+        if row.source not in hot:
+            return ()
+        return [one for one in await chain.nonce_accounts(row.source, count=count) if one not in taken]
+
+    async def _was_given(self, chain: Chain, anchor: str) -> bool:
+        async with self._parts.database.connection() as connection:
+            return await store.was_given(connection, chain.name, anchor)
+
+    async def _check_free(self, connection: Connection, chain: Chain, row: AllocationRow) -> None:
+        """Pass if nobody else has got its durable nonce meanwhile, if it has one. The caller has the chain locked.
+
+        Raises:
+            UnsignedGone
+        """
+        if not row.endures:
+            return
+        assert row.anchor is not None, "it endures by that"
+        taken = await store.nonces_taken(connection, chain.name)
+        if row.anchor.split(":")[2] in taken or await store.was_given(connection, chain.name, row.anchor):
+            raise errors.UnsignedGone("Something was handed out or in at this moment; try again.")
 
     async def _has(self, connection: Connection, tx: Tx, found: Signed) -> bool:
         """Whether it was handed in already, with these signatures."""

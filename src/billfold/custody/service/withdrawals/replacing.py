@@ -136,12 +136,13 @@ class Replacing:
         asked = {one.id for one in await store.of_allocation(connection, allocation.id) if one.cancel_asked}
         pays: Sequence[tuple[Payment, UUID | None]] = [one for one in others if one[1] not in asked]
         if not pays:
-            clearing = rules.clearing(chain.model, allocation.source)
+            clearing = rules.clearing(chain.model, allocation.source, endures=allocation.endures)
             if clearing is None:
                 raise errors.WithdrawalTooLate
             pays = [(payment, None) for payment in clearing]
         try:
-            rate = chain.raised(latest.offered)
+            # Of two with the same durable nonce nodes take the second as well, whatever it offers.
+            rate = latest.offered if allocation.endures else chain.raised(latest.offered)
         except NotReplaceable as error:
             raise errors.WithdrawalTooLate from error
         kind: queue.Kind = "pay" if others and pays[0][1] is not None else "clear"
