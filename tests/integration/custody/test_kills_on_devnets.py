@@ -22,18 +22,16 @@ from billfold.ledger.contracts import NewAccount
 from tests import servers
 from tests.integration import kill_tables
 from tests.integration.custody.devnets import DEPOSITING, LEAVING, House, Where, opened, unit
-from tests.integration.withdrawals.simulated import COINS
+from tests.integration.withdrawals.simulated import COINS, MODELS
 from tests.integration.withdrawals.support import SCALES
 from tests.servers.devnets import DevnetServer
 
 TIMEOUT_S = 120.0
-#: Of Stellar there is no engine but our own small ledger.
-REAL = ("bitcoin", "ethereum", "solana")
 #: Whoever was killed has nothing in hand any more.
 LEASES_OVER = timedelta(minutes=5)
 
 
-@pytest.fixture(params=REAL)
+@pytest.fixture(params=list(MODELS))
 def chain(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -130,4 +128,4 @@ async def test_the_money_has_moved_once_whatever_real_step_is_killed(
 
 
 def test_the_table_of_kills_on_real_rules_is_in_the_documentation() -> None:
-    kill_tables.check("kills on real rules", {step: dict.fromkeys(REAL, "once") for step in (*DEPOSITING, *LEAVING)})
+    kill_tables.check("kills on real rules", {step: dict.fromkeys(MODELS, "once") for step in (*DEPOSITING, *LEAVING)})
