@@ -18,7 +18,7 @@ from billfold.custody.contracts import Terms, WithdrawalTerms
 from billfold.custody.service.consenting import Consenting
 from billfold.identity import errors as identity_errors
 from billfold.identity.contracts import Approval, scopes_of
-from billfold.kernel import ids, origin
+from billfold.kernel import clock, ids, origin
 from billfold.kernel.deferred import Deferred
 from billfold.kernel.origin import Origin
 from billfold.kernel.principal import MissingScope, Principal
@@ -89,6 +89,19 @@ class Office:
         return sum(kind.encode() in row["payload"] for row in rows)
 
 
+def consented(chain_office: ChainOffice) -> Office:
+    """An office of people over what another one has built."""
+    office = Office(chain_office.database)
+    office.consenting = Consenting(
+        elsewhere=office.custody.elsewhere,
+        outside=chain_office.withdrawals.outside,
+        approvals=office.identity.approvals,
+        step_up=office.house.step_up,
+    )
+    office.identity.approvals.carried_out_by(office.consenting.executors)
+    return office
+
+
 def _served(name: str) -> Served:
     return Served(
         chain=import_module(f"billfold.chains.{name}").open(
@@ -142,18 +155,34 @@ async def test_a_key_and_addresses_are_imported_when_another_person_has_approved
 
 async def test_what_was_built_is_discarded_when_another_person_has_approved(chain_office: ChainOffice) -> None:
     _, tx = await asked(chain_office)
-    office = Office(chain_office.database)
-    office.consenting = Consenting(
-        elsewhere=office.custody.elsewhere,
-        outside=chain_office.withdrawals.outside,
-        approvals=office.identity.approvals,
-        step_up=office.house.step_up,
-    )
-    office.identity.approvals.carried_out_by(office.consenting.executors)
+    office = consented(chain_office)
     done = await office.approved(partial(office.consenting.discard, tx_id=tx.id))
-    assert (done.status, done.content) == ("executed", {"chain": "bitcoin", "transaction": str(tx.id)})
+    content = {"chain": "bitcoin", "transaction": str(tx.id), "exported_at": ""}
+    assert (done.status, done.content) == ("executed", content)
     assert await office.facts("custody.transaction_discarded.v1") == 1
     assert await chain_office.withdrawals.outside.waiting(chain="bitcoin") == []
+    await office.close()
+
+
+async def test_what_was_exported_since_somebody_asked_is_not_discarded_by_that_word(chain_office: ChainOffice) -> None:
+    _, tx = await asked(chain_office)
+    office = consented(chain_office)
+    step = partial(office.consenting.discard, tx_id=tx.id)
+    maker, checker = await office.treasurer(), await office.treasurer()
+    waits = await office.asked(maker, step)
+    exported = await chain_office.withdrawals.outside.export(tx_id=tx.id)
+    # Nodes that have forgotten it are what an operator's word stands in for.
+    chain_office.chain.has_forgotten = True
+    done = await office.identity.approvals.approve(by=checker, approval_id=UUID(waits.id))
+    assert (done.status, (done.reason or "")[:13]) == ("failed", "unsigned_gone")
+    assert await office.facts("custody.transaction_discarded.v1") == 0
+    assert await chain_office.withdrawals.outside.waiting(chain="bitcoin") == [exported.transaction]
+
+    again = await office.approved(step)
+    assert exported.transaction.exported_at is not None
+    assert again.status == "executed"
+    assert again.content["exported_at"] == clock.format(exported.transaction.exported_at)
+    assert await office.facts("custody.transaction_discarded.v1") == 1
     await office.close()
 
 

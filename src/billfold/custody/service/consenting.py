@@ -82,10 +82,13 @@ class Consenting:
     async def discard(self, *, by: Principal, tx_id: UUID, proof: UUID | None) -> None:
         """Give a transaction up that was not handed in.
 
+        What a person has said is of it as they saw it: if it is exported by then, they have to be asked again.
+
         Raises: as `HandingOut.discard`, and
             Deferred, StepUpRequired, SecondFactorMissing, TooManyApprovals: of a person.
         """
-        content = {"chain": await self._outside.chain_of(tx_id=tx_id), "transaction": str(tx_id)}
+        seen = await self._outside.look(tx_id=tx_id)
+        content = {"chain": seen.chain, "transaction": str(tx_id), "exported_at": seen.exported}
         await self._ask(by, DISCARD, content, content, proof)
         await self._outside.discard(tx_id=tx_id)
 
@@ -118,7 +121,12 @@ class Consenting:
         )
 
     async def _discard_approved(self, approved: Approved) -> None:
-        await self._outside.discard(tx_id=UUID(approved.content["transaction"]), concluded=self._concluded(approved))
+        await self._outside.discard(
+            tx_id=UUID(approved.content["transaction"]),
+            # What was asked for by an older version does not say.
+            exported=approved.content.get("exported_at", ""),
+            concluded=self._concluded(approved),
+        )
 
     def _concluded(self, approved: Approved) -> partial[Any]:
         assert self._approvals is not None, "somebody has approved"

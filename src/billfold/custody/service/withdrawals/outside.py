@@ -28,7 +28,7 @@ from billfold.custody.service.withdrawals.parts import REPLACEMENTS_MAX, Parts
 from billfold.custody.store import elsewhere, queue, sources
 from billfold.custody.store import unsigned as store
 from billfold.custody.store.queue import AllocationRow, Tx
-from billfold.kernel import money
+from billfold.kernel import clock, money
 from billfold.kernel.assets import Asset
 from billfold.kernel.money import Money
 from billfold.platform.messaging import outbox
@@ -39,6 +39,14 @@ from billfold.platform.postgres.database import Connection
 SIGNED_WITHIN = timedelta(hours=12)
 #: So many are listed.
 LISTED_MAX = 100
+
+
+class Looked(msgspec.Struct, frozen=True):
+    """What whoever gives a transaction up has seen of it."""
+
+    chain: str
+    #: When it was handed out, as text; empty if it never was.
+    exported: str
 
 
 class HandingOut:
@@ -108,22 +116,31 @@ class HandingOut:
                 await self._store(connection, tx, found)
         return Accepted(id=tx.id, chain=chain.name, chain_tx=found.chain_tx)
 
-    async def chain_of(self, *, tx_id: UUID) -> str:
-        """The chain of one.
+    async def look(self, *, tx_id: UUID) -> Looked:
+        """What there is to say of one before it is given up.
 
         Raises:
             UnsignedUnknown
         """
-        return (await self._found(tx_id))[0].chain
+        tx, _, _ = await self._found(tx_id)
+        return Looked(chain=tx.chain, exported=_exported(tx))
 
-    async def discard(self, *, tx_id: UUID, concluded: Callable[[Connection], Awaitable[bool]] | None = None) -> None:
+    async def discard(
+        self,
+        *,
+        tx_id: UUID,
+        exported: str | None = None,
+        concluded: Callable[[Connection], Awaitable[bool]] | None = None,
+    ) -> None:
         """Give one up. While it may still happen another takes its place that uses up the same, so one at most can.
 
         The word of an operator is only taken where nodes can't say whether it was sent. It is done if what is
-        `concluded` in the same database transaction is to be done.
+        `concluded` in the same database transaction is to be done, and, of a word that was given before, if it is
+        still `exported` as it was then: who knew of no bytes that somebody may sign has said nothing about them.
 
         Raises:
-            UnsignedUnknown, UnsignedGone, NodeUnavailable, NodeWrong
+            UnsignedUnknown, NodeUnavailable, NodeWrong
+            UnsignedGone: it waits no more, or was exported since.
             UnsignedOnChain: the chain says that somebody has sent it.
             UnsignedMayHappen: it may, and nothing can be put in its place before its time is over.
         """
@@ -135,6 +152,8 @@ class HandingOut:
             if concluded is not None and not await concluded(connection):
                 return
             row, tx = await self._locked(connection, tx, forsaken=True)
+            if exported is not None and exported != _exported(tx):
+                raise errors.UnsignedGone("It was exported since somebody asked for this; look at it, and ask again.")
             if [one.id for one in await queue.txs(connection, row.id) if one.is_loose] != [one.id for one in loose]:
                 raise errors.UnsignedGone("Something was handed out or in at this moment; try again.")
             if tx.state == "built":
@@ -343,6 +362,10 @@ class HandingOut:
     async def _told(self, connection: Connection, kind: str, tx: Tx, *, chain_tx: str | None = None) -> None:
         data = {"chain": tx.chain, "chain_tx": chain_tx}
         await outbox.append_fact(connection, kind, source=SOURCE, subject=str(tx.id), time=self._parts.now(), data=data)
+
+
+def _exported(tx: Tx) -> str:
+    return "" if tx.exported_at is None else clock.format(tx.exported_at)
 
 
 def _money(units: int, asset: Asset) -> Money:
