@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -94,3 +95,44 @@ async def test_a_claim_that_was_moved_is_not_moved_again_when_its_deposit_has_re
     monkeypatch.setattr(claims, "open_", as_it_was)
     await unmatched.finish()
     assert (await bank.balance(other), await bank.held("suspense"), await bank.held("omnibus")) == (700, 0, -700)
+
+
+async def test_a_claim_of_a_wallet_that_has_closed_says_nothing_of_the_wallet_that_is_given_the_deposit_then(
+    bank: Bank, chain: SimulatedChain, ada: Principal, operator: Principal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (closed, address), (first, _), (second, _) = [await bank.wallet(ada) for _ in range(3)]
+    await bank.read()
+    await bank.wallets.registry.close(principal=ada, wallet_id=closed)
+    chain.pay(address, 700)
+    chain.mine(2)
+    for _ in range(2):
+        await bank.read()
+    unmatched = bank.custody.unmatched
+
+    async def claim_for(wallet: UUID) -> None:
+        async with bank.database.transaction() as connection:
+            (row,) = await deposits.page(connection, wallet_id=None, kind="unmatched", before=None, limit=1)
+            assert await unmatched._claim(connection, row, wallet, claimed_by=ids.new(), reason="ticket 1") is not None
+
+    await claim_for(first)
+    async with bank.database.connection() as connection:
+        stale = await claims.open_(connection, limit=1)
+    await unmatched.finish()
+    chain.state.waiting = chain.reorganise(2, drop=True)
+    await bank.read()
+    await bank.wallets.registry.unfreeze(principal=operator, wallet_id=first)
+    await bank.wallets.registry.close(principal=ada, wallet_id=first)
+    chain.mine(2)
+    for _ in range(2):
+        await bank.read()
+    await claim_for(second)
+
+    async def as_it_was(_: Any, *, limit: int) -> Sequence[Any]:
+        return stale[:limit]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(claims, "open_", as_it_was)
+        await unmatched.finish()
+    assert (await bank.balance(second), await bank.held("suspense")) == (0, 700)
+    await unmatched.finish()
+    assert (await bank.balance(second), await bank.held("suspense"), await bank.held("omnibus")) == (700, 0, -700)

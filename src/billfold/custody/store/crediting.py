@@ -118,10 +118,20 @@ async def credited(connection: Connection, done: Sequence[tuple[Row, UUID]], *, 
 
 
 async def to_suspense(connection: Connection, deposit: Row) -> None:
-    """The wallet takes nothing any more, for ever: it becomes money of nobody."""
+    """The wallet takes nothing any more, for ever: it becomes money of nobody, whoever was given it before."""
     await connection.execute(
-        "UPDATE custody.deposits SET kind = 'unmatched', wallet_id = NULL, state = 'detected', waits = NULL "
-        "WHERE id = $1 AND state = 'crediting' AND epoch = $2 AND attempt = $3",
+        """
+        WITH lost AS (
+            UPDATE custody.deposits SET kind = 'unmatched', wallet_id = NULL, state = 'detected', waits = NULL
+            WHERE id = $1 AND state = 'crediting' AND epoch = $2 AND attempt = $3 RETURNING id
+        ), ended AS (
+            DELETE FROM custody.claims WHERE deposit_id IN (SELECT id FROM lost) RETURNING
+                deposit_id, wallet_id, account_id, claimed_by, reason, claimed_at, transfer_id
+        )
+        INSERT INTO custody.ended_claims
+            (deposit_id, wallet_id, account_id, claimed_by, reason, claimed_at, transfer_id)
+        SELECT deposit_id, wallet_id, account_id, claimed_by, reason, claimed_at, transfer_id FROM ended
+        """,
         deposit.id,
         deposit.epoch,
         deposit.attempt,

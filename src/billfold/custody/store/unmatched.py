@@ -69,11 +69,16 @@ async def open_(connection: Connection, *, limit: int) -> list[tuple[Row, Claim]
 
 
 async def moved(connection: Connection, claim: Claim, transfer_id: UUID) -> None:
-    """The ledger has moved it: the deposit is the wallet's. Where that is written already, nothing changes."""
+    """The ledger has moved it: the deposit is the wallet's. Where that is written already, nothing changes.
+
+    Nor does it where the deposit was lost since, and another wallet is being given it.
+    """
     first = await connection.fetchval(
-        "UPDATE custody.claims SET transfer_id = $2 WHERE deposit_id = $1 AND transfer_id IS NULL RETURNING true",
+        "UPDATE custody.claims SET transfer_id = $2 WHERE deposit_id = $1 AND wallet_id = $3 AND transfer_id IS NULL "
+        "RETURNING true",
         claim.deposit_id,
         transfer_id,
+        claim.wallet_id,
     )
     if not first:
         return
