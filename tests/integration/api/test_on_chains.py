@@ -5,6 +5,7 @@ from uuid import UUID
 
 import pytest
 
+from billfold.custody import contracts
 from billfold.kernel import ids
 from billfold.ledger import Ledger
 from billfold.platform.postgres.database import Database
@@ -116,6 +117,28 @@ async def test_each_refusal_has_its_code(
     closed = ada.post(f"/wallets/{wallet}/close", None)
     assert closed.status_code == 200
     assert refused(ada, "POST", addresses, {"chain": "bitcoin"}) == (409, "wallet_closed")
+
+
+async def test_who_may_not_send_money_out_does_not_spend_the_house_s_nor_lets_others_go_on(
+    api_server: ApiServer, api_database: servers.TestDatabase
+) -> None:
+    reading = frozenset({contracts.OPERATOR, contracts.READ})
+    clerk = api_server.caller(await key_of(api_database, scopes=reading))
+    treasurer = api_server.caller(await key_of(api_database, scopes=reading | {contracts.WITHDRAW}))
+    for path, body, otherwise in (
+        ("/custody/children", {"chain": "dogecoin", "chain_tx": "0" * 64}, "chain_unknown"),
+        (
+            "/custody/reconciliations/resume",
+            {"asset": "BTC", "difference": "0", "reason": "r"},
+            "withdrawals_not_stopped",
+        ),
+    ):
+        refused = clerk.post(path, body)
+        assert (refused.status_code, refused.json()["code"]) == (403, "missing_scope")
+        assert treasurer.post(path, body).json()["code"] == otherwise
+    # Looking at both is still theirs.
+    assert clerk.get("/custody/reconciliations").status_code == 200
+    assert clerk.get("/custody/hot").status_code == 200
 
 
 async def test_a_proof_of_reserves_is_asked_for_by_an_operator_and_read_by_everybody(

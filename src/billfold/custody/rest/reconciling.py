@@ -142,7 +142,7 @@ async def list_reconciliations(parameters: ReportsAsked, custody: Custody) -> we
     opt=web.operation(
         summary="Resume withdrawals",
         tag=_TAG,
-        scope=contracts.READ,
+        scope=contracts.WITHDRAW,
         also=(contracts.OPERATOR,),
         description="For operators: let withdrawals of an asset go on although its chain and the ledger differ, as "
         "long as they differ by `difference`. If they differ otherwise by now it is refused with `difference_changed`. "

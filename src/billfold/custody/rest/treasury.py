@@ -154,7 +154,7 @@ async def count_coins(chain: str, custody: Custody) -> Coins:
     opt=web.operation(
         summary="Hurry a transaction by a child",
         tag=_TAG,
-        scope=contracts.READ,
+        scope=contracts.WITHDRAW,
         also=(contracts.OPERATOR,),
         description="For operators: get a transaction that pays an address of the house or of a wallet into a block, "
         "though it offers too little and can't be replaced. Another one spends what it pays, and offers enough for "
