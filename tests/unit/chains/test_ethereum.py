@@ -93,6 +93,29 @@ def test_what_is_no_address_is_refused_with_a_sentence(text: str) -> None:
     assert refused.value.detail.endswith(".")
 
 
+@pytest.mark.parametrize(
+    ("ours", "alike"),
+    [
+        ("a", "\N{CYRILLIC SMALL LETTER A}"),
+        ("c", "\N{CYRILLIC SMALL LETTER ES}"),
+        ("e", "\N{CYRILLIC SMALL LETTER IE}"),
+        ("B", "\N{CYRILLIC CAPITAL LETTER VE}"),
+        ("E", "\N{GREEK CAPITAL LETTER EPSILON}"),
+        ("0", "\N{FULLWIDTH DIGIT ZERO}"),
+        ("5", "\N{ARABIC-INDIC DIGIT FIVE}"),
+        ("x", "\N{CYRILLIC SMALL LETTER HA}"),
+    ],
+)
+def test_letters_that_only_look_like_those_of_an_address_are_named_as_what_is_wrong(ours: str, alike: str) -> None:
+    right = "0x00a5Bc" + "eE" * 17
+    right = right.lower() if ours.islower() else right[:2] + right[2:].upper()
+    assert addresses.canonical(right)
+    assert ours in right
+    with pytest.raises(errors.AddressInvalid, match="only look like") as refused:
+        addresses.canonical(right.replace(ours, alike, 1))
+    assert refused.value.code == "address_invalid"
+
+
 @pytest.mark.parametrize("network", ["main", "test", "sandbox"])
 def test_keys_are_where_bip_44_has_them(network: Network) -> None:
     assert keys.addresses(SEED, purpose="deposit", first=0, count=3, network=network) == FIRST
