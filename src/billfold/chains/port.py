@@ -54,6 +54,8 @@ class Movement(msgspec.Struct, frozen=True, kw_only=True):
     sender: str | None = None
     #: Of newly made coins, which can't be spent for so many blocks.
     matures_after: int = 0
+    #: Why it is no deposit, whosever the address is: it lies where nothing of ours would take it. A stable word.
+    ignored: str | None = None
 
 
 class Spent(msgspec.Struct, frozen=True, kw_only=True):

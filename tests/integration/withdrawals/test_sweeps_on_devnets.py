@@ -27,8 +27,10 @@ from billfold.platform.postgres.database import Connection, Database
 from billfold.signer import Signer
 from billfold.signer.service import chains as signed_chains
 from tests import servers, signers
+from tests.integration.chains.solana import networks
 from tests.integration.withdrawals.support import Watch
 from tests.servers.devnets import DevnetServer
+from tests.servers.solana import SolanaServer
 
 DEADLINE_S = 60.0
 COINS = {"ethereum": ("ETH", 18), "solana": ("SOL", 9)}
@@ -232,3 +234,30 @@ async def test_the_house_pays_for_tokens_whose_owners_have_no_coin_and_the_books
     }
     assert not any(one.explained for one in reports), reports
     assert (await bank.ledger.verify()).faults == []
+
+
+@pytest.mark.parametrize("bank", ["solana"], indirect=True)
+async def test_tokens_that_no_sweep_can_bring_are_nobodys_to_withdraw_and_the_books_agree(bank: Bank) -> None:
+    bank.server.mine(33)
+    wallet, address = await bank.wallet("USDC")
+    (hot,) = await bank.custody.addresses.of_house(chain="solana", purpose="hot")
+    net = networks.Own(cast("SolanaServer", bank.server))
+    await bank.go_on()
+    bank.server.faucet(hot, "1")
+    bank.server.faucet(address, "20", token=bank.token)
+    for owner in (address, address, hot):
+        await networks.beside(net, bank.chain, owner, 100_000_000)
+
+    async with asyncio.timeout(DEADLINE_S):
+        while await bank.balance(hot, bank.token) != 20 * 10**6:
+            await bank.go_on()
+        omnibus = await bank.custody.house.account(kind="omnibus", asset="SOL")
+        while await bank.balance(hot) != -await bank.booked(omnibus):
+            await bank.go_on()
+        await bank.read()
+        reports = (await bank.custody.reconciling.run(chain="solana")).items
+
+    assert await bank.booked(wallet) == 20 * 10**6
+    assert await bank.booked(await bank.custody.house.account(kind="omnibus", asset="USDC")) == -20 * 10**6
+    assert [one.outcome for one in reports] == ["clean", "clean"], reports
+    assert not any(one.explained for one in reports), reports

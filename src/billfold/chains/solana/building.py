@@ -12,7 +12,7 @@ from solders.token.state import Mint
 
 from billfold.chains.errors import FundsShort, NodeWrong, PaymentInvalid
 from billfold.chains.port import Allocation, Payment, Rate, Unsigned
-from billfold.chains.solana import durable, fees, nonces, orders, sponsoring, sweeps
+from billfold.chains.solana import durable, fees, holding, nonces, orders, sponsoring, sweeps
 from billfold.chains.solana.node import Header, Node
 
 #: A blockhash counts for so many blocks (MAX_PROCESSING_AGE).
@@ -137,8 +137,6 @@ class Builder:
             raise FundsShort(f"The source would be left with something, but less than {orders.ACCOUNT_RENT} lamports.")
         for token in sorted({pay.token for pay in order.pays if pay.token is not None}):
             wanted = sum(pay.amount for pay in order.pays if pay.token == token)
-            # What nodes agree on; some of it may lie beside the account that is paid from: anybody may put it there.
-            agreed = await self._node.tokens(order.payer, token)
-            there = min(agreed, await sponsoring.movable(self._node, order.payer, token))
+            there = await holding.movable(self._node, order.payer, token)
             if there < wanted:
                 raise FundsShort(f"The source has {there} units of the token; {wanted} are wanted.")

@@ -29,6 +29,7 @@ from billfold.chains.solana import (
     building,
     durable,
     fees,
+    holding,
     nonces,
     seeking,
     sending,
@@ -147,4 +148,4 @@ class Solana:
     async def balance(self, address: str, *, token: str | None, height: int) -> int:
         if token is None:
             return await self._node.lamports(address, slot=height)
-        return await self._node.tokens(address, token, slot=height)
+        return await holding.balance(self._node, address, token, slot=height)

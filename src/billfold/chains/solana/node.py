@@ -33,7 +33,6 @@ _TEXT_MAX = 128
 #: So many slots in a row were empty in no outage that did not stop the chain.
 SLOTS_BACK = 128
 _FEES_MAX = 150
-_TOKEN_ACCOUNTS_MAX = 10_000
 _SLOTS_MAX = 500_000
 
 T = TypeVar("T")
@@ -154,8 +153,21 @@ class Node:
         Raises:
             NodeUnavailable, NodeWrong.
         """
-        config = {"commitment": "confirmed", "encoding": "base64", "dataSlice": {"offset": 0, "length": 165}}
-        return await self._rpc.call("getAccountInfo", key, config, read=lambda answer: _account(value(answer)))
+        return await self._rpc.call("getAccountInfo", key, _account_config(0), read=_account)
+
+    async def agreed_account(self, key: str, *, slot: int = 0) -> Account | None:
+        """What an account is after a slot or later: whose it is and what its data say, the quorum agrees on.
+
+        Raises:
+            NodeUnavailable, NodeWrong.
+        """
+        return await self._rpc.agreed(
+            "getAccountInfo",
+            key,
+            _account_config(slot),
+            read=_account,
+            key=lambda found: found and (found.owner, found.data),
+        )
 
     async def final_account(
         self, key: str, *, read: Callable[[Account | None], T | None], slot: int = 0
@@ -169,7 +181,7 @@ class Node:
             at = _slot(reading.member(reading.member(answer, "context"), "slot"))
             if at < slot:
                 raise NodeWrong("A node gives an account as it was before the slot that it was asked for.")
-            return at, read(_account(value(answer)))
+            return at, read(_account(answer))
 
         config = {"commitment": "finalized", "encoding": "base64", "minContextSlot": slot}
         return await self._rpc.agreed("getAccountInfo", key, config, read=read_at, key=lambda found: found[1])
@@ -244,19 +256,6 @@ class Node:
         """What an account has after a slot or later, agreed on by the quorum."""
         config = {"commitment": "confirmed", "minContextSlot": slot}
         return await self._rpc.agreed("getBalance", key, config, read=_lamports, key=lambda found: found)
-
-    async def tokens(self, owner: str, mint: str, *, slot: int = 0) -> int:
-        """What an owner has of a token after a slot or later, in all their accounts, agreed on by the quorum."""
-
-        def read(answer: Any) -> int:
-            accounts = reading.items(value(answer), "token accounts", most=_TOKEN_ACCOUNTS_MAX)
-            return sum(_held(reading.member(each, "account"), mint) for each in accounts)
-
-        config = {"commitment": "confirmed", "encoding": "jsonParsed", "minContextSlot": slot}
-        wanted = {"mint": mint}
-        return await self._rpc.agreed(
-            "getTokenAccountsByOwner", owner, wanted, config, read=read, key=lambda found: found
-        )
 
     async def fee(self, message: bytes) -> int | None:
         """What a node takes for a message; None if it does not know its recent block."""
@@ -366,7 +365,13 @@ def _status(given: Any) -> Status:
     return Status(slot=_slot(reading.member(given, "slot")), confirmed=level in {"confirmed", "finalized"})
 
 
-def _account(given: Any) -> Account | None:
+def _account_config(slot: int) -> Mapping[str, Any]:
+    part = {"offset": 0, "length": 165}
+    return {"commitment": "confirmed", "encoding": "base64", "dataSlice": part, "minContextSlot": slot}
+
+
+def _account(answer: Any) -> Account | None:
+    given = value(answer)
     if given is None:
         return None
     data = _bytes(reading.member(given, "data"))
@@ -398,13 +403,3 @@ def _transaction(raw: bytes) -> VersionedTransaction:
     if not good:
         raise NodeWrong("A node gives a transaction that no block can have.")
     return found
-
-
-def _held(account: Any, mint: str) -> int:
-    """The tokens in one account as `jsonParsed` has them."""
-    info = reading.member(reading.member(reading.member(account, "data"), "parsed"), "info")
-    if reading.member(info, "mint") != mint:
-        raise NodeWrong("A node gives accounts of another token.")
-    return reading.digits(
-        reading.member(reading.member(info, "tokenAmount"), "amount"), "token amount", most=LAMPORTS_MAX
-    )

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from solders.token.state import TokenAccountState
-
 from billfold.chains.errors import FundsShort, PaymentInvalid
 from billfold.chains.port import Allocation, Payment, Rate
-from billfold.chains.solana import addresses, fees, orders, sweeps
+from billfold.chains.solana import addresses, fees, holding, orders, sweeps
 from billfold.chains.solana.node import Node
 
 #: Knows the decimals of a mint that is supported.
@@ -29,7 +27,7 @@ async def sponsored(node: Node, owner: str, *, token: str, payer: str, rate: Rat
     opens = await _opens(node, payer, token)
     units, price = sweeps.units(opens=opens), rate.numbers[fees.NAME]
     fee = sweeps.fee(units=units, micro_lamports=price) + orders.TOKEN_ACCOUNT_RENT * opens
-    return await movable(node, owner, token), fee
+    return await holding.movable(node, owner, token), fee
 
 
 async def order(
@@ -59,7 +57,7 @@ async def order(
 
 
 async def _check_funds(node: Node, sweep: sweeps.Sweep) -> None:
-    there = await movable(node, sweep.owner, sweep.token)
+    there = await holding.movable(node, sweep.owner, sweep.token)
     if there < sweep.amount:
         raise FundsShort(f"The owner's account has {there} units of the token; {sweep.amount} are wanted.")
     held = await node.lamports(sweep.payer)
@@ -67,15 +65,6 @@ async def _check_funds(node: Node, sweep: sweeps.Sweep) -> None:
         raise FundsShort(
             f"The payer has {held} lamports; a fee of {sweep.fee_max} is wanted, and something has to stay."
         )
-
-
-async def movable(node: Node, owner: str, token: str) -> int:
-    """What lies in the owner's associated account. In others it stays: anybody may make such for anybody."""
-    found = await node.account(str(orders.token_account(owner, token)))
-    held = None if found is None else addresses.token_account(found)
-    if held is None or str(held.owner) != owner or str(held.mint) != token or held.state == TokenAccountState.Frozen:
-        return 0
-    return held.amount
 
 
 async def _opens(node: Node, payer: str, token: str) -> bool:

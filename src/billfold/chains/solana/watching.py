@@ -1,23 +1,38 @@
 """Movements from what a block says of the balances before and after each transaction.
 
 That is what really took effect: it does not matter which program moved the money, or what a token kept for itself. A
-failed transaction has moved nothing. Tokens count for the owner of the account that holds them, by mint.
+failed transaction has moved nothing. Tokens count for the owner of the account that holds them, by mint. Only those in
+the owner's associated account are a deposit: anybody may make others for anybody, and no sweep takes from these.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from billfold.chains.errors import NodeWrong
 from billfold.chains.nodes import reading
 from billfold.chains.port import Block, Movement
 from billfold.chains.solana import node as nodes
+from billfold.chains.solana import orders
 
 #: More than any block has had.
 _TRANSACTIONS_MAX = 100_000
 #: An index of an account is one byte.
 _ACCOUNTS_MAX = 256
+#: Where an owner has a token is reckoned in a tenth of a millisecond; a block has thousands, and each node tells it.
+_ASSOCIATED_KEPT = 16_384
+#: Of what came to another account of an owner.
+_ELSEWHERE = "not_the_associated_account"
+
+
+class _Holding(NamedTuple):
+    """What one account has of a token."""
+
+    owner: str
+    mint: str
+    amount: int
 
 
 def reader(slot: int, tokens: Collection[str]) -> Callable[[Any], Block]:
@@ -48,7 +63,7 @@ def _movements(given: Any, tokens: Collection[str]) -> Sequence[Movement]:
         raise NodeWrong("A node gives a transaction without signatures or accounts.")
     chain_tx = nodes.text(signatures[0], "signature")
     names = [nodes.text(reading.member(each, "pubkey"), "account") for each in keys]
-    return [*_lamports(chain_tx, names, meta), *_tokens(chain_tx, len(names), meta, tokens)]
+    return [*_lamports(chain_tx, names, meta), *_tokens(chain_tx, names, meta, tokens)]
 
 
 def _lamports(chain_tx: str, names: Sequence[str], meta: Any) -> Sequence[Movement]:
@@ -63,28 +78,47 @@ def _lamports(chain_tx: str, names: Sequence[str], meta: Any) -> Sequence[Moveme
     ]
 
 
-def _tokens(chain_tx: str, count: int, meta: Any, tokens: Collection[str]) -> Sequence[Movement]:
-    """By owner, not by account: an account may have gone to another owner with all that is in it."""
-    before, after = (_held(meta.get(side), count, tokens) for side in ("preTokenBalances", "postTokenBalances"))
-    gains = {key: amount - before.get(key, (0, 0))[1] for key, (_, amount) in after.items()}
-    gains |= {key: -amount for key, (_, amount) in before.items() if key not in after}
+def _tokens(chain_tx: str, names: Sequence[str], meta: Any, tokens: Collection[str]) -> Sequence[Movement]:
+    """By account and owner: an account may have gone to another owner with all that is in it."""
+    before, after = (_held(meta.get(side), len(names), tokens) for side in ("preTokenBalances", "postTokenBalances"))
+    gains = _gains(before, after)
+    losses = _gains(after, before)
     return [
         Movement(
             chain_tx=chain_tx,
-            index=f"token:{after[key][0]}",
-            address=key[0],
-            token=key[1],
+            index=f"token:{place}",
+            address=owner,
+            token=mint,
             amount=gain,
-            sender=_loser(gains, key[1]),
+            sender=_loser(losses.values(), mint),
+            ignored=None if names[place] == _associated(owner, mint) else _ELSEWHERE,
         )
-        for key, gain in gains.items()
-        if gain > 0
+        for place, (owner, mint, gain) in gains.items()
     ]
 
 
-def _loser(gains: Mapping[tuple[str, str], int], mint: str) -> str | None:
-    losses = {owner: gain for (owner, token), gain in gains.items() if token == mint and gain < 0}
-    return min(losses, key=losses.__getitem__) if losses else None
+def _gains(before: Mapping[int, _Holding], after: Mapping[int, _Holding]) -> Mapping[int, _Holding]:
+    """What each account has more for its owner than before."""
+    found: dict[int, _Holding] = {}
+    for place, there in after.items():
+        was = before.get(place)
+        known = was.amount if was is not None and was[:2] == there[:2] else 0
+        if there.amount > known:
+            found[place] = there._replace(amount=there.amount - known)
+    return found
+
+
+def _loser(losses: Iterable[_Holding], mint: str) -> str | None:
+    most = max((one for one in losses if one.mint == mint), key=lambda one: one.amount, default=None)
+    return None if most is None else most.owner
+
+
+@lru_cache(maxsize=_ASSOCIATED_KEPT)
+def _associated(owner: str, mint: str) -> str:
+    try:
+        return str(orders.token_account(owner, mint))
+    except ValueError:
+        raise NodeWrong("A node gives an owner or a mint that is no address.") from None
 
 
 def _balances(given: Any, count: int) -> Sequence[int]:
@@ -96,18 +130,19 @@ def _balances(given: Any, count: int) -> Sequence[int]:
     return found
 
 
-def _held(given: Any, count: int, tokens: Collection[str]) -> Mapping[tuple[str, str], tuple[int, int]]:
-    """For each owner and mint: the first account that holds it, by its place, and how much all of them hold."""
-    found: dict[tuple[str, str], tuple[int, int]] = {}
+def _held(given: Any, count: int, tokens: Collection[str]) -> Mapping[int, _Holding]:
+    """What each account holds of these tokens, by its place."""
+    found: dict[int, _Holding] = {}
     for each in reading.items(given if given is not None else [], "token balances", most=_ACCOUNTS_MAX):
         mint = nodes.text(reading.member(each, "mint"), "mint")
         if mint not in tokens:
             continue
         place = reading.whole(reading.member(each, "accountIndex"), "account index", most=count - 1)
-        key = nodes.text(reading.member(each, "owner"), "owner"), mint
+        if place in found:
+            raise NodeWrong("A node gives two balances of one token account.")
+        owner = nodes.text(reading.member(each, "owner"), "owner")
         amount = reading.digits(
             reading.member(reading.member(each, "uiTokenAmount"), "amount"), "token amount", most=nodes.LAMPORTS_MAX
         )
-        first, sum_of = found.get(key, (place, 0))
-        found[key] = min(first, place), sum_of + amount
+        found[place] = _Holding(owner, mint, amount)
     return found

@@ -107,7 +107,9 @@ def sort(
         if found is None or movement.amount == 0:
             continue
         asset = assets.get(movement.token)
-        if asset is None:
+        if movement.ignored is not None:
+            passed.append(Passed(movement, found.wallet_id, movement.ignored))
+        elif asset is None:
             passed.append(Passed(movement, found.wallet_id, "token_not_listed"))
         elif movement.chain_tx in fed:
             passed.append(Passed(movement, None, "own_transaction"))

@@ -21,6 +21,8 @@ FOUND_MAX = 500
 _IGNORED: Mapping[str, str] = {
     "token_not_listed": "The transaction pays a token that is not listed here, so it is not credited. Ask for help.",
     "own_transaction": "This is a transaction of the house between its own addresses.",
+    "not_the_associated_account": "The tokens went to another account of the address than its associated token "
+    "account, so they are not credited. What wallets pay to the address itself arrives in the right one.",
 }
 _WAITS: Mapping[str, str] = {
     "below_minimum": "It is less than the minimum. It is credited when more has come and the sum reaches it.",

@@ -9,14 +9,19 @@ from contextlib import contextmanager
 from typing import Protocol
 
 import pytest
+from solders.hash import Hash
+from solders.instruction import AccountMeta, Instruction
 from solders.keypair import Keypair
+from solders.message import MessageV0
+from solders.pubkey import Pubkey
+from solders.transaction import VersionedTransaction
 
 from billfold.chains import solana
 from billfold.chains.errors import NodeUnavailable, NodeWrong
 from billfold.chains.nodes import Nodes
 from billfold.chains.port import Allocation, Chain, Movement, Network, Payment, Rate, Signed, Unsigned
 from billfold.chains.signing_port import Place
-from billfold.chains.solana import keys, signing
+from billfold.chains.solana import keys, orders, signing
 from billfold.devnet.solana import faucet
 from tests.servers.solana import SolanaServer, SurfnetdServer, running_devnet
 
@@ -24,6 +29,8 @@ SOL = 10**9
 USDC = str(faucet.USDC)
 RATE = Rate(numbers={"micro_lamports": 10_000})
 SEED = bytes(64)
+#: What an account for tokens has in it.
+RENT = 2_039_280
 _DEADLINE_S = 60.0
 _POLL_S = 0.05
 
@@ -135,6 +142,46 @@ async def funded(net: Net, chain: Chain, lamports: int = SOL) -> Payer:
         assert time.monotonic() < deadline, "the money arrives"
         await net.pass_blocks(1)
     return payer
+
+
+async def beside(net: Own, chain: Chain, owner: str, amount: int = 1) -> str:
+    """Somebody pays tokens into an account that is the owner's, and not the one where tokens are looked for."""
+    stranger, account = Keypair(), Keypair()
+    net.fund(str(stranger.pubkey()), SOL)
+    net.server.faucet(str(stranger.pubkey()), f"{amount / 10**6:.6f}", token=USDC)
+    net.server.mine()
+    instructions = [
+        Instruction(
+            orders.SYSTEM,
+            (0).to_bytes(4, "little") + RENT.to_bytes(8, "little") + (165).to_bytes(8, "little") + bytes(orders.TOKEN),
+            [AccountMeta(key, is_signer=True, is_writable=True) for key in (stranger.pubkey(), account.pubkey())],
+        ),
+        Instruction(
+            orders.TOKEN,
+            b"\x12" + bytes(Pubkey.from_string(owner)),
+            [
+                AccountMeta(account.pubkey(), is_signer=False, is_writable=True),
+                AccountMeta(Pubkey.from_string(USDC), is_signer=False, is_writable=False),
+            ],
+        ),
+        Instruction(
+            orders.TOKEN,
+            b"\x03" + amount.to_bytes(8, "little"),
+            [
+                AccountMeta(orders.token_account(str(stranger.pubkey()), USDC), is_signer=False, is_writable=True),
+                AccountMeta(account.pubkey(), is_signer=False, is_writable=True),
+                AccountMeta(stranger.pubkey(), is_signer=True, is_writable=False),
+            ],
+        ),
+    ]
+    anchor, _ = await chain.anchor()
+    blockhash = Hash.from_string(anchor.partition(":")[2])
+    given = VersionedTransaction(
+        MessageV0.try_compile(stranger.pubkey(), instructions, [], blockhash), [stranger, account]
+    )
+    await chain.broadcast(Signed(raw=bytes(given), chain_tx=str(given.signatures[0])))
+    net.server.mine()
+    return str(given.signatures[0])
 
 
 async def movements(chain: Chain, first: int, last: int) -> list[Movement]:

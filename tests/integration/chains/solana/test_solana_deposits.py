@@ -78,3 +78,32 @@ async def test_what_comes_again_after_a_fork_is_credited_once(bank: Bank, solana
 
     assert await bank.balance(wallet, "SOL") == SOL
     assert len(await bank.states()) == 1
+
+
+async def test_what_lies_beside_the_associated_account_is_not_credited_and_says_why(
+    bank: Bank, solana_server: SolanaServer
+) -> None:
+    net = Own(solana_server)
+    await networks.until_final(net, bank.chain)
+    await bank.read()
+    wallet, address = await bank.wallet()
+    paid = [await networks.beside(net, bank.chain, address, 50_000_000) for _ in range(3)]
+    solana_server.faucet(address, "7", token=USDC)
+    solana_server.mine(2)
+    await bank.read()
+
+    # What is credited is what a sweep takes.
+    assert await bank.balance(wallet, "USDX") == 7_000_000
+    assert await bank.chain.balance(address, token=USDC, height=0) == 7_000_000
+    assert len(await bank.states()) == 1
+    (found,) = (await bank.custody.explaining.explain(chain_tx=paid[-1], own=None)).found
+    assert (found.verdict, found.deposit) == ("ignored", None)
+    assert "associated token account" in found.why
+    async with bank.database.connection() as connection:
+        rows = await connection.fetch("SELECT reason, wallet_id, amount FROM custody.ignored")
+    assert [tuple(row) for row in rows] == [("not_the_associated_account", wallet, 50_000_000)] * 3
+
+    solana_server.reorg(4, drop=True)
+    await bank.read()
+    (found,) = (await bank.custody.explaining.explain(chain_tx=paid[-1], own=None)).found
+    assert found.verdict == "not_seen"

@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
-from solders.hash import Hash
-from solders.instruction import AccountMeta, Instruction
-from solders.keypair import Keypair
-from solders.message import MessageV0
-from solders.pubkey import Pubkey
-from solders.transaction import VersionedTransaction
 
+from billfold.chains import solana
 from billfold.chains.errors import FundsShort, PaymentInvalid
+from billfold.chains.nodes import Nodes
 from billfold.chains.port import Allocation, Chain, Fate, Payment, Signed
 from billfold.chains.signing_port import Place
-from billfold.chains.solana import keys, orders, signing
+from billfold.chains.solana import keys, signing
+from billfold.devnet.proxy import FaultProxy
 from tests.integration.chains.solana import networks
 from tests.integration.chains.solana.networks import RATE, SOL, USDC, Own, Payer, somebody
 from tests.servers.solana import SolanaServer
@@ -105,11 +102,11 @@ async def test_a_sweep_that_fails_costs_its_payer_the_fee_alone(net: Own, chain:
     assert await chain.balance(payer.address, token=USDC, height=0) == 20_000_000
 
 
-async def test_tokens_in_another_account_of_the_owner_hold_up_nothing(net: Own, chain: Chain) -> None:
+async def test_tokens_in_another_account_of_the_owner_count_for_nothing(net: Own, chain: Chain) -> None:
     payer = await networks.funded(net, chain)
     owner = await deposited(net, payer, "20")
-    await beside(net, chain, owner)
-    assert await chain.balance(owner, token=USDC, height=0) == 20_000_001
+    await networks.beside(net, chain, owner)
+    assert await chain.balance(owner, token=USDC, height=0) == 20_000_000
 
     asked = await chain.sponsored(owner, token=USDC, payer=payer.address, rate=RATE)
 
@@ -120,41 +117,15 @@ async def test_tokens_in_another_account_of_the_owner_hold_up_nothing(net: Own, 
     assert await swept(chain, payer, owner, 20_000_000)
 
 
-async def beside(net: Own, chain: Chain, owner: str) -> None:
-    """Somebody makes an account for tokens that is the owner's, and not where tokens are looked for."""
-    stranger, account = Keypair(), Keypair()
-    net.fund(str(stranger.pubkey()), SOL)
-    net.server.faucet(str(stranger.pubkey()), "1", token=USDC)
-    net.server.mine()
-    mint, token = Pubkey.from_string(USDC), orders.token_account(str(stranger.pubkey()), USDC)
-    made = Instruction(
-        orders.SYSTEM,
-        (0).to_bytes(4, "little") + RENT.to_bytes(8, "little") + (165).to_bytes(8, "little") + bytes(orders.TOKEN),
-        [AccountMeta(key, is_signer=True, is_writable=True) for key in (stranger.pubkey(), account.pubkey())],
-    )
-    begun = Instruction(
-        orders.TOKEN,
-        b"\x12" + bytes(Pubkey.from_string(owner)),
-        [
-            AccountMeta(account.pubkey(), is_signer=False, is_writable=True),
-            AccountMeta(mint, is_signer=False, is_writable=False),
-        ],
-    )
-    moved = Instruction(
-        orders.TOKEN,
-        b"\x03" + (1).to_bytes(8, "little"),
-        [
-            AccountMeta(token, is_signer=False, is_writable=True),
-            AccountMeta(account.pubkey(), is_signer=False, is_writable=True),
-            AccountMeta(stranger.pubkey(), is_signer=True, is_writable=False),
-        ],
-    )
-    anchor, _ = await chain.anchor()
-    blockhash = Hash.from_string(anchor.partition(":")[2])
-    message = MessageV0.try_compile(stranger.pubkey(), [made, begun, moved], [], blockhash)
-    given = VersionedTransaction(message, [stranger, account])
-    await chain.broadcast(Signed(raw=bytes(given), chain_tx=str(given.signatures[0])))
-    net.server.mine()
+async def test_a_balance_of_tokens_is_one_question_however_many_accounts_there_are(net: Own, chain: Chain) -> None:
+    payer = await networks.funded(net, chain)
+    owner = await deposited(net, payer, "20")
+    await networks.beside(net, chain, owner)
+    async with FaultProxy(net.url) as proxy:
+        counted = solana.open(Nodes(network="sandbox", urls=[proxy.url], tokens=(USDC,)))
+        assert await counted.balance(owner, token=USDC, height=0) == 20_000_000
+        await counted.close()
+        assert proxy.asked == ["getAccountInfo"]
 
 
 async def test_nothing_else_is_paid_for_by_somebody_else(net: Own, chain: Chain) -> None:
@@ -180,8 +151,8 @@ async def test_nothing_is_paid_from_tokens_that_lie_beside_the_payer_s_own_accou
     payer = await networks.funded(net, chain)
     net.server.faucet(payer.address, "20", token=USDC)
     net.server.mine()
-    await beside(net, chain, payer.address)
-    assert await chain.balance(payer.address, token=USDC, height=0) == 20_000_001
+    await networks.beside(net, chain, payer.address)
+    assert await chain.balance(payer.address, token=USDC, height=0) == 20_000_000
     to = Payer().address
 
     with pytest.raises(FundsShort):

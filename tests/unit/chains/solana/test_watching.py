@@ -11,9 +11,11 @@ from solders.keypair import Keypair
 
 from billfold.chains.errors import AddressInvalid, NodeWrong
 from billfold.chains.port import Block
-from billfold.chains.solana import addresses, fees, watching
+from billfold.chains.solana import addresses, fees, orders, watching
 
-PAYER, OWNER, ACCOUNT, MINT, FAKE = (str(Keypair.from_seed(bytes([one] * 32)).pubkey()) for one in range(5))
+PAYER, OWNER, MINT, FAKE, ELSEWHERE = (str(Keypair.from_seed(bytes([one] * 32)).pubkey()) for one in range(5))
+#: Where OWNER has the token.
+ACCOUNT = str(orders.token_account(OWNER, MINT))
 SIGNATURE = "5" * 88
 
 
@@ -27,12 +29,12 @@ def block(**meta: Any) -> dict[str, Any]:
     usual = {
         "err": None,
         "fee": 10,
-        "preBalances": [100, 0, 7],
-        "postBalances": [85, 5, 7],
+        "preBalances": [100, 0, 7, 7],
+        "postBalances": [85, 5, 7, 7],
         "preTokenBalances": [],
         "postTokenBalances": [],
     }
-    keys = [{"pubkey": key, "signer": key == PAYER, "writable": True} for key in (PAYER, OWNER, ACCOUNT)]
+    keys = [{"pubkey": key, "signer": key == PAYER, "writable": True} for key in (PAYER, OWNER, ACCOUNT, ELSEWHERE)]
     return {
         "blockHeight": 5,
         "blockTime": 1_700_000_000,
@@ -75,12 +77,36 @@ def test_a_token_account_that_gets_another_owner_brings_them_what_is_in_it() -> 
     assert seen(given)[1:] == [(OWNER, MINT, 70, "token:2")]
 
 
-def test_what_an_owner_moves_between_their_own_accounts_is_no_movement() -> None:
-    moved = block(
-        preTokenBalances=[held(1, OWNER, 70), held(2, OWNER, 5)],
-        postTokenBalances=[held(1, OWNER, 0), held(2, OWNER, 75)],
+def test_what_comes_to_another_account_of_an_owner_is_no_deposit_and_says_why() -> None:
+    given = block(
+        preTokenBalances=[held(0, PAYER, 100), held(2, OWNER, 5)],
+        postTokenBalances=[held(0, PAYER, 23), held(2, OWNER, 12), held(3, OWNER, 70)],
     )
-    assert len(seen(moved)) == 1
+    _, deposit, beside = read(given).movements
+    assert (deposit.address, deposit.amount, deposit.index, deposit.ignored) == (OWNER, 7, "token:2", None)
+    assert (beside.address, beside.amount, beside.index, beside.sender) == (OWNER, 70, "token:3", PAYER)
+    assert beside.ignored == "not_the_associated_account"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "deposits"),
+    [
+        ([held(3, OWNER, 70), held(2, OWNER, 5)], [held(3, OWNER, 0), held(2, OWNER, 75)], [70]),
+        ([held(3, OWNER, 0), held(2, OWNER, 75)], [held(3, OWNER, 70), held(2, OWNER, 5)], []),
+        # It is somebody else's account now, though its address is still where OWNER's tokens are looked for.
+        ([held(2, OWNER, 5)], [held(2, PAYER, 500)], []),
+        ([held(2, PAYER, 500)], [held(2, OWNER, 500)], [500]),
+        # Closed, and opened anew.
+        ([held(2, OWNER, 5)], [], []),
+        ([], [held(2, OWNER, 5)], [5]),
+    ],
+)
+def test_a_deposit_is_what_the_associated_account_has_more_for_its_owner(
+    before: list[dict[str, Any]], after: list[dict[str, Any]], deposits: list[int]
+) -> None:
+    movements = read(block(preTokenBalances=before, postTokenBalances=after)).movements
+    found = [one for one in movements if one.token == MINT and one.address == OWNER and one.ignored is None]
+    assert [one.amount for one in found] == deposits
 
 
 def test_tokens_of_another_mint_count_for_nothing_whatever_they_call_themselves() -> None:
@@ -108,13 +134,15 @@ def _meta(answer: Any) -> Any:
         lambda answer: answer["transactions"][0]["transaction"].update(signatures=[]),
         lambda answer: answer["transactions"][0]["transaction"].update(accountKeys=[]),
         lambda answer: _meta(answer).pop("err"),
-        lambda answer: _meta(answer).update(preBalances=[100, 0]),
-        lambda answer: _meta(answer).update(postBalances=[85, 5, 7, 1]),
-        lambda answer: _meta(answer).update(postBalances=[85, -5, 7]),
-        lambda answer: _meta(answer).update(postBalances=[85, 2**64, 7]),
-        lambda answer: _meta(answer).update(postBalances=[85, 5.5, 7]),
-        lambda answer: _meta(answer).update(postBalances=[85, True, 7]),
-        lambda answer: _meta(answer).update(postTokenBalances=[held(3, OWNER, 1)]),
+        lambda answer: _meta(answer).update(preBalances=[100, 0, 7]),
+        lambda answer: _meta(answer).update(postBalances=[85, 5, 7, 7, 1]),
+        lambda answer: _meta(answer).update(postBalances=[85, -5, 7, 7]),
+        lambda answer: _meta(answer).update(postBalances=[85, 2**64, 7, 7]),
+        lambda answer: _meta(answer).update(postBalances=[85, 5.5, 7, 7]),
+        lambda answer: _meta(answer).update(postBalances=[85, True, 7, 7]),
+        lambda answer: _meta(answer).update(postTokenBalances=[held(4, OWNER, 1)]),
+        lambda answer: _meta(answer).update(postTokenBalances=[held(2, OWNER, 1), held(2, OWNER, 1)]),
+        lambda answer: _meta(answer).update(postTokenBalances=[held(2, "nobody", 1)]),
         lambda answer: _meta(answer).update(postTokenBalances=[held(2, OWNER, -1)]),
         lambda answer: _meta(answer).update(postTokenBalances=[held(2, OWNER, 2**64)]),
         lambda answer: _meta(answer).update(postTokenBalances=[held(2, OWNER, 1) | {"owner": None}]),

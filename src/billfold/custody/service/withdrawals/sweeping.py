@@ -166,8 +166,9 @@ class Sweeping:
         rate = look.rates.by_speed["normal"]
         sponsored = await chain.sponsored(pile.address, token=look.token, payer=look.hot, rate=rate)
         if sponsored is not None:
-            # What nodes agree on is `held`; some of it may lie where no sweep takes it.
-            return await self._sponsored(chain, look, pile, min(held, sponsored[0]), fee=sponsored[1])
+            # What is frozen is held, and can't be moved.
+            amount, fee = sponsored
+            return await self._sponsored(chain, look, pile, amount, fee=fee)
         return await self._token(chain, look, pile, held)
 
     async def _sponsored(self, chain: Chain, look: Look, pile: Pile, amount: int, *, fee: int) -> Plan | None:
