@@ -132,11 +132,17 @@ async def test_who_may_not_send_money_out_does_not_spend_the_house_s_nor_lets_ot
             {"asset": "BTC", "difference": "0", "reason": "r"},
             "withdrawals_not_stopped",
         ),
+        ("/chains/bitcoin/channels", {"count": 2}, "channels_not_known"),
     ):
         refused = clerk.post(path, body)
         assert (refused.status_code, refused.json()["code"]) == (403, "missing_scope")
         assert treasurer.post(path, body).json()["code"] == otherwise
-    # Looking at both is still theirs.
+    # Nor does whoever may not put money into wallets give them what is nobody's.
+    assignment = {"wallet": str(ids.new()), "reason": "ticket 1"}
+    for caller in (clerk, treasurer):
+        refused = caller.post(f"/deposits/{ids.new()}/assign", assignment)
+        assert (refused.status_code, refused.json()["code"]) == (403, "missing_scope")
+    # Looking at all of it is still theirs.
     assert clerk.get("/custody/reconciliations").status_code == 200
     assert clerk.get("/custody/hot").status_code == 200
 

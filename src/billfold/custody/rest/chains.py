@@ -141,7 +141,7 @@ async def rescan(chain: str, command: Rescan, custody: Custody) -> ChainState:
     opt=web.operation(
         summary="Open channels",
         tag=_TAG,
-        scope=contracts.READ,
+        scope=contracts.WITHDRAW,
         also=(contracts.OPERATOR,),
         description="For operators, of Stellar: have so many accounts that give withdrawals their sequence numbers, "
         "each one at a time. The worker opens those that are missing, and the house pays what they are given. "

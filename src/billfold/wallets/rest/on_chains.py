@@ -284,7 +284,7 @@ async def get_deposit(deposit_id: str, principal: Principal, wallets: Wallets) -
     opt=web.operation(
         summary="Assign a deposit",
         tag=_TAG,
-        scope=_SCOPE,
+        scope=contracts.ORDER_SCOPES["deposit"],
         also=(contracts.OPERATOR,),
         everybody=contracts.OPERATOR,
         description="For operators: give what has arrived for nobody known to the wallet that it was meant for. It "

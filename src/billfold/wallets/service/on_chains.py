@@ -131,6 +131,7 @@ class OnChains:
             MissingScope, WalletUnknown, WalletClosed, DepositUnknown, DepositNotUnmatched
         """
         principal.require(contracts.OPERATOR)
+        principal.require(contracts.ORDER_SCOPES["deposit"])
         await self._check_open(principal, wallet_id)
         return await self._custody.unmatched.assign(
             deposit_id=deposit_id, wallet_id=wallet_id, claimed_by=principal.owner_id, reason=reason
