@@ -116,7 +116,8 @@ def faucet(
         raise typer.BadParameter("Name an address, or a wallet with --wallet; one of both.")
     wanted = {"address": address, "amount": amount, "token": token, "memo": memo}
     sent = _asked(stack, chain, "faucet", wanted)
-    _show(chain, {**sent, "address": address}, json=json, sentence=f"Sent in {sent['chain_tx']}; a block has it soon.")
+    sentence = f"Sent in {sent['chain_tx']}; the next block has it, which a stalled chain makes on `mine` alone."
+    _show(chain, {**sent, "address": address}, json=json, sentence=sentence)
 
 
 @app.command("reorg")

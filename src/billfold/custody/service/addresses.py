@@ -106,12 +106,12 @@ class Addresses:
         return [known[place] for place in range(count)]
 
     def drawn(self, address: DepositAddress) -> bytes:
-        """The address as a QR code, in SVG."""
+        """The address as a QR code, in SVG, on a ground of its own: on a dark page nobody could read it else."""
         import segno  # noqa: PLC0415 - most processes never draw one.
 
         code = io.BytesIO()
         segno.make(address.uri, error="m", micro=False).save(
-            code, kind="svg", scale=_SCALE, border=_QUIET, xmldecl=False, svgns=True, title=address.uri
+            code, kind="svg", scale=_SCALE, border=_QUIET, light="#fff", xmldecl=False, svgns=True, title=address.uri
         )
         return code.getvalue()
 
