@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from playwright.async_api import Browser, BrowserContext, CDPSession, Error, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, CDPSession, Error, Page, async_playwright, expect
 
 #: What a page throws, or can't do.
 PageError = Error
@@ -19,6 +19,8 @@ PageError = Error
 PROGRAM = shutil.which("chromium")
 #: Any step of a page takes well under a second; a slow machine is forgiven.
 STEP_TIMEOUT_S = 60
+# What is expected of a page has a time of its own, five seconds, whatever its window says.
+expect.set_options(timeout=STEP_TIMEOUT_S * 1000)
 # It is often root who tests, in a container without a graphics card; and the browser shall call nobody on its own.
 _FLAGS = (
     "--no-sandbox",
