@@ -89,14 +89,17 @@ async def rescan(
 @client.command
 async def channels(
     api: Api,
-    chain: Annotated[str, typer.Argument(metavar="CHAIN", help="Which one: stellar.")],
+    chain: Annotated[str, typer.Argument(metavar="CHAIN", help="Which one: stellar, solana.")],
     *,
     count: Annotated[
-        int | None, typer.Option("--count", metavar="N", help="Have so many, with an operator's key.")
+        int | None, typer.Option("--count", metavar="N", help="Have so many channels, with an operator's key.")
     ] = None,
     json: options.Json = False,
 ) -> None:
-    """Show the channels and trustlines of the house, or have channels opened. The house pays what they are given."""
+    """Show what the house has opened: Stellar's channels and trustlines, Solana's nonces; or have channels opened.
+
+    The house pays what they are given.
+    """
     if count is None:
         state = await api.get(f"/chains/{chain}")
     else:
@@ -104,7 +107,7 @@ async def channels(
     if json:
         output.print_json(state)
     elif not state["openings"]:
-        typer.echo(f"The house has no channels and no trustlines on {chain}.")
+        typer.echo(f"The house has opened nothing on {chain}.")
     else:
         rows = [(one["kind"], one["subject"], one["state"], one["reason"]) for one in state["openings"]]
         output.print_table(("what", "which", "state", "why it waits"), rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -41,12 +42,18 @@ async def list_(
                 one["money"]["amount"],
                 one["money"]["asset"],
                 one["waits"] or one["state"],
-                f"{one['confirmations']} of {one['credit_after']}",
+                _confirmations(one),
                 one["chain_tx"],
             )
             for one in found
         ]
         output.print_table(("deposit", "chain", "amount", "asset", "state", "confirmations", "transaction"), rows)
+
+
+def _confirmations(deposit: Mapping[str, Any]) -> str:
+    """How many it has, of those that it takes for the next state."""
+    wanted = {"detected": deposit["credit_after"], "credited": deposit["release_after"]}.get(deposit["state"])
+    return str(deposit["confirmations"]) if wanted is None else f"{deposit['confirmations']} of {wanted}"
 
 
 @app.command("explain")
