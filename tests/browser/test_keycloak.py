@@ -109,7 +109,8 @@ async def test_grace_who_has_an_authenticator_app_is_asked_for_it_after_keycloak
         await log_in(page, billfold_server.url + START, grace)
         await expect(page.get_by_role("heading", name="Show that it is you")).to_be_visible()
         assert "billfold" not in await cookies_of(page)
-        # Its page can be loaded again, as long as the login waits.
+        # Its page can be loaded again, as long as the login waits; before it is there Chromium has none to load.
+        await page.wait_for_load_state()
         await page.reload()
         await page.get_by_label("Code of your authenticator app").fill(app.at(int(time.time()) + TOTP_STEP_S))
         await page.get_by_role("button", name="Go on", exact=True).first.click()
