@@ -2,29 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from billfold.chains.errors import FundsShort, NodeWrong, NotReplaceable, PaymentInvalid
 from billfold.chains.port import Chain, Fate, Payment
 from tests.integration.chains.solana import networks
 from tests.integration.chains.solana.networks import RATE, SOL, Net, somebody
-
-
-@pytest.fixture(params=["own", "surfnetd"])
-def net(request: pytest.FixtureRequest) -> Net:
-    if request.param == "own":
-        return networks.Own(request.getfixturevalue("solana_server"))
-    return networks.Surfnetd(request.getfixturevalue("surfnetd_server"))
-
-
-@pytest.fixture
-async def chain(net: Net) -> AsyncIterator[Chain]:
-    opened = networks.opened(net)
-    await networks.until_final(net, opened)
-    yield opened
-    await opened.close()
 
 
 async def test_a_node_of_another_network_is_seen(net: Net, chain: Chain) -> None:

@@ -24,21 +24,6 @@ from tests.servers.solana import SolanaServer
 _DEADLINE_S = 30.0
 
 
-@pytest.fixture(params=["own", "surfnetd"])
-def net(request: pytest.FixtureRequest) -> Net:
-    if request.param == "own":
-        return networks.Own(request.getfixturevalue("solana_server"))
-    return networks.Surfnetd(request.getfixturevalue("surfnetd_server"))
-
-
-@pytest.fixture
-async def chain(net: Net) -> AsyncIterator[Chain]:
-    opened = networks.opened(net)
-    await networks.until_final(net, opened)
-    yield opened
-    await opened.close()
-
-
 def pair(payer: Payer) -> Keypair:
     return keys.keypair(payer.seed, payer.place)
 
