@@ -100,8 +100,10 @@ async def _write_holds(
 ) -> None:
     await store.write_holds(connection, {hold.id: hold for _, hold in book.hold_steps}.values())
     origins = provenance.origin_by_id()
-    for event in await told_by.hold_events(connection, book, provenance.traced):
-        await outbox.append(connection, event, of=origins.get(UUID(event.subject)))
+    events = await told_by.hold_events(connection, book, provenance.traced)
+    await outbox.append_all(
+        connection, [outbox.Told(event=event, of=origins.get(UUID(event.subject))) for event in events]
+    )
 
 
 async def _fold(connection: Connection, batch: Sequence[Command]) -> tuple[Book, int, list[Any]]:
