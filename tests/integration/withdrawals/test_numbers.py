@@ -70,9 +70,9 @@ async def test_a_gap_is_filled_by_what_leaves_next(office: Office) -> None:
         left = await numbers(office)
         assert [one[1] for one in left] == ["living", "freed", "living"]
         gap = left[1][0]
-        assert await queue.next_nonce(connection, "ethereum", HOT, least=0) == gap
-        assert await queue.next_nonce(connection, "ethereum", HOT, least=gap + 1) == gap + 2
-        assert await queue.next_nonce(connection, "ethereum", HOT, least=gap + 7) == gap + 7
+        assert await queue.next_nonces(connection, "ethereum", HOT, least=gap, count=3) == [gap, gap + 2, gap + 3]
+        assert await queue.next_nonces(connection, "ethereum", HOT, least=gap + 1, count=1) == [gap + 2]
+        assert await queue.next_nonces(connection, "ethereum", HOT, least=gap + 7, count=1) == [gap + 7]
     ended = await office.finish(*asked)
     assert {one.status for one in ended} == {"settled"}
     await office.check_conserved(*ended)

@@ -124,26 +124,27 @@ async def living(connection: Connection, chain: str) -> Mapping[str, int]:
     return {row[0]: row[1] for row in rows}
 
 
-async def next_nonce(connection: Connection, chain: str, source: str, *, least: int) -> int:
-    """The smallest number from `least` on that we have not used up and are not about to; `least` is the chain's next.
+async def next_nonces(connection: Connection, chain: str, source: str, *, least: int, count: int) -> list[int]:
+    """The smallest numbers from `least` on that we have not used up and are not about to; `least` is the chain's next.
 
     A number that was given back is given out again, or all later ones would wait for it. That is safe: of two
     transactions with the same number of a source one at most can happen. The caller has the chain locked.
     """
-    found: int = await connection.fetchval(
+    rows = await connection.fetch(
         """
         WITH taken AS (
             SELECT nonce FROM custody.allocations
             WHERE chain = $1 AND source = $2 AND nonce >= $3 AND state IN ('living', 'settling', 'used')
         )
-        SELECT min(nonce) FROM (SELECT $3::numeric AS nonce UNION ALL SELECT nonce + 1 FROM taken) AS following
-        WHERE nonce NOT IN (SELECT nonce FROM taken)
+        SELECT nonce FROM generate_series($3::numeric, $3::numeric + $4 - 1 + (SELECT count(*) FROM taken)) AS nonce
+        WHERE nonce NOT IN (SELECT nonce FROM taken) ORDER BY nonce LIMIT $4
         """,
         chain,
         source,
         least,
+        count,
     )
-    return found
+    return [row[0] for row in rows]
 
 
 async def free_coins(connection: Connection, chain: str, *, height: int, final: int, limit: int) -> list[Coin]:

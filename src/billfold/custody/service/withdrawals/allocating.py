@@ -18,7 +18,7 @@ from billfold.custody import errors
 from billfold.custody.domain import withdrawals as rules
 from billfold.custody.service.withdrawals.fees import Fees, Rates
 from billfold.custody.service.withdrawals.parts import LEASE, Parts
-from billfold.custody.store import deposits, queue, sources, standings
+from billfold.custody.store import deposits, queue, sources, standings, together
 from billfold.custody.store import withdrawals as store
 from billfold.custody.store.queue import AllocationRow, Tx
 from billfold.custody.store.withdrawals import Row
@@ -59,6 +59,14 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     anchor: tuple[str, int] | None
     balances: Mapping[str | None, int]
     house_fee_max: int = 0
+
+
+class Allocated(msgspec.Struct, frozen=True):
+    """What a transaction uses up, whom it pays, and what it may cost more than they are charged."""
+
+    allocation: AllocationRow
+    batch: Sequence[Fit]
+    more: int = 0
 
 
 class Allocating:
@@ -199,9 +207,8 @@ class Allocating:
                     continue
                 change = known.house.get("change", known.house["hot"])[0]
                 allocation = new_allocation(chain, known.house["hot"][0], change=change)
-                await queue.insert_allocation(connection, allocation, now=now)
+                await _insert(connection, [Allocated(allocation, batch, more)], now)
                 await queue.mark_coins(connection, chain.name, coins, allocation.id)
-                await self._insert(connection, allocation, batch, now, more=more)
                 done += len(batch)
         return done
 
@@ -230,7 +237,8 @@ class Allocating:
         committed, fees = await queue.committed(connection, chain.name)
         left = {token: balance - committed.get(token, 0) for token, balance in known.balances.items()}
         left[None] = left.get(None, 0) - fees
-        done = 0
+        nonces: dict[str, list[int]] = {}
+        allocated: list[Allocated] = []
         for fit in fits:
             source = free_source(known, living, self._parts.terms[chain.name].living_max)
             if source is None:
@@ -246,44 +254,22 @@ class Allocating:
             living[source] = living.get(source, 0) + 1
             nonce = None
             if chain.model == "nonce":
-                nonce = await queue.next_nonce(connection, chain.name, source, least=known.nonces[source])
+                if source not in nonces:
+                    count = 1 if "channel" in known.house else len(fits)
+                    nonces[source] = await queue.next_nonces(
+                        connection, chain.name, source, least=known.nonces[source], count=count
+                    )
+                nonce = nonces[source].pop(0)
             expires_at = now + EXPIRES_AFTER
             # A channel gives its number alone, so who pays is said as well.
             pays = None if source == known.house["hot"][0] else known.house["hot"][0]
             allocation = new_allocation(
                 chain, source, change=pays, nonce=nonce, anchor=known.anchor, expires_at=expires_at
             )
-            await queue.insert_allocation(connection, allocation, now=now)
-            await self._insert(connection, allocation, [fit], now)
-            done += 1
-        return done
-
-    async def _insert(
-        self, connection: Connection, allocation: AllocationRow, batch: Sequence[Fit], now: datetime, *, more: int = 0
-    ) -> None:
-        tx = Tx(
-            id=ids.new(),
-            allocation_id=allocation.id,
-            chain=allocation.chain,
-            kind="pay",
-            rate=batch[0].rate.numbers,
-            fee_limit=sum(fit.fee_limit for fit in batch) + more,
-            state="allocated",
-            created_at=now,
-        )
-        await queue.insert_tx(connection, tx, [(fit.payment, fit.row.id) for fit in batch])
-        for fit in batch:
-            changed = await store.change(
-                connection,
-                fit.row,
-                state="allocated",
-                now=now,
-                next_at=now,
-                allocation_id=allocation.id,
-                attempts=fit.row.attempts + 1,
-                reason="",
-            )
-            assert changed, "its row is locked"
+            allocated.append(Allocated(allocation, [fit]))
+        if allocated:
+            await _insert(connection, allocated, now)
+        return len(allocated)
 
     async def _short(self, connection: Connection, row: Row, now: datetime) -> None:
         log.warning("the house has not enough on the chain for a withdrawal", withdrawal=str(row.id), asset=row.asset)
@@ -294,6 +280,28 @@ class Allocating:
         async with self._parts.database.connection() as connection:
             for row in rows:
                 await store.postpone(connection, row, next_at=next_at, reason=reason)
+
+
+async def _insert(connection: Connection, allocated: Sequence[Allocated], now: datetime) -> None:
+    """Add allocations, each with its transaction."""
+    txs = [
+        Tx(
+            id=ids.new(),
+            allocation_id=one.allocation.id,
+            chain=one.allocation.chain,
+            kind="pay",
+            rate=one.batch[0].rate.numbers,
+            fee_limit=sum(fit.fee_limit for fit in one.batch) + one.more,
+            state="allocated",
+            created_at=now,
+        )
+        for one in allocated
+    ]
+    payments = [[(fit.payment, fit.row.id) for fit in one.batch] for one in allocated]
+    await together.insert_allocations(connection, [one.allocation for one in allocated], now=now)
+    await together.insert_txs(connection, list(zip(txs, payments, strict=True)))
+    pairs = [(fit.row, one.allocation.id) for one in allocated for fit in one.batch]
+    await together.set_allocated(connection, pairs, now=now)
 
 
 async def nonces_of(chain: Chain, sources: Sequence[str], hot: str) -> dict[str, int]:

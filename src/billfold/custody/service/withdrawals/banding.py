@@ -213,7 +213,7 @@ class Banding:
                 return 0
             source = free_ones[0]
             if away.nonces:
-                nonce = await queue.next_nonce(connection, chain.name, source, least=away.nonces[source])
+                (nonce,) = await queue.next_nonces(connection, chain.name, source, least=away.nonces[source], count=1)
             change = None if source == look.hot else look.hot
         fee = away.fee + chain.coin_fee(rate=away.rate) * max(len(coins) - COINS_ESTIMATED, 0)
         if fee > house_max:

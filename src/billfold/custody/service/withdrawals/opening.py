@@ -171,7 +171,7 @@ class Opening:
                 return 0
             nonce = None
             if plan.nonce is not None:
-                nonce = await queue.next_nonce(connection, chain.name, plan.hot, least=plan.nonce)
+                (nonce,) = await queue.next_nonces(connection, chain.name, plan.hot, least=plan.nonce, count=1)
             row = new_allocation(chain, plan.hot, nonce=nonce, anchor=plan.anchor, expires_at=now + EXPIRES_AFTER)
             await queue.insert_allocation(connection, row, now=now)
             if not await openings.take(connection, plan.rows, row.id):

@@ -82,7 +82,7 @@ async def store(
 async def _insert(connection: Connection, chain: Chain, plan: Plan, *, token: str, now: datetime) -> bool:
     nonce = plan.nonce
     if nonce is not None:
-        nonce = await queue.next_nonce(connection, chain.name, plan.source, least=nonce)
+        (nonce,) = await queue.next_nonces(connection, chain.name, plan.source, least=nonce, count=1)
     allocation = new_allocation(chain, plan.source, change=plan.payer, nonce=nonce, anchor=plan.anchor)
     await queue.insert_allocation(connection, allocation, now=now)
     if not await sweeps.take(connection, chain.name, plan.address, token=token, allocation_id=allocation.id):
