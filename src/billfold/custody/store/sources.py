@@ -7,8 +7,30 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import msgspec
+
 from billfold.custody.domain.withdrawals import Purpose
 from billfold.platform.postgres.database import Connection
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """What a chain has asked for each speed, what payments cost by that (by token and speed), and when."""
+
+    rates: Mapping[str, Mapping[str, int]]
+    estimates: Mapping[str, int]
+    asked_at: datetime
+
+
+class Known(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known here before money leaves for an address."""
+
+    #: Whether withdrawals of the asset are stopped.
+    stopped: bool
+    #: Whether the address is the house's or one of its wallets'.
+    ours: bool
+    #: From where it would leave.
+    hot: str | None
+    kept: Kept | None
 
 
 async def house(connection: Connection, chain: str) -> Mapping[str, list[str]]:
@@ -36,13 +58,25 @@ async def places(connection: Connection, chain: str, addresses: Sequence[str]) -
     return {row["address"]: (row["purpose"], row["place"]) for row in rows}
 
 
-async def is_ours(connection: Connection, chain: str, address: str) -> bool:
-    """Whether an address is the house's or one of its wallets'."""
-    return bool(
-        await connection.fetchval(
-            "SELECT EXISTS (SELECT FROM custody.addresses WHERE chain = $1 AND address = $2)", chain, address
-        )
+async def known(connection: Connection, *, chain: str, asset: str, address: str) -> Known:
+    """What is known before so much as a node is asked."""
+    row = await connection.fetchrow(
+        """
+        SELECT EXISTS (SELECT FROM custody.standings WHERE asset = $2 AND stopped_at IS NOT NULL),
+            EXISTS (SELECT FROM custody.addresses WHERE chain = $1 AND address = $3),
+            (SELECT address FROM custody.addresses WHERE chain = $1 AND purpose = 'hot' AND wallet_id IS NULL
+                AND memo = '' ORDER BY place LIMIT 1),
+            fees.rates, fees.estimates, fees.asked_at
+        FROM (VALUES ($1)) AS asked (chain) LEFT JOIN custody.chain_fees fees USING (chain)
+        """,
+        chain,
+        asset,
+        address,
     )
+    assert row is not None, "it has one row, whatever is known"
+    stopped, ours, hot, rates, estimates, asked_at = row
+    kept = None if asked_at is None else Kept(rates, estimates, asked_at)
+    return Known(stopped=stopped, ours=ours, hot=hot, kept=kept)
 
 
 async def waits_until(
@@ -136,12 +170,10 @@ async def keep_estimate(connection: Connection, chain: str, token: str | None, s
     )
 
 
-async def rates(
-    connection: Connection, chain: str
-) -> tuple[Mapping[str, Mapping[str, int]], Mapping[str, int], datetime] | None:
-    """What a chain has asked for each speed, what payments cost by that (by token and speed), and when."""
+async def kept(connection: Connection, chain: str) -> Kept | None:
+    """What is kept of what a chain has asked."""
     row = await connection.fetchrow("SELECT rates, estimates, asked_at FROM custody.chain_fees WHERE chain = $1", chain)
-    return None if row is None else (row["rates"], row["estimates"], row["asked_at"])
+    return None if row is None else Kept(*row)
 
 
 async def tree(connection: Connection, chain: str) -> UUID | None:

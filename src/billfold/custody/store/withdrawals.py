@@ -94,17 +94,17 @@ async def earlier(connection: Connection, key: Key) -> tuple[UUID, int] | None:
 async def insert(connection: Connection, new: Row, key: Key, *, next_at: datetime) -> bool:
     """Add one with what is to be held for it; False if the key has one."""
     added = await connection.fetchval(
-        "INSERT INTO custody.withdrawals (id, wallet_id, owner_id, account_id, chain, asset, token, amount, "
-        "service_fee, network_fee, opening, address, memo, speed, state, waits_until, created_at, changed_at, key, "
-        "fingerprint, next_at) "
+        "WITH new AS (INSERT INTO custody.withdrawals (id, wallet_id, owner_id, account_id, chain, asset, token, "
+        "amount, service_fee, network_fee, opening, address, memo, speed, state, waits_until, created_at, changed_at, "
+        "key, fingerprint, next_at) "
         "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $17, $18, $19, $20) "
-        "ON CONFLICT (key) DO NOTHING RETURNING true",
+        "ON CONFLICT (key) DO NOTHING RETURNING id) "
+        "INSERT INTO custody.withdrawal_holds (withdrawal_id, number, amount) SELECT id, 1, $21 FROM new "
+        "RETURNING true",
         *(new.id, new.wallet_id, new.owner_id, new.account_id, new.chain, new.asset, new.token),
         *(new.amount, new.service_fee, new.network_fee, new.opening, new.address, new.memo, new.speed, new.state),
-        *(new.waits_until, new.created_at, key.digest, key.fingerprint, next_at),
+        *(new.waits_until, new.created_at, key.digest, key.fingerprint, next_at, new.total),
     )
-    if added:
-        await add_hold(connection, new.id, number=1, amount=new.total)
     return bool(added)
 
 
@@ -261,6 +261,20 @@ async def name_hold(connection: Connection, withdrawal_id: UUID, number: int, ho
         withdrawal_id,
         number,
         hold_id,
+    )
+
+
+async def set_held(connection: Connection, row: Row, hold_id: UUID, *, now: datetime, next_at: datetime) -> None:
+    """Write down the first hold, and let the withdrawal be held unless somebody else has taken it since."""
+    await connection.execute(
+        "WITH named AS (UPDATE custody.withdrawal_holds SET hold_id = $3 WHERE withdrawal_id = $1 AND number = 1) "
+        "UPDATE custody.withdrawals SET fence = fence + 1, state = 'held', changed_at = $4, next_at = $5 "
+        "WHERE id = $1 AND fence = $2",
+        row.id,
+        row.fence,
+        hold_id,
+        now,
+        next_at,
     )
 
 

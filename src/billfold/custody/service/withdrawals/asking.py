@@ -6,6 +6,7 @@ comes after a process that died between the two places it with the same key.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from uuid import UUID
 
 import msgspec
@@ -16,9 +17,9 @@ from billfold.custody import errors
 from billfold.custody.contracts.withdrawals import NewWithdrawal, Quote
 from billfold.custody.domain import withdrawals as rules
 from billfold.custody.service.withdrawals import returned
-from billfold.custody.service.withdrawals.fees import Fees
+from billfold.custody.service.withdrawals.fees import Fees, Rates
 from billfold.custody.service.withdrawals.parts import LEASE, Parts
-from billfold.custody.store import sources, standings
+from billfold.custody.store import sources
 from billfold.custody.store import withdrawals as store
 from billfold.custody.store.withdrawals import Row
 from billfold.kernel import ids, money
@@ -31,6 +32,15 @@ from billfold.ledger.errors import LedgerError
 
 class _KeyTaken(Exception):
     """There is a withdrawal with the idempotency key."""
+
+
+class Target(msgspec.Struct, frozen=True):
+    """Where an asset is to go, and what is known here of that."""
+
+    chain: Chain
+    asset: Asset
+    to: Destination
+    known: sources.Known
 
 
 class Asking:
@@ -47,13 +57,10 @@ class Asking:
             AssetUnknown, AssetNotOnChain, AddressInvalid, AddressIsOurs, DestinationRefused, AmountBelowMinimum.
             FeesUnknown, AddressesUnavailable, NodeWrong.
         """
-        found, chain = await self._parts.asset(asset)
-        try:
-            destination = await self.destination(chain, found, amount, address, memo)
-        except NodeUnavailable:
-            canonical, within = chain.canonical(address)
-            destination = Destination(address=canonical, memo=within or memo)
-        return await self._quoted(chain, found, amount, destination, speed)
+        target = await self.target(asset=asset, address=address, memo=memo)
+        with suppress(NodeUnavailable):
+            target = await self.examined(target, amount)
+        return await self._quoted(target, amount, speed)
 
     async def request(self, *, new: NewWithdrawal, key: Key) -> tuple[UUID, bool]:
         """Take a withdrawal and hold its money; or answer as the same request was answered before.
@@ -93,10 +100,8 @@ class Asking:
                 await self._refused(row, refusal)
             raise
         now = self._parts.now()
-        async with self._parts.database.transaction() as connection:
-            await store.name_hold(connection, row.id, 1, hold_id)
-            next_at = max(now, row.waits_until or now)
-            await store.change(connection, row, state="held", now=now, next_at=next_at)
+        async with self._parts.database.connection() as connection:
+            await store.set_held(connection, row, hold_id, now=now, next_at=max(now, row.waits_until or now))
 
     async def placed(self, row: Row, number: int, amount: int) -> UUID:
         """The hold of this number; there is one, however often it is asked for.
@@ -130,29 +135,28 @@ class Asking:
             await self.placed(seen.row, 1, seen.row.total)
 
     async def _prepared(self, new: NewWithdrawal) -> Row:
-        asset, chain = await self._parts.asset(new.asset)
-        async with self._parts.database.connection() as connection:
-            if await standings.stopped(connection, [new.asset]):
-                raise errors.WithdrawalsStopped(pointer="/asset")
-        destination = await self.destination(chain, asset, new.amount, new.address, new.memo)
-        quote = await self._quoted(chain, asset, new.amount, destination, new.speed)
+        target = await self.target(asset=new.asset, address=new.address, memo=new.memo)
+        if target.known.stopped:
+            raise errors.WithdrawalsStopped(pointer="/asset")
+        target = await self.examined(target, new.amount)
+        quote = await self._quoted(target, new.amount, new.speed)
         if new.max_fee is not None and quote.fees > new.max_fee:
-            raise _too_dear(quote, asset)
+            raise _too_dear(quote, target.asset)
         now = self._parts.now()
         return Row(
             id=ids.new(),
             wallet_id=new.wallet_id,
             owner_id=new.owner_id,
             account_id=new.account_id,
-            chain=chain.name,
+            chain=target.chain.name,
             asset=new.asset,
-            token=asset.contract,
+            token=target.asset.contract,
             amount=new.amount,
             service_fee=quote.service_fee,
             network_fee=quote.network_fee,
             opening=quote.opening,
-            address=destination.address,
-            memo=destination.memo,
+            address=target.to.address,
+            memo=target.to.memo,
             speed=new.speed,
             state="requested",
             waits_until=None,
@@ -197,32 +201,53 @@ class Asking:
                     )
                 await self._parts.tell(connection, "withdrawal.failed.v1", row)
 
-    async def destination(self, chain: Chain, asset: Asset, amount: int, address: str, memo: str | None) -> Destination:
-        """Where it is to go, if it would arrive there.
+    async def target(self, *, asset: str, address: str, memo: str | None) -> Target:
+        """Where it is to go, as the chain writes that, and what is known here.
 
         Raises:
-            AddressInvalid, AddressIsOurs, DestinationRefused, NodeUnavailable, NodeWrong.
+            AssetUnknown, AssetNotOnChain, AddressInvalid, AddressIsOurs.
         """
+        found, chain = await self._parts.asset(asset)
         canonical, within = chain.canonical(address)
         async with self._parts.database.connection() as connection:
-            if await sources.is_ours(connection, chain.name, canonical):
-                raise errors.AddressIsOurs(pointer="/address")
-        found = await chain.examine(canonical, memo=within or memo, token=asset.contract, amount=amount)
+            known = await sources.known(connection, chain=chain.name, asset=asset, address=canonical)
+        if known.ours:
+            raise errors.AddressIsOurs(pointer="/address")
+        return Target(chain, found, Destination(address=canonical, memo=within or memo), known)
+
+    async def examined(self, target: Target, amount: int) -> Target:
+        """It with what the chain says of where so much is to go, if it would arrive there.
+
+        Raises:
+            DestinationRefused, NodeUnavailable, NodeWrong.
+        """
+        to, token = target.to, target.asset.contract
+        found = await target.chain.examine(to.address, memo=to.memo, token=token, amount=amount)
         if found.obstacle is not None:
             refusal = errors.DestinationRefused(found.obstacle_detail or None, pointer="/address")
             refusal.extensions = {"obstacle": found.obstacle}
             raise refusal
-        return found
+        return msgspec.structs.replace(target, to=found)
 
-    async def _quoted(self, chain: Chain, asset: Asset, amount: int, to: Destination, speed: Speed) -> Quote:
+    async def estimate(self, target: Target, amount: int, *, speed: Speed, rates: Rates) -> int:
+        """The highest network fee of a transaction that pays so much there.
+
+        Raises:
+            AddressesUnavailable: the house has no address yet to pay it from.
+            FeesUnknown
+        """
+        if target.known.hot is None:
+            raise errors.AddressesUnavailable
+        payment = Payment(address=target.to.address, amount=amount, token=target.asset.contract, memo=target.to.memo)
+        return await self._fees.estimate(target.chain, payment, source=target.known.hot, speed=speed, rates=rates)
+
+    async def _quoted(self, target: Target, amount: int, speed: Speed) -> Quote:
+        chain, asset, to = target.chain, target.asset, target.to
         terms = self._parts.terms[chain.name]
         if amount < max(money.threshold(terms.minimum.get(asset.code, "0"), asset.scale), 1):
             raise errors.AmountBelowMinimum(pointer="/amount")
-        rates = await self._fees.rates(chain)
-        payment = Payment(address=to.address, amount=amount, token=asset.contract, memo=to.memo)
-        source = await self.source(chain)
-        estimate = await self._fees.estimate(chain, payment, source=source, speed=speed, rates=rates)
-        charged = rules.set_aside(estimate) + to.opening
+        rates = await self._fees.fresh(chain, target.known.kept)
+        charged = rules.set_aside(await self.estimate(target, amount, speed=speed, rates=rates)) + to.opening
         in_coin = asset.contract is None
         service_fee = rules.service_fee(amount, terms.service_fees.get(asset.code, ()), scale=asset.scale)
         network_fee = charged if in_coin else 0
@@ -240,18 +265,6 @@ class Asking:
             age_s=rates.age.total_seconds(),
             stale=rates.stale,
         )
-
-    async def source(self, chain: Chain) -> str:
-        """The house's address that withdrawals are paid from.
-
-        Raises:
-            AddressesUnavailable: it has none yet.
-        """
-        async with self._parts.database.connection() as connection:
-            house = await sources.house(connection, chain.name)
-        if not house.get("hot"):
-            raise errors.AddressesUnavailable
-        return house["hot"][0]
 
 
 def _too_dear(quote: Quote, asset: Asset) -> errors.FeeAboveMaximum:

@@ -13,6 +13,7 @@ from billfold.chains.port import Chain, Payment, Rate, Speed
 from billfold.custody import errors
 from billfold.custody.service.withdrawals.parts import Parts
 from billfold.custody.store import sources as store
+from billfold.custody.store.sources import Kept
 
 #: Within so long a chain is not asked again.
 FRESH = timedelta(seconds=10)
@@ -50,10 +51,18 @@ class Fees:
         Raises:
             FeesUnknown: nobody has known it for too long.
         """
-        now = self._parts.now()
         async with self._parts.database.connection() as connection:
-            kept = await store.rates(connection, chain.name)
-        if kept is None or now - kept[2] > FRESH:
+            kept = await store.kept(connection, chain.name)
+        return await self.fresh(chain, kept)
+
+    async def fresh(self, chain: Chain, kept: Kept | None) -> Rates:
+        """The same, for whoever has read what is kept.
+
+        Raises:
+            FeesUnknown: nobody has known it for too long.
+        """
+        now = self._parts.now()
+        if kept is None or now - kept.asked_at > FRESH:
             try:
                 asked = await chain.rates()
             except (NodeUnavailable, NodeWrong) as error:
@@ -61,13 +70,13 @@ class Fees:
                     "a chain does not say what it asks for a place in a block", chain=chain.name, why=error.detail
                 )
             else:
-                return await self._keep(chain, asked, {} if kept is None else kept[1], now)
-        if kept is None or now - kept[2] > AGE_MAX:
+                return await self._keep(chain, asked, {} if kept is None else kept.estimates, now)
+        if kept is None or now - kept.asked_at > AGE_MAX:
             raise errors.FeesUnknown
         by_speed = msgspec.convert(
-            {speed: {"numbers": numbers} for speed, numbers in kept[0].items()}, dict[Speed, Rate]
+            {speed: {"numbers": numbers} for speed, numbers in kept.rates.items()}, dict[Speed, Rate]
         )
-        return Rates(by_speed=by_speed, estimates=kept[1], age=max(now - kept[2], timedelta()))
+        return Rates(by_speed=by_speed, estimates=kept.estimates, age=max(now - kept.asked_at, timedelta()))
 
     async def _keep(
         self, chain: Chain, asked: Mapping[Speed, Rate], estimates: Mapping[str, int], now: datetime

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from billfold.chains.port import Payment
 from billfold.custody import errors
 from billfold.custody.contracts.deposits import Sender
 from billfold.custody.domain import withdrawals as rules
@@ -18,7 +17,7 @@ from billfold.custody.service.withdrawals import returned
 from billfold.custody.service.withdrawals.asking import Asking
 from billfold.custody.service.withdrawals.fees import Fees
 from billfold.custody.service.withdrawals.parts import LEASE, Parts
-from billfold.custody.store import deposits, refunds, standings
+from billfold.custody.store import deposits, refunds
 from billfold.custody.store import withdrawals as store
 from billfold.custody.store.withdrawals import Row
 from billfold.kernel import ids
@@ -51,9 +50,6 @@ class Refunding:
             return True
         await self._check(None, deposit)
         assert deposit is not None, "it was checked"
-        async with self._parts.database.connection() as connection:
-            if await standings.stopped(connection, [deposit.asset]):
-                raise errors.WithdrawalsStopped
         row = await self._inserted(deposit, await self._prepared(deposit, sender), sender, key)
         if row is not None:
             await self._asking.hold(row)
@@ -70,26 +66,27 @@ class Refunding:
             raise errors.DepositNotReleasable
 
     async def _prepared(self, deposit: deposits.Row, sender: Sender) -> Row:
-        asset, chain = await self._parts.asset(deposit.asset)
-        to = await self._asking.destination(chain, asset, deposit.amount, sender.address, sender.memo)
-        payment = Payment(address=to.address, amount=deposit.amount, token=asset.contract, memo=to.memo)
-        rates = await self._fees.rates(chain)
-        hot = await self._asking.source(chain)
-        estimate = await self._fees.estimate(chain, payment, source=hot, speed="normal", rates=rates)
-        charged = rules.set_aside(estimate) + to.opening if asset.contract is None else 0
+        target = await self._asking.target(asset=deposit.asset, address=sender.address, memo=sender.memo)
+        if target.known.stopped:
+            raise errors.WithdrawalsStopped
+        target = await self._asking.examined(target, deposit.amount)
+        rates = await self._fees.fresh(target.chain, target.known.kept)
+        estimate = await self._asking.estimate(target, deposit.amount, speed="normal", rates=rates)
+        token = target.asset.contract
+        charged = rules.set_aside(estimate) + target.to.opening if token is None else 0
         if deposit.amount <= charged:
             raise errors.AmountBelowMinimum("The network fee takes all of it.")
         # A smaller amount may be too small for the address.
-        to = await self._asking.destination(chain, asset, deposit.amount - charged, sender.address, sender.memo)
+        to = (await self._asking.examined(target, deposit.amount - charged)).to
         now = self._parts.now()
         return Row(
             id=ids.new(),
             wallet_id=None,
             owner_id=None,
             account_id=await self._parts.house.account(kind="suspense", asset=deposit.asset),
-            chain=chain.name,
+            chain=target.chain.name,
             asset=deposit.asset,
-            token=asset.contract,
+            token=token,
             amount=deposit.amount - charged,
             service_fee=0,
             network_fee=charged,
