@@ -91,10 +91,3 @@ async def fed(connection: Connection, chain: str, transactions: Iterable[str]) -
         list(transactions),
     )
     return {row["chain_tx"] for row in rows}
-
-
-async def add_own(connection: Connection, chain: str, chain_tx: str) -> None:
-    """Note a transaction that we have signed, before it is sent."""
-    await connection.execute(
-        "INSERT INTO custody.own_transactions (chain, chain_tx) VALUES ($1, $2) ON CONFLICT DO NOTHING", chain, chain_tx
-    )
