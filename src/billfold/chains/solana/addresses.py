@@ -14,7 +14,8 @@ from solders.token.state import TokenAccount, TokenAccountState
 from billfold.chains.errors import AddressInvalid, NodeWrong
 from billfold.chains.port import Destination
 from billfold.chains.solana import orders
-from billfold.chains.solana.node import Account, Node
+from billfold.chains.solana.node import Node
+from billfold.chains.solana.records import Account
 
 #: 32 bytes have between 32 and 44 characters in base 58.
 _LENGTH_MIN, _LENGTH_MAX = 32, 44

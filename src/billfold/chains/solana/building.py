@@ -13,7 +13,8 @@ from solders.token.state import Mint
 from billfold.chains.errors import FundsShort, NodeWrong, PaymentInvalid
 from billfold.chains.port import Allocation, Payment, Rate, Unsigned
 from billfold.chains.solana import durable, fees, holding, nonces, orders, sponsoring, sweeps
-from billfold.chains.solana.node import Header, Node
+from billfold.chains.solana.node import Node
+from billfold.chains.solana.records import Header
 
 #: A blockhash counts for so many blocks (MAX_PROCESSING_AGE).
 BLOCKS = 150

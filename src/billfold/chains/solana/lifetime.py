@@ -11,7 +11,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from billfold.chains.errors import NodeWrong
 from billfold.chains.port import Allocation
 from billfold.chains.solana import building
-from billfold.chains.solana.node import Header, Node
+from billfold.chains.solana.node import Node
+from billfold.chains.solana.records import Header
 
 #: So many blocks more are waited for, and looked into: what nodes say of a blockhash's last block and what the runtime
 #: lets pass was one apart before, and to wait for a second costs nothing.

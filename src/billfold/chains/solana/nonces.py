@@ -29,7 +29,7 @@ from solders.system_program import (
 from billfold.chains.errors import PayloadRefused, PaymentInvalid
 from billfold.chains.port import Payment
 from billfold.chains.solana import orders
-from billfold.chains.solana.node import Account
+from billfold.chains.solana.records import Account
 
 #: An address has no more of them: whoever signs by hand has not so many papers in hand.
 COUNT_MAX = 16

@@ -16,7 +16,8 @@ from billfold.chains.errors import NodeUnavailable, NodeWrong
 from billfold.chains.nodes import reading
 from billfold.chains.port import Allocation, Fate, Found, Signed
 from billfold.chains.solana import durable, lifetime, nonces
-from billfold.chains.solana.node import LAMPORTS_MAX, Header, Node
+from billfold.chains.solana.node import Node
+from billfold.chains.solana.records import LAMPORTS_MAX, Header
 
 #: An index of an account is one byte.
 _ACCOUNTS_MAX = 256

@@ -14,8 +14,7 @@ from typing import Any, NamedTuple
 from billfold.chains.errors import NodeWrong
 from billfold.chains.nodes import reading
 from billfold.chains.port import Block, Movement
-from billfold.chains.solana import node as nodes
-from billfold.chains.solana import orders
+from billfold.chains.solana import orders, records
 
 #: More than any block has had.
 _TRANSACTIONS_MAX = 100_000
@@ -39,7 +38,7 @@ def reader(slot: int, tokens: Collection[str]) -> Callable[[Any], Block]:
     """Reads an answer of `getBlock` for a slot; of tokens only these mints count."""
 
     def read(answer: Any) -> Block:
-        header = nodes.header(answer, slot)
+        header = records.header(answer, slot)
         transactions = reading.items(reading.member(answer, "transactions"), "transactions", most=_TRANSACTIONS_MAX)
         return Block(
             height=slot,
@@ -61,8 +60,8 @@ def _movements(given: Any, tokens: Collection[str]) -> Sequence[Movement]:
     keys = reading.items(reading.member(inside, "accountKeys"), "accounts", most=_ACCOUNTS_MAX)
     if not signatures or not keys:
         raise NodeWrong("A node gives a transaction without signatures or accounts.")
-    chain_tx = nodes.text(signatures[0], "signature")
-    names = [nodes.text(reading.member(each, "pubkey"), "account") for each in keys]
+    chain_tx = records.text(signatures[0], "signature")
+    names = [records.text(reading.member(each, "pubkey"), "account") for each in keys]
     return [*_lamports(chain_tx, names, meta), *_tokens(chain_tx, names, meta, tokens)]
 
 
@@ -123,7 +122,8 @@ def _associated(owner: str, mint: str) -> str:
 
 def _balances(given: Any, count: int) -> Sequence[int]:
     found = [
-        reading.whole(each, "balance", most=nodes.LAMPORTS_MAX) for each in reading.items(given, "balances", most=count)
+        reading.whole(each, "balance", most=records.LAMPORTS_MAX)
+        for each in reading.items(given, "balances", most=count)
     ]
     if len(found) != count:
         raise NodeWrong("A node gives no balance for some account of a transaction.")
@@ -134,15 +134,15 @@ def _held(given: Any, count: int, tokens: Collection[str]) -> Mapping[int, _Hold
     """What each account holds of these tokens, by its place."""
     found: dict[int, _Holding] = {}
     for each in reading.items(given if given is not None else [], "token balances", most=_ACCOUNTS_MAX):
-        mint = nodes.text(reading.member(each, "mint"), "mint")
+        mint = records.text(reading.member(each, "mint"), "mint")
         if mint not in tokens:
             continue
         place = reading.whole(reading.member(each, "accountIndex"), "account index", most=count - 1)
         if place in found:
             raise NodeWrong("A node gives two balances of one token account.")
-        owner = nodes.text(reading.member(each, "owner"), "owner")
+        owner = records.text(reading.member(each, "owner"), "owner")
         amount = reading.digits(
-            reading.member(reading.member(each, "uiTokenAmount"), "amount"), "token amount", most=nodes.LAMPORTS_MAX
+            reading.member(reading.member(each, "uiTokenAmount"), "amount"), "token amount", most=records.LAMPORTS_MAX
         )
         found[place] = _Holding(owner, mint, amount)
     return found

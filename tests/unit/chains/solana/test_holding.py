@@ -10,7 +10,8 @@ from solders.pubkey import Pubkey
 from solders.token.state import TokenAccount, TokenAccountState
 
 from billfold.chains.solana import holding, orders
-from billfold.chains.solana.node import Account, Node
+from billfold.chains.solana.node import Node
+from billfold.chains.solana.records import Account
 
 OWNER, OTHER, MINT, FAKE = (Keypair.from_seed(bytes([one] * 32)).pubkey() for one in range(4))
 

@@ -30,7 +30,7 @@ from billfold.chains.errors import PayloadRefused, PaymentInvalid
 from billfold.chains.port import Payment
 from billfold.chains.signing_port import Place
 from billfold.chains.solana import keys, nonces, orders, signing
-from billfold.chains.solana.node import Account
+from billfold.chains.solana.records import Account
 
 SEED = bytes(range(64))
 HOT = Place(purpose="hot", index=0)
