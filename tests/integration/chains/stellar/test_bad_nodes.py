@@ -11,7 +11,7 @@ from billfold.chains import errors, port
 from billfold.chains.nodes.failures import ProvidersDisagree
 from billfold.chains.port import Fate
 from billfold.devnet.proxy import FaultProxy, Kind
-from tests.integration.chains.stellar_net import House, Net
+from tests.integration.chains.stellar.net import House, Net
 from tests.servers.devnets import DevnetServer
 
 

@@ -26,7 +26,8 @@ from billfold.kernel.assets import Asset
 from billfold.ledger import Ledger
 from billfold.platform.postgres.database import Database
 from tests import servers
-from tests.integration.chains.test_stellar_withdrawals import XLM, Branch, Pen, nobody
+from tests.integration.chains.stellar.net import XLM
+from tests.integration.chains.stellar.test_stellar_withdrawals import Branch, Pen, nobody
 from tests.servers.devnets import DevnetServer
 
 TERMS = WithdrawalTerms(confirmations=1, living_max=1, channel_reserve="2", house_fee_max="0.01")

@@ -30,7 +30,7 @@ from stellar_sdk.operation import Operation
 
 from billfold.chains import port, stellar
 from billfold.chains.nodes import Nodes
-from billfold.chains.port import Allocation, Network, Signed
+from billfold.chains.port import Allocation, Block, Movement, Network, Signed
 from billfold.chains.signing_port import Place
 from billfold.chains.stellar import keys, signing
 from billfold.chains.stellar.networks import PASSPHRASES
@@ -40,6 +40,8 @@ from tests.servers.devnets import DevnetServer
 REAL = os.environ.get("STELLAR_HORIZON_URL")
 #: A ledger of a real network takes six seconds.
 LEDGER_TIMEOUT_S = 60.0
+#: One lumen in stroops.
+XLM = 10**7
 RATE = port.Rate(numbers={"stroops": 200})
 
 
@@ -190,3 +192,9 @@ def inner_of(signed: Signed, net: Net) -> TransactionEnvelope:
     """The transaction within a fee bump, with its signatures: what a stranger sees on the way."""
     outer = FeeBumpTransactionEnvelope.from_xdr(base64.b64encode(signed.raw).decode(), net.passphrase)
     return outer.transaction.inner_transaction_envelope
+
+
+def arrived(block: Block | None, address: str) -> list[Movement]:
+    """What a ledger brought an address."""
+    assert block is not None
+    return [each for each in block.movements if each.address == address]

@@ -22,10 +22,9 @@ from billfold.ledger import Ledger
 from billfold.platform.postgres.database import Database
 from billfold.signer.contracts import Expected
 from tests import servers
+from tests.integration.chains.stellar.net import XLM
 from tests.integration.withdrawals.support import HOT, Office
 from tests.servers.devnets import DevnetServer
-
-XLM = 10**7
 
 
 class Chain(Stellar):
