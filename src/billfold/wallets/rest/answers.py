@@ -21,6 +21,13 @@ Limit = Annotated[int, Meta(description="How many at most, 1 to 100; by default 
 AssetCode = Annotated[str, Meta(description="The code of an asset.", examples=["USD"])] | None
 
 
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """Which part of a list is wanted, where nothing else can be asked of it."""
+
+    cursor: Cursor = None
+    limit: Limit = None
+
+
 class Page(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     """Some items, and the path of the next page if there is one: follow it as it is."""
 

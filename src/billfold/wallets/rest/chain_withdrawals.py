@@ -70,13 +70,6 @@ class ChainOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     max_fee: FeeMax | None = None
 
 
-class WithdrawalList(msgspec.Struct, frozen=True, kw_only=True):
-    """Which part of the list."""
-
-    cursor: answers.Cursor = None
-    limit: answers.Limit = None
-
-
 @get(
     "/wallets/{wallet_id:str}/chain-withdrawals",
     opt=web.operation(
@@ -90,7 +83,7 @@ class WithdrawalList(msgspec.Struct, frozen=True, kw_only=True):
     ),
 )
 async def list_withdrawals(
-    wallet_id: str, parameters: WithdrawalList, principal: Principal, wallets: Wallets
+    wallet_id: str, parameters: answers.Part, principal: Principal, wallets: Wallets
 ) -> Page[ChainWithdrawal]:
     found = await wallets.chain_withdrawals.page(
         principal=principal, wallet_id=ids.parse(wallet_id), cursor=parameters.cursor, limit=parameters.limit

@@ -94,13 +94,6 @@ class AddressList(msgspec.Struct, frozen=True, kw_only=True):
     items: list[DepositAddress]
 
 
-class DepositList(msgspec.Struct, frozen=True, kw_only=True):
-    """Which part of the list."""
-
-    cursor: answers.Cursor = None
-    limit: answers.Limit = None
-
-
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """Which transaction is meant."""
 
@@ -200,7 +193,7 @@ async def draw(wallet_id: str, chain: str, principal: Principal, wallets: Wallet
     ),
 )
 async def list_deposits(
-    wallet_id: str, parameters: DepositList, principal: Principal, wallets: Wallets
+    wallet_id: str, parameters: answers.Part, principal: Principal, wallets: Wallets
 ) -> Page[Deposit]:
     found = await wallets.on_chains.deposits(
         principal=principal, wallet_id=ids.parse(wallet_id), cursor=parameters.cursor, limit=parameters.limit
@@ -258,7 +251,7 @@ async def explain(parameters: Asked, principal: Principal, wallets: Wallets) -> 
         answers={"items": [DEPOSIT | {"wallet_id": None, "chain": "stellar"}], "next": None},
     ),
 )
-async def list_unmatched(parameters: DepositList, principal: Principal, wallets: Wallets) -> Page[Deposit]:
+async def list_unmatched(parameters: answers.Part, principal: Principal, wallets: Wallets) -> Page[Deposit]:
     found = await wallets.on_chains.unmatched(principal=principal, cursor=parameters.cursor, limit=parameters.limit)
     return answers.page("/deposits/unmatched", parameters, found)
 
