@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from billfold.kernel import ids
+from billfold.kernel.assets import Asset
 from billfold.kernel.principal import Principal
 from billfold.ledger import Ledger
 from billfold.platform.postgres.database import Database
@@ -12,7 +13,7 @@ from billfold.platform.postgres.migrations import Migrations
 from billfold.wallets import Wallets, contracts
 from tests import servers
 from tests.integration.custody.simulated import SimulatedChain
-from tests.integration.custody.support import Bank
+from tests.integration.custody.support import TOKEN, Bank
 from tests.integration.wallets.support import SCOPES
 
 MIGRATIONS = (
@@ -52,6 +53,18 @@ def chain() -> SimulatedChain:
 @pytest.fixture
 def bank(database: Database, ledger: Ledger, chain: SimulatedChain) -> Bank:
     return Bank(database=database, ledger=ledger, chain=chain)
+
+
+@pytest.fixture
+def ethereum() -> SimulatedChain:
+    return SimulatedChain(name="ethereum", coin="ETH", model="nonce")
+
+
+@pytest.fixture
+async def token_bank(database: Database, ledger: Ledger, ethereum: SimulatedChain) -> Bank:
+    """Over `ethereum`, whose token TOK it knows, of two places."""
+    await ledger.add_asset(asset=Asset(code="TOK", scale=2, kind="token", name="T", chain="ethereum", contract=TOKEN))
+    return Bank(database=database, ledger=ledger, chain=ethereum)
 
 
 @pytest.fixture

@@ -26,6 +26,8 @@ from tests.integration.wallets.support import SCOPES, move
 
 BITCOIN = cast("Showing", bitcoin)
 TERMS = Terms(credit_after=2, release_after=4, reorg_limit=6)
+#: The contract of a token that a bank may know.
+TOKEN = "0xtok"
 
 
 class NamedPlaces:
@@ -102,6 +104,21 @@ class Bank:
         wallet_id = UUID(made.id)
         (given,) = await self.custody.addresses.issue(chain=self.chain.name, wallet_ids=[wallet_id])
         return wallet_id, given.address
+
+    async def pay_closed_wallet(self, owner: Principal) -> None:
+        """Two blocks, of which nobody has read, with money for a wallet that its owner has closed."""
+        wallet, address = await self.wallet(owner)
+        await self.read()
+        await self.wallets.registry.close(principal=owner, wallet_id=wallet)
+        self.chain.pay(address, 700)
+        self.chain.mine(2)
+
+    async def keep_unmatched(self, owner: Principal) -> None:
+        """Have a deposit that is nobody's: it came to a wallet that its owner has closed."""
+        await self.pay_closed_wallet(owner)
+        # In the first it is heard that the wallet takes nothing.
+        for _ in range(2):
+            await self.read()
 
     async def pay_on(self, owner: Principal, source: UUID, target: UUID, amount: str) -> None:
         """Move money inside the house."""

@@ -5,7 +5,7 @@ Each test takes the steps of both by hand, in the order in which it went wrong.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -26,14 +26,27 @@ async def read_only(watcher: Watcher) -> int:
     return cursor.height
 
 
-async def test_a_stale_refusal_does_not_take_back_what_was_asked_since(
-    bank: Bank, chain: SimulatedChain, ada: Principal
-) -> None:
-    wallet, address = await bank.wallet(ada)
-    await bank.read()
-    await bank.wallets.registry.close(principal=ada, wallet_id=wallet)
-    chain.pay(address, 700)
-    chain.mine(2)
+async def claim_for(bank: Bank, wallet: UUID) -> None:
+    """Write down whose the deposit is that is nobody's; nothing is moved yet."""
+    async with bank.database.transaction() as connection:
+        (row,) = await deposits.page(connection, wallet_id=None, kind="unmatched", before=None, limit=1)
+        claimed = await bank.custody.unmatched._claim(connection, row, wallet, claimed_by=ids.new(), reason="ticket 1")
+    assert claimed is not None
+
+
+async def open_claims(bank: Bank) -> Callable[..., Awaitable[Sequence[Any]]]:
+    """What reads the claims that are open, and goes on to find those that are open now."""
+    async with bank.database.connection() as connection:
+        stale = await claims.open_(connection, limit=1)
+
+    async def as_it_was(_: Any, *, limit: int) -> Sequence[Any]:
+        return stale[:limit]
+
+    return as_it_was
+
+
+async def test_a_stale_refusal_does_not_take_back_what_was_asked_since(bank: Bank, ada: Principal) -> None:
+    await bank.pay_closed_wallet(ada)
     watcher = bank.custody.watchers["bitcoin"]
     height = await read_only(watcher)
     stale = await watcher._crediting._start(height)
@@ -69,29 +82,16 @@ async def test_what_returns_while_it_is_taken_back_is_credited_again(bank: Bank,
 async def test_a_claim_that_was_moved_is_not_moved_again_when_its_deposit_has_returned(
     bank: Bank, chain: SimulatedChain, ada: Principal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    closed, address = await bank.wallet(ada)
     other, _ = await bank.wallet(ada)
-    await bank.read()
-    await bank.wallets.registry.close(principal=ada, wallet_id=closed)
-    chain.pay(address, 700)
-    chain.mine(2)
-    for _ in range(2):
-        await bank.read()
+    await bank.keep_unmatched(ada)
     unmatched = bank.custody.unmatched
-    async with bank.database.transaction() as connection:
-        (row,) = await deposits.page(connection, wallet_id=None, kind="unmatched", before=None, limit=1)
-        assert await unmatched._claim(connection, row, other, claimed_by=ids.new(), reason="ticket 1") is not None
-    async with bank.database.connection() as connection:
-        stale = await claims.open_(connection, limit=1)
+    await claim_for(bank, other)
+    as_it_was = await open_claims(bank)
     await unmatched.finish()
     chain.state.waiting = chain.reorganise(2, drop=True)
     await bank.read()
     chain.mine(2)
     await bank.read()
-
-    async def as_it_was(_: Any, *, limit: int) -> Sequence[Any]:
-        return stale[:limit]
-
     monkeypatch.setattr(claims, "open_", as_it_was)
     await unmatched.finish()
     assert (await bank.balance(other), await bank.held("suspense"), await bank.held("omnibus")) == (700, 0, -700)
@@ -100,23 +100,11 @@ async def test_a_claim_that_was_moved_is_not_moved_again_when_its_deposit_has_re
 async def test_a_claim_of_a_wallet_that_has_closed_says_nothing_of_the_wallet_that_is_given_the_deposit_then(
     bank: Bank, chain: SimulatedChain, ada: Principal, operator: Principal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (closed, address), (first, _), (second, _) = [await bank.wallet(ada) for _ in range(3)]
-    await bank.read()
-    await bank.wallets.registry.close(principal=ada, wallet_id=closed)
-    chain.pay(address, 700)
-    chain.mine(2)
-    for _ in range(2):
-        await bank.read()
+    (first, _), (second, _) = await bank.wallet(ada), await bank.wallet(ada)
+    await bank.keep_unmatched(ada)
     unmatched = bank.custody.unmatched
-
-    async def claim_for(wallet: UUID) -> None:
-        async with bank.database.transaction() as connection:
-            (row,) = await deposits.page(connection, wallet_id=None, kind="unmatched", before=None, limit=1)
-            assert await unmatched._claim(connection, row, wallet, claimed_by=ids.new(), reason="ticket 1") is not None
-
-    await claim_for(first)
-    async with bank.database.connection() as connection:
-        stale = await claims.open_(connection, limit=1)
+    await claim_for(bank, first)
+    as_it_was = await open_claims(bank)
     await unmatched.finish()
     chain.state.waiting = chain.reorganise(2, drop=True)
     await bank.read()
@@ -125,11 +113,7 @@ async def test_a_claim_of_a_wallet_that_has_closed_says_nothing_of_the_wallet_th
     chain.mine(2)
     for _ in range(2):
         await bank.read()
-    await claim_for(second)
-
-    async def as_it_was(_: Any, *, limit: int) -> Sequence[Any]:
-        return stale[:limit]
-
+    await claim_for(bank, second)
     with monkeypatch.context() as patched:
         patched.setattr(claims, "open_", as_it_was)
         await unmatched.finish()

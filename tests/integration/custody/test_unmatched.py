@@ -15,16 +15,10 @@ from tests.integration.custody.support import Bank
 
 
 async def test_a_deposit_of_a_closed_wallet_is_kept_for_whoever_proves_it(
-    bank: Bank, chain: SimulatedChain, ada: Principal, operator: Principal
+    bank: Bank, ada: Principal, operator: Principal
 ) -> None:
-    wallet, address = await bank.wallet(ada)
     other, _ = await bank.wallet(ada)
-    await bank.read()
-    await bank.wallets.registry.close(principal=ada, wallet_id=wallet)
-    chain.pay(address, 700)
-    chain.mine(2)
-    await bank.read()
-    await bank.read()
+    await bank.keep_unmatched(ada)
     assert await bank.held("suspense") == 700
     (kept,) = (await bank.wallets.on_chains.unmatched(principal=operator)).items
     given = await bank.wallets.on_chains.assign(
@@ -36,14 +30,8 @@ async def test_a_deposit_of_a_closed_wallet_is_kept_for_whoever_proves_it(
 async def test_what_was_given_to_a_wallet_that_closed_while_no_block_had_it_can_be_given_to_another(
     bank: Bank, chain: SimulatedChain, ada: Principal, operator: Principal
 ) -> None:
-    closed, address = await bank.wallet(ada)
     (first, _), (second, _) = await bank.wallet(ada), await bank.wallet(ada)
-    await bank.read()
-    await bank.wallets.registry.close(principal=ada, wallet_id=closed)
-    chain.pay(address, 700)
-    chain.mine(2)
-    for _ in range(2):
-        await bank.read()
+    await bank.keep_unmatched(ada)
     (kept,) = (await bank.wallets.on_chains.unmatched(principal=operator)).items
 
     async def give(wallet: UUID) -> UUID | None:
