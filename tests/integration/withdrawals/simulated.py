@@ -36,6 +36,7 @@ from billfold.chains.port import (
     Spent,
     Unsigned,
 )
+from tests.integration.withdrawals import consensus
 
 MODELS: Mapping[str, Model] = {
     "bitcoin": "coins",
@@ -106,13 +107,13 @@ class Simulated:
             del state["blocks"][-depth:]
             state["fork"] += 1
             for _ in range(depth + 1):
-                _mine(self.model, state)
+                consensus.mine(self.model, state)
 
     def mine(self, blocks: int = 1) -> None:
         """The next blocks take what waits and can be taken."""
         with self._changed() as state:
             for _ in range(blocks):
-                _mine(self.model, state)
+                consensus.mine(self.model, state)
 
     def reorg(self, depth: int, *, drop: bool) -> None:
         """The last blocks are replaced by one more of others, without their transactions or with them."""
@@ -126,11 +127,11 @@ class Simulated:
                 state["waiting"] = {}
             state["fork"] += 1
             for _ in range(depth + 1):
-                _mine(self.model, state)
+                consensus.mine(self.model, state)
 
     def balances(self) -> dict[tuple[str, str], int]:
         """What every address holds, by token."""
-        return _balances(self._read())
+        return consensus.balances(self._read())
 
     def received(self, address: str) -> list[int]:
         """Each payment that an address got."""
@@ -144,7 +145,7 @@ class Simulated:
 
     def coins(self) -> tuple[dict[tuple[str, str], tuple[str, int, int]], dict[tuple[str, str], int]]:
         """All coins that blocks made, with address, amount and height; and the height at which each was used up."""
-        return _coins(self._read())
+        return consensus.coins(self._read())
 
     @property
     def height(self) -> int:
@@ -176,7 +177,7 @@ class Simulated:
             hash=f"b{height}/{forks[height]}",
             parent=f"b{height - 1}/{forks[height - 1]}",
             time=datetime.now(UTC),
-            movements=[one for one in _movements(state["blocks"][height - 1], height) if one.amount > 0],
+            movements=[one for one in consensus.movements(state["blocks"][height - 1], height) if one.amount > 0],
             spent=[
                 Spent(chain_tx=chain_tx, index=index, by=key)
                 for key, tx in state["blocks"][height - 1]["txs"]
@@ -219,7 +220,7 @@ class Simulated:
             return None
         alone: dict[str, Any] = {"minted": [], "txs": [[chain_tx, parent]]}
         fee = rate.numbers["fee"]
-        return Hastening(movements=list(_movements(alone, 0)), rate=rate, fee=fee, least=fee + 1)
+        return Hastening(movements=list(consensus.movements(alone, 0)), rate=rate, fee=fee, least=fee + 1)
 
     async def sponsored(self, owner: str, *, token: str, payer: str, rate: Rate) -> tuple[int, int] | None:
         self._answer()
@@ -248,7 +249,7 @@ class Simulated:
         self._answer()
         if source.startswith(NEW_CHANNEL) and (source, "") not in self.balances():
             raise FundsShort
-        return _nonce(self._read(), source, behind=self.behind)
+        return consensus.nonce(self._read(), source, behind=self.behind)
 
     def choose(self, coins: Sequence[Coin], payments: Sequence[Payment], *, rate: Rate) -> Sequence[Coin]:
         needed = sum(payment.amount for payment in payments) + rate.numbers["fee"] * (1 + len(payments))
@@ -284,7 +285,7 @@ class Simulated:
             raise Refused
         if fault != "lost":
             with self._changed() as state:
-                _accept(self.model, state, signed)
+                consensus.accept(self.model, state, signed)
         if fault:
             raise Uncertain
 
@@ -305,7 +306,7 @@ class Simulated:
         if signed.chain_tx in state["waiting"]:
             return Found(fate=Fate.PENDING)
         final = {**state, "blocks": state["blocks"][: max(len(state["blocks"]) - self._final_after - self.behind, 0)]}
-        if _is_dead(self.model, final, json.loads(signed.raw)):
+        if consensus.is_dead(self.model, final, json.loads(signed.raw)):
             return Found(fate=Fate.DEAD, reason="what it uses up was used up")
         return Found(fate=Fate.UNSEEN)
 
@@ -346,130 +347,6 @@ class Simulated:
         new = self._path.with_suffix(".new")
         new.write_text(json.dumps(state))
         new.replace(self._path)
-
-
-def _accept(model: Model, state: dict[str, Any], signed: Signed) -> None:
-    tx = json.loads(signed.raw)
-    if signed.chain_tx in state["waiting"] or any(
-        key == signed.chain_tx for one in state["blocks"] for key, _ in one["txs"]
-    ):
-        return
-    if _is_dead(model, state, tx):
-        raise Refused
-    if model != "coins":
-        balances = _balances(state)
-        out: dict[tuple[str, str], int] = {(_fee_payer(tx), ""): tx["fee"]}
-        for pay in tx["pays"]:
-            key = (_payer(tx), pay["token"])
-            out[key] = out.get(key, 0) + pay["amount"]
-        if any(balances.get(key, 0) < units for key, units in out.items()):
-            raise Refused
-    rivals = [key for key, other in state["waiting"].items() if _uses(model, other) & _uses(model, tx)]
-    if any(state["waiting"][key]["offer"] >= tx["offer"] for key in rivals):
-        raise Refused
-    for key in rivals:
-        del state["waiting"][key]
-    state["waiting"][signed.chain_tx] = tx
-
-
-def _mine(model: Model, state: dict[str, Any]) -> None:
-    block: dict[str, Any] = {"txs": [], "minted": [], "fork": state["fork"]}
-    state["blocks"].append(block)
-    for key, tx in sorted(state["waiting"].items(), key=lambda one: (one[1]["nonce"] or 0, one[0])):
-        if model == "nonce" and tx["nonce"] > _nonce(state, tx["source"]):
-            continue
-        del state["waiting"][key]
-        if not _is_dead(model, state, tx):
-            block["txs"].append([key, tx])
-
-
-def _uses(model: Model, tx: dict[str, Any]) -> set[Any]:
-    if model == "coins":
-        return {(chain_tx, index) for chain_tx, index, _ in tx["coins"]}
-    return {(tx["source"], tx["nonce"])} if model == "nonce" else set()
-
-
-def _is_dead(model: Model, state: dict[str, Any], tx: dict[str, Any]) -> bool:
-    if model == "coins":
-        return not _uses(model, tx).isdisjoint(_coins(state)[1])
-    if model == "nonce":
-        return bool(tx["nonce"] < _nonce(state, tx["source"]))
-    return bool(len(state["blocks"]) > tx["last_height"])
-
-
-def _nonce(state: dict[str, Any], source: str, *, behind: int = 0) -> int:
-    blocks = state["blocks"][: len(state["blocks"]) - behind]
-    return sum(tx["source"] == source for block in blocks for _, tx in block["txs"])
-
-
-def _payer(tx: dict[str, Any]) -> str:
-    """Who pays: of Stellar the hot account, whoever gives the transaction its number."""
-    return "sim-hot" if tx["source"].startswith("sim-channel") else str(tx["source"])
-
-
-def _fee_payer(tx: dict[str, Any]) -> str:
-    """Of Solana whoever is named for it."""
-    return str(tx["change"] or tx["source"]) if tx["anchor"] else _payer(tx)
-
-
-def _coins(state: dict[str, Any]) -> tuple[dict[tuple[str, str], tuple[str, int, int]], dict[tuple[str, str], int]]:
-    made: dict[tuple[str, str], tuple[str, int, int]] = {}
-    spent: dict[tuple[str, str], int] = {}
-    for height, block in enumerate(state["blocks"], 1):
-        for number, (address, amount, _) in enumerate(block["minted"]):
-            made[f"mint-{height}", str(number)] = (address, amount, height)
-        for key, tx in block["txs"]:
-            for number, pay in enumerate(tx["pays"]):
-                made[key, str(number)] = (pay["address"], pay["amount"], height)
-            paid = sum(pay["amount"] for pay in tx["pays"]) + tx["fee"]
-            change = sum(amount for _, _, amount in tx["coins"]) - paid
-            if tx["coins"] and change:
-                made[key, "change"] = (tx["change"], change, height)
-            spent |= {(chain_tx, index): height for chain_tx, index, _ in tx["coins"]}
-    return made, spent
-
-
-def _movements(block: dict[str, Any], height: int) -> Iterator[Movement]:
-    for number, (address, amount, token) in enumerate(block["minted"]):
-        yield Movement(
-            chain_tx=f"mint-{height}", index=str(number), address=address, token=token or None, amount=amount
-        )
-    for key, tx in block["txs"]:
-        pays = [] if tx["fails"] else tx["pays"]
-        for number, pay in enumerate(pays):
-            yield Movement(
-                chain_tx=key,
-                index=str(number),
-                address=pay["address"],
-                token=pay["token"] or None,
-                amount=pay["amount"],
-            )
-        change = sum(amount for _, _, amount in tx["coins"]) - sum(pay["amount"] for pay in pays) - tx["fee"]
-        if tx["coins"] and change:
-            yield Movement(chain_tx=key, index="change", address=tx["change"], token=None, amount=change)
-
-
-def _balances(state: dict[str, Any]) -> dict[tuple[str, str], int]:
-    found: dict[tuple[str, str], int] = {}
-
-    def add(address: str, token: str, units: int) -> None:
-        found[address, token] = found.get((address, token), 0) + units
-
-    if any(tx["coins"] for block in state["blocks"] for _, tx in block["txs"]):
-        made, spent = _coins(state)
-        for coin, (address, amount, _) in made.items():
-            if coin not in spent:
-                add(address, "", amount)
-        return found
-    for block in state["blocks"]:
-        for address, amount, token in block["minted"]:
-            add(address, token, amount)
-        for _, tx in block["txs"]:
-            add(_fee_payer(tx), "", -tx["fee"])
-            for pay in () if tx["fails"] else tx["pays"]:
-                add(_payer(tx), pay["token"], -pay["amount"])
-                add(pay["address"], pay["token"], pay["amount"])
-    return found
 
 
 def signed(payload: bytes) -> Signed:
