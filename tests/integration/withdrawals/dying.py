@@ -23,7 +23,7 @@ from typing import Any
 from uuid import UUID
 
 from billfold.custody.service.withdrawals import returned
-from billfold.custody.store import queue, refunds, together, unsigned
+from billfold.custody.store import allocations, queue, refunds, together, unsigned
 from billfold.custody.store import withdrawals as store
 from billfold.platform.messaging import outbox
 from tests.integration.withdrawals.support import Office, opened
@@ -134,8 +134,8 @@ OPENING: Mapping[str, tuple[str, Callable[[Office], tuple[object, str]]]] = {
     "open 3 allocated": ("after", lambda office: (office.withdrawals._opening, "round")),
     **_own("open", "4 5 6 7 8 9"),
     "open 12 the fee is posted": ("after", lambda office: (office.ledger, "post")),
-    "open 12 what it was given is posted": ("before", lambda _: (queue, "set_allocation")),
-    "open 12 before COMMIT": ("after", lambda _: (queue, "set_allocation")),
+    "open 12 what it was given is posted": ("before", lambda _: (allocations, "change")),
+    "open 12 before COMMIT": ("after", lambda _: (allocations, "change")),
     "open 12 ended": ("after", lambda office: (office.withdrawals._sending._closing, "close")),
 }
 #: A deposit of nobody known is sent back: a withdrawal from suspense, which always ends by itself.

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from billfold.custody.store import queue
+from billfold.custody.store import allocations
 from tests.integration.withdrawals.support import HOT, Office
 
 #: As long as anybody would wait for what is not to happen.
@@ -32,7 +32,7 @@ async def test_a_cancellation_beside_an_allocation_leaves_no_gap(
     await office.withdrawals._allocating.round(office.chain)
     second = (await office.request(account, 1_000, "sim-b")).withdrawal.id
     looked, goes_on = asyncio.Event(), asyncio.Event()
-    is_followed = queue.is_followed
+    is_followed = allocations.is_followed
 
     async def held_up(*given: object) -> bool:
         found = await is_followed(*given)  # type: ignore[arg-type]
@@ -40,7 +40,7 @@ async def test_a_cancellation_beside_an_allocation_leaves_no_gap(
         await goes_on.wait()
         return found
 
-    monkeypatch.setattr(queue, "is_followed", held_up)
+    monkeypatch.setattr(allocations, "is_followed", held_up)
     office.clock.ahead += timedelta(minutes=1)
     async with asyncio.timeout(DEADLINE_S), asyncio.TaskGroup() as group:
         group.create_task(office.withdrawals.cancel(withdrawal_id=first))
@@ -70,9 +70,9 @@ async def test_a_gap_is_filled_by_what_leaves_next(office: Office) -> None:
         left = await numbers(office)
         assert [one[1] for one in left] == ["living", "freed", "living"]
         gap = left[1][0]
-        assert await queue.next_nonces(connection, "ethereum", HOT, least=gap, count=3) == [gap, gap + 2, gap + 3]
-        assert await queue.next_nonces(connection, "ethereum", HOT, least=gap + 1, count=1) == [gap + 2]
-        assert await queue.next_nonces(connection, "ethereum", HOT, least=gap + 7, count=1) == [gap + 7]
+        assert await allocations.next_nonces(connection, "ethereum", HOT, least=gap, count=3) == [gap, gap + 2, gap + 3]
+        assert await allocations.next_nonces(connection, "ethereum", HOT, least=gap + 1, count=1) == [gap + 2]
+        assert await allocations.next_nonces(connection, "ethereum", HOT, least=gap + 7, count=1) == [gap + 7]
     ended = await office.finish(*asked)
     assert {one.status for one in ended} == {"settled"}
     await office.check_conserved(*ended)

@@ -9,9 +9,10 @@ from uuid import UUID
 import msgspec
 
 from billfold.custody.contracts.reconciling import IDS_MAX
+from billfold.custody.store.allocations import AllocationRow
 from billfold.custody.store.deposits import COLUMNS as DEPOSIT
 from billfold.custody.store.deposits import Row as Deposit
-from billfold.custody.store.queue import AllocationRow, Tx
+from billfold.custody.store.queue import Tx
 from billfold.custody.store.withdrawals import Hold
 from billfold.custody.store.withdrawals import Row as Withdrawal
 from billfold.platform.postgres.database import Connection

@@ -1,4 +1,4 @@
-"""SQL over our transactions, what they use up, and what they pay."""
+"""SQL over our transactions, what they pay, and how they were handed over."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from uuid import UUID
 
 import msgspec
 
-from billfold.custody.domain.withdrawals import Allocation, Coin, Payment, Rate
+from billfold.custody.domain.withdrawals import Payment, Rate
 from billfold.platform.postgres.database import Connection
 
-AllocationState = Literal["living", "settling", "used", "dead", "freed"]
 State = Literal[
     "allocated", "built", "signed", "broadcasting", "sent", "uncertain", "mined", "final", "dead", "dropped"
 ]
@@ -21,27 +20,6 @@ Kind = Literal["pay", "clear", "sweep", "gas", "open", "warm", "merge", "child"]
 ATTEMPTS_KEPT = 50
 #: A reason is for people to read.
 REASON_MAX = 300
-
-
-class AllocationRow(msgspec.Struct, frozen=True):
-    """What a transaction uses up, without its coins."""
-
-    id: UUID
-    chain: str
-    source: str
-    change: str | None
-    nonce: int | None
-    anchor: str | None
-    last_height: int | None
-    expires_at: datetime | None
-    state: AllocationState
-    house_fee: int | None
-    fence: int = 0
-
-    @property
-    def endures(self) -> bool:
-        """Whether its anchor is a durable nonce: what has the same one takes its place, however late."""
-        return self.anchor is not None and self.last_height is None
 
 
 class Tx(msgspec.Struct, frozen=True):
@@ -85,13 +63,10 @@ class Tx(msgspec.Struct, frozen=True):
         return Rate(numbers=self.rate)
 
 
-_ALLOCATION = "id, chain, source, change, nonce, anchor, last_height, expires_at, state, house_fee, fence"
 _TX = (
     "id, allocation_id, chain, kind, rate, fee_limit, state, created_at, replaces, fee_max, payload, raw, chain_tx, "
     "height, block, succeeded, fee, reason, broadcasts, exported_at"
 )
-
-
 #: Of living allocations, the transactions that may still happen; of one that a block has, none does any more.
 _COMMITTED = (
     "FROM custody.tx_queue t {join} JOIN custody.allocations a ON a.id = t.allocation_id "
@@ -109,88 +84,6 @@ def tx_columns(of: str) -> str:
     return ", ".join(f"{of}.{name}" for name in _TX.split(", "))
 
 
-async def lock_chain(connection: Connection, chain: str) -> None:
-    """Let what uses anything up on a chain be decided one after the other, until the database transaction ends."""
-    await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('custody allocations:' || $1, 0))", chain)
-
-
-async def living(connection: Connection, chain: str) -> Mapping[str, int]:
-    """How many living allocations each source has."""
-    rows = await connection.fetch(
-        "SELECT source, count(*) FROM custody.allocations WHERE chain = $1 AND state IN ('living', 'settling') "
-        "GROUP BY source",
-        chain,
-    )
-    return {row[0]: row[1] for row in rows}
-
-
-async def next_nonces(connection: Connection, chain: str, source: str, *, least: int, count: int) -> list[int]:
-    """The smallest numbers from `least` on that we have not used up and are not about to; `least` is the chain's next.
-
-    A number that was given back is given out again, or all later ones would wait for it. That is safe: of two
-    transactions with the same number of a source one at most can happen. The caller has the chain locked.
-    """
-    rows = await connection.fetch(
-        """
-        WITH taken AS (
-            SELECT nonce FROM custody.allocations
-            WHERE chain = $1 AND source = $2 AND nonce >= $3 AND state IN ('living', 'settling', 'used')
-        )
-        SELECT nonce FROM generate_series($3::numeric, $3::numeric + $4 - 1 + (SELECT count(*) FROM taken)) AS nonce
-        WHERE nonce NOT IN (SELECT nonce FROM taken) ORDER BY nonce LIMIT $4
-        """,
-        chain,
-        source,
-        least,
-        count,
-    )
-    return [row[0] for row in rows]
-
-
-async def free_coins(connection: Connection, chain: str, *, height: int, final: int, limit: int) -> list[Coin]:
-    """Coins of ours that nothing uses up, from blocks up to `final`, the largest first, locked."""
-    rows = await connection.fetch(
-        "SELECT chain_tx, index, address, amount FROM custody.coins WHERE chain = $1 AND height <= $4 "
-        "AND mature_at <= $2 AND spent_height IS NULL AND allocated_to IS NULL "
-        "ORDER BY amount DESC, chain_tx, index LIMIT $3 FOR UPDATE",
-        chain,
-        height,
-        limit,
-        final,
-    )
-    return [Coin(chain_tx=row[0], index=row[1], address=row[2], amount=row[3]) for row in rows]
-
-
-async def mark_coins(connection: Connection, chain: str, coins: Sequence[Coin], allocation_id: UUID) -> None:
-    """Let these coins be an allocation's."""
-    marked = await connection.execute(
-        "UPDATE custody.coins c SET allocated_to = $4 FROM unnest($2::text[], $3::text[]) AS o(chain_tx, index) "
-        "WHERE c.chain = $1 AND c.chain_tx = o.chain_tx AND c.index = o.index AND c.allocated_to IS NULL",
-        chain,
-        [coin.chain_tx for coin in coins],
-        [coin.index for coin in coins],
-        allocation_id,
-    )
-    assert marked == f"UPDATE {len(coins)}", "they were locked"
-
-
-async def free_coins_of(connection: Connection, allocation_id: UUID) -> None:
-    """Give the coins of an allocation back, but those that were used up."""
-    await connection.execute(
-        "UPDATE custody.coins SET allocated_to = NULL WHERE allocated_to = $1 AND spent_height IS NULL", allocation_id
-    )
-
-
-async def insert_allocation(connection: Connection, new: AllocationRow, *, now: datetime) -> None:
-    """Add one, due at once."""
-    await connection.execute(
-        f"INSERT INTO custody.allocations ({_ALLOCATION}, created_at, next_at) "
-        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12)",
-        *msgspec.structs.astuple(new),
-        now,
-    )
-
-
 async def insert_tx(connection: Connection, new: Tx, payments: Sequence[tuple[Payment, UUID | None]]) -> None:
     """Add one with what it pays, and for which withdrawal."""
     await connection.execute(
@@ -206,105 +99,6 @@ async def insert_tx(connection: Connection, new: Tx, payments: Sequence[tuple[Pa
             (new.id, number, withdrawal_id, paid.address, paid.amount, paid.token, paid.memo)
             for number, (paid, withdrawal_id) in enumerate(payments)
         ],
-    )
-
-
-async def take(
-    connection: Connection, chain: str, *, now: datetime, until: datetime, limit: int
-) -> list[AllocationRow]:
-    """Allocations that are due and that nobody has in hand; they are the caller's `until` then."""
-    rows = await connection.fetch(
-        "UPDATE custody.allocations SET fence = fence + 1, next_at = $3 WHERE id IN ("
-        "SELECT id FROM custody.allocations WHERE chain = $1 AND state IN ('living', 'settling') AND next_at <= $2 "
-        f"ORDER BY next_at, nonce, id LIMIT $4 FOR UPDATE SKIP LOCKED) RETURNING {_ALLOCATION}",
-        chain,
-        now,
-        until,
-        limit,
-    )
-    return sorted((AllocationRow(*row) for row in rows), key=lambda row: (row.nonce or 0, row.id))
-
-
-async def lock_allocation(
-    connection: Connection, allocation_id: UUID, *, fence: int | None = None
-) -> AllocationRow | None:
-    """An allocation, if it is still the caller's by its fence; without one it is taken from whoever has it."""
-    row = await connection.fetchrow(
-        "UPDATE custody.allocations SET fence = fence + CASE WHEN $2::bigint IS NULL THEN 1 ELSE 0 END "
-        f"WHERE id = $1 AND fence = coalesce($2, fence) AND state IN ('living', 'settling') RETURNING {_ALLOCATION}",
-        allocation_id,
-        fence,
-    )
-    return None if row is None else AllocationRow(*row)
-
-
-async def allocation(connection: Connection, allocation_id: UUID) -> AllocationRow:
-    """One, which somebody else may have in hand."""
-    row = await connection.fetchrow(f"SELECT {_ALLOCATION} FROM custody.allocations WHERE id = $1", allocation_id)
-    assert row is not None, "no allocation is deleted"
-    return AllocationRow(*row)
-
-
-async def stuck(connection: Connection, chain: str, kinds: Sequence[str], *, before: datetime, limit: int) -> list[Tx]:
-    """The latest transaction of each living allocation that was handed over before, and that no block or child has."""
-    names = ", ".join(f"t.{name}" for name in Tx.__struct_fields__)
-    rows = await connection.fetch(
-        f"SELECT {names} FROM custody.allocations a JOIN LATERAL ("
-        "SELECT * FROM custody.tx_queue WHERE allocation_id = a.id AND state NOT IN ('dead', 'dropped') "
-        "ORDER BY created_at DESC, id DESC LIMIT 1) t ON true WHERE a.chain = $1 AND a.state = 'living' "
-        "AND t.kind = ANY($2::text[]) AND t.state IN ('sent', 'uncertain') AND t.created_at < $3 "
-        "AND NOT EXISTS (SELECT FROM custody.tx_queue WHERE allocation_id = a.id AND state IN ('mined', 'final')) "
-        "AND (SELECT max(created_at) FROM custody.tx_queue WHERE allocation_id = a.id) < $3 "
-        "AND NOT EXISTS (SELECT FROM custody.coins c JOIN custody.allocations child ON child.id = c.allocated_to "
-        "WHERE c.chain = t.chain AND c.chain_tx = t.chain_tx AND child.state = 'living') "
-        "ORDER BY t.created_at LIMIT $4",
-        chain,
-        list(kinds),
-        before,
-        limit,
-    )
-    return [Tx(*row) for row in rows]
-
-
-async def content(connection: Connection, row: AllocationRow) -> Allocation:
-    """What it is as a chain is told of it; its coins always in the same order."""
-    coins = await connection.fetch(
-        "SELECT chain_tx, index, address, amount FROM custody.coins WHERE allocated_to = $1 ORDER BY chain_tx, index",
-        row.id,
-    )
-    return Allocation(
-        source=row.source,
-        coins=[Coin(chain_tx=one[0], index=one[1], address=one[2], amount=one[3]) for one in coins],
-        change=row.change,
-        nonce=row.nonce,
-        anchor=row.anchor,
-        last_height=row.last_height,
-        expires_at=row.expires_at,
-    )
-
-
-async def set_allocation(
-    connection: Connection,
-    allocation_id: UUID,
-    *,
-    state: AllocationState,
-    next_at: datetime,
-    house_fee: int | None = None,
-) -> None:
-    """Let it be in another state. The caller has it locked."""
-    await connection.execute(
-        "UPDATE custody.allocations SET state = $2, next_at = $3, house_fee = coalesce($4, house_fee) WHERE id = $1",
-        allocation_id,
-        state,
-        next_at,
-        house_fee,
-    )
-
-
-async def postpone(connection: Connection, row: AllocationRow, *, next_at: datetime) -> None:
-    """Look at it again then, unless somebody else has taken it since."""
-    await connection.execute(
-        "UPDATE custody.allocations SET next_at = $3 WHERE id = $1 AND fence = $2", row.id, row.fence, next_at
     )
 
 
@@ -337,6 +131,27 @@ async def change_tx(connection: Connection, tx_id: UUID, *, state: State, now: d
     )
 
 
+async def stuck(connection: Connection, chain: str, kinds: Sequence[str], *, before: datetime, limit: int) -> list[Tx]:
+    """The latest transaction of each living allocation that was handed over before, and that no block or child has."""
+    names = ", ".join(f"t.{name}" for name in Tx.__struct_fields__)
+    rows = await connection.fetch(
+        f"SELECT {names} FROM custody.allocations a JOIN LATERAL ("
+        "SELECT * FROM custody.tx_queue WHERE allocation_id = a.id AND state NOT IN ('dead', 'dropped') "
+        "ORDER BY created_at DESC, id DESC LIMIT 1) t ON true WHERE a.chain = $1 AND a.state = 'living' "
+        "AND t.kind = ANY($2::text[]) AND t.state IN ('sent', 'uncertain') AND t.created_at < $3 "
+        "AND NOT EXISTS (SELECT FROM custody.tx_queue WHERE allocation_id = a.id AND state IN ('mined', 'final')) "
+        "AND (SELECT max(created_at) FROM custody.tx_queue WHERE allocation_id = a.id) < $3 "
+        "AND NOT EXISTS (SELECT FROM custody.coins c JOIN custody.allocations child ON child.id = c.allocated_to "
+        "WHERE c.chain = t.chain AND c.chain_tx = t.chain_tx AND child.state = 'living') "
+        "ORDER BY t.created_at LIMIT $4",
+        chain,
+        list(kinds),
+        before,
+        limit,
+    )
+    return [Tx(*row) for row in rows]
+
+
 async def known(connection: Connection, chain: str, chain_tx: str) -> UUID | None:
     """Our transaction that the chain knows as this; nobody else gives it out until the database transaction ends."""
     await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('custody tx:' || $1, 0))", chain_tx)
@@ -346,16 +161,10 @@ async def known(connection: Connection, chain: str, chain_tx: str) -> UUID | Non
     return found
 
 
-async def is_followed(connection: Connection, row: AllocationRow) -> bool:
-    """Whether a living allocation has a later number of the same source, and waits for this one."""
-    return row.nonce is not None and bool(
-        await connection.fetchval(
-            "SELECT EXISTS (SELECT FROM custody.allocations WHERE chain = $1 AND source = $2 AND nonce > $3 "
-            "AND state = 'living')",
-            row.chain,
-            row.source,
-            row.nonce,
-        )
+async def note_own(connection: Connection, chain: str, chain_tx: str) -> None:
+    """Let whoever reads blocks know the transaction as ours, before it is sent."""
+    await connection.execute(
+        "INSERT INTO custody.own_transactions (chain, chain_tx) VALUES ($1, $2) ON CONFLICT DO NOTHING", chain, chain_tx
     )
 
 
@@ -378,13 +187,6 @@ async def committed(connection: Connection, chain: str) -> tuple[Mapping[str | N
         chain,
     )
     return {row[0]: row[1] for row in rows}, int(fees)
-
-
-async def note_own(connection: Connection, chain: str, chain_tx: str) -> None:
-    """Let whoever reads blocks know the transaction as ours, before it is sent."""
-    await connection.execute(
-        "INSERT INTO custody.own_transactions (chain, chain_tx) VALUES ($1, $2) ON CONFLICT DO NOTHING", chain, chain_tx
-    )
 
 
 async def begin_attempt(connection: Connection, tx_id: UUID, number: int, *, now: datetime) -> None:

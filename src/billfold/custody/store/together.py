@@ -11,7 +11,8 @@ import msgspec
 from billfold.chains.port import Signed, Unsigned
 from billfold.custody.domain.withdrawals import Allocation, Coin, Found, Payment
 from billfold.custody.store import queue, withdrawals
-from billfold.custody.store.queue import AllocationRow, Tx
+from billfold.custody.store.allocations import AllocationRow
+from billfold.custody.store.queue import Tx
 from billfold.custody.store.withdrawals import Hold, Row
 from billfold.platform.postgres.database import Connection
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from billfold.custody.store.queue import AllocationRow, Tx, tx_columns
+from billfold.custody.store.allocations import AllocationRow
+from billfold.custody.store.queue import Tx, tx_columns
 from billfold.platform.postgres.database import Connection
 
 #: What is built; and what was discarded once, as long as nobody can say that it never happens and no other may.

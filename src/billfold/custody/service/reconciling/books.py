@@ -22,10 +22,11 @@ from billfold.custody.service.keys import key
 from billfold.custody.service.recording import KEPT_DEPTHS
 from billfold.custody.service.served import Served
 from billfold.custody.store import cursors, flux, holdings, sources
+from billfold.custody.store.allocations import AllocationRow
 from billfold.custody.store.cursors import Cursor
 from billfold.custody.store.deposits import Row as Deposit
 from billfold.custody.store.flux import Summed
-from billfold.custody.store.queue import AllocationRow, Tx
+from billfold.custody.store.queue import Tx
 from billfold.custody.store.withdrawals import Hold
 from billfold.custody.store.withdrawals import Row as Withdrawal
 from billfold.kernel.assets import Asset

@@ -23,9 +23,10 @@ from billfold.custody.domain.reconciling import Sent, Terms
 from billfold.custody.service.reconciling.books import Books, Keeper, Rows, Unsettled
 from billfold.custody.service.served import Served
 from billfold.custody.service.withdrawals.sending import signed_of
-from billfold.custody.store import cursors, holdings, queue, sources
+from billfold.custody.store import allocations, cursors, holdings, queue, sources
+from billfold.custody.store.allocations import AllocationRow
 from billfold.custody.store.holdings import Held
-from billfold.custody.store.queue import AllocationRow, Tx
+from billfold.custody.store.queue import Tx
 from billfold.kernel.assets import Asset
 from billfold.kernel.clock import Clock
 from billfold.platform.postgres.database import Database
@@ -209,7 +210,7 @@ class Observer:
                     fate=Fate.MINED, height=tx.height, block=tx.block, succeeded=tx.succeeded is True, fee=tx.fee
                 )
         async with self._database.connection() as connection:
-            allocation = await queue.content(connection, row)
+            allocation = await allocations.content(connection, row)
         for tx in txs:
             found = await self._chain.find(signed_of(tx), allocation)
             if found.fate is Fate.MINED:

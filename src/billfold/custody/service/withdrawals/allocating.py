@@ -18,9 +18,10 @@ from billfold.custody import errors
 from billfold.custody.domain import withdrawals as rules
 from billfold.custody.service.withdrawals.fees import Fees, Rates
 from billfold.custody.service.withdrawals.parts import LEASE, Parts
-from billfold.custody.store import deposits, queue, sources, standings, together
+from billfold.custody.store import allocations, deposits, queue, sources, standings, together
 from billfold.custody.store import withdrawals as store
-from billfold.custody.store.queue import AllocationRow, Tx
+from billfold.custody.store.allocations import AllocationRow
+from billfold.custody.store.queue import Tx
 from billfold.custody.store.withdrawals import Row
 from billfold.kernel import ids
 from billfold.ledger.errors import AccountFrozen
@@ -90,7 +91,7 @@ class Allocating:
             await self._postpone(rows, error.code)
             return 0
         async with self._parts.database.transaction() as connection:
-            await queue.lock_chain(connection, chain.name)
+            await allocations.lock_chain(connection, chain.name)
             still = {row.id for row in await store.still_held(connection, rows)}
             fits = [fit for fit in known.fits if fit.row.id in still]
             if chain.model == "coins":
@@ -127,7 +128,7 @@ class Allocating:
     async def _known(self, chain: Chain, rows: Sequence[Row]) -> Known:
         async with self._parts.database.connection() as connection:
             house = await sources.house(connection, chain.name)
-            living = await queue.living(connection, chain.name)
+            living = await allocations.living(connection, chain.name)
         if not house.get("hot"):
             await self._postpone(rows, errors.AddressesUnavailable.code)
             return Known(house=house, height=0, fits=[], nonces={}, anchor=None, balances={})
@@ -208,7 +209,7 @@ class Allocating:
                 change = known.house.get("change", known.house["hot"])[0]
                 allocation = new_allocation(chain, known.house["hot"][0], change=change)
                 await _insert(connection, [Allocated(allocation, batch, more)], now)
-                await queue.mark_coins(connection, chain.name, coins, allocation.id)
+                await allocations.mark_coins(connection, chain.name, coins, allocation.id)
                 done += len(batch)
         return done
 
@@ -217,7 +218,7 @@ class Allocating:
     ) -> tuple[Sequence[Fit], Sequence[Coin]]:
         """As many of them as our free coins pay, the largest left out first."""
         final = height - self._parts.terms[chain.name].confirmations + 1
-        free = await queue.free_coins(connection, chain.name, height=height, final=final, limit=COINS_MAX)
+        free = await allocations.free_coins(connection, chain.name, height=height, final=final, limit=COINS_MAX)
         batch = list(batch)
         while batch:
             try:
@@ -233,7 +234,7 @@ class Allocating:
     async def _one_by_one(
         self, connection: Connection, chain: Chain, known: Known, fits: Sequence[Fit], now: datetime
     ) -> int:
-        living = dict(await queue.living(connection, chain.name))
+        living = dict(await allocations.living(connection, chain.name))
         committed, fees = await queue.committed(connection, chain.name)
         left = {token: balance - committed.get(token, 0) for token, balance in known.balances.items()}
         left[None] = left.get(None, 0) - fees
@@ -256,7 +257,7 @@ class Allocating:
             if chain.model == "nonce":
                 if source not in nonces:
                     count = 1 if "channel" in known.house else len(fits)
-                    nonces[source] = await queue.next_nonces(
+                    nonces[source] = await allocations.next_nonces(
                         connection, chain.name, source, least=known.nonces[source], count=count
                     )
                 nonce = nonces[source].pop(0)

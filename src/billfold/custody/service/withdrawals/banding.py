@@ -26,7 +26,7 @@ from billfold.custody.service.withdrawals import allocating, plans
 from billfold.custody.service.withdrawals.fees import Fees
 from billfold.custody.service.withdrawals.parts import Parts
 from billfold.custody.service.withdrawals.refilling import Refilling
-from billfold.custody.store import queue, sources, standings
+from billfold.custody.store import allocations, queue, sources, standings
 from billfold.custody.store import treasury as store
 from billfold.kernel.assets import Asset
 from billfold.ledger.errors import AssetUnknown
@@ -186,7 +186,7 @@ class Banding:
         )
         house_max = await self._parts.house_fee_max(chain)
         async with self._parts.database.transaction() as connection:
-            await queue.lock_chain(connection, chain.name)
+            await allocations.lock_chain(connection, chain.name)
             if await store.is_moving(connection, chain.name, token=payment.token, since=look.began):
                 return 0
             await store.begin_again(connection, asset.code, now=look.began)
@@ -202,18 +202,22 @@ class Banding:
         change, source, nonce = None, look.hot, None
         if chain.model == "coins":
             limit = allocating.COINS_MAX
-            free = await queue.free_coins(connection, chain.name, height=look.height, final=look.final, limit=limit)
+            free = await allocations.free_coins(
+                connection, chain.name, height=look.height, final=look.final, limit=limit
+            )
             coins = chain.choose(free, [away.payment], rate=away.rate)
             change = look.house.get("change", look.house["hot"])[0]
         else:
-            living = await queue.living(connection, chain.name)
+            living = await allocations.living(connection, chain.name)
             living_max = self._parts.terms[chain.name].living_max if look.hot in (away.nonces or {look.hot}) else 1
             free_ones = [one for one in away.nonces or [look.hot] if living.get(one, 0) < living_max]
             if not free_ones or (chain.model == "nonce" and not away.nonces):
                 return 0
             source = free_ones[0]
             if away.nonces:
-                (nonce,) = await queue.next_nonces(connection, chain.name, source, least=away.nonces[source], count=1)
+                (nonce,) = await allocations.next_nonces(
+                    connection, chain.name, source, least=away.nonces[source], count=1
+                )
             change = None if source == look.hot else look.hot
         fee = away.fee + chain.coin_fee(rate=away.rate) * max(len(coins) - COINS_ESTIMATED, 0)
         if fee > house_max:
@@ -227,7 +231,7 @@ class Banding:
             anchor=away.anchor,
             expires_at=None if chain.model == "coins" else now + allocating.EXPIRES_AFTER,
         )
-        await queue.insert_allocation(connection, allocation, now=now)
-        await queue.mark_coins(connection, chain.name, coins, allocation.id)
+        await allocations.insert(connection, allocation, now=now)
+        await allocations.mark_coins(connection, chain.name, coins, allocation.id)
         await plans.insert_own(connection, allocation, "warm", [away.payment], rate=away.rate, fee_limit=fee, now=now)
         return 1

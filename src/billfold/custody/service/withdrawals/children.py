@@ -18,8 +18,8 @@ from billfold.custody.service.withdrawals import allocating, plans
 from billfold.custody.service.withdrawals.fees import Fees
 from billfold.custody.service.withdrawals.hurrying import Hurrying
 from billfold.custody.service.withdrawals.parts import Parts
+from billfold.custody.store import allocations, queue, sources
 from billfold.custody.store import children as store
-from billfold.custody.store import queue, sources
 from billfold.custody.store.queue import Tx
 from billfold.kernel import money
 from billfold.kernel.money import Money
@@ -89,13 +89,13 @@ class Children:
             raise _not_hurried("coin_too_small", "What it pays to this house is less than that would cost.")
         coin = Coin(chain_tx=chain_tx, index=largest.index, address=largest.address, amount=largest.amount)
         async with self._parts.database.transaction() as connection:
-            await queue.lock_chain(connection, chain.name)
+            await allocations.lock_chain(connection, chain.name)
             if await store.of(connection, chain.name, chain_tx) is not None:
                 return
             await self._lock_parent(connection, chain, chain_tx)
             now = self._parts.now()
             allocation = allocating.new_allocation(chain, hot, change=hot)
-            await queue.insert_allocation(connection, allocation, now=now)
+            await allocations.insert(connection, allocation, now=now)
             if not await store.take_coin(connection, chain.name, coin, allocation.id):
                 raise errors.TransactionNotWaiting
             await plans.insert_own(connection, allocation, "child", [], rate=found.rate, fee_limit=found.fee, now=now)
@@ -106,7 +106,7 @@ class Children:
         allocation_id = await store.allocation_of(connection, chain.name, chain_tx)
         if allocation_id is None:
             return
-        await queue.lock_allocation(connection, allocation_id)
+        await allocations.lock(connection, allocation_id)
         living = [tx for tx in await queue.txs(connection, allocation_id) if tx.is_living]
         if living[-1].chain_tx != chain_tx:
             raise _not_hurried("replaced", "It has been replaced by one that offers more.")

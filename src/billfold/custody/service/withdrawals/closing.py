@@ -13,8 +13,9 @@ from billfold.custody.domain import withdrawals as rules
 from billfold.custody.domain.withdrawals import Payment
 from billfold.custody.events.treasury import TreasuryMoved, moved_event
 from billfold.custody.service.withdrawals.parts import Overtaken, Parts
-from billfold.custody.store import queue
-from billfold.custody.store.queue import AllocationRow, Kind, Tx
+from billfold.custody.store import allocations, queue
+from billfold.custody.store.allocations import AllocationRow
+from billfold.custody.store.queue import Kind, Tx
 from billfold.kernel import ids, money
 from billfold.kernel.assets import Asset
 from billfold.kernel.money import Money
@@ -59,9 +60,9 @@ class Closing:
                 omnibus = await self._parts.omnibus(asset)
                 await self._post(row, f"to-warm-{number}", (warm, omnibus), (asset, payment.amount), "transfer")
         async with self._parts.database.transaction() as connection:
-            if await queue.lock_allocation(connection, row.id, fence=row.fence) is None:
+            if await allocations.lock(connection, row.id, fence=row.fence) is None:
                 raise Overtaken
-            await queue.set_allocation(connection, row.id, state="used", next_at=self._parts.now())
+            await allocations.change(connection, row.id, state="used", next_at=self._parts.now())
             if final.kind in OWN_KINDS and final.succeeded:
                 await self._tell(connection, chain, row, final, pays[0] if pays else None)
 

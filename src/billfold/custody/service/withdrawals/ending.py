@@ -19,9 +19,10 @@ from billfold.custody.service.withdrawals import returned
 from billfold.custody.service.withdrawals.asking import Asking
 from billfold.custody.service.withdrawals.closing import OWN_KINDS
 from billfold.custody.service.withdrawals.parts import LEASE, Overtaken, Parts
-from billfold.custody.store import openings, queue, sources, sweeps, together
+from billfold.custody.store import allocations, openings, queue, sources, sweeps, together
 from billfold.custody.store import withdrawals as store
-from billfold.custody.store.queue import AllocationRow, Tx
+from billfold.custody.store.allocations import AllocationRow
+from billfold.custody.store.queue import Tx
 from billfold.custody.store.withdrawals import Outcome, Row
 from billfold.kernel import ids
 from billfold.kernel.errors import Unavailable
@@ -140,8 +141,8 @@ class Ending:
                 await _give_back(connection, row, until=now + pause, reason=final.reason)
             await queue.end_others(connection, row.id, final.id, now=now)
             own = final.kind in OWN_KINDS or final.kind == "open"
-            state: queue.AllocationState = "settling" if house_fee or own else "used"
-            await queue.set_allocation(connection, row.id, state=state, next_at=now, house_fee=house_fee)
+            state: allocations.State = "settling" if house_fee or own else "used"
+            await allocations.change(connection, row.id, state=state, next_at=now, house_fee=house_fee)
 
     async def bury(self, row: AllocationRow, *, reason: str = "") -> None:
         """All transactions of an allocation are dead: who waited for them gets another one, and is told why."""
@@ -158,19 +159,19 @@ class Ending:
             else:
                 await self._back(connection, one, reason=reason)
         await queue.end_unsigned(connection, row.id, reason=reason, now=now)
-        await queue.set_allocation(connection, row.id, state="dead", next_at=now)
-        await queue.free_coins_of(connection, row.id)
+        await allocations.change(connection, row.id, state="dead", next_at=now)
+        await allocations.free_coins_of(connection, row.id)
         await _give_back(connection, row, until=now, reason="")
 
     async def give_up(self, chain: Chain, row: AllocationRow, tx: Tx, *, reason: str, fail: bool) -> None:
         """Drop a transaction that was never signed, and give its allocation back if it was all that had it."""
         async with self._parts.database.transaction() as connection:
-            await queue.lock_chain(connection, chain.name)
+            await allocations.lock_chain(connection, chain.name)
             await self._lock(connection, row)
             others = [one for one in await queue.txs(connection, row.id) if one.id != tx.id]
             if any(one.is_loose for one in others) and not any(one.is_living for one in others):
                 # It stands in the place of one that may still happen, and is wanted for that.
-                await queue.postpone(connection, row, next_at=self._parts.now() + GIVEN_UP_PAUSE)
+                await allocations.postpone(connection, row, next_at=self._parts.now() + GIVEN_UP_PAUSE)
                 return
             await self.drop(connection, chain, row, tx, reason=reason, fail=fail)
 
@@ -193,7 +194,7 @@ class Ending:
         now = self._parts.now()
         await queue.change_tx(connection, tx.id, state="dropped", now=now, reason=reason)
         if any(one.is_living for one in await queue.txs(connection, row.id)):
-            await queue.set_allocation(connection, row.id, state="living", next_at=now)
+            await allocations.change(connection, row.id, state="living", next_at=now)
             return
         if replace:
             await self._replace(connection, chain, row, tx)
@@ -205,16 +206,16 @@ class Ending:
             else:
                 await self._back(connection, one, reason=reason, pause=GIVEN_UP_PAUSE)
         clearing = rules.clearing(chain.model, row.source)
-        if clearing is not None and (tx.kind == "clear" or await queue.is_followed(connection, row)):
+        if clearing is not None and (tx.kind == "clear" or await allocations.is_followed(connection, row)):
             # Those with later numbers wait for this one, so it is used up for nothing.
             rate = Rate(numbers=tx.rate)
             filler = new_tx(row, tx, kind="clear", rate=rate, fee_limit=tx.fee_limit, now=now)
             await queue.insert_tx(connection, filler, [(payment, None) for payment in clearing])
             pause = GIVEN_UP_PAUSE if tx.kind == "clear" else timedelta()
-            await queue.set_allocation(connection, row.id, state="living", next_at=now + pause)
+            await allocations.change(connection, row.id, state="living", next_at=now + pause)
         else:
-            await queue.set_allocation(connection, row.id, state="freed", next_at=now)
-            await queue.free_coins_of(connection, row.id)
+            await allocations.change(connection, row.id, state="freed", next_at=now)
+            await allocations.free_coins_of(connection, row.id)
             await _give_back(connection, row, until=now + GIVEN_UP_PAUSE, reason=reason)
 
     async def _replace(self, connection: Connection, chain: Chain, row: AllocationRow, tx: Tx) -> None:
@@ -232,7 +233,7 @@ class Ending:
             kind, pays = "clear", [(payment, None) for payment in nobody]
         new = new_tx(row, tx, kind=kind, rate=tx.offered, fee_limit=tx.fee_limit, now=now)
         await queue.insert_tx(connection, new, pays)
-        await queue.set_allocation(connection, row.id, state="living", next_at=now)
+        await allocations.change(connection, row.id, state="living", next_at=now)
 
     async def settle(self, row: Row) -> None:
         """Have the ledger pay what has left, and give back the rest.
@@ -339,7 +340,7 @@ class Ending:
         await self._end(connection, row, outcome="cancelled", fee=0, chain_tx=None)
 
     async def _lock(self, connection: Connection, row: AllocationRow) -> None:
-        if await queue.lock_allocation(connection, row.id, fence=row.fence) is None:
+        if await allocations.lock(connection, row.id, fence=row.fence) is None:
             raise Overtaken
 
 

@@ -20,7 +20,7 @@ from billfold.custody.service.withdrawals.closing import OWN_KINDS
 from billfold.custody.service.withdrawals.ending import new_tx
 from billfold.custody.service.withdrawals.fees import Fees
 from billfold.custody.service.withdrawals.parts import REPLACEMENTS_MAX, Parts
-from billfold.custody.store import queue
+from billfold.custody.store import allocations, queue
 from billfold.custody.store.queue import Tx
 
 #: A transaction that was sent so long ago waits for more than its turn.
@@ -65,8 +65,8 @@ class Hurrying:
         rate = await self._raised(chain, old)
         async with self._parts.database.connection() as connection:
             pays = [payment for payment, _ in await queue.payments(connection, old.id)]
-            row = await queue.allocation(connection, old.allocation_id)
-            coins = len((await queue.content(connection, row)).coins)
+            row = await allocations.get(connection, old.allocation_id)
+            coins = len((await allocations.content(connection, row)).coins)
         # What pays nobody has a change, which is as large as a payment.
         counted = pays or [Payment(address=row.change or row.source, amount=_CHANGE)]
         fee = rules.set_aside(await chain.estimate(counted, source=row.source, rate=rate))
@@ -84,7 +84,7 @@ class Hurrying:
     async def replace(self, old: Tx, rate: Rate, fee: int, pays: Sequence[Payment]) -> bool:
         """Let another one use up the same, unless somebody was faster or a block has one of them."""
         async with self._parts.database.transaction() as connection:
-            allocation = await queue.lock_allocation(connection, old.allocation_id)
+            allocation = await allocations.lock(connection, old.allocation_id)
             if allocation is None:
                 return False
             txs = await queue.txs(connection, allocation.id)
@@ -95,7 +95,7 @@ class Hurrying:
             now = self._parts.now()
             new = new_tx(allocation, old, kind=old.kind, rate=rate, fee_limit=fee, now=now)
             await queue.insert_tx(connection, new, [(payment, None) for payment in pays])
-            await queue.set_allocation(connection, allocation.id, state="living", next_at=now)
+            await allocations.change(connection, allocation.id, state="living", next_at=now)
         log.info("more is offered for a stuck transaction", chain=old.chain, tx=str(old.id), kind=old.kind)
         return True
 

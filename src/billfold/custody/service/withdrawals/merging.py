@@ -17,7 +17,7 @@ from billfold.custody.contracts.treasury import Coins
 from billfold.custody.service.withdrawals import allocating, plans
 from billfold.custody.service.withdrawals.fees import Fees, Rates
 from billfold.custody.service.withdrawals.parts import Parts
-from billfold.custody.store import queue, sources
+from billfold.custody.store import allocations, sources
 from billfold.custody.store import treasury as store
 from billfold.kernel import money
 from billfold.kernel.money import Money
@@ -119,7 +119,7 @@ class Merging:
         one = Payment(address=house["hot"][0], amount=max(terms.below, 1))
         few = await self._fees.estimate(chain, one, source=one.address, speed="slow", rates=terms.rates)
         async with self._parts.database.transaction() as connection:
-            await queue.lock_chain(connection, chain.name)
+            await allocations.lock_chain(connection, chain.name)
             return await self._insert(connection, chain, terms, hot=one.address, few=few)
 
     async def _insert(self, connection: Connection, chain: Chain, terms: Terms, *, hot: str, few: int) -> int:
@@ -141,7 +141,7 @@ class Merging:
             return 0
         now = self._parts.now()
         allocation = allocating.new_allocation(chain, hot, change=hot)
-        await queue.insert_allocation(connection, allocation, now=now)
-        await queue.mark_coins(connection, chain.name, coins, allocation.id)
+        await allocations.insert(connection, allocation, now=now)
+        await allocations.mark_coins(connection, chain.name, coins, allocation.id)
         await plans.insert_own(connection, allocation, "merge", [], rate=terms.rate, fee_limit=fee, now=now)
         return 1

@@ -21,7 +21,7 @@ from billfold.custody.domain import withdrawals as rules
 from billfold.custody.service.withdrawals.allocating import EXPIRES_AFTER, new_allocation
 from billfold.custody.service.withdrawals.fees import Fees
 from billfold.custody.service.withdrawals.parts import Parts
-from billfold.custody.store import openings, queue, sources
+from billfold.custody.store import allocations, openings, queue, sources
 from billfold.custody.store.openings import Row
 from billfold.custody.store.queue import Tx
 from billfold.kernel import ids, money
@@ -164,24 +164,24 @@ class Opening:
         """Step 3, under the lock of the chain, as of a withdrawal."""
         now = self._parts.now()
         async with self._parts.database.transaction() as connection:
-            await queue.lock_chain(connection, chain.name)
+            await allocations.lock_chain(connection, chain.name)
             reason = await self._hindered(connection, chain, plan)
             if reason is not None:
                 await openings.postpone(connection, plan.rows, until=now + PAUSE, reason=reason)
                 return 0
             nonce = None
             if plan.nonce is not None:
-                (nonce,) = await queue.next_nonces(connection, chain.name, plan.hot, least=plan.nonce, count=1)
+                (nonce,) = await allocations.next_nonces(connection, chain.name, plan.hot, least=plan.nonce, count=1)
             row = new_allocation(chain, plan.hot, nonce=nonce, anchor=plan.anchor, expires_at=now + EXPIRES_AFTER)
-            await queue.insert_allocation(connection, row, now=now)
+            await allocations.insert(connection, row, now=now)
             if not await openings.take(connection, plan.rows, row.id):
-                await queue.set_allocation(connection, row.id, state="freed", next_at=now)
+                await allocations.change(connection, row.id, state="freed", next_at=now)
                 return 0
             await queue.insert_tx(connection, _tx(plan, row, now), [(payment, None) for payment in plan.payments])
         return len(plan.rows)
 
     async def _hindered(self, connection: Connection, chain: Chain, plan: Plan) -> str | None:
-        living = await queue.living(connection, chain.name)
+        living = await allocations.living(connection, chain.name)
         if living.get(plan.hot, 0) >= self._parts.terms[chain.name].living_max:
             return "sources_busy"
         committed, fees = await queue.committed(connection, chain.name)
@@ -209,7 +209,7 @@ async def _is_open(chain: Chain, hot: str, row: Row) -> bool:
     return True
 
 
-def _tx(plan: Plan, row: queue.AllocationRow, now: datetime) -> Tx:
+def _tx(plan: Plan, row: allocations.AllocationRow, now: datetime) -> Tx:
     return Tx(
         id=ids.new(),
         allocation_id=row.id,

@@ -25,9 +25,10 @@ from billfold.custody.events import SOURCE
 from billfold.custody.service.withdrawals import halting
 from billfold.custody.service.withdrawals.ending import Ending
 from billfold.custody.service.withdrawals.parts import REPLACEMENTS_MAX, Parts
-from billfold.custody.store import elsewhere, queue, sources
+from billfold.custody.store import allocations, elsewhere, queue, sources
 from billfold.custody.store import unsigned as store
-from billfold.custody.store.queue import AllocationRow, Tx
+from billfold.custody.store.allocations import AllocationRow
+from billfold.custody.store.queue import Tx
 from billfold.kernel import clock, money
 from billfold.kernel.assets import Asset
 from billfold.kernel.money import Money
@@ -81,7 +82,7 @@ class HandingOut:
         renewed = await self._renewed(chain, tx) if outside.EXPIRES and tx.exported_at is None else None
         async with self._parts.database.transaction() as connection:
             if renewed is not None and renewed[0].endures:
-                await queue.lock_chain(connection, chain.name)
+                await allocations.lock_chain(connection, chain.name)
             row, tx = await self._locked(connection, tx)
             if renewed is not None and tx.exported_at is None:
                 await self._check_free(connection, chain, renewed[0])
@@ -148,7 +149,7 @@ class HandingOut:
         loose = await self._loose(tx)
         may_happen = await self._may_happen(chain, tx, loose)
         async with self._parts.database.transaction() as connection:
-            await queue.lock_chain(connection, chain.name)
+            await allocations.lock_chain(connection, chain.name)
             if concluded is not None and not await concluded(connection):
                 return
             row, tx = await self._locked(connection, tx, forsaken=True)
@@ -204,7 +205,7 @@ class HandingOut:
         Raises:
             UnsignedGone: it waits for no signature any more.
         """
-        row = await queue.lock_allocation(connection, tx.allocation_id)
+        row = await allocations.lock(connection, tx.allocation_id)
         now = await store.find(connection, tx.id)
         if row is None or now is None:
             raise errors.UnsignedGone
@@ -215,8 +216,8 @@ class HandingOut:
 
     async def _content(self, tx: Tx) -> Allocation:
         async with self._parts.database.connection() as connection:
-            row = await queue.allocation(connection, tx.allocation_id)
-            return await queue.content(connection, row)
+            row = await allocations.get(connection, tx.allocation_id)
+            return await allocations.content(connection, row)
 
     async def _renewed(self, chain: Chain, tx: Tx) -> tuple[AllocationRow, Tx] | None:
         """It and its allocation with a time that begins now, or a nonce with which it has none.
@@ -224,8 +225,8 @@ class HandingOut:
         None: it has such a nonce, for it takes the place of one that was handed out with it.
         """
         async with self._parts.database.connection() as connection:
-            row = await queue.allocation(connection, tx.allocation_id)
-            allocation = await queue.content(connection, row)
+            row = await allocations.get(connection, tx.allocation_id)
+            allocation = await allocations.content(connection, row)
             pays = [payment for payment, _ in await queue.payments(connection, tx.id)]
         if row.endures:
             return None
@@ -301,7 +302,7 @@ class HandingOut:
         await queue.note_own(connection, tx.chain, found.chain_tx)
         at = self._parts.now()
         await queue.change_tx(connection, tx.id, state="signed", now=at, raw=found.raw, chain_tx=found.chain_tx)
-        await queue.set_allocation(connection, row.id, state="living", next_at=at)
+        await allocations.change(connection, row.id, state="living", next_at=at)
         await store.say(connection, row.id, "")
         await self._told(connection, "custody.transaction_signed.v1", tx, chain_tx=found.chain_tx)
 
@@ -309,7 +310,7 @@ class HandingOut:
         self, connection: Connection, chain: Chain, outside: Outside, row: AllocationRow, tx: Tx
     ) -> Exported:
         assert tx.payload is not None, "it is built"
-        content = await queue.content(connection, row)
+        content = await allocations.content(connection, row)
         signers = list(dict.fromkeys([coin.address for coin in content.coins] or [row.source]))
         if row.change and chain.model == "recent_block":
             # Who pays the fee of a sweep signs first.

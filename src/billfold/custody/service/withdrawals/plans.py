@@ -10,8 +10,9 @@ import msgspec
 
 from billfold.chains.port import Chain, Payment, Rate
 from billfold.custody.service.withdrawals.allocating import new_allocation
-from billfold.custody.store import queue, sweeps
-from billfold.custody.store.queue import AllocationRow, Tx
+from billfold.custody.store import allocations, queue, sweeps
+from billfold.custody.store.allocations import AllocationRow
+from billfold.custody.store.queue import Tx
 from billfold.kernel import ids
 from billfold.platform.postgres.database import Connection
 
@@ -58,8 +59,8 @@ async def store(
     connection: Connection, chain: Chain, plans: Sequence[Plan], *, token: str, hot: str, held: int, now: datetime
 ) -> Stored:
     """Allocate what may be. `held` is what the house's address has of the coin by the nodes."""
-    await queue.lock_chain(connection, chain.name)
-    living = dict(await queue.living(connection, chain.name))
+    await allocations.lock_chain(connection, chain.name)
+    living = dict(await allocations.living(connection, chain.name))
     committed, fees = await queue.committed(connection, chain.name)
     left = held - committed.get(None, 0) - fees
     swept = sum(units for source, units in living.items() if source != hot)
@@ -82,12 +83,12 @@ async def store(
 async def _insert(connection: Connection, chain: Chain, plan: Plan, *, token: str, now: datetime) -> bool:
     nonce = plan.nonce
     if nonce is not None:
-        (nonce,) = await queue.next_nonces(connection, chain.name, plan.source, least=nonce, count=1)
+        (nonce,) = await allocations.next_nonces(connection, chain.name, plan.source, least=nonce, count=1)
     allocation = new_allocation(chain, plan.source, change=plan.payer, nonce=nonce, anchor=plan.anchor)
-    await queue.insert_allocation(connection, allocation, now=now)
+    await allocations.insert(connection, allocation, now=now)
     if not await sweeps.take(connection, chain.name, plan.address, token=token, allocation_id=allocation.id):
         # Another process has swept it meanwhile, and that has ended already.
-        await queue.set_allocation(connection, allocation.id, state="freed", next_at=now)
+        await allocations.change(connection, allocation.id, state="freed", next_at=now)
         return False
     await insert_own(
         connection, allocation, plan.kind, [plan.payment], rate=plan.rate, fee_limit=plan.fee_limit, now=now

@@ -20,9 +20,10 @@ from billfold.custody.service.withdrawals.asking import Asking
 from billfold.custody.service.withdrawals.ending import Ending, new_tx
 from billfold.custody.service.withdrawals.fees import Fees
 from billfold.custody.service.withdrawals.parts import REPLACEMENTS_MAX, Parts
-from billfold.custody.store import children, queue
+from billfold.custody.store import allocations, children, queue
 from billfold.custody.store import withdrawals as store
-from billfold.custody.store.queue import AllocationRow, Tx
+from billfold.custody.store.allocations import AllocationRow
+from billfold.custody.store.queue import Tx
 from billfold.custody.store.withdrawals import Row
 from billfold.kernel.idempotency import Key
 from billfold.platform.postgres.database import Connection
@@ -49,7 +50,7 @@ class Replacing:
         async with self._parts.database.transaction() as connection:
             seen = await store.find(connection, withdrawal_id)
             if seen is not None:
-                await queue.lock_chain(connection, seen.row.chain)
+                await allocations.lock_chain(connection, seen.row.chain)
             allocation, row = await self._locked(connection, withdrawal_id)
             if row.outcome == "cancelled" or (row.cancel_asked and row.outcome is None):
                 return
@@ -77,7 +78,7 @@ class Replacing:
             assert allocation is not None, "it has a transaction"
             await _check_childless(connection, allocation)
             pays = await queue.payments(connection, latest.id)
-            coins = len((await queue.content(connection, allocation)).coins)
+            coins = len((await allocations.content(connection, allocation)).coins)
         chain = self._parts.chain(row.chain)
         rate = await self._raised(chain, latest)
         estimate = await chain.estimate([payment for payment, _ in pays], source=allocation.source, rate=rate)
@@ -156,7 +157,7 @@ class Replacing:
         self, connection: Connection, allocation: AllocationRow, tx: Tx, pays: Sequence[tuple[Payment, UUID | None]]
     ) -> None:
         await queue.insert_tx(connection, tx, pays)
-        await queue.set_allocation(connection, allocation.id, state="living", next_at=tx.created_at)
+        await allocations.change(connection, allocation.id, state="living", next_at=tx.created_at)
 
     async def _raised(self, chain: Chain, latest: Tx) -> Rate:
         """What nodes take as a replacement, and no less than what is offered for the next blocks."""
@@ -174,7 +175,7 @@ class Replacing:
             raise errors.WithdrawalUnknown
         allocation = None
         if seen.row.allocation_id is not None:
-            allocation = await queue.lock_allocation(connection, seen.row.allocation_id)
+            allocation = await allocations.lock(connection, seen.row.allocation_id)
         row = await store.lock(connection, withdrawal_id)
         assert row is not None, "no withdrawal is deleted"
         if row.allocation_id != seen.row.allocation_id:

@@ -14,9 +14,10 @@ import msgspec
 from billfold.chains.port import Allocation, Chain, Fate
 from billfold.custody.events import SOURCE
 from billfold.custody.service.withdrawals.parts import Overtaken, Parts
-from billfold.custody.store import queue
+from billfold.custody.store import allocations, queue
 from billfold.custody.store import unsigned as store
-from billfold.custody.store.queue import AllocationRow, Tx
+from billfold.custody.store.allocations import AllocationRow
+from billfold.custody.store.queue import Tx
 from billfold.platform.messaging import outbox
 
 #: What owners read while their withdrawal waits, and why it has to be made anew.
@@ -44,7 +45,7 @@ class Seeking:
             return tx, sought.fate
         raw, chain_tx, now = sought.signed.raw, sought.signed.chain_tx, self._parts.now()
         async with self._parts.database.transaction() as connection:
-            if await queue.lock_allocation(connection, row.id, fence=row.fence) is None:
+            if await allocations.lock(connection, row.id, fence=row.fence) is None:
                 raise Overtaken
             if await queue.known(connection, chain.name, chain_tx) not in (None, tx.id):
                 # It was found under the name of another one of ours, whose it is.

@@ -31,9 +31,10 @@ from billfold.custody.service.withdrawals.ending import Ending
 from billfold.custody.service.withdrawals.parts import LEASE, LOOK_PAUSE, Overtaken, Parts
 from billfold.custody.service.withdrawals.seeking import LATE, Seeking
 from billfold.custody.service.withdrawals.together import Together
-from billfold.custody.store import queue, sources
+from billfold.custody.store import allocations, queue, sources
 from billfold.custody.store import withdrawals as store
-from billfold.custody.store.queue import AllocationRow, Tx
+from billfold.custody.store.allocations import AllocationRow
+from billfold.custody.store.queue import Tx
 from billfold.kernel.errors import Unavailable
 from billfold.platform.postgres.database import Connection
 from billfold.signer.contracts import Expected
@@ -62,7 +63,7 @@ class Sending:
         """Take each transaction that is due a step further, and say how many there were."""
         now = self._parts.now()
         async with self._parts.database.transaction() as connection:
-            taken = await queue.take(connection, chain.name, now=now, until=now + LEASE, limit=ROUND_MAX)
+            taken = await allocations.take(connection, chain.name, now=now, until=now + LEASE, limit=ROUND_MAX)
         if not taken:
             return 0
         left = await self._together.advance(chain, await self._allowed(chain, taken))
@@ -109,7 +110,7 @@ class Sending:
             return
         async with self._parts.database.connection() as connection:
             txs = [tx for tx in await queue.txs(connection, row.id) if tx.is_living or tx.is_loose]
-            allocation = await queue.content(connection, row)
+            allocation = await allocations.content(connection, row)
         if not txs:
             # Whoever found the last of them dead has not come to write what follows from it.
             await self._ending.bury(row)
@@ -273,12 +274,12 @@ class Sending:
 
     async def _mine(self, connection: Connection, row: AllocationRow) -> None:
         """Go on only if nobody else has taken the allocation, and let nobody until the database transaction ends."""
-        if await queue.lock_allocation(connection, row.id, fence=row.fence) is None:
+        if await allocations.lock(connection, row.id, fence=row.fence) is None:
             raise Overtaken
 
     async def _postpone(self, row: AllocationRow, pause: timedelta) -> None:
         async with self._parts.database.connection() as connection:
-            await queue.postpone(connection, row, next_at=self._parts.now() + pause)
+            await allocations.postpone(connection, row, next_at=self._parts.now() + pause)
 
 
 class _TooDear(Exception):

@@ -25,7 +25,7 @@ from billfold.custody.service.withdrawals import plans
 from billfold.custody.service.withdrawals.fees import Fees, Rates
 from billfold.custody.service.withdrawals.parts import Parts
 from billfold.custody.service.withdrawals.plans import Plan
-from billfold.custody.store import queue, sources, sweeps
+from billfold.custody.store import allocations, sources, sweeps
 from billfold.custody.store.sweeps import Pile
 from billfold.kernel import money
 from billfold.kernel.assets import Asset
@@ -110,7 +110,7 @@ class Sweeping:
         async with self._parts.database.connection() as connection:
             piles = await sweeps.due(connection, chain.name, token=token, now=now, limit=ROUND_MAX)
             hot = (await sources.house(connection, chain.name)).get("hot")
-            living = await queue.living(connection, chain.name)
+            living = await allocations.living(connection, chain.name)
         if not piles or not hot:
             return plans.Stored()
         look = await self._look(chain, asset, hot[0])

@@ -24,7 +24,8 @@ from billfold.custody.domain import withdrawals as rules
 from billfold.custody.service.withdrawals.parts import LOOK_PAUSE, Parts
 from billfold.custody.store import queue, sources
 from billfold.custody.store import together as store
-from billfold.custody.store.queue import AllocationRow, Tx
+from billfold.custody.store.allocations import AllocationRow
+from billfold.custody.store.queue import Tx
 from billfold.custody.store.together import Attempt
 from billfold.custody.store.withdrawals import Row
 from billfold.kernel.errors import BillfoldError
