@@ -32,7 +32,7 @@ async def proxy(ethereum_server: DevnetServer, stack: AsyncExitStack) -> FaultPr
 @pytest.fixture
 def chain(proxy: FaultProxy, stack: AsyncExitStack) -> Chain:
     """The chain by the proxy alone."""
-    chain = world.opened(proxy.url, timeout_s=1)
+    chain = world.opened(proxy.url)
     stack.push_async_callback(chain.close)
     return chain
 
@@ -76,7 +76,7 @@ async def test_receipts_of_other_transactions_are_not_taken(
     other = "0x" + 64 * "7"
     for lie in ({"transactionHash": other}, {"blockHash": other}, {"status": "0x2"}, {"gasUsed": "0x" + 70 * "f"}):
         node = await stack.enter_async_context(world.Lying({"eth_getBlockReceipts": [receipt | lie]}, block=block))
-        chain = world.opened(node.url, timeout_s=1)
+        chain = world.opened(node.url)
         stack.push_async_callback(chain.close)
         with pytest.raises(errors.NodeWrong):
             await chain.block(height)
@@ -88,7 +88,7 @@ async def test_receipts_of_other_transactions_are_not_taken(
     ]
     for broken in breaks:
         node = await stack.enter_async_context(world.Lying({}, block=block | broken))
-        chain = world.opened(node.url, timeout_s=1)
+        chain = world.opened(node.url)
         stack.push_async_callback(chain.close)
         with pytest.raises(errors.NodeWrong):
             await chain.block(height)
@@ -101,7 +101,7 @@ async def test_a_block_without_its_receipts_yet_is_asked_for_again(
     height = ethereum_server.mine()["height"]
     block = world.rpc(ethereum_server, "eth_getBlockByNumber", hex(height), True)  # noqa: FBT003 - as JSON-RPC has it
     node = await stack.enter_async_context(world.Lying({}, block=block))
-    chain = world.opened(node.url, timeout_s=1)
+    chain = world.opened(node.url)
     stack.push_async_callback(chain.close)
     with pytest.raises(errors.NodeUnavailable):
         await chain.block(height)
@@ -113,7 +113,7 @@ async def test_a_spike_of_fees_is_offered_no_more_than_the_cap(stack: AsyncExitS
         "reward": [[hex(700 * GWEI), hex(800 * GWEI), hex(10**27)]],
     }
     node = await stack.enter_async_context(world.Lying({"eth_feeHistory": spike}))
-    chain = world.opened(node.url, timeout_s=1)
+    chain = world.opened(node.url)
     stack.push_async_callback(chain.close)
     for rate in (await chain.rates()).values():
         assert rate.numbers == {"max_fee_per_gas": fees.FEE_MAX, "max_priority_fee_per_gas": fees.TIP_MAX}
@@ -138,7 +138,7 @@ async def test_an_answer_that_is_lost_leaves_it_uncertain_and_the_same_bytes_set
 async def test_nodes_that_disagree_decide_nothing(
     ethereum_server: DevnetServer, proxy: FaultProxy, stack: AsyncExitStack
 ) -> None:
-    both = world.opened(proxy.url, ethereum_server, quorum=2, timeout_s=2)
+    both = world.opened(proxy.url, ethereum_server, quorum=2)
     stack.push_async_callback(both.close)
     height = ethereum_server.mine()["height"]
     assert await both.block(height) is not None

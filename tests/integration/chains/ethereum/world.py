@@ -104,10 +104,10 @@ def rpc(server: DevnetServer, method: str, *params: Any) -> Any:
     return answer["result"]
 
 
-def opened(*servers: DevnetServer | str, tokens: Sequence[str] = (), quorum: int = 1, timeout_s: float = 10) -> Chain:
+def opened(*servers: DevnetServer | str, tokens: Sequence[str] = (), quorum: int = 1) -> Chain:
     """The chain by these nodes."""
     urls = [server if isinstance(server, str) else f"{server.url}/" for server in servers]
-    return ethereum.open(Nodes(network="sandbox", urls=urls, tokens=tokens, quorum=quorum, timeout_s=timeout_s))
+    return ethereum.open(Nodes(network="sandbox", urls=urls, tokens=tokens, quorum=quorum, timeout_s=30))
 
 
 async def mined(server: DevnetServer, chain: Chain) -> Block:
