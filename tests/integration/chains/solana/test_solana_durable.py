@@ -21,7 +21,7 @@ from tests.integration.chains.solana import networks
 from tests.integration.chains.solana.networks import RATE, SOL, Net, Payer, somebody
 from tests.servers.solana import SolanaServer
 
-_DEADLINE_S = 30.0
+_DEADLINE_S = 120.0
 
 
 def pair(payer: Payer) -> Keypair:
