@@ -5,6 +5,7 @@ Each test takes the steps of both by hand, in the order in which it went wrong.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 from uuid import UUID
@@ -120,3 +121,41 @@ async def test_a_claim_of_a_wallet_that_has_closed_says_nothing_of_the_wallet_th
     assert (await bank.balance(second), await bank.held("suspense")) == (0, 700)
     await unmatched.finish()
     assert (await bank.balance(second), await bank.held("suspense"), await bank.held("omnibus")) == (700, 0, -700)
+
+
+async def test_what_is_being_given_to_a_wallet_is_not_taken_back_from_suspense_meanwhile(
+    bank: Bank, chain: SimulatedChain, ada: Principal
+) -> None:
+    (closed, address), (other, _) = [await bank.wallet(ada) for _ in range(2)]
+    await bank.read()
+    await bank.wallets.registry.close(principal=ada, wallet_id=closed)
+    chain.pay(address, 700)
+    chain.mine(2)
+    for _ in range(2):
+        await bank.read()
+    chain.reorganise(2, drop=True)
+    watcher, unmatched = bank.custody.watchers["bitcoin"], bank.custody.unmatched
+    await read_only(watcher)
+    async with bank.database.transaction() as connection:
+        (found,) = await deposits.page(connection, wallet_id=None, kind="unmatched", before=None, limit=1)
+        row = await deposits.get(connection, found.id, lock=True)
+        assert row is not None
+        claim = await unmatched._claim(connection, row, other, claimed_by=ids.new(), reason="ticket 1")
+        assert claim is not None
+        # The other one has looked before this is committed, and waits for the row.
+        taking_back = asyncio.create_task(watcher._reverting.run())
+        await _until_somebody_waits(bank)
+    await taking_back
+    await unmatched._move(row, claim)
+    await bank.read()
+    assert (await bank.balance(other), await bank.held("suspense"), await bank.held("omnibus")) == (0, 0, 0)
+
+
+async def _until_somebody_waits(bank: Bank) -> None:
+    """For the row of a deposit."""
+    async with asyncio.timeout(5), bank.database.connection() as connection:
+        while not await connection.fetchval(
+            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() "
+            "AND wait_event_type = 'Lock' AND query LIKE '%custody.deposits%')"
+        ):
+            pass

@@ -14,6 +14,10 @@ from billfold.custody.store.deposits import COLUMNS, Row
 from billfold.platform.postgres.database import Connection
 
 _KNOWN = ", ".join(f"known.{name}" for name in Row.__struct_fields__)
+#: Nobody is being given it.
+_UNCLAIMED = (
+    "NOT EXISTS (SELECT FROM custody.claims AS claim WHERE claim.deposit_id = {}.id AND claim.transfer_id IS NULL)"
+)
 
 
 async def ripe(
@@ -165,20 +169,22 @@ async def release(
 async def start_reverting(connection: Connection, chain: str, *, limit: int) -> list[Row]:
     """Write that the ledger is asked to take back what no block has any more, before it is.
 
-    What somebody is being given just now has its turn afterwards.
+    What somebody is being given just now has its turn afterwards. So that is looked at again when all are locked, by
+    another statement: the first one does not see what was committed while it waited for a lock.
     """
-    rows = await connection.fetch(
+    gone = await connection.fetch(
         f"""
-        UPDATE custody.deposits AS known SET state = 'reverting'
-        WHERE id IN (
-            SELECT id FROM custody.deposits AS gone
-            WHERE chain = $1 AND height IS NULL AND state IN ('credited', 'releasable') AND NOT EXISTS (
-                SELECT FROM custody.claims WHERE deposit_id = gone.id AND transfer_id IS NULL)
-            ORDER BY id LIMIT $2 FOR UPDATE)
-        RETURNING {_KNOWN}
+        SELECT id FROM custody.deposits AS gone
+        WHERE chain = $1 AND height IS NULL AND state IN ('credited', 'releasable') AND {_UNCLAIMED.format("gone")}
+        ORDER BY id LIMIT $2 FOR UPDATE
         """,
         chain,
         limit,
+    )
+    rows = await connection.fetch(
+        "UPDATE custody.deposits AS known SET state = 'reverting' "
+        f"WHERE id = ANY($1) AND {_UNCLAIMED.format('known')} RETURNING {_KNOWN}",
+        [row["id"] for row in gone],
     )
     return [Row(*row) for row in rows]
 
