@@ -43,13 +43,16 @@ async def ripe(
 async def small(
     connection: Connection, chain: str, *, wallet_id: UUID, asset: str, height: int, credit_after: int, limit: int
 ) -> list[Row]:
-    """Locked: what a wallet has got of an asset that was less than the minimum, and has its confirmations."""
+    """Locked: what a wallet has got of an asset that was less than the minimum, and has its confirmations.
+
+    The largest first: of what anybody may send, the smallest must not keep the others from being added up.
+    """
     rows = await connection.fetch(
         f"""
         SELECT {COLUMNS} FROM custody.deposits
         WHERE chain = $1 AND wallet_id = $2 AND asset = $3 AND state = 'detected' AND waits = 'below_minimum'
             AND height <= $4 - greatest($5, matures_after) + 1
-        ORDER BY id LIMIT $6 FOR UPDATE
+        ORDER BY amount DESC, id LIMIT $6 FOR UPDATE
         """,
         chain,
         wallet_id,
