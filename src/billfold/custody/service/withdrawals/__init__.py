@@ -208,7 +208,7 @@ class Withdrawals:
         """Offer more for the place in a block of what sends a deposit back; the house bears what that costs more.
 
         Raises:
-            DepositNotRefunded, WithdrawalTooLate, FeesUnknown, NodeUnavailable, NodeWrong.
+            DepositNotRefunded, WithdrawalTooLate, IdempotencyKeyReused, FeesUnknown, NodeUnavailable, NodeWrong.
         """
         async with self._parts.database.connection() as connection:
             found = (await refunds.latest(connection, [deposit_id])).get(deposit_id)
@@ -264,7 +264,8 @@ class Withdrawals:
         """Offer more for its place in a block; the same `key` again is no change.
 
         Raises:
-            WithdrawalUnknown, WithdrawalTooLate, InsufficientFunds, FeesUnknown, NodeUnavailable, NodeWrong.
+            WithdrawalUnknown, WithdrawalTooLate, IdempotencyKeyReused, InsufficientFunds.
+            FeesUnknown, NodeUnavailable, NodeWrong.
         """
         await self._replacing.bump(withdrawal_id=withdrawal_id, key=key)
         return await self.withdrawal(withdrawal_id=withdrawal_id)

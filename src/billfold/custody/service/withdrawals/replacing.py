@@ -25,7 +25,7 @@ from billfold.custody.store import withdrawals as store
 from billfold.custody.store.allocations import AllocationRow
 from billfold.custody.store.queue import Tx
 from billfold.custody.store.withdrawals import Row
-from billfold.kernel.idempotency import Key
+from billfold.kernel.idempotency import IdempotencyKeyReused, Key
 from billfold.platform.postgres.database import Connection
 
 #: A cancellation may cost so much more than what it cancels, or as much more as the chain asks of a replacement.
@@ -66,14 +66,14 @@ class Replacing:
         """Replace its transaction by one that offers more, the difference held on its owner's account.
 
         Raises:
-            WithdrawalUnknown, WithdrawalTooLate, NodeUnavailable, FeesUnknown.
+            WithdrawalUnknown, WithdrawalTooLate, IdempotencyKeyReused, NodeUnavailable, FeesUnknown.
             InsufficientFunds, and whatever else refuses a hold.
         """
         async with self._parts.database.transaction() as connection:
             allocation, row = await self._locked(connection, withdrawal_id)
-            txs = [] if allocation is None else await queue.txs(connection, allocation.id)
-            if any(tx.id == key.digest for tx in txs):
+            if await _is_repeated(connection, row, key):
                 return
+            txs = [] if allocation is None else await queue.txs(connection, allocation.id)
             latest = _replaceable(row, txs)
             assert allocation is not None, "it has a transaction"
             await _check_childless(connection, allocation)
@@ -94,7 +94,7 @@ class Replacing:
         async with self._parts.database.transaction() as connection:
             allocation, row = await self._locked(connection, withdrawal_id)
             txs = [] if allocation is None else await queue.txs(connection, allocation.id)
-            if any(tx.id == key.digest for tx in txs):
+            if await _is_repeated(connection, row, key):
                 # The same request has come twice, and the other one was faster. This one's hold ends with the rest.
                 return
             if allocation is None or _replaceable(row, txs).id != latest.id:
@@ -201,6 +201,18 @@ async def _check_childless(connection: Connection, allocation: AllocationRow) ->
         raise errors.WithdrawalTooLate("The house pays for its place in a block already; wait for it.")
 
 
+async def _is_repeated(connection: Connection, row: Row, key: Key) -> bool:
+    """Whether the same was asked for with this key before, which is the id of what it has brought about.
+
+    Raises:
+        IdempotencyKeyReused: something else was.
+    """
+    paid = {one for _, one in await queue.payments(connection, key.digest)}
+    if paid and row.id not in paid:
+        raise IdempotencyKeyReused
+    return bool(paid)
+
+
 def _replaceable(row: Row, txs: Sequence[Tx]) -> Tx:
     """The transaction that was sent last, if it may still be replaced.
 
@@ -208,7 +220,7 @@ def _replaceable(row: Row, txs: Sequence[Tx]) -> Tx:
         WithdrawalTooLate
     """
     living = [tx for tx in txs if tx.is_living]
-    if row.state != "allocated" or not living or len(txs) > REPLACEMENTS_MAX:
+    if row.state != "allocated" or row.cancel_asked or not living or len(txs) > REPLACEMENTS_MAX:
         raise errors.WithdrawalTooLate
     if any(tx.state in ("mined", "final") for tx in living) or living[-1].raw is None or living[-1].kind == "clear":
         raise errors.WithdrawalTooLate
