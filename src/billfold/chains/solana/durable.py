@@ -16,7 +16,7 @@ import msgspec
 from solders.transaction import VersionedTransaction
 
 from billfold.chains.port import Allocation
-from billfold.chains.solana import nonces
+from billfold.chains.solana import nonces, orders
 from billfold.chains.solana.node import Node
 
 #: So many transactions that name the account are looked at, of which ours are few.
@@ -79,5 +79,20 @@ async def user(node: Node, given: Anchor, *, slot: int) -> VersionedTransaction 
 
 
 def _has(found: VersionedTransaction, given: Anchor) -> bool:
-    """Whether a transaction has the nonce: no recent block has this hash, so it stands there for nothing else."""
-    return str(found.message.recent_blockhash) == given.value
+    """Whether a transaction has the nonce: its value, and its account in the first instruction, which moves it on.
+
+    The value alone says nothing. All nonces that go on in one block have the same then, and whoever has another one may
+    name our account, too.
+    """
+    return str(found.message.recent_blockhash) == given.value and _advanced(found) == given.account
+
+
+def _advanced(found: VersionedTransaction) -> str | None:
+    """The account whose nonce stands in a transaction for a recent block; None where a recent block does."""
+    keys, instructions = found.message.account_keys, found.message.instructions
+    if not instructions or keys[instructions[0].program_id_index] != orders.SYSTEM:
+        return None
+    first = instructions[0]
+    if not first.data.startswith(orders.ADVANCE) or not first.accounts or first.accounts[0] >= len(keys):
+        return None
+    return str(keys[first.accounts[0]])

@@ -56,7 +56,7 @@ _UNITS_MEMO_BYTE = 300
 _SIGNATURE_BYTES = 64
 
 _TRANSFER = (2).to_bytes(4, "little")
-_ADVANCE = (4).to_bytes(4, "little")
+ADVANCE = (4).to_bytes(4, "little")
 _CREATE_IDEMPOTENT = b"\1"
 TRANSFER_CHECKED = b"\x0c"
 LIMIT = b"\2"
@@ -210,7 +210,7 @@ def _order(payload: bytes) -> Order:
     first, *others = read_message.instructions
     nonce = str(keys[first.accounts[0]]) if keys[first.program_id_index] == SYSTEM else None
     if nonce is not None:
-        want(first, keys, SYSTEM, _ADVANCE)
+        want(first, keys, SYSTEM, ADVANCE)
     limit, price, *rest = others if nonce is not None else read_message.instructions
     want(limit, keys, COMPUTE, LIMIT)
     want(price, keys, COMPUTE, PRICE)

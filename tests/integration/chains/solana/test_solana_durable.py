@@ -11,7 +11,7 @@ from solders.hash import Hash
 from solders.keypair import Keypair
 from solders.message import MessageV0, from_bytes_versioned, to_bytes_versioned
 from solders.pubkey import Pubkey
-from solders.system_program import AdvanceNonceAccountParams, advance_nonce_account
+from solders.system_program import AdvanceNonceAccountParams, TransferParams, advance_nonce_account, transfer
 from solders.transaction import VersionedTransaction
 
 from billfold.chains.errors import NodeUnavailable, PaymentInvalid, Refused
@@ -249,3 +249,39 @@ async def test_several_are_opened_at_once_and_each_has_its_own_nonce(own: tuple[
     assert (await chain.find(signed, allocation)).fee == unsigned.fee_max
     anchors = [await chain.durable_anchor(one, source=payer.address) for one in wanted]
     assert len({anchor.split(":")[2] for anchor in anchors if anchor is not None}) == len(wanted)
+
+
+async def test_a_stranger_with_the_same_value_in_a_nonce_of_their_own_is_not_the_end_of_it(
+    own: tuple[networks.Own, Chain],
+) -> None:
+    net, chain = own
+    payer, other = [await networks.funded(net, chain) for _ in range(2)]
+    # All nonces that go on in one block have the same value then, whoever's they are.
+    for one in (payer, other):
+        opening = Payment(address=(await chain.nonce_accounts(one.address, count=1))[0], amount=0)
+        await chain.broadcast(sign(one, await chain.build([opening], await one.allocated(chain), rate=RATE)))
+    await net.pass_blocks(1)
+    allocation, theirs = [await renewed(net, chain, one) for one in (payer, other)]
+    value, account = (allocation.anchor or "").split(":")[1:]
+    same, of_another = (theirs.anchor or "").split(":")[1:]
+    assert (same, of_another != account) == (value, True)
+    unsigned = await chain.build([Payment(address=somebody(), amount=SOL // 4)], allocation, rate=RATE)
+
+    # They name our account, which anybody may, so that theirs is in the list of those that do.
+    their_key = pair(other).pubkey()
+    steps = [
+        advance_nonce_account(
+            AdvanceNonceAccountParams(nonce_pubkey=Pubkey.from_string(of_another), authorized_pubkey=their_key)
+        ),
+        transfer(TransferParams(from_pubkey=their_key, to_pubkey=Pubkey.from_string(account), lamports=1)),
+    ]
+    message = to_bytes_versioned(MessageV0.try_compile(their_key, steps, [], Hash.from_string(value)))
+    await chain.broadcast(sign(other, Unsigned(payload=message, fee_max=0)))
+    await net.pass_blocks(1)
+    signed = sign(payer, unsigned)
+    await chain.broadcast(signed)
+    await net.pass_blocks(1)
+    await renewed(net, chain, payer, allocation)
+
+    sought = await chain.seek(unsigned.payload, allocation)
+    assert (sought.fate, sought.signed) == (Fate.MINED, Signed(raw=signed.raw, chain_tx=signed.chain_tx))
