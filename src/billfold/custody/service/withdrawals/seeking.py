@@ -1,8 +1,8 @@
 """What has become of transactions that were handed out and not handed in: whoever has signed may have sent them, too.
 
-Each chain is asked by what was built. One that it has is taken as if it had been handed in. None is given up without
-proof that it never happens, also one that an operator has discarded: another stands in its place by then, which uses up
-the same.
+Each chain is asked by what was built. One that it has is taken as if it had been handed in; so is one that was, and
+that it has under another name: whoever has the keys can sign the same twice. None is given up without proof that it
+never happens, also one that an operator has discarded: another stands in its place by then, which uses up the same.
 """
 
 from __future__ import annotations

@@ -221,6 +221,11 @@ class Sending:
             case Fate.MINED:
                 return await self._mined(chain, row, tx, found)
             case Fate.DEAD:
+                if row.chain in self._parts.outside:
+                    # Who has the keys may have signed the same once more, which has another name, and sent that.
+                    tx, fate = await self._seeking.look(chain, row, tx, allocation)
+                    if fate not in (Fate.DEAD, None):
+                        return tx
                 return await self._changed(row, tx, state="dead", reason=found.reason[: queue.REASON_MAX])
             case Fate.PENDING:
                 return tx if tx.state == "sent" else await self._changed(row, tx, state="sent", reason="")
