@@ -36,6 +36,22 @@ async def test_a_stuck_sweep_offers_more_out_of_what_it_moves(office: Office) ->
 
 
 @one_chain
+async def test_a_stuck_sweep_waits_for_a_price_at_which_it_is_worth_it(office: Office) -> None:
+    _, address = await office.deposit(5_000, place=0)
+    await office.work()
+    await office.withdrawals.work(chain="ethereum")
+    office.chain.spike = 20
+    assert await stuck(office) == 0
+    office.chain.spike = 5
+    assert await stuck(office) == 1
+    await office.finish()
+    # Twice 100 are what it costs at most, with room for a quarter more.
+    assert office.chain.received(HOT) == [5_000 - 250]
+    assert office.chain.balances()[address, ""] == 250 - 2 * 100 * 3 // 4
+    await office.check_conserved()
+
+
+@one_chain
 async def test_a_stuck_surplus_and_a_stuck_gift_of_gas_arrive_once(office: Office) -> None:
     _, target, _ = BAND
     await office.endow(10_000)

@@ -1,7 +1,8 @@
 """Offers more for transactions of the house's own that no block takes: nobody else would.
 
 What replaces one uses up the same, so of the two one at most can happen. Where all that lies at an address is swept,
-the higher fee comes out of that. What can't be paid for is dropped when it is built, and the one that was sent stays.
+the higher fee comes out of that, as long as it is worth it. What can't be paid for is dropped when it is built, and the
+one that was sent stays.
 """
 
 from __future__ import annotations
@@ -73,9 +74,11 @@ class Hurrying:
         fee += chain.coin_fee(rate=rate) * max(coins - COINS_ESTIMATED, 0)
         if old.kind == "sweep" and pays[0].token is None:
             # All that lay there was its amount and its fee.
-            rest = pays[0].amount + old.fee_limit - fee
-            if rest <= 0:
+            lies = pays[0].amount + old.fee_limit
+            if lies <= fee * self._parts.terms[chain.name].sweep_worth:
+                # It would not have been swept at this price, and nothing presses.
                 return False
+            rest = lies - fee
             pays = [msgspec.structs.replace(pays[0], amount=rest)]
         elif fee > await self._parts.house_fee_max(chain):
             return False
