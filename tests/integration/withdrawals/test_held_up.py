@@ -11,7 +11,7 @@ import pytest
 
 from billfold.chains.errors import NodeUnavailable
 from billfold.custody import errors
-from billfold.custody.store import standings
+from billfold.custody.store import cursors, standings
 from billfold.kernel.idempotency import IdempotencyKeyReused
 from billfold.ledger.contracts import AccountStatus
 from billfold.ledger.errors import InsufficientFunds
@@ -194,3 +194,28 @@ async def test_what_died_before_its_end_was_written_is_made_anew(
     (ended,) = await office.finish(asked.id)
     assert ended.status == "settled"
     await office.check_conserved(ended)
+
+
+@pytest.mark.parametrize("chain_name", ["bitcoin", "ethereum"], indirect=True)
+async def test_nothing_leaves_a_chain_that_is_halted_until_an_operator_has_looked(office: Office) -> None:
+    account = await office.customer(100_000, coins=4)
+    name, now = office.chain.name, office.clock.now()
+    block = cursors.Known(height=1, hash="b1", parent="b0", time=now)
+    async with office.database.transaction() as connection:
+        await cursors.begin(connection, chain=name, network="sandbox", block=block, now=now)
+    allocated = (await office.request(account, 1_000, "sim-a")).withdrawal.id
+    await office.withdrawals._allocating.round(office.chain)
+    assert (await office.look(allocated)).status == "allocated"
+    async with office.database.transaction() as connection:
+        await cursors.halt(connection, name, reason="reorganisation_too_deep", detail="", now=now)
+    asked = [allocated, (await office.request(account, 1_000, "sim-b")).withdrawal.id]
+    for _ in range(4):
+        await office.work()
+        office.chain.mine()
+    waiting = {(one.status, one.reason) for one in [await office.look(one) for one in asked]}
+    assert waiting == {("held", "chain_halted")}
+    async with office.database.transaction() as connection:
+        assert await cursors.resume(connection, name, depth_allowed=10)
+    ended = await office.finish(*asked)
+    assert [one.status for one in ended] == ["settled"] * 2
+    await office.check_conserved(*ended)

@@ -55,6 +55,12 @@ async def all_(connection: Connection) -> dict[str, Cursor]:
     return {row["chain"]: Cursor(*row) for row in rows}
 
 
+async def halted(connection: Connection) -> set[str]:
+    """The chains that are read no further until an operator has looked."""
+    rows = await connection.fetch("SELECT chain FROM custody.cursors WHERE halted IS NOT NULL")
+    return {row["chain"] for row in rows}
+
+
 async def begin(connection: Connection, *, chain: str, network: str, block: Known, now: datetime) -> None:
     """Begin to read at this block, unless somebody has begun."""
     await connection.execute(

@@ -16,9 +16,10 @@ from billfold.chains.errors import ChainError, FundsShort, NodeUnavailable
 from billfold.chains.port import COINS_ESTIMATED, Chain, Coin, Payment, Rate
 from billfold.custody import errors
 from billfold.custody.domain import withdrawals as rules
+from billfold.custody.service.withdrawals import halting
 from billfold.custody.service.withdrawals.fees import Fees, Rates
 from billfold.custody.service.withdrawals.parts import LEASE, Parts
-from billfold.custody.store import allocations, deposits, queue, sources, standings, together
+from billfold.custody.store import allocations, cursors, deposits, queue, sources, standings, together
 from billfold.custody.store import withdrawals as store
 from billfold.custody.store.allocations import AllocationRow
 from billfold.custody.store.queue import Tx
@@ -99,9 +100,12 @@ class Allocating:
             return await self._one_by_one(connection, chain, known, fits, now)
 
     async def _going(self, rows: Sequence[Row]) -> Sequence[Row]:
-        """Those whose asset is not stopped; the others wait for a clean reconciliation or an operator's word."""
+        """Those whose chain and asset are not stopped; the others wait for an operator, or a clean reconciliation."""
         async with self._parts.database.connection() as connection:
+            halted = await cursors.halted(connection)
             stopped = await standings.stopped(connection, {row.asset for row in rows})
+        await self._postpone([row for row in rows if row.chain in halted], halting.CHAIN_HALTED)
+        rows = [row for row in rows if row.chain not in halted]
         await self._postpone([row for row in rows if row.asset in stopped], errors.WithdrawalsStopped.code)
         return [row for row in rows if row.asset not in stopped]
 
