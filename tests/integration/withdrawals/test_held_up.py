@@ -12,6 +12,7 @@ import pytest
 from billfold.chains.errors import NodeUnavailable
 from billfold.custody import errors
 from billfold.custody.store import cursors, standings
+from billfold.kernel import money
 from billfold.kernel.idempotency import IdempotencyKeyReused
 from billfold.ledger.contracts import AccountStatus
 from billfold.ledger.errors import InsufficientFunds
@@ -219,3 +220,13 @@ async def test_nothing_leaves_a_chain_that_is_halted_until_an_operator_has_looke
     ended = await office.finish(*asked)
     assert [one.status for one in ended] == ["settled"] * 2
     await office.check_conserved(*ended)
+
+
+@only_ethereum
+@pytest.mark.parametrize("less", [0, 50])
+async def test_what_is_too_large_with_its_fees_is_refused_as_too_large(office: Office, less: int) -> None:
+    account = await office.customer(10_000)
+    with pytest.raises(money.AmountTooLarge):
+        await office.request(account, money.UNITS_MAX - less + 1, "sim-a")
+    with pytest.raises(InsufficientFunds):
+        await office.request(account, money.UNITS_MAX - 50, "sim-a")

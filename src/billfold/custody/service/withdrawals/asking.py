@@ -55,7 +55,7 @@ class Asking:
 
         Raises:
             AssetUnknown, AssetNotOnChain, AddressInvalid, AddressIsOurs, DestinationRefused, AmountBelowMinimum.
-            FeesUnknown, AddressesUnavailable, NodeWrong.
+            AmountTooLarge, FeesUnknown, AddressesUnavailable, NodeWrong.
         """
         target = await self.target(asset=asset, address=address, memo=memo)
         with suppress(NodeUnavailable):
@@ -251,6 +251,9 @@ class Asking:
         in_coin = asset.contract is None
         service_fee = rules.service_fee(amount, terms.service_fees.get(asset.code, ()), scale=asset.scale)
         network_fee = charged if in_coin else 0
+        takes = amount + service_fee + network_fee
+        if takes > money.UNITS_MAX:
+            raise money.AmountTooLarge(pointer="/amount")
         return Quote(
             chain=chain.name,
             asset=asset.code,
@@ -261,7 +264,7 @@ class Asking:
             network_fee=network_fee,
             house_fee=0 if in_coin else charged,
             opening=to.opening,
-            takes=amount + service_fee + network_fee,
+            takes=takes,
             age_s=rates.age.total_seconds(),
             stale=rates.stale,
         )
