@@ -30,6 +30,10 @@ _INPUT_MAX = 2_000_000
 _WORD = 32
 _BALANCE_OF = bytes.fromhex("70a08231")
 _BALANCES = bytes.fromhex(msgspec.json.decode((Path(__file__).parent / "Balances.json").read_bytes())["Balances"][2:])
+#: The protocol has 16 in a block.
+_WITHDRAWN_MAX = 1_000
+#: Stakes are counted in it.
+_GWEI = 10**9
 _YEAR_2200 = 7_258_118_400
 #: By EIP-1474: what is asked for is not there now, and too much was asked for.
 _AWAY = frozenset({-32002, -32005})
@@ -50,6 +54,14 @@ class Tx(msgspec.Struct, frozen=True):
     data: bytes
 
 
+class Withdrawn(msgspec.Struct, frozen=True):
+    """What a validator has taken out of its stake, by no transaction (EIP-4895); numbered through all blocks."""
+
+    number: int
+    address: str
+    amount: int
+
+
 class RawBlock(msgspec.Struct, frozen=True):
     """A block as it is."""
 
@@ -60,6 +72,7 @@ class RawBlock(msgspec.Struct, frozen=True):
     base_fee: int
     #: Only where the whole block was asked for.
     txs: tuple[Tx, ...]
+    withdrawn: tuple[Withdrawn, ...] = ()
 
 
 class Log(msgspec.Struct, frozen=True):
@@ -129,7 +142,7 @@ class Node:
             asked,
             whole,
             read=read,
-            key=lambda block: None if block is None else (block.hash, block.txs),
+            key=lambda block: None if block is None else (block.hash, block.txs, block.withdrawn),
             at=at if isinstance(at, int) else None,
         )
 
@@ -272,6 +285,20 @@ def _block(said: Any, *, whole: bool) -> RawBlock:
         time=_time(said),
         base_fee=reading.quantity(reading.member(said, "baseFeePerGas"), "baseFeePerGas", most=SUPPLY_MAX),
         txs=tuple(transaction(each) for each in listed) if whole else (),
+        withdrawn=_withdrawn(said) if whole else (),
+    )
+
+
+def _withdrawn(said: Any) -> tuple[Withdrawn, ...]:
+    """None in blocks of chains that have no validators."""
+    listed = reading.items(said.get("withdrawals") or [], "withdrawals", most=_WITHDRAWN_MAX)
+    return tuple(
+        Withdrawn(
+            number=_number(each, "index"),
+            address=address(reading.member(each, "address"), "address"),
+            amount=_GWEI * reading.quantity(reading.member(each, "amount"), "amount", most=SUPPLY_MAX // _GWEI),
+        )
+        for each in listed
     )
 
 

@@ -1,4 +1,4 @@
-"""What a block has moved: coins at the top and inside contracts, and tokens as far as they arrived.
+"""What a block has moved: coins at the top, inside contracts and out of stakes, and tokens as far as they arrived.
 
 The coin that a contract pays on is seen in the tree of calls, which `debug_traceBlockByHash` tells; nodes that have no
 such method show only what transactions pay themselves. Of tokens, an event is a claim: it counts no further than the
@@ -71,7 +71,8 @@ class Watching:
         receipts = await self._node.receipts(raw) if raw.txs else ()
         has_calls = any(receipt.succeeded and receipt.gas_used > _PLAIN_GAS for receipt in receipts)
         inside = await self._inside(raw) if has_calls else ()
-        movements = [*_paid(raw, receipts), *(inside or ()), *await self._tokens_of(raw, receipts)]
+        tokens = await self._tokens_of(raw, receipts)
+        movements = [*_paid(raw, receipts), *(inside or ()), *tokens, *_withdrawn(raw)]
         return Block(
             height=raw.height,
             hash=raw.hash,
@@ -181,6 +182,14 @@ def _paid(block: RawBlock, receipts: Sequence[Receipt]) -> Iterator[Movement]:
 def _native(tx: Tx) -> Movement:
     assert tx.to is not None, "whoever asks has looked"
     return Movement(chain_tx=tx.hash, index="native", address=tx.to, token=None, amount=tx.value, sender=tx.sender)
+
+
+def _withdrawn(block: RawBlock) -> Iterator[Movement]:
+    """What validators have taken out of their stakes; no transaction does that, so the block stands for one."""
+    for one in block.withdrawn:
+        yield Movement(
+            chain_tx=block.hash, index=f"withdrawal:{one.number}", address=one.address, token=None, amount=one.amount
+        )
 
 
 def _traced(tx: Tx, trace: Any) -> Iterator[Movement]:
