@@ -20,10 +20,10 @@ from billfold.platform.messaging.brokers.amqp import (
     BODY_MAX_BYTES,
     Connection,
     Inlet,
+    acknowledge_through,
     headers_of,
     log_name,
     numbers_of,
-    translated,
 )
 from billfold.platform.messaging.port import Backlog, Bookmark, BrokerUnavailable, Delivery, Subscription, selects
 from billfold.platform.messaging.topics import Topic
@@ -32,6 +32,8 @@ log = structlog.get_logger(__name__)
 
 #: What RabbitMQ sends ahead. It counts messages and not bytes, so this bounds what is in memory.
 PREFETCH = 200
+#: What a tail hands on before it acknowledges it. Meanwhile the other half of what was sent ahead comes in.
+_BATCH = PREFETCH // 2
 TAIL_WAIT_S = 5.0
 _OFFSET = "x-stream-offset"
 
@@ -68,7 +70,8 @@ class Hand:
         deadline = asyncio.get_running_loop().time() + wait_s
         while (left_s := deadline - asyncio.get_running_loop().time()) > 0:
             messages = await self._inlet.take(limit, max_bytes=max_bytes, wait_s=left_s)
-            deliveries = [await self._taken(message) for message in messages if offset_of(message) >= self._reached]
+            await acknowledge_through(messages)
+            deliveries = [self._taken(message) for message in messages if offset_of(message) >= self._reached]
             wanted = [one for one in deliveries if self._wants(one)]
             if wanted:
                 self._unsettled.update(one.sequence for one in wanted)
@@ -103,9 +106,7 @@ class Hand:
         await self._connection.put(place_name(self._subscription), msgspec.json.encode(place))
         self._place = place
 
-    async def _taken(self, message: AbstractIncomingMessage) -> Delivery:
-        with translated():
-            await message.ack()
+    def _taken(self, message: AbstractIncomingMessage) -> Delivery:
         delivery = delivery_of(self._subscription.topic, message, comings=self._comings)
         self._last = (delivery.sequence, str(delivery.receipt))
         self._reached = delivery.sequence + 1
@@ -170,10 +171,9 @@ async def _marked(connection: Connection, name: str) -> int:
     async with connection.taking(name, prefetch=PREFETCH, arguments={_OFFSET: "last"}) as inlet:
         while messages := await inlet.take(PREFETCH, max_bytes=PREFETCH * BODY_MAX_BYTES, wait_s=ANSWER_TIMEOUT_S):
             for message in messages:
-                with translated():
-                    await message.ack()
                 if message.body == mark:
                     return offset_of(message) + 1
+            await acknowledge_through(messages)
     raise BrokerUnavailable(f"The stream {name} does not give what it has confirmed.")
 
 
@@ -234,11 +234,11 @@ async def _read(
 ) -> AsyncIterator[Delivery]:
     name = log_name(topic)
     while True:
-        for message in await inlet.take(PREFETCH, max_bytes=PREFETCH * BODY_MAX_BYTES, wait_s=TAIL_WAIT_S):
-            with translated():
-                await message.ack()
+        messages = await inlet.take(_BATCH, max_bytes=_BATCH * BODY_MAX_BYTES, wait_s=TAIL_WAIT_S)
+        for message in messages:
             delivery = delivery_of(topic, message)
             if delivery.sequence >= following[name]:
                 following[name] = delivery.sequence + 1
                 if not _is_mark(delivery) and selects(types, delivery.type):
                     yield delivery
+        await acknowledge_through(messages)
