@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -19,7 +20,7 @@ from billfold.wallets import Wallets, contracts
 from billfold.wallets.contracts import DeadLetterContent, NewWallet
 from billfold.wallets.workers import SUBSCRIPTION, ConfirmedTransactions
 from tests import facades, servers
-from tests.integration.messaging.support import until
+from tests.integration.messaging.support import until_none_left
 
 OPERATOR = Principal(
     credential_id=ids.new(),
@@ -144,14 +145,14 @@ async def state(server: nats.Server) -> tuple[int, int, int]:
 
 
 async def emptied(server: nats.Server) -> None:
-    """Wait until every message has been settled."""
+    """Wait until every message has been settled, for as long as they become fewer."""
 
-    async def empty() -> bool:
+    async def left() -> int:
         with contextlib.suppress(nats.BrokerUnavailable):
-            return await state(server) == (0, 0, 0)
-        return False
+            return sum(await state(server))
+        return sys.maxsize
 
-    await until(empty)
+    await until_none_left(left)
 
 
 async def balance(wallets: Wallets, wallet: str) -> str:

@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import math
 import random
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -91,6 +93,22 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.sleep(0.02)
 
 
+async def until_none_left(left: Callable[[], Awaitable[int]]) -> None:
+    """Wait until this is zero or less, for as long as it falls, however long all of it takes a slow machine."""
+    least: float = math.inf
+    async with asyncio.timeout(DEADLINE_S) as patience:
+        while (now := await left()) > 0:
+            if now < least:
+                least = now
+                renew(patience)
+            await asyncio.sleep(0.02)
+
+
+def renew(patience: asyncio.Timeout) -> None:
+    """Something has been done: wait for the next as long as for the first."""
+    patience.reschedule(asyncio.get_running_loop().time() + DEADLINE_S)
+
+
 async def waiting(database: Database) -> int:
     """Rows in the outbox."""
     async with database.connection() as connection:
@@ -109,12 +127,8 @@ async def somebody_waits(database: Database) -> bool:
 
 
 async def published(database: Database) -> None:
-    """Wait until nothing waits in the outbox."""
-
-    async def empty() -> bool:
-        return await waiting(database) == 0
-
-    await until(empty)
+    """Wait until nothing waits in the outbox, for as long as it becomes less."""
+    await until_none_left(partial(waiting, database))
 
 
 async def keep_running(relay: Relay) -> None:

@@ -15,7 +15,7 @@ from billfold.platform.messaging.brokers import nats, streams
 from billfold.wallets import Wallets
 from tests import master_keys, servers
 from tests.integration.messaging.queue import balance, dead_letters, emptied, new_wallet, plain, send, state
-from tests.integration.messaging.support import in_stream, until
+from tests.integration.messaging.support import in_stream, until_none_left
 
 MESSAGES = 6_000
 KILLS = 5
@@ -39,7 +39,7 @@ async def test_a_worker_killed_over_and_over_applies_each_message_once_and_tells
     assert all(left), "each worker was killed before the end"
     async with _worker(wallets_database, server, keys):
         await emptied(server)
-        await until(lambda: _all_told(server))
+        await until_none_left(lambda: _untold(server))
     assert [await balance(wallets, wallet) for wallet in mine] == [f"{MESSAGES // 10}.00"] * 10
     assert await dead_letters(wallets) == []
     told = [seen.body["id"] for seen in await in_stream(server) if seen.body["type"] == "transfer.posted.v1"]
@@ -74,13 +74,13 @@ async def _worker(
 async def _some_more_done(server: nats.Server, left: int) -> None:
     """Wait until only so many messages are left."""
 
-    async def so_few() -> bool:
-        return (await state(server))[0] <= left
+    async def too_many() -> int:
+        return (await state(server))[0] - left
 
-    await until(so_few)
+    await until_none_left(too_many)
 
 
-async def _all_told(server: nats.Server) -> bool:
+async def _untold(server: nats.Server) -> int:
     async with nats.connected(server, name="test") as broker:
         # Ten wallets were created before.
-        return await streams.last_sequence(broker, streams.of(topics.EVENTS).name) >= MESSAGES + 10
+        return MESSAGES + 10 - await streams.last_sequence(broker, streams.of(topics.EVENTS).name)

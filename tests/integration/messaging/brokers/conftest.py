@@ -14,7 +14,7 @@ from billfold.platform.messaging.brokers import nats
 from billfold.platform.messaging.port import Bookmark, BrokerUnavailable, Delivery, Messaging
 from tests import servers
 from tests.integration.messaging.conftest import without_streams
-from tests.integration.messaging.support import DEADLINE_S, PAUSE_S, until
+from tests.integration.messaging.support import DEADLINE_S, PAUSE_S, renew, until
 
 TOPICS = (topics.EVENTS, topics.CONFIRMED, topics.DEAD_LETTERS)
 
@@ -141,26 +141,35 @@ async def tailed(messaging: Messaging, topic: topics.Topic, count: int) -> list[
     """A topic from its beginning until `count` different messages have come, as who asks again when the broker can't.
 
     RabbitMQ takes messages into a stream after a restart, and for a moment says that nobody can read it here.
+
+    Raises:
+        TimeoutError: no other one has come for long. How long all of them take says how fast the machine is.
     """
     found: list[Delivery] = []
+    bodies: set[bytes] = set()
     bookmark = Bookmark(start="beginning")
-    async with asyncio.timeout(DEADLINE_S):
+    async with asyncio.timeout(DEADLINE_S) as patience:
+
+        def are_all(delivery: Delivery) -> bool:
+            found.append(delivery)
+            if delivery.body not in bodies:
+                bodies.add(delivery.body)
+                renew(patience)
+            return len(bodies) >= count
+
         while True:
             with suppress(BrokerUnavailable):
-                await _until_found(messaging, topic, bookmark, found, count)
+                await _tail_until(are_all, messaging, topic, bookmark)
                 return found
             await asyncio.sleep(PAUSE_S)
 
 
-async def _until_found(
-    messaging: Messaging, topic: topics.Topic, bookmark: Bookmark, found: list[Delivery], count: int
+async def _tail_until(
+    are_all: Callable[[Delivery], bool], messaging: Messaging, topic: topics.Topic, bookmark: Bookmark
 ) -> None:
-    bodies = {one.body for one in found}
     async with messaging.connected(name="test") as broker:
         await broker.ensure(topic)
         async with broker.tailing(topic, bookmark=bookmark) as deliveries:
             async for delivery in deliveries:
-                found.append(delivery)
-                bodies.add(delivery.body)
-                if len(bodies) >= count:
+                if are_all(delivery):
                     break

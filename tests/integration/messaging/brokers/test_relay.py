@@ -80,7 +80,7 @@ async def test_what_piles_up_while_the_broker_is_away_comes_whole_and_in_order_w
         # It catches up while more arrives.
         numbers = before + meanwhile + after
         await _written(database, keys, range(before + meanwhile, numbers), at_once=1)
-        await _drained(database)
+        await published(database)
     found = _by_key(await tailed(bench.messaging, topics.EVENTS, len(keys) * numbers), distinct=True)
     assert found == {key: list(range(numbers)) for key in keys}
 
@@ -105,7 +105,7 @@ async def test_a_broker_that_hangs_for_longer_than_it_is_waited_for_costs_no_eve
                 await _written(database, keys, then, padding="x" * 1_000)
                 await until(partial(_more, given_up, before))
             reached += 400
-            await _drained(database)
+            await published(database)
     found = _by_key(await tailed(bench.messaging, topics.EVENTS, len(keys) * reached), distinct=True)
     assert found == {key: list(range(reached)) for key in keys}
 
@@ -219,20 +219,8 @@ async def _written(
     await asyncio.gather(*(count(key) for key in keys))
 
 
-async def _drained(database: Database) -> None:
-    """Wait until nothing waits in the outbox, for as long as it becomes less."""
-    left = await waiting(database)
-    while left:
-        await until(partial(_fewer, database, left))
-        left = await waiting(database)
-
-
 async def _more(counter: Counter, than: float) -> bool:
     return bool(counter._value.get() > than)
-
-
-async def _fewer(database: Database, than: int) -> bool:
-    return await waiting(database) < than
 
 
 def _by_key(found: list[Delivery], *, distinct: bool = False) -> dict[str, list[int]]:
