@@ -5,11 +5,12 @@ The kind of a test is the folder it lies in. Cheap kinds come first, so that a s
 has two workers run them side by side, each with servers of its own.
 """
 
+import contextlib
 import os
 import shutil
 import signal
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -65,6 +66,8 @@ _LONG = (
     "docs/test_run_with_rabbitmq.py",
     "docs/test_own_servers.py",
 )
+#: A file system in memory, the names of what tests have there, and what has to be free.
+_MEMORY, _IN_MEMORY, _PLENTY_BYTES = Path("/dev/shm"), "billfold-tests", 4 * 1024**3  # noqa: S108 - a folder of its own.
 #: Fixtures of this ending are real servers or whole stacks.
 _SERVERS = ("_server", "_stack")
 
@@ -83,7 +86,7 @@ hypothesis.settings.load_profile("billfold")
 @pytest.fixture(scope="session")
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.PostgresServer]:
     """A real PostgreSQL. A test that kills or stops a server starts its own by `servers.running_postgres`."""
-    with _folder(tmp_path_factory, "pg") as folder, servers.running_postgres(folder) as server:
+    with _folder_in_memory(tmp_path_factory, "pg") as folder, servers.running_postgres(folder) as server:
         server.made_for_many()
         yield server
 
@@ -270,6 +273,31 @@ def _folder(factory: pytest.TempPathFactory, name: str) -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
+@contextmanager
+def _folder_in_memory(factory: pytest.TempPathFactory, name: str) -> Iterator[Path]:
+    """The same for files that no power cut has to spare: in memory, where there is plenty of it."""
+    if not _plenty_of_memory():
+        with _folder(factory, name) as folder:
+            yield folder
+        return
+    for left in _MEMORY.glob(f"{_IN_MEMORY}-*"):
+        if not Path("/proc", left.name.split("-")[-1]).exists():
+            # Of tests that were killed.
+            shutil.rmtree(left, ignore_errors=True)
+    own = _MEMORY / f"{_IN_MEMORY}-{name}-{os.getpid()}"
+    own.mkdir(mode=0o700)
+    yield own
+    shutil.rmtree(own)
+
+
+def _plenty_of_memory() -> bool:
+    """On Linux, for two workers, beside all servers that they start."""
+    if not _MEMORY.is_dir() or shutil.disk_usage(_MEMORY).free < _PLENTY_BYTES:
+        return False
+    told = dict(line.split(":") for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines())
+    return int(told["MemAvailable"].split()[0]) * 1024 > 2 * _PLENTY_BYTES
+
+
 def kind_of(path: Path) -> str:
     """The folder under `tests` that a test lies in."""
     return path.relative_to(ROOT).parts[0]
@@ -287,7 +315,20 @@ def _place_of(group: str) -> int:
     return _LONG.index(group) if group in _LONG else len(_LONG)
 
 
+class _Fixtures:
+    """What a fixture for more than one test makes outlasts each of them.
+
+    A plugin, as pytest asks no conftest.py about the fixtures of a session that begins above it.
+    """
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, Any, Any]:
+        with contextlib.nullcontext() if fixturedef.scope == "function" else servers.outlasting_a_test():
+            return (yield)
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(_Fixtures())
     for kind, meaning in KINDS.items():
         config.addinivalue_line("markers", f"{kind}: {meaning}; every test of the folder tests/{kind}")
 
@@ -297,6 +338,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: (order.index(kind_of(item.path)), _place_of(group_of(item.path))))
     for item in items:
         item.add_marker(kind_of(item.path))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, Any, Any]:
+    """Databases of a test end with it: hundreds of them would fill the memory, or have a disk busy."""
+    server = getattr(item, "funcargs", {}).get("postgres_server")
+    try:
+        return (yield)
+    finally:
+        # With the last test the server has ended too.
+        if server is not None and nextitem is not None:
+            server.test_ended()
 
 
 def pytest_runtest_call(item: pytest.Item) -> None:

@@ -24,7 +24,7 @@ from tests.servers.local import (
 )
 from tests.servers.loop import LoopThread
 from tests.servers.nats import NatsServer, running_nats
-from tests.servers.postgres import PostgresServer, TestDatabase, running_postgres
+from tests.servers.postgres import PostgresServer, TestDatabase, outlasting_a_test, running_postgres
 
 __all__ = [
     "CassandraServer",
@@ -41,6 +41,7 @@ __all__ = [
     "S3Server",
     "TestDatabase",
     "cql_of",
+    "outlasting_a_test",
     "running_cassandra",
     "running_kafka",
     "running_mongo",

@@ -17,6 +17,29 @@ from billfold.platform.postgres.embedded import EmbeddedPostgres
 from billfold.platform.postgres.migrations import Migrations, migrate
 from tests.servers.loop import LOG_LINES, LoopThread, ended_at_the_end, loop_thread
 
+#: Files are copied by the kernel; of the log little is kept, as it lies in memory where there is enough.
+_FOR_MANY = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "autovacuum_naptime": "1h",
+    "file_copy_method": "clone",
+    "min_wal_size": "64MB",
+    "max_wal_size": "512MB",
+}
+#: Within how many fixtures this is that outlast a test.
+_outlasting = 0
+
+
+@contextmanager
+def outlasting_a_test() -> Iterator[None]:
+    """A database that is made in this block is for more than one test."""
+    global _outlasting  # noqa: PLW0603 - pytest sets up fixtures in one thread, but in many contexts.
+    _outlasting += 1
+    try:
+        yield
+    finally:
+        _outlasting -= 1
+
 
 @dataclass(frozen=True)
 class TestDatabase:
@@ -37,6 +60,8 @@ class PostgresServer:
         self._thread = thread
         self._numbers = itertools.count(1)
         self._templates: dict[tuple[Migrations, ...], TestDatabase] = {}
+        self._strategy = "wal_log"
+        self._for_one_test: list[TestDatabase] = []
         self.embedded = embedded
         self.log = log
         self.child = thread.run(embedded.start())
@@ -50,7 +75,10 @@ class PostgresServer:
         self, sets: Sequence[Migrations] = (), *, entered_by: Sequence[str] = (cluster.APP, cluster.READONLY)
     ) -> TestDatabase:
         """A new database: without a single table, or as these migrations make it."""
-        return self._copy(self._migrated(tuple(sets)).name if sets else "template0", entered_by)
+        database = self._copy(self._migrated(tuple(sets)).name if sets else "template0", entered_by)
+        if not _outlasting:
+            self._for_one_test.append(database)
+        return database
 
     def database(self, name: str) -> TestDatabase:
         """How to connect to the database of that name."""
@@ -61,7 +89,12 @@ class PostgresServer:
 
     def drop_database(self, database: TestDatabase) -> None:
         """Drop it, and cut off who is still connected."""
-        self.execute(f'DROP DATABASE "{database.name}" WITH (FORCE)')
+        self.execute(f'DROP DATABASE IF EXISTS "{database.name}" WITH (FORCE)')
+
+    def test_ended(self) -> None:
+        """Drop what was made since the last one, except what is made to outlast a test."""
+        while self._for_one_test:
+            self.drop_database(self._for_one_test.pop())
 
     def migrate(self, dsn: str, sets: Sequence[Migrations]) -> None:
         """Apply these migrations where `dsn` leads."""
@@ -72,11 +105,12 @@ class PostgresServer:
         self._thread.run(self._execute(sql))
 
     def made_for_many(self) -> None:
-        """Set it for tests that cut no power, each with a database of its own: it waits for no disk, and does not clean
-        up hundreds of them all the time."""
-        for setting, value in (("fsync", "off"), ("full_page_writes", "off"), ("autovacuum_naptime", "1h")):
+        """Set it for tests that cut no power, each with a database of its own: it waits for no disk, does not clean up
+        hundreds of them all the time, and copies files instead of logging each of their pages."""
+        for setting, value in _FOR_MANY.items():
             self.execute(f"ALTER SYSTEM SET {setting} = '{value}'")
         self.execute("SELECT pg_reload_conf()")
+        self._strategy = "file_copy"
 
     def kill(self) -> None:
         """SIGKILL the server, as a power cut of this process would."""
@@ -107,7 +141,9 @@ class PostgresServer:
     async def _create(self, name: str, template: str, entered_by: Sequence[str]) -> None:
         connection = await asyncpg.connect(self.admin_dsn)
         try:
-            await cluster.create_database(connection, name, template=template, entered_by=entered_by)
+            await cluster.create_database(
+                connection, name, template=template, strategy=self._strategy, entered_by=entered_by
+            )
         finally:
             await connection.close()
 

@@ -209,10 +209,15 @@ async def ensure_databases(connection: Connection, passwords: dict[str, str]) ->
 
 
 async def create_database(
-    connection: Connection, name: str, *, template: str = "template0", entered_by: Sequence[str] = (APP, READONLY)
+    connection: Connection,
+    name: str,
+    *,
+    template: str = "template0",
+    strategy: str = "wal_log",
+    entered_by: Sequence[str] = (APP, READONLY),
 ) -> None:
     """An empty database, or a copy of `template`, that the owner owns and nobody else but these roles may enter."""
-    await connection.execute(f'CREATE DATABASE "{name}" OWNER {OWNER} TEMPLATE "{template}"')
+    await connection.execute(f'CREATE DATABASE "{name}" OWNER {OWNER} TEMPLATE "{template}" STRATEGY {strategy}')
     await connection.execute(f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC')
     await connection.execute(f'GRANT CONNECT ON DATABASE "{name}" TO {", ".join(entered_by)}')
 
