@@ -4,12 +4,12 @@ from typing import Any
 import pytest
 from solders.hash import Hash
 from solders.keypair import Keypair
-from solders.message import Message
+from solders.message import Message, to_bytes_versioned
 from solders.system_program import TransferParams, transfer
 from solders.transaction import VersionedTransaction
 
 from billfold.devnet.solana import faucet
-from tests import conftest
+from tests import conftest, second_signatures
 from tests.clients import npm
 from tests.servers import solana
 
@@ -113,6 +113,32 @@ def test_a_blockhash_counts_for_150_blocks_and_not_for_one_more(node: solana.Sol
     assert again["error"]["code"] == -32002
     assert again["error"]["data"]["err"] == "BlockhashNotFound"
     assert node.call("isBlockhashValid", latest["blockhash"], CONFIRMED)["value"] is False
+
+
+def test_a_message_that_is_signed_twice_happens_once(node: solana.SolanaServer, somebody: Keypair) -> None:
+    node.faucet(str(somebody.pubkey()), "3")
+    node.mine()
+    blockhash = node.call("getLatestBlockhash", CONFIRMED)["value"]["blockhash"]
+    first = paying(somebody, SOL, blockhash)
+    second, third = (
+        VersionedTransaction.populate(
+            first.message, [second_signatures.sign(somebody, to_bytes_versioned(first.message))]
+        )
+        for _ in range(2)
+    )
+    send(node, first)
+    send(node, second)
+    node.mine()
+    refused = node.answer("sendTransaction", encoded(third), {"encoding": "base64"})
+
+    assert status(node, str(first.signatures[0]))["err"] is None
+    assert status(node, str(second.signatures[0])) is None
+    assert refused["error"]["data"]["err"] == "AlreadyProcessed"
+    assert balance(node, somebody) == 2 * SOL - 5_000
+    node.reorg(1, drop=True)
+    send(node, third)
+    node.mine()
+    assert status(node, str(third.signatures[0]))["err"] is None
 
 
 def test_a_failed_transaction_costs_its_fee_and_moves_nothing(node: solana.SolanaServer, somebody: Keypair) -> None:

@@ -55,6 +55,7 @@ class Chain:
         self._at_slot: dict[int, int] = {}
         self._heights: dict[str, int] = {}
         self._found: dict[str, tuple[int, int]] = {}
+        self._messages: set[str] = set()
         self._of_address: dict[str, list[str]] = {}
         self._pending: dict[str, bytes] = {}
         self._next_slot = 1
@@ -113,7 +114,8 @@ class Chain:
 
     def fault(self, transaction: VersionedTransaction) -> str | None:
         """Why the next block would not even look into the transaction, as nodes say it."""
-        if str(transaction.signatures[0]) in self._found:
+        # By the message, too: under another signature of the same key it is the same, and no validator does it again.
+        if str(transaction.signatures[0]) in self._found or _message(transaction) in self._messages:
             return "AlreadyProcessed"
         known = self.last_height(str(transaction.message.recent_blockhash)) is not None
         return None if known or self.engine.nonce_of(transaction) else "BlockhashNotFound"
@@ -193,17 +195,20 @@ class Chain:
         slot, time = self._next_slot, max(self._now(), self._blocks[-1].time)
         self.engine.new_slot(slot, time)
         executed: list[journal.Executed] = []
+        messages: set[str] = set()
         undo: dict[str, Account | None] = {}
         after: dict[str, Account | None] = {}
         for signature in list(self._pending)[:BLOCK_TRANSACTIONS_MAX]:
             transaction = VersionedTransaction.from_bytes(self._pending.pop(signature))
             # As on the real chain, what can't be in a block any more is forgotten without a word.
-            if self.fault(transaction) is not None:
+            message = _message(transaction)
+            if self.fault(transaction) is not None or message in messages:
                 continue
             done = self.engine.execute(transaction, nonce=self._nonce(transaction))
             if done is None:
                 continue
             executed.append(journal.Executed(signature=signature, raw=bytes(transaction), outcome=done[0]))
+            messages.add(message)
             for name, (old, new) in done[1].items():
                 undo.setdefault(name, old)
                 after[name] = new
@@ -247,7 +252,9 @@ class Chain:
         for index, each in enumerate(block.transactions):
             self._found[each.signature] = (block.height, index)
             self._pending.pop(each.signature, None)
-            for address in _addresses(each):
+            transaction = VersionedTransaction.from_bytes(each.raw)
+            self._messages.add(_message(transaction))
+            for address in _addresses(transaction, each):
                 self._of_address.setdefault(address, []).append(each.signature)
         final = self.head("finalized")
         final.undo.clear()
@@ -263,16 +270,24 @@ class Chain:
             again = {each.signature: each.raw for each in block.transactions} | again
             for each in reversed(block.transactions):
                 del self._found[each.signature]
-                for address in _addresses(each):
+                transaction = VersionedTransaction.from_bytes(each.raw)
+                self._messages.discard(_message(transaction))
+                for address in _addresses(transaction, each):
                     self._of_address[address].pop()
         if not drop:
             self._pending = again | self._pending
         return before
 
 
-def _addresses(executed: journal.Executed) -> set[str]:
-    named = VersionedTransaction.from_bytes(executed.raw).message.account_keys
-    return {str(key) for key in named} | {*executed.outcome.writable, *executed.outcome.readonly}
+def _message(transaction: VersionedTransaction) -> str:
+    return str(transaction.message.hash())
+
+
+def _addresses(transaction: VersionedTransaction, executed: journal.Executed) -> set[str]:
+    return {str(key) for key in transaction.message.account_keys} | {
+        *executed.outcome.writable,
+        *executed.outcome.readonly,
+    }
 
 
 def _written(account: Account | None) -> journal.Account | None:
