@@ -12,6 +12,7 @@ from uuid import UUID
 
 import pytest
 
+from billfold.custody.events.deposits import Assigned
 from billfold.custody.service.watching import Watcher
 from billfold.custody.store import deposits
 from billfold.custody.store import unmatched as claims
@@ -27,20 +28,24 @@ async def read_only(watcher: Watcher) -> int:
     return cursor.height
 
 
+def word_of_an_operator(wallet: UUID) -> Assigned:
+    return Assigned(wallet_id=wallet, asked_by=ids.new(), reason="ticket 1")
+
+
 async def claim_for(bank: Bank, wallet: UUID) -> None:
     """Write down whose the deposit is that is nobody's; nothing is moved yet."""
     async with bank.database.transaction() as connection:
         (row,) = await deposits.page(connection, wallet_id=None, kind="unmatched", before=None, limit=1)
-        claimed = await bank.custody.unmatched._claim(connection, row, wallet, claimed_by=ids.new(), reason="ticket 1")
+        claimed = await bank.custody.unmatched._claim(connection, row, word_of_an_operator(wallet))
     assert claimed is not None
 
 
 async def open_claims(bank: Bank) -> Callable[..., Awaitable[Sequence[Any]]]:
     """What reads the claims that are open, and goes on to find those that are open now."""
     async with bank.database.connection() as connection:
-        stale = await claims.open_(connection, limit=1)
+        stale = await claims.open_(connection, "bitcoin", limit=1)
 
-    async def as_it_was(_: Any, *, limit: int) -> Sequence[Any]:
+    async def as_it_was(_: Any, __: str, *, limit: int) -> Sequence[Any]:
         return stale[:limit]
 
     return as_it_was
@@ -88,13 +93,13 @@ async def test_a_claim_that_was_moved_is_not_moved_again_when_its_deposit_has_re
     unmatched = bank.custody.unmatched
     await claim_for(bank, other)
     as_it_was = await open_claims(bank)
-    await unmatched.finish()
+    await unmatched.finish(chain="bitcoin")
     chain.state.waiting = chain.reorganise(2, drop=True)
     await bank.read()
     chain.mine(2)
     await bank.read()
     monkeypatch.setattr(claims, "open_", as_it_was)
-    await unmatched.finish()
+    await unmatched.finish(chain="bitcoin")
     assert (await bank.balance(other), await bank.held("suspense"), await bank.held("omnibus")) == (700, 0, -700)
 
 
@@ -106,7 +111,7 @@ async def test_a_claim_of_a_wallet_that_has_closed_says_nothing_of_the_wallet_th
     unmatched = bank.custody.unmatched
     await claim_for(bank, first)
     as_it_was = await open_claims(bank)
-    await unmatched.finish()
+    await unmatched.finish(chain="bitcoin")
     chain.state.waiting = chain.reorganise(2, drop=True)
     await bank.read()
     await bank.wallets.registry.unfreeze(principal=operator, wallet_id=first)
@@ -117,9 +122,9 @@ async def test_a_claim_of_a_wallet_that_has_closed_says_nothing_of_the_wallet_th
     await claim_for(bank, second)
     with monkeypatch.context() as patched:
         patched.setattr(claims, "open_", as_it_was)
-        await unmatched.finish()
+        await unmatched.finish(chain="bitcoin")
     assert (await bank.balance(second), await bank.held("suspense")) == (0, 700)
-    await unmatched.finish()
+    await unmatched.finish(chain="bitcoin")
     assert (await bank.balance(second), await bank.held("suspense"), await bank.held("omnibus")) == (700, 0, -700)
 
 
@@ -140,7 +145,7 @@ async def test_what_is_being_given_to_a_wallet_is_not_taken_back_from_suspense_m
         (found,) = await deposits.page(connection, wallet_id=None, kind="unmatched", before=None, limit=1)
         row = await deposits.get(connection, found.id, lock=True)
         assert row is not None
-        claim = await unmatched._claim(connection, row, other, claimed_by=ids.new(), reason="ticket 1")
+        claim = await unmatched._claim(connection, row, word_of_an_operator(other))
         assert claim is not None
         # The other one has looked before this is committed, and waits for the row.
         taking_back = asyncio.create_task(watcher._reverting.run())

@@ -32,8 +32,8 @@ PLAIN = frozenset(
         *("detail", "mode", "scopes", "alias", "visibility", "kept_until", "methods", "provider", "subject", "factor"),
         # What everybody sees on a chain, and what the wallet's owner was told of it.
         *("chain", "chain_tx", "index", "height", "memo", "network_fee", "service_fee"),
-        # Where an operator has had money of nobody known sent, and how they know.
-        "refund",
+        # Where an operator has had money of nobody known sent, or whom they have given it to, and how they know.
+        *("refund", "assignment"),
         # What the house moves between addresses of its own.
         *("source", "received", "outcome"),
         # What operators see of the house itself.

@@ -6,6 +6,9 @@
 | `deposit.credited.v1` | it has its confirmations, and the ledger has it |
 | `deposit.releasable.v1` | it may leave on a chain again |
 | `deposit.reverted.v1` | the chain has taken it back; so has the ledger, where it had it |
+| `deposit.assign_requested.v1` | it is nobody's, and an operator gives it to a wallet |
+| `deposit.assigned.v1` | it is the wallet's |
+| `deposit.assign_failed.v1` | the wallet could not take it, and it is nobody's again |
 | `deposit.refund_requested.v1` | it is nobody's, and an operator has it sent to an address |
 | `deposit.refunded.v1` | the chain has paid that for good |
 | `deposit.refund_failed.v1` | it could not be sent, and is nobody's again |
@@ -24,7 +27,29 @@ from billfold.kernel.events import Event
 from billfold.kernel.money import Money
 
 SOURCE: Final = "/billfold/custody"
-Step = Literal["detected", "credited", "releasable", "reverted", "refund_requested", "refunded", "refund_failed"]
+Step = Literal[
+    "detected",
+    "credited",
+    "releasable",
+    "reverted",
+    "assign_requested",
+    "assigned",
+    "assign_failed",
+    "refund_requested",
+    "refunded",
+    "refund_failed",
+]
+
+
+class Assigned(msgspec.Struct, frozen=True, kw_only=True):
+    """To whom a deposit of nobody known is given, or was to be."""
+
+    wallet_id: UUID
+    #: The operator who has asked for it, and how they know.
+    asked_by: UUID
+    reason: str
+    #: The code with which the wallet's account has not taken it.
+    why: str | None = None
 
 
 class Refunded(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +86,8 @@ class DepositChanged(msgspec.Struct, frozen=True, kw_only=True):
     reversal_id: UUID | None
     #: Of one that is sent back.
     refund: Refunded | None = None
+    #: Of one that is given to a wallet by an operator.
+    assignment: Assigned | None = None
 
 
 PAYLOADS: Mapping[str, type[msgspec.Struct]] = {f"deposit.{step}.v1": DepositChanged for step in get_args(Step)}

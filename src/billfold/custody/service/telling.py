@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from billfold.custody.events.deposits import DepositChanged, Refunded, Step, deposit_event
+from billfold.custody.events.deposits import Assigned, DepositChanged, Refunded, Step, deposit_event
 from billfold.custody.service import metrics
 from billfold.custody.store.deposits import Row
 from billfold.kernel import ids, money, origin
@@ -15,7 +15,7 @@ from billfold.platform.messaging import outbox
 from billfold.platform.messaging.outbox import Told
 from billfold.platform.postgres.database import Connection, after_commit
 
-__all__ = ["Refunded", "Step", "in_words", "tell"]
+__all__ = ["Assigned", "Refunded", "Step", "in_words", "tell"]
 
 
 async def tell(
@@ -26,22 +26,23 @@ async def tell(
     *,
     now: datetime,
     refund: Refunded | None = None,
+    assignment: Assigned | None = None,
 ) -> None:
     """Events of these deposits, whose rows the caller has locked."""
     if not rows:
         return
     told = [
         Told(
-            event=deposit_event(event_id=str(ids.new()), step=step, data=await _data(ledger, row, refund), time=now),
+            event=deposit_event(event_id=str(ids.new()), step=step, data=data, time=now),
             of=origin.current(),
         )
-        for row in rows
+        for data in [await _data(ledger, row, refund, assignment) for row in rows]
     ]
     await outbox.append_all(connection, told)
     after_commit(connection, lambda: metrics.DEPOSITS.labels(rows[0].chain, step).inc(len(rows)))
 
 
-async def _data(ledger: Ledger, row: Row, refund: Refunded | None) -> DepositChanged:
+async def _data(ledger: Ledger, row: Row, refund: Refunded | None, assignment: Assigned | None) -> DepositChanged:
     return DepositChanged(
         deposit_id=row.id,
         wallet_id=row.wallet_id,
@@ -55,6 +56,7 @@ async def _data(ledger: Ledger, row: Row, refund: Refunded | None) -> DepositCha
         transfer_id=row.credit_transfer,
         reversal_id=row.reversal_transfer,
         refund=refund,
+        assignment=assignment,
     )
 
 

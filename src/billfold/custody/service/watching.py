@@ -91,7 +91,7 @@ class Watcher:
         assets = await self._assets()
         await self._crediting.finish()
         await self._reverting.finish()
-        await self._unmatched.finish()
+        await self._unmatched.finish(chain=self._chain.name)
         cursor, caught_up = await self._read(cursor, assets)
         if cursor.halted is not None:
             return False

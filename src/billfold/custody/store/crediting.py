@@ -136,8 +136,9 @@ async def to_suspense(connection: Connection, deposit: Row) -> None:
                 deposit_id, wallet_id, account_id, claimed_by, reason, claimed_at, transfer_id
         )
         INSERT INTO custody.ended_claims
-            (deposit_id, wallet_id, account_id, claimed_by, reason, claimed_at, transfer_id)
-        SELECT deposit_id, wallet_id, account_id, claimed_by, reason, claimed_at, transfer_id FROM ended
+            (deposit_id, wallet_id, account_id, claimed_by, reason, claimed_at, transfer_id, why)
+        SELECT deposit_id, wallet_id, account_id, claimed_by, reason, claimed_at, transfer_id, 'account_closed'
+        FROM ended
         """,
         deposit.id,
         deposit.epoch,

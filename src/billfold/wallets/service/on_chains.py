@@ -11,6 +11,7 @@ from billfold.kernel import idempotency, money, paging
 from billfold.kernel.principal import Principal
 from billfold.ledger import Ledger
 from billfold.ledger import errors as ledger_errors
+from billfold.ledger.errors import LedgerError
 from billfold.platform.postgres.database import Database
 from billfold.wallets import contracts, domain, errors
 from billfold.wallets.service.holdings import Holdings
@@ -133,9 +134,12 @@ class OnChains:
         principal.require(contracts.OPERATOR)
         principal.require(contracts.ORDER_SCOPES["deposit"])
         await self._check_open(principal, wallet_id)
-        return await self._custody.unmatched.assign(
-            deposit_id=deposit_id, wallet_id=wallet_id, claimed_by=principal.owner_id, reason=reason
-        )
+        try:
+            return await self._custody.unmatched.assign(
+                deposit_id=deposit_id, wallet_id=wallet_id, claimed_by=principal.owner_id, reason=reason
+            )
+        except LedgerError as error:
+            raise errors.in_wallet_words(error) from error
 
     async def refund(
         self,
