@@ -75,6 +75,13 @@ ALONE: Mapping[str, tuple[str, Callable[[Office], tuple[object, str]]]] = {
     "alone 11 before COMMIT": ("after", lambda _: (store, "change")),
     "alone 11 ended": ("after", lambda office: (office.withdrawals._ending, "settle")),
 }
+#: Those of one that never happens, which is known before the start: something else has used up what it uses up.
+BURYING: Mapping[str, tuple[str, Callable[[Office], tuple[object, str]]]] = {
+    "8 dead before COMMIT": ("after", lambda _: (queue, "change_tx")),
+    "8 dead, not yet buried": ("before", lambda office: (office.withdrawals._ending, "bury")),
+    "9 buried before COMMIT": ("after", lambda _: (queue, "set_allocation")),
+    "9 buried": ("after", lambda office: (office.withdrawals._ending, "bury")),
+}
 #: A transaction that is no withdrawal's ends by itself.
 _BY_ITSELF = {
     f"sweep {step[6:]}": how for step, how in ALONE.items() if step[6:] in ("8 mined", "9 before COMMIT", "9 decided")
@@ -189,6 +196,8 @@ REPLACING: Mapping[str, tuple[str, Callable[[Office], tuple[object, str]]]] = {
 Act = Callable[[list[Any]], Coroutine[Any, Any, None]]
 #: Of calls that several steps make, that of the step.
 _ONLY = {
+    "8 dead before COMMIT": {"state": "dead"},
+    "9 buried before COMMIT": {"state": "dead"},
     "alone 11 before COMMIT": {"state": "settled"},
     "elsewhere 5 handed in before COMMIT": {"state": "signed"},
     "open 12 what it was given is posted": {"state": "used"},
@@ -196,7 +205,7 @@ _ONLY = {
 }
 #: By the names of the steps.
 _ALL = (
-    {**STEPS, **ALONE, **HOUSE, **SWEEPING, **GAS, **TENDING, **REPLACING}
+    {**STEPS, **ALONE, **BURYING, **HOUSE, **SWEEPING, **GAS, **TENDING, **REPLACING}
     | {**SPONSORED, **MERGING, **HURRYING, **OPENING, **REFUNDING, **HANDING, **CANCELLING}
 )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -26,7 +27,7 @@ from billfold.ledger import Ledger
 from billfold.ledger.contracts import NewAccount, NewTransfer
 from billfold.platform.postgres.database import Database
 from billfold.signer.contracts import Expected
-from tests.integration.withdrawals.simulated import COINS, TOKEN, Simulated, signed
+from tests.integration.withdrawals.simulated import COINS, LIFETIME, TOKEN, Simulated, signed
 
 HOT = "sim-hot"
 #: Where wallets have deposit addresses whose money is swept.
@@ -262,6 +263,25 @@ class Office:
     async def bump(self, withdrawal_id: UUID, key: str = "bump") -> Withdrawal:
         named = idempotency.key(owner=withdrawal_id, text=key, operation="bump", content=b"")
         return await self.withdrawals.bump(withdrawal_id=withdrawal_id, key=named)
+
+    async def kill_transaction(self, withdrawal_id: UUID) -> str:
+        """Let that of a withdrawal, which no node has, never happen; gives its id.
+
+        Its time is over, or something that pays nobody uses up the same, as by another program with our keys.
+        """
+        async with self.database.connection() as connection:
+            row = await connection.fetchrow(
+                "SELECT tx.raw, tx.chain_tx FROM custody.tx_queue AS tx "
+                "JOIN custody.withdrawals AS asked USING (allocation_id) WHERE asked.id = $1",
+                withdrawal_id,
+            )
+        assert row is not None, "it has one"
+        if self.chain.model != "recent_block":
+            other = {**json.loads(row["raw"]), "pays": [], "fee": 0}
+            await self.chain.broadcast(signed(json.dumps(other, sort_keys=True).encode()))
+        self.chain.mine(2 * LIFETIME)
+        await self.watch()
+        return str(row["chain_tx"])
 
     async def look(self, withdrawal_id: UUID) -> Withdrawal:
         return await self.withdrawals.withdrawal(withdrawal_id=withdrawal_id)

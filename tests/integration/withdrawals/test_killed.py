@@ -20,6 +20,7 @@ from tests import servers
 from tests.integration import kill_tables
 from tests.integration.withdrawals.dying import (
     ALONE,
+    BURYING,
     CANCELLING,
     GAS,
     HANDING,
@@ -54,6 +55,7 @@ REPLACED = ("bitcoin", "ethereum", "stellar")
 _CHAINS = (
     {step: list(MODELS) for step in STEPS}
     | {step: ["ethereum"] for step in ALONE}
+    | {step: list(MODELS) for step in BURYING}
     | {step: ["ethereum"] for step in HOUSE}
     | {step: list(MODELS) for step in CANCELLING}
     | {step: list(REPLACED) for step in REPLACING}
@@ -140,6 +142,29 @@ async def test_whoever_is_killed_at_any_step_of_a_withdrawal_has_it_end_once(cem
             await office.check_conserved()
             told = [one for one in await office.told("withdrawal.settled.v1") if one["withdrawal_id"] == str(asked.id)]
             assert len(told) == 1, step
+
+    await cemetery.tell(story, list(MODELS))
+
+
+async def test_whoever_is_killed_when_a_transaction_has_died_has_the_withdrawal_paid_by_one_other(
+    cemetery: Cemetery,
+) -> None:
+    async def story(office: Office, mortals: Mortals) -> None:
+        for number, step in enumerate(BURYING, 1):
+            account = await office.customer(10_000)
+            office.chain.faults = ["lost"]
+            asked = (await office.request(account, 1_000, "sim-a")).withdrawal
+            await office.work()
+            died = await office.kill_transaction(asked.id)
+            await mortals.die(office, step, f"work {asked.id}")
+            office.clock.ahead += timedelta(minutes=30)
+            (ended,) = await office.finish(asked.id)
+            assert ended.status == "settled", step
+            assert ended.chain_tx != died, step
+            assert office.chain.received("sim-a") == [1_000] * number, step
+            assert ended.fee_paid is not None
+            assert await office.posted(account) == (10_000 - 1_000 - ended.fee_paid, 0), step
+            await office.check_conserved()
 
     await cemetery.tell(story, list(MODELS))
 
