@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import math
 import signal
 from collections.abc import Awaitable, Callable, Sequence
@@ -49,6 +50,8 @@ ROLE = "worker"
 #: A duty that lost its server tries again after this, and then after twice as long, up to the second.
 RETRY_PAUSE_S = 0.1
 RETRY_PAUSE_MAX_S = 5.0
+#: Servers that start together with the worker have so long; it takes a minute to fetch a node that is not there yet.
+STARTING_S = 60.0
 #: A hold ends at most so long after its time; meanwhile it can't be settled any more.
 EXPIRY_PAUSE_S = 1.0
 EXPIRY_BLOCK = 500
@@ -258,20 +261,23 @@ def _mailing(tree: settings.Mail, parts: Container) -> Sequence[Duty]:
 
 
 async def _kept_up(duty: Duty) -> None:
-    pause, told = RETRY_PAUSE_S, ""
+    now = asyncio.get_running_loop().time
+    started, pause, told = now(), RETRY_PAUSE_S, (logging.NOTSET, "")
     while True:
-        began = asyncio.get_running_loop().time()
+        began = now()
         WORKING.labels(duty.name).set(1)
         try:
             await duty.run()
         except Unavailable as error:
             WORKING.labels(duty.name).set(0)
-            if asyncio.get_running_loop().time() - began > RETRY_PAUSE_MAX_S:
-                pause, told = RETRY_PAUSE_S, ""
+            if now() - began > RETRY_PAUSE_MAX_S:
+                pause, told = RETRY_PAUSE_S, (logging.NOTSET, "")
+            # While all starts nobody has to mend anything. What is still away afterwards is told of again.
+            level = logging.INFO if now() - started < STARTING_S else logging.WARNING
             # Once for each outage, and not at each try.
-            if error.detail != told:
-                log.warning("a duty waits for its server", duty=duty.name, reason=error.detail)
-            told = error.detail
+            if (level, error.detail) != told:
+                log.log(level, "a duty waits for its server", duty=duty.name, reason=error.detail)
+            told = (level, error.detail)
             await asyncio.sleep(pause)
             pause = min(pause * 2, RETRY_PAUSE_MAX_S)
 

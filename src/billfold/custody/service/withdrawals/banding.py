@@ -93,7 +93,10 @@ class Banding:
         for code, band in terms.treasury.bands.items():
             try:
                 done += await self._round(chain, code, band, warm)
-            except (ChainError, NodeUnavailable, errors.FeesUnknown, AssetUnknown) as error:
+            except (NodeUnavailable, errors.FeesUnknown) as error:
+                # Who reads the chain tells when its nodes are away.
+                log.info("what lies ready is not known now", chain=chain.name, asset=code, why=error.detail)
+            except (ChainError, AssetUnknown) as error:
                 log.warning("what lies ready is not known", chain=chain.name, asset=code, why=error.detail)
         return done
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
@@ -66,9 +67,10 @@ class Fees:
             try:
                 asked = await chain.rates()
             except (NodeUnavailable, NodeWrong) as error:
-                log.warning(
-                    "a chain does not say what it asks for a place in a block", chain=chain.name, why=error.detail
-                )
+                # Who reads the chain tells when its nodes are away; what they say wrongly is met here alone.
+                level = logging.INFO if isinstance(error, NodeUnavailable) else logging.WARNING
+                said = "a chain does not say what it asks for a place in a block"
+                log.log(level, said, chain=chain.name, why=error.detail)
             else:
                 return await self._keep(chain, asked, {} if kept is None else kept.estimates, now)
         if kept is None or now - kept.asked_at > AGE_MAX:

@@ -69,7 +69,11 @@ class Merging:
             if any(units > limits.get(name, 0) for name, units in terms.rate.numbers.items()):
                 return 0
             return await self._round(chain, terms)
-        except (ChainError, NodeUnavailable, errors.FeesUnknown) as error:
+        except (NodeUnavailable, errors.FeesUnknown) as error:
+            # It is in no hurry, and who reads the chain tells when its nodes are away.
+            log.info("coins are not merged now", chain=chain.name, why=error.detail)
+            return 0
+        except ChainError as error:
             log.warning("coins are not merged", chain=chain.name, why=error.detail)
             return 0
 
