@@ -115,9 +115,9 @@ class Rest:
 
 def _checked(endpoint: Endpoint, status: int, body: bytes) -> Any:
     if status in _UNAUTHORIZED:
-        raise NodeFailed("status", f"{endpoint.label} does not take our credentials ({status})", reached=False)
+        raise NodeFailed("status", f"Node {endpoint.label} does not take our credentials ({status})", reached=False)
     if status >= _SERVER_ERROR:
-        raise NodeFailed("status", f"{endpoint.label} answered with status {status}")
+        raise NodeFailed("status", f"Node {endpoint.label} answered with status {status}")
     answer = wire.document(endpoint, status, body)
     if status in _OK:
         return answer

@@ -122,10 +122,10 @@ class Rpc:
 
     def _result(self, endpoint: Endpoint, number: int, status: int, body: bytes) -> Any:
         if status in _UNAUTHORIZED:
-            raise NodeFailed("status", f"{endpoint.label} does not take our credentials ({status})", reached=False)
+            raise NodeFailed("status", f"Node {endpoint.label} does not take our credentials ({status})", reached=False)
         answer = wire.document(endpoint, status, body)
         if not isinstance(answer, dict) or answer.get("id") != number:
-            raise NodeFailed("wrong", f"{endpoint.label} answered with status {status} to another question")
+            raise NodeFailed("wrong", f"Node {endpoint.label} answered with status {status} to another question")
         if answer.get("error") is not None:
             self._refuse(endpoint, answer["error"])
         if "result" not in answer:
@@ -136,5 +136,5 @@ class Rpc:
         number = reading.whole(reading.member(error, "code"), "code", least=-(2**31), most=2**31)
         message = reading.shown(error.get("message", ""))
         if number in self._away:
-            raise NodeFailed("behind", f"{endpoint.label} can't answer now: {message}", reached=False)
+            raise NodeFailed("behind", f"Node {endpoint.label} can't answer now: {message}", reached=False)
         raise CallRefused(number, message, error.get("data"))

@@ -58,13 +58,13 @@ class Wire:
         except (TimeoutError, httpx2.TimeoutException) as late:
             reached = not isinstance(late, httpx2.ConnectTimeout | httpx2.PoolTimeout)
             raise NodeFailed(
-                "timeout", f"{endpoint.label} did not answer within {self._timeout_s:g} s", reached=reached
+                "timeout", f"Node {endpoint.label} did not answer within {self._timeout_s:g} s", reached=reached
             ) from None
         except httpx2.ConnectError:
-            raise NodeFailed("unreachable", f"{endpoint.label} can't be reached", reached=False) from None
+            raise NodeFailed("unreachable", f"Node {endpoint.label} can't be reached", reached=False) from None
         except (httpx2.HTTPError, httpx2.StreamError) as error:
             # The library's words may have the address in them.
-            raise NodeFailed("broken_off", f"{endpoint.label} broke off ({type(error).__name__})") from None
+            raise NodeFailed("broken_off", f"Node {endpoint.label} broke off ({type(error).__name__})") from None
 
     async def close(self) -> None:
         await self._client.aclose()
@@ -74,13 +74,13 @@ class Wire:
         try:
             if response.status_code in _LIMITED and (rest_s := _rest_s(response)) is not None:
                 raise NodeFailed(
-                    "limited", f"{endpoint.label} asks to be asked less often", reached=False, rest_s=rest_s
+                    "limited", f"Node {endpoint.label} asks to be asked less often", reached=False, rest_s=rest_s
                 )
             body = bytearray()
             async for chunk in response.aiter_raw():
                 body += chunk
                 if len(body) > BODY_MAX:
-                    raise NodeFailed("wrong", f"{endpoint.label} sent more than {BODY_MAX} bytes")
+                    raise NodeFailed("wrong", f"Node {endpoint.label} sent more than {BODY_MAX} bytes")
             return response.status_code, bytes(body)
         finally:
             await response.aclose()
@@ -95,7 +95,7 @@ def document(endpoint: Endpoint, status: int, body: bytes) -> Any:
     try:
         return reading.document(body)
     except NodeWrong as wrong:
-        detail = f"{endpoint.label} answered with status {status} and no JSON"
+        detail = f"Node {endpoint.label} answered with status {status} and no JSON"
         raise NodeFailed("wrong" if status < httpx2.codes.BAD_REQUEST else "status", detail) from wrong
 
 
