@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 from prometheus_client import REGISTRY
+from structlog.testing import capture_logs
 
 from billfold.custody.store import queue
 from billfold.kernel import idempotency, ids
@@ -82,6 +83,21 @@ async def test_a_surplus_that_can_t_be_signed_stays_and_goes_later(office: Offic
     await office.finish()
     assert office.chain.received(WARM) == [10_000 - TARGET]
     await office.check_conserved()
+
+
+@one_chain
+async def test_a_warm_address_that_is_served_here_gets_nothing_and_that_is_said_once(office: Office) -> None:
+    await office.customer(10_000)
+    async with office.database.transaction() as connection:
+        await connection.execute(
+            "INSERT INTO custody.addresses (chain, address, purpose, place, created_at) "
+            "VALUES ($1, $2, 'hot', 1, now())",
+            office.chain.name,
+            WARM,
+        )
+    with capture_logs() as told:
+        assert await office.tend(4) == 0
+    assert [(line["log_level"], line["address"]) for line in told if "setting" in line] == [("error", WARM)]
 
 
 @one_chain

@@ -37,6 +37,8 @@ class Elsewhere:
         self._serving = serving
         self._database = database
         self._clock = clock
+        #: How many addresses of a list were left when that was looked at last.
+        self._left: dict[str, int] = {}
 
     async def keys(self, *, chain: str) -> ChainKeys:
         """What is known of a chain's keys.
@@ -177,8 +179,10 @@ class Elsewhere:
         metrics.UNSIGNED.labels(chain).set(found.unsigned)
         if found.addresses_left is not None:
             metrics.ADDRESSES_LEFT.labels(chain).set(found.addresses_left)
-            if found.addresses_left < LEFT_LOW:
+            # Once for each number: it is looked at every few seconds.
+            if found.addresses_left < LEFT_LOW and self._left.get(chain) != found.addresses_left:
                 log.warning("few imported addresses are left", chain=chain, left=found.addresses_left)
+            self._left[chain] = found.addresses_left
 
     async def _outside(self, chain: str) -> tuple[Served, Outside]:
         served = self._serving.get(chain)

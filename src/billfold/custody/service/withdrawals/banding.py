@@ -76,6 +76,7 @@ class Banding:
         self._parts = parts
         self._fees = fees
         self._refilling = Refilling(parts)
+        self._told: set[str] = set()
 
     async def round(self, chain: Chain) -> int:
         """Look at each asset, and say how many transactions there are for them.
@@ -87,8 +88,13 @@ class Banding:
         warm = warm_of(chain, terms)
         if warm is None:
             if terms.treasury.warm is not None:
-                log.error("the warm address is none of this chain and network", chain=chain.name)
+                self._tell("the warm address is none of this chain and network", chain, terms.treasury.warm)
             return 0
+        async with self._parts.database.connection() as connection:
+            if await sources.is_ours(connection, chain.name, warm[0]):
+                # What is sent from the house to itself comes back at once, and costs its fee each time.
+                self._tell("the warm address is one of those that are served here", chain, warm[0])
+                return 0
         done = 0
         for code, band in terms.treasury.bands.items():
             try:
@@ -99,6 +105,12 @@ class Banding:
             except (ChainError, AssetUnknown) as error:
                 log.warning("what lies ready is not known", chain=chain.name, asset=code, why=error.detail)
         return done
+
+    def _tell(self, said: str, chain: Chain, address: str) -> None:
+        """Once: settings stay as they are until this process ends."""
+        if chain.name not in self._told:
+            self._told.add(chain.name)
+            log.error(said, chain=chain.name, setting=f"{chain.name}.warm", address=address)
 
     async def _round(self, chain: Chain, code: str, band: Band, warm: tuple[str, str | None]) -> int:
         asset = await self._parts.ledger.asset(code=code)
