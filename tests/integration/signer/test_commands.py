@@ -83,6 +83,17 @@ def test_seeds_are_imported_backed_up_and_brought_to_another_machine(
     assert [line["decision"] for line in said] == ["imported", "backed_up", "rewrapped", "policy"]
     limit = {"chain": "bitcoin", "network": "main", "per_transaction": "5", "per_window": "7", "window_s": "3600"}
     assert said[3]["limit"] == limit
+    (shown,) = machine.say("signer", "log", "--first", "3").splitlines()[3:4]
+    assert ", ".join(f"{name} {value}" for name, value in sorted(limit.items())) in shown
+
+
+def test_a_backup_that_is_not_there_and_too_few_shares_are_said_so(machine: Machine, tmp_path: Path) -> None:
+    missing = str(tmp_path / "missing.json")
+    for command in (("signer", "restore"), ("custody", "restore-drill")):
+        said = machine.refused(*command, missing)
+        assert "does not exist" in said
+        assert "Traceback" not in said
+    assert "no more shares" in machine.refused("signer", "backup", missing, "--shares", "2", "--needed", "3")
 
 
 async def test_a_warm_address_and_claims_count_from_the_command_on(

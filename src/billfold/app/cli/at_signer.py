@@ -8,7 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -16,6 +16,11 @@ from billfold.app import settings
 from billfold.app.cli import options, output
 from billfold.app.supervisor import record
 from billfold.signer import Signer
+
+Backup = Annotated[
+    Path,
+    typer.Argument(metavar="FILE", help="What `billfold signer backup` has written.", exists=True, dir_okay=False),
+]
 
 #: Letters of 255 shares, with room.
 _SHARES_MAX = 64 * 1024

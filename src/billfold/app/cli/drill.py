@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def restore_drill(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `billfold signer backup` has written.")],
+    file: at_signer.Backup,
     *,
     shares: Annotated[
         bool, typer.Option("--shares", help="Read shares from standard input, one on each line.")
@@ -35,6 +36,8 @@ def restore_drill(
     The signer that runs is not touched. What was restored is gone afterwards, also when this is killed. Exit code 4
     means that an address has no key in the backup.
     """
+    # gRPC would tell at each program that is started here that it does not follow; it has nothing to do in any of them.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     from billfold.app.drilling.drill import Opening  # noqa: PLC0415 - it takes what the chains take.
     from billfold.platform import secrecy  # noqa: PLC0415
     from billfold.platform.telemetry import logs  # noqa: PLC0415

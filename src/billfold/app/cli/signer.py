@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import typer
@@ -220,6 +220,8 @@ def backup(
     The shares are printed, one on each line: give each to somebody else. Nothing but the file and a passphrase, or the
     file and enough shares, opens it again.
     """
+    if needed > (shares or needed):
+        raise typer.BadParameter("It takes no more shares than there are.", param_hint="--needed")
     if shares is None:
         text = at_signer.secret("Passphrase", again=True)
         content, lines = at_signer.run(config, data, lambda signer: signer.backup(text=text)), []
@@ -233,12 +235,13 @@ def backup(
         return
     for line in lines:
         typer.echo(line)
-    typer.echo(f"{file} has all seeds. Try it elsewhere with `billfold signer restore`.", err=True)
+    how = "" if shares is None else " --shares"
+    typer.echo(f"{file} has all seeds. Try it: billfold custody restore-drill {file}{how}", err=True)
 
 
 @app.command("restore")
 def restore(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `billfold signer backup` has written.")],
+    file: at_signer.Backup,
     *,
     shares: Annotated[
         bool, typer.Option("--shares", help="Read shares from standard input, one on each line.")
@@ -273,14 +276,22 @@ def _told(line: Entry) -> str:
     if line.decision == "refused":
         return f"{said.get('chain', '')} {said['code']}"
     if line.decision == "signed":
-        paid = ", ".join(f"{one['amount']} {one.get('token', '')} to {one['address']}" for one in said["payments"])
+        paid = ", ".join(
+            f"{' '.join(filter(None, (one['amount'], one.get('token'))))} to {one['address']}"
+            for one in said["payments"]
+        )
         return output.printable(f"{said['chain']} {said['chain_tx']}: {paid}; fee up to {said['fee_max']}")
     if line.decision == "claimed":
         count = len(said["addresses"])
         return f"{said['chain']} {count} addresses for proof of reserves {said['request']}, root {said['root']}"
-    return output.printable(
-        ", ".join(f"{key} {said[key]}" for key in said.keys() - {"v", "position", "at", "decision"})
-    )
+    # A limit is told with its fields as the rest is.
+    fields = {**said, **said.get("limit", {})}
+    hidden = ("v", "position", "at", "decision", "limit")
+    return output.printable(", ".join(f"{name} {value}" for name, value in fields.items() if name not in hidden))
+
+
+def _paid(one: dict[str, Any]) -> tuple[str, str | None, str, str]:
+    return one["amount"], one.get("token"), "to", one["address"]
 
 
 app.command("recipients")(recipients.list_)
