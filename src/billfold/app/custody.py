@@ -140,7 +140,7 @@ def _bands(name: str, text: str | None) -> dict[str, Band]:
         try:
             found[asset] = Band(low=low, target=target, high=high)
         except ValueError as error:
-            raise settings.SettingInvalid(f"{name}.hot_bands is wrong: {error}.") from error
+            raise settings.SettingInvalid(f"{name}.hot_bands is wrong: of {part!r} {error}.") from error
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,12 +10,14 @@ from typing import Annotated, Any
 import typer
 
 from billfold.app.cli import client, commands, factors, money, options, output
-from billfold.app.client import Api
+from billfold.app.client import Api, ApiRefusal
 
 app = commands.group("chains")
 
 #: As many addresses as one request takes.
 _AT_ONCE = 1_000
+#: Where the API says that one of them is wrong.
+_ADDRESS = re.compile(r"/addresses/(\d+)")
 Chain = Annotated[str, typer.Argument(metavar="CHAIN", help="Which one, such as bitcoin.")]
 
 
@@ -154,17 +157,32 @@ async def import_addresses(
     json: options.Json = False,
 ) -> None:
     """Add addresses whose keys are elsewhere, with an operator's key, or by two people."""
-    lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    text = file.read_text(encoding="utf-8").splitlines()
+    lines = [(number, line.strip()) for number, line in enumerate(text, start=1) if line.strip()]
     if not lines:
         raise typer.BadParameter("there is no address in the file")
     found: dict[str, Any] | None = None
     for first in range(0, len(lines), _AT_ONCE):
-        body = {"purpose": purpose.value, "addresses": lines[first : first + _AT_ONCE]}
+        part = lines[first : first + _AT_ONCE]
+        body = {"purpose": purpose.value, "addresses": [address for _, address in part]}
         path = f"/chains/{chain}/keys/addresses"
-        answer = await factors.confirmed(api, path, body, key=client.key(None), code=code)
+        try:
+            answer = await factors.confirmed(api, path, body, key=client.key(None), code=code)
+        except ApiRefusal as refusal:
+            refusal.detail = _at_line(refusal, [number for number, _ in part])
+            raise
         found = None if money.show_if_pending(answer, json=json) else answer.body
     if found is not None:
         _show_keys(found, json=json)
+
+
+def _at_line(refusal: ApiRefusal, numbers: list[int]) -> str:
+    """What is wrong, and in which line of the file where the API names an address."""
+    for fault in refusal.document.get("errors") or ():
+        place = _ADDRESS.fullmatch(fault.get("pointer") or "")
+        if place is not None and int(place[1]) < len(numbers):
+            return f"Line {numbers[int(place[1])]}: {refusal.detail}"
+    return refusal.detail
 
 
 def _show_keys(found: dict[str, Any], *, json: bool) -> None:

@@ -47,7 +47,7 @@ class Band(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError("either all are amounts, or all are per cent")
         low, target, high = (units_of(text, scale=money.SCALE_MAX, total=_PARTS) for text in texts)
         if not low <= target <= high or not high:
-            raise ValueError("they do not follow each other")
+            raise ValueError("the least, what it is brought to and the most do not follow each other")
 
 
 def units_of(text: str, *, scale: int, total: int) -> int:

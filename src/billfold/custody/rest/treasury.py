@@ -59,6 +59,7 @@ _COINS = {
 }
 
 
+_TX_ID = forms.pattern("^[0-9a-f]{64}$", "64 hexadecimal digits in small letters")
 _CHAIN_TX = "4a5e1e4baab89f3a32518a88c31bc87f618f76673e2cc77ab2127b7afdeda33b"
 _CHILD = {
     "id": "019aa2c6-3c35-7000-8000-000000000002",
@@ -76,7 +77,7 @@ class NewChild(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Which transaction is to get into a block, and how soon."""
 
     chain: Annotated[str, Meta(examples=["bitcoin"], min_length=1, max_length=20, pattern=forms.NO_NUL)]
-    chain_tx: Annotated[str, Meta(description="As the chain knows it.", examples=[_CHAIN_TX], pattern="^[0-9a-f]{64}$")]
+    chain_tx: Annotated[str, Meta(description="As the chain knows it.", examples=[_CHAIN_TX], pattern=_TX_ID)]
     speed: Speed = "fast"
 
 
