@@ -87,7 +87,7 @@ hypothesis.settings.load_profile("billfold")
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.PostgresServer]:
     """A real PostgreSQL. A test that kills or stops a server starts its own by `servers.running_postgres`."""
     with _folder_in_memory(tmp_path_factory, "pg") as folder, servers.running_postgres(folder) as server:
-        server.made_for_many()
+        server.made_for_many(in_memory=_MEMORY in folder.parents)
         yield server
 
 
@@ -342,7 +342,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, Any, Any]:
-    """Databases of a test end with it: hundreds of them would fill the memory, or have a disk busy."""
+    """Databases in memory end with their test: hundreds of them would fill it."""
     server = getattr(item, "funcargs", {}).get("postgres_server")
     try:
         return (yield)

@@ -17,15 +17,9 @@ from billfold.platform.postgres.embedded import EmbeddedPostgres
 from billfold.platform.postgres.migrations import Migrations, migrate
 from tests.servers.loop import LOG_LINES, LoopThread, ended_at_the_end, loop_thread
 
-#: Files are copied by the kernel; of the log little is kept, as it lies in memory where there is enough.
-_FOR_MANY = {
-    "fsync": "off",
-    "full_page_writes": "off",
-    "autovacuum_naptime": "1h",
-    "file_copy_method": "clone",
-    "min_wal_size": "64MB",
-    "max_wal_size": "512MB",
-}
+_FOR_MANY = {"fsync": "off", "full_page_writes": "off", "autovacuum_naptime": "1h"}
+#: Files are copied by the kernel, and of the log little is kept.
+_IN_MEMORY = {"file_copy_method": "clone", "min_wal_size": "64MB", "max_wal_size": "512MB"}
 #: Within how many fixtures this is that outlast a test.
 _outlasting = 0
 
@@ -60,7 +54,7 @@ class PostgresServer:
         self._thread = thread
         self._numbers = itertools.count(1)
         self._templates: dict[tuple[Migrations, ...], TestDatabase] = {}
-        self._strategy = "wal_log"
+        self._in_memory = False
         self._for_one_test: list[TestDatabase] = []
         self.embedded = embedded
         self.log = log
@@ -76,7 +70,7 @@ class PostgresServer:
     ) -> TestDatabase:
         """A new database: without a single table, or as these migrations make it."""
         database = self._copy(self._migrated(tuple(sets)).name if sets else "template0", entered_by)
-        if not _outlasting:
+        if self._in_memory and not _outlasting:
             self._for_one_test.append(database)
         return database
 
@@ -104,13 +98,14 @@ class PostgresServer:
         """Run `sql` as the superuser."""
         self._thread.run(self._execute(sql))
 
-    def made_for_many(self) -> None:
-        """Set it for tests that cut no power, each with a database of its own: it waits for no disk, does not clean up
-        hundreds of them all the time, and copies files instead of logging each of their pages."""
-        for setting, value in _FOR_MANY.items():
+    def made_for_many(self, *, in_memory: bool) -> None:
+        """Set it for tests that cut no power, each with a database of its own: it waits for no disk, and does not clean
+        up hundreds of them all the time. In memory it copies files instead of logging each of their pages, and each is
+        dropped with its test; on a disk both would take longer."""
+        for setting, value in (_FOR_MANY | _IN_MEMORY if in_memory else _FOR_MANY).items():
             self.execute(f"ALTER SYSTEM SET {setting} = '{value}'")
         self.execute("SELECT pg_reload_conf()")
-        self._strategy = "file_copy"
+        self._in_memory = in_memory
 
     def kill(self) -> None:
         """SIGKILL the server, as a power cut of this process would."""
@@ -141,9 +136,8 @@ class PostgresServer:
     async def _create(self, name: str, template: str, entered_by: Sequence[str]) -> None:
         connection = await asyncpg.connect(self.admin_dsn)
         try:
-            await cluster.create_database(
-                connection, name, template=template, strategy=self._strategy, entered_by=entered_by
-            )
+            strategy = "file_copy" if self._in_memory else "wal_log"
+            await cluster.create_database(connection, name, template=template, strategy=strategy, entered_by=entered_by)
         finally:
             await connection.close()
 
