@@ -9,6 +9,7 @@ import pytest
 
 import billfold
 from billfold.app.cli import devices, factors
+from billfold.custody.service import consenting, exporting
 
 PAGES = Path(billfold.__file__).parent / "identity/rest/pages"
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
@@ -29,6 +30,7 @@ def test_devices_are_called_the_same() -> None:
 
 
 def test_operations_are_called_the_same() -> None:
+    assert {consenting.KEY, consenting.ADDRESSES, consenting.DISCARD, exporting._OPERATION} <= factors.OPERATIONS.keys()
     assert factors.OPERATIONS.items() <= words("approval.js", "OPERATIONS").items()
 
 

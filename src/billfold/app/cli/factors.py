@@ -24,6 +24,11 @@ OPERATIONS = {
     "withdrawals": "Send money out of your wallets, several times",
     "reversal": "Send a deposit back",
     "hold settlement": "Pay out money that was held",
+    "withdrawal to a chain": "Send money out of your wallet, to an address of a chain",
+    "keys.export": "Give out the seed of a chain's keys",
+    "chain_key": "Take over the public key that a chain's addresses follow from",
+    "chain_addresses": "Take over addresses of a chain whose keys are elsewhere",
+    "unsigned_discard": "Give up a transaction that was handed out to be signed",
     "api_key.create": "Create an API key, with which a program acts as you",
 }
 #: For programs: what is shown stands for it.

@@ -91,10 +91,11 @@ class Banding:
                 self._tell("the warm address is none of this chain and network", chain, terms.treasury.warm)
             return 0
         async with self._parts.database.connection() as connection:
-            if await sources.is_ours(connection, chain.name, warm[0]):
-                # What is sent from the house to itself comes back at once, and costs its fee each time.
-                self._tell("the warm address is one of those that are served here", chain, warm[0])
-                return 0
+            is_ours = bool(await sources.places(connection, chain.name, [warm[0]]))
+        if is_ours:
+            # What is sent from the house to itself comes back at once, and costs its fee each time.
+            self._tell("the warm address is one of those that are served here", chain, warm[0])
+            return 0
         done = 0
         for code, band in terms.treasury.bands.items():
             try:
