@@ -4,6 +4,8 @@ from types import SimpleNamespace
 from typing import cast
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from billfold.chains.stellar import showing as stellar
 from billfold.custody import Showing
 from billfold.custody.store import refunds
@@ -11,7 +13,7 @@ from billfold.kernel.principal import Principal
 from billfold.ledger import Ledger
 from billfold.platform.postgres.database import Database
 from tests.integration.custody.simulated import SimulatedChain
-from tests.integration.custody.support import Bank
+from tests.integration.custody.support import TERMS, Bank
 
 
 async def test_a_deposit_of_a_closed_wallet_is_kept_for_whoever_proves_it(
@@ -56,6 +58,38 @@ async def test_what_was_given_to_a_wallet_that_closed_while_no_block_had_it_can_
         kept_of = await connection.fetch("SELECT deposit_id, wallet_id, reason FROM custody.ended_claims")
     assert [tuple(row) for row in kept_of] == [(kept.id, first, "ticket 1")]
     assert (await give(second), await bank.balance(second), await bank.held("suspense")) == (second, 700, 0)
+
+
+async def test_what_is_nobodys_and_less_than_the_minimum_waits_for_who_is_given_it(
+    database: Database, ledger: Ledger, operator: Principal
+) -> None:
+    chain = SimulatedChain(name="stellar", coin="XLM", model="nonce")
+    showing = SimpleNamespace(SHARED=True, memo=stellar.memo, uri=stellar.uri, muxed=lambda *_: None)
+    terms = replace(TERMS, minimum={"XLM": "0.0000010"})
+    bank = Bank(database=database, ledger=ledger, chain=chain, terms=terms, showing=cast("Showing", showing))
+    wallet, shared = await bank.wallet()
+    (shown,) = await bank.custody.addresses.of_wallet(wallet_id=wallet)
+    await bank.read()
+    dust = [chain.pay(shared, 1, memo="id:12") for _ in range(20)]
+    lost = chain.pay(shared, 6)
+    chain.mine(2)
+    await bank.read()
+    assert await bank.held("suspense", "XLM") == 0
+    (found,) = (await bank.custody.explaining.explain(chain_tx=dust[0].chain_tx, own=None)).found
+    assert found.verdict == "unmatched"
+
+    page = await bank.wallets.on_chains.unmatched(principal=operator, limit=100)
+    meant = next(one for one in page.items if one.chain_tx == lost.chain_tx)
+    await bank.wallets.on_chains.assign(principal=operator, deposit_id=meant.id, wallet_id=wallet, reason="it is")
+    await bank.read()
+    assert await bank.balance(wallet, "XLM") == 0
+    (found,) = (await bank.custody.explaining.explain(chain_tx=lost.chain_tx, own=None)).found
+    assert found.verdict == "below_minimum"
+    chain.pay(shared, 4, memo=f"id:{shown.memo}")
+    chain.mine(2)
+    await bank.read()
+    assert (await bank.balance(wallet, "XLM"), await bank.held("suspense", "XLM")) == (10, 0)
+    assert (await bank.ledger.verify()).faults == []
 
 
 async def test_money_without_a_known_memo_is_nobodys_until_an_operator_says_whose(

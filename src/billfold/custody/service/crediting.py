@@ -27,6 +27,8 @@ from billfold.platform.postgres.database import Connection, Database
 AT_ONCE = 500
 #: Deposits of a wallet that were too small are added up so many at a time.
 SMALL_MAX = 5_000
+#: What is the house's own is booked whatever it is.
+_MAY_BE_SMALL = ("wallet", "unmatched")
 #: What the account does not take now is tried again after this.
 RETRY_AFTER = timedelta(seconds=30)
 #: Where deposits go that are nobody's on purpose.
@@ -121,9 +123,12 @@ class Crediting:
             return await store.start_crediting(connection, list(accounts), list(accounts.values()))
 
     async def _large_enough(self, connection: Connection, ripe: Sequence[Row], height: int) -> list[Row]:
-        """What reaches its minimum, by itself or with others of its wallet; the rest waits for these."""
+        """What reaches its minimum, by itself or with others of its wallet; the rest waits for these.
+
+        What is nobody's waits for who is given it: anybody may send any number of such small sums without a memo.
+        """
         minimum = {asset: await self._minimum(asset) for asset in {row.asset for row in ripe}}
-        small = [row for row in ripe if row.kind == "wallet" and row.amount < minimum[row.asset]]
+        small = [row for row in ripe if row.kind in _MAY_BE_SMALL and row.amount < minimum[row.asset]]
         chosen = {row.id: row for row in ripe}
         if not small:
             return list(chosen.values())

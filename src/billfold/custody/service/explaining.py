@@ -82,7 +82,7 @@ def _verdict(deposit: Deposit, kind: str) -> tuple[Verdict, str]:
             )
         case _ if kind == "refunded":
             return "refunded", "It came without a memo that we know, and is sent back to its owner."
-        case "credited" | "releasable" if kind == "unmatched":
+        case _ if kind == "unmatched" and (deposit.state != "detected" or deposit.waits is not None):
             return "unmatched", "It came without a memo that we know. Ask for help: it is kept for its owner."
         case "releasable":
             return "releasable", "It is credited, and may leave on a chain again."

@@ -120,5 +120,7 @@ async def end(connection: Connection, claim: Claim, *, why: str) -> bool:
 async def give_early(connection: Connection, deposit_id: UUID, wallet_id: UUID) -> None:
     """It is not credited to anybody yet, so it will be credited to the wallet."""
     await connection.execute(
-        "UPDATE custody.deposits SET kind = 'wallet', wallet_id = $2 WHERE id = $1", deposit_id, wallet_id
+        "UPDATE custody.deposits SET kind = 'wallet', wallet_id = $2, waits = NULL, retry_at = NULL WHERE id = $1",
+        deposit_id,
+        wallet_id,
     )
