@@ -23,8 +23,9 @@ _INPUT_KEY, _OUTPUT_KEY = b"\x06", b"\x02"
 #: The version that all wallets write, and the sequence that says that a transaction may be replaced (BIP-125).
 VERSION = 2
 SEQUENCE = 0xFFFFFFFD
-#: As much as the signer takes. A coin brings some hundred bytes, one of an exchange's payments to many up to 100,000.
-BYTES_MAX = 1_000_000
+#: As much as the signer takes. A coin brings some hundred bytes, one of an exchange's payments to many up to 100,000:
+#: that is as much as nodes pass on, without witnesses. A hundred such coins can be merged, each with its own copy.
+BYTES_MAX = 12_000_000
 
 
 class Spending(msgspec.Struct, frozen=True):

@@ -26,6 +26,17 @@ def coin(number: int, amount: int) -> Coin:
     return Coin(chain_tx=made.txid, index="0", address=ADDRESS, amount=amount)
 
 
+def test_many_small_coins_of_an_exchanges_payments_to_many_are_merged() -> None:
+    outputs = [Output(600, SCRIPT)] * 2_800
+    many = transactions.write(inputs=[Input("ab" * 32, 0)], outputs=outputs)
+    assert len(many.raw) > 80_000
+    coins = [Coin(chain_tx=many.txid, index=str(place), address=ADDRESS, amount=600) for place in range(20)]
+    allocation = Allocation(source=ADDRESS, coins=coins, change=ADDRESS)
+    rate = Rate(numbers={"sat_per_kvb": 1_000})
+    made = building.build([], allocation, parents={many.txid: many}, rate=rate, network="sandbox")
+    assert psbts.read(made.payload).transaction.outputs[0].value == 20 * 600 - made.fee_max
+
+
 def build(payments: list[Payment], allocation: Allocation, *, rate: Rate) -> Unsigned:
     return building.build(payments, allocation, parents=PARENTS, rate=rate, network="sandbox")
 
