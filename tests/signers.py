@@ -15,7 +15,7 @@ import asyncpg
 import msgspec
 
 from billfold.app.migrate import SIGNER_SETS
-from billfold.chains.errors import PayloadRefused
+from billfold.chains.errors import AddressInvalid, PayloadRefused
 from billfold.chains.port import Network, Payment, Signed
 from billfold.chains.signing_port import Place, Purpose, Shown
 from billfold.kernel import ids
@@ -75,6 +75,11 @@ class TinySigning:
             raise PayloadRefused("No key signs this.")
         parts = [hmac.digest(seed, f"{network}{places[a]}".encode() + payload, "sha256") for a in sorted(places)]
         return Signed(raw=payload + b"|" + b"".join(parts), chain_tx=sha256(payload).hexdigest())
+
+    def destination(self, text: str, *, network: Network) -> str:  # noqa: ARG002 - the port has it
+        if " " in text:
+            raise AddressInvalid
+        return text.lower()
 
     def claim(self, text: str, seed: bytes, *, address: str, place: Place, network: Network) -> str:
         return hmac.digest(seed, f"{network}{place}{address}{text}".encode(), "sha256").hex()

@@ -73,6 +73,14 @@ class Signing(Protocol):
         """
         ...
 
+    def destination(self, text: str, *, network: Network) -> str:
+        """An address as `read` shows it where it is paid.
+
+        Raises:
+            AddressInvalid: nothing of this chain and network is paid there.
+        """
+        ...
+
     def claim(self, text: str, seed: bytes, *, address: str, place: Place, network: Network) -> str:
         """The sentence of a Claim, signed by the key of an address in a form that is no transaction of the chain.
 

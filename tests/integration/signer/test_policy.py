@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from billfold.chains.errors import PayloadRefused
+from billfold.chains.errors import AddressInvalid, PayloadRefused
 from billfold.chains.port import Payment, Signed
 from billfold.chains.signing_port import Place
 from billfold.signer import Signer, errors
@@ -145,17 +145,20 @@ async def test_with_an_allow_list_only_known_destinations_are_paid(signer: Signe
     await signer.set_allow_list(main.chain, "main", on=True)
     with pytest.raises(errors.DestinationNotAllowed):
         await main.pay(there(1))
-    await signer.allow(main.chain, "main", "there")
+    with pytest.raises(AddressInvalid):
+        await signer.allow(main.chain, "main", "over there")
+    await signer.allow(main.chain, "main", "There")
     assert await main.pay(there(1))
     with pytest.raises(errors.DestinationNotAllowed):
         await main.pay(there(1), Payment(address="elsewhere", amount=1))
-    await signer.allow(main.chain, "main", "there", on=False)
+    await signer.allow(main.chain, "main", "over there", on=False)
+    await signer.allow(main.chain, "main", "There", on=False)
     with pytest.raises(errors.DestinationNotAllowed):
         await main.pay(there(1))
     await signer.set_allow_list(main.chain, "main", on=False)
     assert await main.pay(there(1))
     said = [line.content.decode() for line in await signer.log() if line.decision == "policy"]
-    assert sum(main.chain in line for line in said) == 5
+    assert sum(main.chain in line for line in said) == 6
 
 
 async def test_a_deposit_s_key_pays_only_the_hot_address_of_its_tree(wallet: Wallet) -> None:

@@ -104,7 +104,7 @@ def allow_list(
 @app.command("allow")
 def allow(
     chain: Chain,
-    address: Annotated[str, typer.Argument(help="In its one form, as `billfold` shows it.", show_default=False)],
+    address: Annotated[str, typer.Argument(help="An address of the chain.", show_default=False)],
     *,
     network: OfNetwork = Network.MAIN,
     remove: Annotated[bool, typer.Option("--remove", help="Not any more.")] = False,
@@ -139,7 +139,7 @@ def claims(
 @app.command("warm")
 def warm(
     chain: Chain,
-    address: Annotated[str, typer.Argument(help="In its one form, as `billfold` shows it.", show_default=False)],
+    address: Annotated[str, typer.Argument(help="An address of the chain.", show_default=False)],
     *,
     network: OfNetwork = Network.MAIN,
     remove: Annotated[bool, typer.Option("--remove", help="Not any more.")] = False,

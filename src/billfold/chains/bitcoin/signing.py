@@ -59,6 +59,15 @@ def sign(payload: bytes, seed: bytes, *, places: Mapping[str, Place], network: N
     return Signed(raw=done.raw, chain_tx=done.txid)
 
 
+def destination(text: str, *, network: Network) -> str:
+    """The address in its one form.
+
+    Raises:
+        AddressInvalid
+    """
+    return addresses.canonical(text, network)
+
+
 def claim(text: str, seed: bytes, *, address: str, place: Place, network: Network) -> str:
     """The sentence, signed by the key of an address (BIP-322, simple).
 

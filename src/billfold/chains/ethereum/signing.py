@@ -45,6 +45,15 @@ def sign(payload: bytes, seed: bytes, *, places: Mapping[str, Place], network: N
     return Signed(raw=raw, chain_tx=transactions.hash_of(raw))
 
 
+def destination(text: str, *, network: Network) -> str:  # noqa: ARG001 - as every chain has it
+    """The address in its one form.
+
+    Raises:
+        AddressInvalid
+    """
+    return addresses.canonical(text)
+
+
 def claim(text: str, seed: bytes, *, address: str, place: Place, network: Network) -> str:
     """The sentence, signed by the key of an address (EIP-191).
 

@@ -14,7 +14,7 @@ from solders.transaction import VersionedTransaction
 from billfold.chains.errors import PayloadRefused
 from billfold.chains.port import Network, Payment, Signed
 from billfold.chains.signing_port import Place, Shown
-from billfold.chains.solana import claims, keys, nonces, orders, sweeps
+from billfold.chains.solana import addresses, claims, keys, nonces, orders, sweeps
 
 
 def read(payload: bytes, *, network: Network) -> Shown:  # noqa: ARG001 - see above
@@ -59,6 +59,15 @@ def _key(source: str, seed: bytes, places: Mapping[str, Place]) -> Keypair:
     if str(key.pubkey()) != source:
         raise PayloadRefused("The place does not have the address that it is given for.")
     return key
+
+
+def destination(text: str, *, network: Network) -> str:  # noqa: ARG001 - as every chain has it
+    """The address in its one form.
+
+    Raises:
+        AddressInvalid
+    """
+    return addresses.canonical(text)
 
 
 def claim(text: str, seed: bytes, *, address: str, place: Place, network: Network) -> str:  # noqa: ARG001 - see above

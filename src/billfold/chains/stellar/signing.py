@@ -13,7 +13,7 @@ from hashlib import sha256
 from billfold.chains.errors import AddressInvalid, PayloadRefused
 from billfold.chains.port import Network, Payment, Signed
 from billfold.chains.signing_port import Place, Shown
-from billfold.chains.stellar import envelopes, keys
+from billfold.chains.stellar import addresses, envelopes, keys
 from billfold.chains.stellar.envelopes import FeeBump, Operation
 
 #: No transaction begins so (SEP-53).
@@ -51,6 +51,18 @@ def sign(payload: bytes, seed: bytes, *, places: Mapping[str, Place], network: N
     # This hash covers the signatures within, so it comes last.
     outer = found.outer_hash(network, within)
     return Signed(raw=found.signed(within, [_signature(pairs[found.payer], outer)]), chain_tx=outer.hex())
+
+
+def destination(text: str, *, network: Network) -> str:  # noqa: ARG001 - as every chain has it
+    """The address in its one form.
+
+    Raises:
+        AddressInvalid
+    """
+    account, memo = addresses.canonical(text)
+    if memo is not None:
+        raise AddressInvalid(f"Whom an account keeps apart is not looked at here. Its own address is {account}.")
+    return account
 
 
 def claim(text: str, seed: bytes, *, address: str, place: Place, network: Network) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from typing import Any
 
 import msgspec
 
+from billfold.chains.errors import AddressInvalid
 from billfold.chains.port import Network
 from billfold.kernel.clock import Clock
 from billfold.platform.keys import Keyring
@@ -14,7 +15,7 @@ from billfold.platform.postgres.database import Database
 from billfold.signer import errors
 from billfold.signer.contracts import Entry, Limit
 from billfold.signer.domain import journal
-from billfold.signer.service.chains import Chains
+from billfold.signer.service.chains import Chains, guarded
 from billfold.signer.service.recording import Recorder
 from billfold.signer.service.seeds import Seeds
 from billfold.signer.store import log, policy, trees
@@ -77,12 +78,13 @@ class Administration:
         """Let a destination be paid where not all may, or no more.
 
         Raises:
-            ChainNotSigned, DatabaseUnavailable.
+            ChainNotSigned, AddressInvalid, DatabaseUnavailable.
         """
-        self._check(chain, on=on)
+        written = self._written(chain, network, address, on=on)
         async with self._database.transaction() as connection:
             recorder = await Recorder.begin(connection, now=self._clock.now())
-            await policy.put_destination(connection, chain, network, address, on=on)
+            for one in written:
+                await policy.put_destination(connection, chain, network, one, on=on)
             about: dict[str, Any] = {"chain": chain, "network": network, "destination": address, "allowed": on}
             recorder.add("policy", about)
             await recorder.write()
@@ -104,12 +106,13 @@ class Administration:
         """Know an address as the operator's own, to which a hot surplus goes beside all limits; or no more.
 
         Raises:
-            ChainNotSigned, DatabaseUnavailable.
+            ChainNotSigned, AddressInvalid, DatabaseUnavailable.
         """
-        self._check(chain, on=on)
+        written = self._written(chain, network, address, on=on)
         async with self._database.transaction() as connection:
             recorder = await Recorder.begin(connection, now=self._clock.now())
-            await policy.put_warm(connection, chain, network, address, on=on)
+            for one in written:
+                await policy.put_warm(connection, chain, network, one, on=on)
             recorder.add("policy", {"chain": chain, "network": network, "destination": address, "warm": on})
             await recorder.write()
 
@@ -117,6 +120,19 @@ class Administration:
         """Whoever has mistyped a chain would not know that it counts for none. It can always be taken away."""
         if on:
             self._chains(chain)
+
+    def _written(self, chain: str, network: Network, address: str, *, on: bool) -> Collection[str]:
+        """The same of an address: as it is read in transactions, or nothing would ever be paid there.
+
+        It is taken away as it is written, too, whatever that is.
+        """
+        try:
+            one = guarded(self._chains(chain).signing.destination, address, network=network)
+        except (AddressInvalid, errors.ChainNotSigned):
+            if on:
+                raise
+            return {address}
+        return {one} if on else {one, address}
 
     async def log(self, *, first: int = 0, limit: int = _PAGE) -> Sequence[Entry]:
         """Lines of the log from `first` on.
