@@ -14,8 +14,9 @@ from billfold.chains.signing_port import Place, Purpose
 
 #: One call derives no more addresses: some seconds' work for the slowest curve.
 ADDRESSES_MAX = 10_000
-#: A transaction is smaller on each of the chains, with all that is needed to sign it.
-PAYLOAD_MAX_BYTES = 1024 * 1024
+#: A transaction is smaller on each of the chains, with all that is needed to sign it: a hundred coins of Bitcoin, each
+#: with the whole transaction that it comes from.
+PAYLOAD_MAX_BYTES = 12_000_000
 #: Of one transaction: as many coins, or payments, as one ever has.
 PLACES_MAX = 2_000
 PAYMENTS_MAX = 2_000
@@ -191,6 +192,20 @@ class Limit(msgspec.Struct, frozen=True, kw_only=True):
     #: Within any `window_s` seconds.
     per_window: int
     window_s: int
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """What is switched on for a chain and network, and whom it knows there."""
+
+    chain: str
+    network: Network
+    #: Whether only those in `allowed` are paid.
+    allow_list: bool
+    allowed: Sequence[str]
+    #: The operator's own, to which a surplus goes.
+    warm: Sequence[str]
+    #: Whether addresses may be claimed for proofs of reserves.
+    claims: bool
 
 
 class Drill(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,6 +16,7 @@ from billfold.signer.service import chains
 from tests import master_keys, servers, signers
 
 WARM = "GA7QYNF7SOWQ3GLR2BGMZEHXAVIRZA4KVWLTJJFC7MGXUA74P7UJVSGZ"
+TEST = "tb1qw508d6qejxtdg4y5r3zarvary0c5xw7kxpjzsx"
 WORDS = "legal winner thank year wave sausage worth useful legal winner thank yellow"
 
 
@@ -115,15 +116,23 @@ async def test_a_warm_address_and_claims_count_from_the_command_on(
         told = machine.json("signer", "claims", "stellar")
         assert told == {"chain": "stellar", "network": "main", "claims": True}
         assert await claims() == 1
-        assert machine.say("signer", "claims", "stellar", "--off") == "No address is claimed any more.\n"
+        assert machine.say("signer", "claims", "stellar", "--off") == "No address is claimed any more, on main.\n"
         with pytest.raises(errors.ClaimsForbidden):
             await claims()
-    assert machine.say("signer", "warm", "stellar", WARM) == "The surplus may go there.\n"
+    assert machine.say("signer", "warm", "stellar", WARM) == "The surplus may go there, on main.\n"
+    assert machine.say("signer", "allow", "bitcoin", TEST.upper(), "--network", "test") == "It is allowed, on test.\n"
+    none = {"allow_list": False, "allowed": [], "warm": [], "claims": False}
+    assert machine.json("signer", "policy") == [
+        {**none, "chain": "bitcoin", "network": "test", "allowed": [TEST]},
+        {**none, "chain": "stellar", "network": "main", "warm": [WARM]},
+    ]
+    assert ["stellar", "main", "warm", WARM] in [line.split() for line in machine.say("signer", "policy").splitlines()]
+    machine.say("signer", "allow", "bitcoin", TEST, "--network", "test", "--remove")
     told = machine.json("signer", "warm", "stellar", WARM, "--remove")
     assert told == {"chain": "stellar", "network": "main", "address": WARM, "warm": False}
     policy = [line for line in machine.json("signer", "log") if line["decision"] == "policy"]
-    assert [line.get("warm", line.get("claims")) for line in policy] == [True, False, True, False]
-    assert [line["destination"] for line in policy[-2:]] == [WARM, WARM]
+    assert [line.get("warm", line.get("claims")) for line in policy] == [True, False, True, None, None, False]
+    assert [line["destination"] for line in policy[2:]] == [WARM, TEST, TEST, WARM]
 
 
 @pytest.mark.parametrize("words", [("claims",), ("warm", "X"), ("allow", "X"), ("allow-list",)])

@@ -158,7 +158,7 @@ async def test_with_an_allow_list_only_known_destinations_are_paid(signer: Signe
     await signer.set_allow_list(main.chain, "main", on=False)
     assert await main.pay(there(1))
     said = [line.content.decode() for line in await signer.log() if line.decision == "policy"]
-    assert sum(main.chain in line for line in said) == 6
+    assert sum(main.chain in line for line in said) == 7
 
 
 async def test_a_deposit_s_key_pays_only_the_hot_address_of_its_tree(wallet: Wallet) -> None:

@@ -57,6 +57,22 @@ def limits(config: options.Config = None, data: options.Data = None, json: optio
     output.print_table(("chain", "network", "token", "per transaction", "per window", "window"), rows)
 
 
+@app.command("policy")
+def policy(config: options.Config = None, data: options.Data = None, json: options.Json = False) -> None:
+    """List what is set beside limits: allow-lists and who is on them, warm addresses, and claims."""
+    found = at_signer.run(config, data, lambda signer: signer.policy())
+    if json:
+        output.print_json([msgspec.to_builtins(one) for one in found])
+        return
+    rows = []
+    for one in found:
+        rows.append((one.chain, one.network, "allow-list", "on" if one.allow_list else "off"))
+        rows += [(one.chain, one.network, "allowed", address) for address in one.allowed]
+        rows += [(one.chain, one.network, "warm", address) for address in one.warm]
+        rows.append((one.chain, one.network, "claims", "on" if one.claims else "off"))
+    output.print_table(("chain", "network", "what", "is"), rows)
+
+
 @app.command("limit")
 def limit(
     chain: Chain,
@@ -82,7 +98,7 @@ def limit(
         window_s=hours * _HOUR_S,
     )
     at_signer.run(config, data, lambda signer: signer.set_limit(wanted))
-    at_signer.say("It counts from now on.", msgspec.to_builtins(wanted), json=json)
+    _say("It counts from now on", msgspec.to_builtins(wanted), json=json)
 
 
 @app.command("allow-list")
@@ -97,8 +113,8 @@ def allow_list(
 ) -> None:
     """Have a chain pay only destinations that `billfold signer allow` has named."""
     at_signer.run(config, data, lambda signer: signer.set_allow_list(chain, network.value, on=not off))
-    said = "Anybody may be paid." if off else "Only destinations that are allowed are paid from now on."
-    at_signer.say(said, {"chain": chain, "network": network.value, "allow_list": not off}, json=json)
+    said = "Anybody may be paid" if off else "Only destinations that are allowed are paid from now on"
+    _say(said, {"chain": chain, "network": network.value, "allow_list": not off}, json=json)
 
 
 @app.command("allow")
@@ -114,9 +130,11 @@ def allow(
 ) -> None:
     """Let a destination be paid where an allow-list is on."""
     at_signer.run(config, data, lambda signer: signer.allow(chain, network.value, address, on=not remove))
-    said = "It is not allowed any more." if remove else "It is allowed."
-    at_signer.say(
-        said, {"chain": chain, "network": network.value, "address": address, "allowed": not remove}, json=json
+    said = "It is not allowed any more" if remove else "It is allowed"
+    _say(
+        said,
+        {"chain": chain, "network": network.value, "address": address, "allowed": not remove},
+        json=json,
     )
 
 
@@ -132,8 +150,8 @@ def claims(
 ) -> None:
     """Let addresses of a chain be claimed for proofs of reserves. Those of a sandbox always may."""
     at_signer.run(config, data, lambda signer: signer.allow_claims(chain, network.value, on=not off))
-    said = "No address is claimed any more." if off else "Its addresses may be claimed for proofs of reserves."
-    at_signer.say(said, {"chain": chain, "network": network.value, "claims": not off}, json=json)
+    said = "No address is claimed any more" if off else "Its addresses may be claimed for proofs of reserves"
+    _say(said, {"chain": chain, "network": network.value, "claims": not off}, json=json)
 
 
 @app.command("warm")
@@ -149,8 +167,12 @@ def warm(
 ) -> None:
     """Know an address as your own, to which the surplus of the hot one goes, whatever the limits are."""
     at_signer.run(config, data, lambda signer: signer.set_warm(chain, network.value, address, on=not remove))
-    said = "It is not a warm address any more." if remove else "The surplus may go there."
-    at_signer.say(said, {"chain": chain, "network": network.value, "address": address, "warm": not remove}, json=json)
+    said = "It is not a warm address any more" if remove else "The surplus may go there"
+    _say(
+        said,
+        {"chain": chain, "network": network.value, "address": address, "warm": not remove},
+        json=json,
+    )
 
 
 @app.command("log")
@@ -255,6 +277,11 @@ def restore(
     text, lines = at_signer.opening(shares=shares)
     found = at_signer.run(config, data, lambda signer: signer.restore(content, text=text, shares=lines))
     _show_trees(found, json=json)
+
+
+def _say(said: str, about: dict[str, Any], *, json: bool) -> None:
+    """A sandbox is played on, and another network meant, so each says which."""
+    at_signer.say(f"{said}, on {about['network']}.", about, json=json)
 
 
 def _units(text: str, option: str) -> int:

@@ -13,7 +13,7 @@ from billfold.kernel.clock import Clock
 from billfold.platform.keys import Keyring
 from billfold.platform.postgres.database import Database
 from billfold.signer import errors
-from billfold.signer.contracts import Entry, Limit
+from billfold.signer.contracts import Entry, Limit, Policy
 from billfold.signer.domain import journal
 from billfold.signer.service.chains import Chains, guarded
 from billfold.signer.service.recording import Recorder
@@ -44,6 +44,15 @@ class Administration:
         """
         async with self._database.connection() as connection:
             return await policy.limits(connection)
+
+    async def policy(self) -> Sequence[Policy]:
+        """What is set for each chain and network beside limits; those for which nothing is are left out.
+
+        Raises:
+            DatabaseUnavailable.
+        """
+        async with self._database.connection() as connection:
+            return await policy.all_(connection)
 
     async def set_limit(self, limit: Limit) -> None:
         """Let so much of an asset leave, from now on.
@@ -83,10 +92,10 @@ class Administration:
         written = self._written(chain, network, address, on=on)
         async with self._database.transaction() as connection:
             recorder = await Recorder.begin(connection, now=self._clock.now())
-            for one in written:
+            for one in sorted(written):
                 await policy.put_destination(connection, chain, network, one, on=on)
-            about: dict[str, Any] = {"chain": chain, "network": network, "destination": address, "allowed": on}
-            recorder.add("policy", about)
+                about: dict[str, Any] = {"chain": chain, "network": network, "destination": one, "allowed": on}
+                recorder.add("policy", about)
             await recorder.write()
 
     async def allow_claims(self, chain: str, network: Network, *, on: bool = True) -> None:
@@ -111,9 +120,9 @@ class Administration:
         written = self._written(chain, network, address, on=on)
         async with self._database.transaction() as connection:
             recorder = await Recorder.begin(connection, now=self._clock.now())
-            for one in written:
+            for one in sorted(written):
                 await policy.put_warm(connection, chain, network, one, on=on)
-            recorder.add("policy", {"chain": chain, "network": network, "destination": address, "warm": on})
+                recorder.add("policy", {"chain": chain, "network": network, "destination": one, "warm": on})
             await recorder.write()
 
     def _check(self, chain: str, *, on: bool) -> None:

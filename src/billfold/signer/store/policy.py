@@ -8,7 +8,7 @@ from typing import Literal
 
 from billfold.chains.port import Network
 from billfold.platform.postgres.database import Connection
-from billfold.signer.contracts import Limit
+from billfold.signer.contracts import Limit, Policy
 
 _COLUMNS = "chain, network, token, per_transaction, per_window, window_s"
 #: Tables of what is switched on for a chain and network, and of addresses that are known there.
@@ -35,6 +35,25 @@ async def put_limit(connection: Connection, limit: Limit) -> None:
         "window_s = excluded.window_s",
         *(limit.chain, limit.network, limit.token or "", limit.per_transaction, limit.per_window, limit.window_s),
     )
+
+
+async def all_(connection: Connection) -> list[Policy]:
+    """Whatever is set beside limits."""
+    rows = await connection.fetch(
+        """
+        SELECT chain, network, l.chain IS NOT NULL AS allow_list, c.chain IS NOT NULL AS claims,
+            ARRAY(SELECT address FROM signer.destinations d WHERE d.chain = o.chain AND d.network = o.network
+                ORDER BY address) AS allowed,
+            ARRAY(SELECT address FROM signer.warm_addresses w WHERE w.chain = o.chain AND w.network = o.network
+                ORDER BY address) AS warm
+        FROM (
+            SELECT chain, network FROM signer.allow_lists UNION SELECT chain, network FROM signer.claims
+            UNION SELECT chain, network FROM signer.destinations UNION SELECT chain, network FROM signer.warm_addresses
+        ) o LEFT JOIN signer.allow_lists l USING (chain, network) LEFT JOIN signer.claims c USING (chain, network)
+        ORDER BY chain, network
+        """
+    )
+    return [Policy(**row) for row in rows]
 
 
 async def has_allow_list(connection: Connection, chain: str, network: Network) -> bool:

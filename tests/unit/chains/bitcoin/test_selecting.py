@@ -9,6 +9,7 @@ from billfold.chains.bitcoin.chain import Bitcoin
 from billfold.chains.bitcoin.transactions import Input, Output, Transaction
 from billfold.chains.nodes import Nodes
 from billfold.chains.port import Allocation, Coin, Payment, Rate, Unsigned
+from billfold.signer.contracts import PAYLOAD_MAX_BYTES
 
 ADDRESS = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
 OTHER = "bcrt1qnd2r2ud9n0z0ejnmp2dt5z42tlgy2qkna57t6x"
@@ -30,6 +31,7 @@ def test_many_small_coins_of_an_exchanges_payments_to_many_are_merged() -> None:
     outputs = [Output(600, SCRIPT)] * 2_800
     many = transactions.write(inputs=[Input("ab" * 32, 0)], outputs=outputs)
     assert len(many.raw) > 80_000
+    assert psbts.BYTES_MAX <= PAYLOAD_MAX_BYTES
     coins = [Coin(chain_tx=many.txid, index=str(place), address=ADDRESS, amount=600) for place in range(20)]
     allocation = Allocation(source=ADDRESS, coins=coins, change=ADDRESS)
     rate = Rate(numbers={"sat_per_kvb": 1_000})
