@@ -79,7 +79,7 @@ ALONE: Mapping[str, tuple[str, Callable[[Office], tuple[object, str]]]] = {
 BURYING: Mapping[str, tuple[str, Callable[[Office], tuple[object, str]]]] = {
     "8 dead before COMMIT": ("after", lambda _: (queue, "change_tx")),
     "8 dead, not yet buried": ("before", lambda office: (office.withdrawals._ending, "bury")),
-    "9 buried before COMMIT": ("after", lambda _: (queue, "set_allocation")),
+    "9 buried before COMMIT": ("after", lambda _: (allocations, "change")),
     "9 buried": ("after", lambda office: (office.withdrawals._ending, "bury")),
 }
 #: A transaction that is no withdrawal's ends by itself.
