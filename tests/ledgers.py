@@ -101,6 +101,8 @@ class LedgerServer:
     def kill(self) -> None:
         self.send(signal.SIGKILL)
         self.wait()
+        # Until it is started again somebody else may take its port.
+        self.metrics_port = host.free_port()
 
     def stop(self) -> int:
         """End it as the supervisor does; gives its exit code."""
