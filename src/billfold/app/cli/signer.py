@@ -317,10 +317,6 @@ def _told(line: Entry) -> str:
     return output.printable(", ".join(f"{name} {value}" for name, value in fields.items() if name not in hidden))
 
 
-def _paid(one: dict[str, Any]) -> tuple[str, str | None, str, str]:
-    return one["amount"], one.get("token"), "to", one["address"]
-
-
 app.command("recipients")(recipients.list_)
 app.command("recipient")(recipients.allow)
 app.command("recipient-key")(recipients.make)
