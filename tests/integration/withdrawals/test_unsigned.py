@@ -311,6 +311,28 @@ async def test_a_raised_fee_waits_for_its_signature_while_the_first_may_still_be
 
 
 @only["ethereum"]
+async def test_what_was_handed_in_is_not_made_anew_while_no_node_can_say_what_was_sent_in_its_place(
+    office: Office,
+) -> None:
+    withdrawal, first = await asked(office)
+    given = await office.withdrawals.outside.export(tx_id=first.id)
+    await office.withdrawals.outside.accept(tx_id=first.id, signed=SIGNED)
+    other = {**json.loads(given.unsigned), "pays": [], "fee": 0}
+    await office.chain.broadcast(signed(json.dumps(other).encode()))
+    office.chain.mine(6)
+    office.chain.has_forgotten = True
+    for _ in range(4):
+        await office.work()
+    assert await waiting(office) == []
+    assert (await office.look(withdrawal)).status not in ("held", "settled", "failed")
+    office.chain.has_forgotten = False
+    await signed_and_handed_in(office, await next_one(office, first))
+    (ended,) = await office.finish(withdrawal)
+    assert ended.status == "settled"
+    await office.check_conserved(ended)
+
+
+@only["ethereum"]
 async def test_what_was_discarded_and_nobody_can_tell_of_is_given_up_by_an_operator_s_word(office: Office) -> None:
     withdrawal, first = await asked(office)
     outside = office.withdrawals.outside

@@ -128,7 +128,7 @@ class Sending:
                     return
                 txs[place] = made if made.raw is None else await self._handed_over(chain, row, made)
             else:
-                txs[place] = await self._looked_for(chain, row, tx, allocation)
+                txs[place] = await self._looked_for(chain, row, tx, allocation, kept=None in fates)
         forsaken = None in fates and not any(tx.is_living for tx in txs)
         if row.chain in self._parts.outside and (forsaken or any(tx.state == "built" for tx in txs)):
             await self._seeking.say(row, fates)
@@ -215,7 +215,13 @@ class Sending:
                     await self._parts.tell(connection, "withdrawal.sent.v1", one, chain_tx=tx.chain_tx)
         return msgspec.structs.replace(tx, state=state, broadcasts=number, reason=reason)
 
-    async def _looked_for(self, chain: Chain, row: AllocationRow, tx: Tx, allocation: Allocation) -> Tx:
+    async def _looked_for(self, chain: Chain, row: AllocationRow, tx: Tx, allocation: Allocation, *, kept: bool) -> Tx:
+        """It as the chain has it now. Its allocation is `kept` where another one waits for an operator's word.
+
+        Raises:
+            NodeUnavailable: also where no node can say whether it was sent under another signature.
+            NodeWrong, Overtaken.
+        """
         found = await chain.find(signed_of(tx), allocation)
         match found.fate:
             case Fate.MINED:
@@ -224,6 +230,8 @@ class Sending:
                 if row.chain in self._parts.outside:
                     # Who has the keys may have signed the same once more, which has another name, and sent that.
                     tx, fate = await self._seeking.look(chain, row, tx, allocation)
+                    if fate is None and not kept:
+                        raise chain_errors.NodeUnavailable("No node can say what was sent in its place.")
                     if fate not in (Fate.DEAD, None):
                         return tx
                 return await self._changed(row, tx, state="dead", reason=found.reason[: queue.REASON_MAX])
