@@ -11,7 +11,7 @@ import shutil
 import signal
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from unittest import mock
@@ -23,7 +23,7 @@ from billfold import devservers
 from billfold.devnet.ethereum import fetching as anvil
 from billfold.platform import redis as platform_redis
 from tests import browsers, event_payloads, keycloak, servers, smtp
-from tests.servers import devnets, solana
+from tests.servers import devnets, memory, solana
 
 # Tests start programs in a process that speaks gRPC. What gRPC would do in a fork, for those who go on speaking it
 # there, ends the fork by a segmentation fault before the program has begun.
@@ -66,8 +66,6 @@ _LONG = (
     "docs/test_run_with_rabbitmq.py",
     "docs/test_own_servers.py",
 )
-#: A file system in memory, the names of what tests have there, and what has to be free.
-_MEMORY, _IN_MEMORY, _PLENTY_BYTES = Path("/dev/shm"), "billfold-tests", 4 * 1024**3  # noqa: S108 - a folder of its own.
 #: Fixtures of this ending are real servers or whole stacks.
 _SERVERS = ("_server", "_stack")
 
@@ -86,8 +84,10 @@ hypothesis.settings.load_profile("billfold")
 @pytest.fixture(scope="session")
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.PostgresServer]:
     """A real PostgreSQL. A test that kills or stops a server starts its own by `servers.running_postgres`."""
-    with _folder_in_memory(tmp_path_factory, "pg") as folder, servers.running_postgres(folder) as server:
-        server.made_for_many(in_memory=_MEMORY in folder.parents)
+    with ExitStack() as stack:
+        folder = stack.enter_context(memory.folder("pg") if memory.is_plenty() else _folder(tmp_path_factory, "pg"))
+        server = stack.enter_context(servers.running_postgres(folder))
+        server.made_for_many(in_memory=memory.has(folder))
         yield server
 
 
@@ -271,31 +271,6 @@ def _folder(factory: pytest.TempPathFactory, name: str) -> Iterator[Path]:
     folder = factory.mktemp(name)
     yield folder
     shutil.rmtree(folder)
-
-
-@contextmanager
-def _folder_in_memory(factory: pytest.TempPathFactory, name: str) -> Iterator[Path]:
-    """The same for files that no power cut has to spare: in memory, where there is plenty of it."""
-    if not _plenty_of_memory():
-        with _folder(factory, name) as folder:
-            yield folder
-        return
-    for left in _MEMORY.glob(f"{_IN_MEMORY}-*"):
-        if not Path("/proc", left.name.split("-")[-1]).exists():
-            # Of tests that were killed.
-            shutil.rmtree(left, ignore_errors=True)
-    own = _MEMORY / f"{_IN_MEMORY}-{name}-{os.getpid()}"
-    own.mkdir(mode=0o700)
-    yield own
-    shutil.rmtree(own)
-
-
-def _plenty_of_memory() -> bool:
-    """On Linux, for two workers, beside all servers that they start."""
-    if not _MEMORY.is_dir() or shutil.disk_usage(_MEMORY).free < _PLENTY_BYTES:
-        return False
-    told = dict(line.split(":") for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines())
-    return int(told["MemAvailable"].split()[0]) * 1024 > 2 * _PLENTY_BYTES
 
 
 def kind_of(path: Path) -> str:
