@@ -126,10 +126,24 @@ async def free_coins_of(connection: Connection, allocation_id: UUID) -> None:
 
 async def insert(connection: Connection, new: AllocationRow, *, now: datetime) -> None:
     """Add one, due at once."""
+    await insert_all(connection, [new], now=now)
+
+
+async def insert_all(connection: Connection, new: Sequence[AllocationRow], *, now: datetime) -> None:
+    """Add those, due at once; what of the fee is the house's nobody knows yet."""
     await connection.execute(
-        f"INSERT INTO custody.allocations ({_ROW}, created_at, next_at) "
-        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12)",
-        *msgspec.structs.astuple(new),
+        "INSERT INTO custody.allocations (id, chain, source, change, nonce, anchor, last_height, expires_at, state, "
+        "created_at, next_at) SELECT new.*, $10, $10 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], "
+        "$5::numeric[], $6::text[], $7::bigint[], $8::timestamptz[], $9::text[]) AS new",
+        [row.id for row in new],
+        [row.chain for row in new],
+        [row.source for row in new],
+        [row.change for row in new],
+        [row.nonce for row in new],
+        [row.anchor for row in new],
+        [row.last_height for row in new],
+        [row.expires_at for row in new],
+        [row.state for row in new],
         now,
     )
 

@@ -86,19 +86,40 @@ def tx_columns(of: str) -> str:
 
 async def insert_tx(connection: Connection, new: Tx, payments: Sequence[tuple[Payment, UUID | None]]) -> None:
     """Add one with what it pays, and for which withdrawal."""
+    await insert_txs(connection, [(new, payments)])
+
+
+async def insert_txs(connection: Connection, new: Sequence[tuple[Tx, Sequence[tuple[Payment, UUID | None]]]]) -> None:
+    """Add those, each with what it pays, and for which withdrawals."""
+    txs = [tx for tx, _ in new]
     await connection.execute(
         "INSERT INTO custody.tx_queue (id, allocation_id, chain, kind, rate, fee_limit, state, created_at, changed_at, "
-        "replaces) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9)",
-        *(new.id, new.allocation_id, new.chain, new.kind, dict(new.rate), new.fee_limit, new.state, new.created_at),
-        new.replaces,
+        "replaces) "
+        "SELECT id, allocation_id, chain, kind, rate, fee_limit, state, at, at, replaces "
+        "FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::jsonb[], $6::numeric[], $7::text[], "
+        "$8::timestamptz[], $9::uuid[]) "
+        "AS new (id, allocation_id, chain, kind, rate, fee_limit, state, at, replaces)",
+        [tx.id for tx in txs],
+        [tx.allocation_id for tx in txs],
+        [tx.chain for tx in txs],
+        [tx.kind for tx in txs],
+        [dict(tx.rate) for tx in txs],
+        [tx.fee_limit for tx in txs],
+        [tx.state for tx in txs],
+        [tx.created_at for tx in txs],
+        [tx.replaces for tx in txs],
     )
-    await connection.executemany(
+    rows = [(tx.id, number, *paid) for tx, paid_by_it in new for number, paid in enumerate(paid_by_it)]
+    await connection.execute(
         "INSERT INTO custody.tx_payments (tx_id, number, withdrawal_id, address, amount, token, memo) "
-        "VALUES ($1, $2, $3, $4, $5, $6, $7)",
-        [
-            (new.id, number, withdrawal_id, paid.address, paid.amount, paid.token, paid.memo)
-            for number, (paid, withdrawal_id) in enumerate(payments)
-        ],
+        "SELECT * FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::text[], $5::numeric[], $6::text[], $7::text[])",
+        [tx_id for tx_id, *_ in rows],
+        [number for _, number, *_ in rows],
+        [withdrawal_id for *_, withdrawal_id in rows],
+        [payment.address for _, _, payment, _ in rows],
+        [payment.amount for _, _, payment, _ in rows],
+        [payment.token for _, _, payment, _ in rows],
+        [payment.memo for _, _, payment, _ in rows],
     )
 
 

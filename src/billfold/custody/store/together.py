@@ -39,56 +39,6 @@ class Paid(msgspec.Struct, frozen=True):
     reason: str
 
 
-async def insert_allocations(connection: Connection, new: Sequence[AllocationRow], *, now: datetime) -> None:
-    """Add those, due at once."""
-    await connection.execute(
-        "INSERT INTO custody.allocations (id, chain, source, change, nonce, anchor, last_height, expires_at, state, "
-        "created_at, next_at) SELECT new.*, $10, $10 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], "
-        "$5::numeric[], $6::text[], $7::bigint[], $8::timestamptz[], $9::text[]) AS new",
-        [row.id for row in new],
-        [row.chain for row in new],
-        [row.source for row in new],
-        [row.change for row in new],
-        [row.nonce for row in new],
-        [row.anchor for row in new],
-        [row.last_height for row in new],
-        [row.expires_at for row in new],
-        [row.state for row in new],
-        now,
-    )
-
-
-async def insert_txs(connection: Connection, new: Sequence[tuple[Tx, Sequence[tuple[Payment, UUID | None]]]]) -> None:
-    """Add those, which take no other's place, each with what it pays, and for which withdrawals."""
-    txs = [tx for tx, _ in new]
-    await connection.execute(
-        "INSERT INTO custody.tx_queue (id, allocation_id, chain, kind, rate, fee_limit, state, created_at, changed_at) "
-        "SELECT id, allocation_id, chain, kind, rate, fee_limit, state, at, at FROM unnest($1::uuid[], $2::uuid[], "
-        "$3::text[], $4::text[], $5::jsonb[], $6::numeric[], $7::text[], $8::timestamptz[]) "
-        "AS new (id, allocation_id, chain, kind, rate, fee_limit, state, at)",
-        [tx.id for tx in txs],
-        [tx.allocation_id for tx in txs],
-        [tx.chain for tx in txs],
-        [tx.kind for tx in txs],
-        [dict(tx.rate) for tx in txs],
-        [tx.fee_limit for tx in txs],
-        [tx.state for tx in txs],
-        [tx.created_at for tx in txs],
-    )
-    rows = [(tx.id, number, *paid) for tx, paid_by_it in new for number, paid in enumerate(paid_by_it)]
-    await connection.execute(
-        "INSERT INTO custody.tx_payments (tx_id, number, withdrawal_id, address, amount, token, memo) "
-        "SELECT * FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::text[], $5::numeric[], $6::text[], $7::text[])",
-        [tx_id for tx_id, *_ in rows],
-        [number for _, number, *_ in rows],
-        [withdrawal_id for *_, withdrawal_id in rows],
-        [payment.address for _, _, payment, _ in rows],
-        [payment.amount for _, _, payment, _ in rows],
-        [payment.token for _, _, payment, _ in rows],
-        [payment.memo for _, _, payment, _ in rows],
-    )
-
-
 async def set_allocated(connection: Connection, pairs: Sequence[tuple[Row, UUID]], *, now: datetime) -> None:
     """Let each withdrawal be paid by an allocation's transaction. The caller has their rows locked."""
     done = await connection.execute(

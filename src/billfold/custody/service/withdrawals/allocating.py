@@ -303,8 +303,8 @@ async def _insert(connection: Connection, allocated: Sequence[Allocated], now: d
         for one in allocated
     ]
     payments = [[(fit.payment, fit.row.id) for fit in one.batch] for one in allocated]
-    await together.insert_allocations(connection, [one.allocation for one in allocated], now=now)
-    await together.insert_txs(connection, list(zip(txs, payments, strict=True)))
+    await allocations.insert_all(connection, [one.allocation for one in allocated], now=now)
+    await queue.insert_txs(connection, list(zip(txs, payments, strict=True)))
     pairs = [(fit.row, one.allocation.id) for one in allocated for fit in one.batch]
     await together.set_allocated(connection, pairs, now=now)
 
